@@ -1,0 +1,170 @@
+//! What the machine answers.
+
+use crate::reason::{Class, DoneReason, FailReason, RetryReason};
+use crate::snapshot::{Phase, Timestamp};
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+
+/// The answer to one input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the decision says when to come back, or that the wait is over"]
+pub enum Decision {
+    /// Nothing is decided. Come back with any input, or with a tick once `after` has passed.
+    ///
+    /// `after` is never zero and never reaches past the machine's next own timer. Coming early is harmless.
+    Retry {
+        /// How long to wait at most.
+        after: Duration,
+        /// What is being waited for.
+        why: RetryReason,
+    },
+    /// The target's own exit. Latched: no later input changes it.
+    Done(Exit),
+    /// There is no exit that the step itself produced. Latched: no later input changes it.
+    Fail(Failure),
+}
+
+impl Decision {
+    /// The reason code, one snake_case word whatever the decision is.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Retry { why, .. } => why.as_str(),
+            Self::Done(exit) => exit.reason.as_str(),
+            Self::Fail(failure) => failure.reason.as_str(),
+        }
+    }
+
+    /// Whether this is the last word.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Retry { .. } => false,
+            Self::Done(_) | Self::Fail(_) => true,
+        }
+    }
+}
+
+/// How the target ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Exit {
+    /// `exitCode`, an i32 in Kubernetes: Windows codes and negative ones exist.
+    pub code: i32,
+    /// Whether the code was read or concluded.
+    pub evidence: Evidence,
+    /// Why this is the answer.
+    pub reason: DoneReason,
+    /// The container whose exit this is.
+    pub container: String,
+    /// The record's own `reason`, such as `Completed`; empty when there is none.
+    pub container_reason: String,
+    /// The record's `message`, what the step wrote to its termination message path; empty when there is none.
+    /// It is the step's own output: keep it out of logs and metrics where that matters.
+    pub container_message: String,
+    /// The record says that the container was killed for memory.
+    pub oom_killed: bool,
+    /// `startedAt`, as reported by the node.
+    pub started_at: Option<Timestamp>,
+    /// `finishedAt`, as reported by the node.
+    pub finished_at: Option<Timestamp>,
+    /// `restartCount`, as reported. Best effort in Kubernetes: a kubelet restart may reset it.
+    pub restart_count: i32,
+    /// The container's `containerID`; empty when the status has none.
+    pub container_id: String,
+    /// The pod's phase when this was decided.
+    pub pod_phase: Phase,
+}
+
+impl Exit {
+    /// Which run this is, counting from 1: one more than the restarts.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        u32::try_from(self.restart_count).unwrap_or(0).saturating_add(1)
+    }
+
+    /// Whether the step succeeded.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        self.code == 0
+    }
+}
+
+/// One sentence for people.
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            DoneReason::Completed => write!(f, "container {} exited 0", self.container)?,
+            DoneReason::NonzeroExit => write!(f, "container {} exited {}", self.container, self.code)?,
+            DoneReason::OomKilled => {
+                write!(f, "container {} was killed for memory and exited {}", self.container, self.code)?;
+            }
+            DoneReason::StartError => {
+                write!(f, "container {} could not start its command (code {})", self.container, self.code)?;
+            }
+            DoneReason::InferredFromPhase if self.pod_phase == Phase::Succeeded => {
+                write!(f, "container {} exited 0, inferred from phase Succeeded", self.container)?;
+            }
+            DoneReason::InferredFromPhase => {
+                write!(
+                    f,
+                    "the pod is gone, which the policy takes for exit 0 of container {}",
+                    self.container
+                )?;
+            }
+        }
+        if self.restart_count > 0 {
+            write!(f, " on attempt {}", self.attempt())?;
+        }
+        Ok(())
+    }
+}
+
+/// Where an exit code comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Evidence {
+    /// A `terminated` record of the target.
+    Observed,
+    /// The pod's phase, or under `on_gone: assume_success` its absence.
+    Inferred,
+}
+
+impl Evidence {
+    /// The snake_case name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::Inferred => "inferred",
+        }
+    }
+}
+
+/// Why there is no exit that the step itself produced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[error("{message}")]
+#[non_exhaustive]
+pub struct Failure {
+    /// The reason code.
+    pub reason: FailReason,
+    /// One sentence for people: what happened, from which facts, what to do.
+    pub message: String,
+    /// An exit code that was seen, if any. Information, never a result.
+    pub exit_code: Option<i32>,
+}
+
+impl Failure {
+    pub(crate) const fn new(reason: FailReason, message: String, exit_code: Option<i32>) -> Self {
+        Self { reason, message, exit_code }
+    }
+
+    /// Who can do something about it.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.reason.class()
+    }
+}

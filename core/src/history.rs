@@ -1,0 +1,185 @@
+//! What one pod has shown so far, as far as the rules ask for it later: a fold over its snapshots.
+
+use crate::decision::Failure;
+use crate::rules::cause::Cause;
+use crate::rules::target::Target;
+use crate::rules::{cause, exit, restart};
+use crate::snapshot::{Phase, PodSnapshot, Terminated, Timestamp};
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::time::Duration;
+
+/// Facts about the pinned pod that outlive the snapshot that showed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct History {
+    /// The target's name.
+    pub(crate) container: String,
+    /// The newest accepted resourceVersion.
+    pub(crate) resource_version: String,
+    /// The newest phase; a terminal one that goes back stays (rule 10).
+    pub(crate) phase: Phase,
+    /// The terminal phase, once seen in an object without any mark of an outside cause.
+    pub(crate) clean_terminal: Option<Phase>,
+    /// The last real end of the target's latest run.
+    pub(crate) run: Option<Box<Run>>,
+    /// The target was seen unfinished in a pod that was being deleted.
+    pub(crate) unfinished_under_deletion: bool,
+    /// The target was seen unfinished in a pod with `DisruptionTarget`.
+    pub(crate) unfinished_under_disruption: bool,
+    /// The deletion, as first seen.
+    pub(crate) deletion: Option<Deletion>,
+    /// An outside cause other than a plain delete that the newest snapshot carries, as the failure it would be.
+    pub(crate) disrupted: Option<Box<Failure>>,
+    /// Phase `Succeeded` says something about this target (it is no sidecar and no ephemeral container).
+    pub(crate) succeeds_with_the_pod: bool,
+}
+
+/// One run of the target that ended with a real code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) record: Terminated,
+    pub(crate) restart_count: i32,
+    /// The record was in an object that was not being deleted, so the end came before the delete.
+    pub(crate) seen_without_deletion: bool,
+    /// Likewise without `DisruptionTarget`.
+    pub(crate) seen_without_disruption: bool,
+    /// Likewise without a `status.reason` of an outside cause.
+    pub(crate) seen_without_reason: bool,
+    /// The record was written by a kubelet that had not yet observed the delete (generations).
+    pub(crate) written_before_delete: bool,
+}
+
+/// When a deletion was requested, as far as can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deletion {
+    /// The earliest moment of the request.
+    pub(crate) earliest: Timestamp,
+    /// The grace that the pod had when the deletion was first seen.
+    pub(crate) grace: Duration,
+}
+
+impl History {
+    /// Nothing was seen yet.
+    pub(crate) const NEW: Self = Self {
+        container: String::new(),
+        resource_version: String::new(),
+        phase: Phase::Pending,
+        clean_terminal: None,
+        run: None,
+        unfinished_under_deletion: false,
+        unfinished_under_disruption: false,
+        deletion: None,
+        disrupted: None,
+        succeeds_with_the_pod: false,
+    };
+
+    /// Takes in the facts of an accepted snapshot.
+    pub(crate) fn record(&mut self, pod: &PodSnapshot, target: &Target<'_>) {
+        if self.resource_version != pod.resource_version {
+            self.resource_version.clone_from(&pod.resource_version);
+        }
+        if self.container != target.spec.name {
+            self.container.clone_from(&target.spec.name);
+        }
+        self.record_phase(pod);
+        self.record_deletion(pod);
+        self.record_run(pod, target);
+        self.succeeds_with_the_pod = target.kind.succeeds_with_the_pod();
+        self.disrupted =
+            self.cause_beside_deletion(pod).map(|cause| Box::new(cause::failure(cause, pod, None)));
+    }
+
+    fn record_phase(&mut self, pod: &PodSnapshot) {
+        if self.phase.is_terminal() && !pod.phase.is_terminal() {
+            return;
+        }
+        self.phase = pod.phase;
+        if pod.phase.is_terminal() && !cause::is_marked(pod) {
+            self.clean_terminal = Some(pod.phase);
+        } else if pod.phase == Phase::Failed && self.clean_terminal == Some(Phase::Succeeded) {
+            // The phase was corrected: the earlier Succeeded stands for nothing.
+            self.clean_terminal = None;
+        }
+    }
+
+    fn record_deletion(&mut self, pod: &PodSnapshot) {
+        let Some(earliest) = cause::earliest_request(pod) else { return };
+        let seconds = u64::try_from(pod.deletion_grace_period_seconds.unwrap_or(0)).unwrap_or(0);
+        let deletion =
+            self.deletion.get_or_insert_with(|| Deletion { earliest, grace: Duration::from_secs(seconds) });
+        // A later sight may carry an earlier request. One with a rewritten timestamp knows less than the first.
+        if pod.deletion_grace_period_seconds > Some(1) && earliest < deletion.earliest {
+            deletion.earliest = earliest;
+        }
+    }
+
+    fn record_run(&mut self, pod: &PodSnapshot, target: &Target<'_>) {
+        let record =
+            target.terminated().or_else(|| target.last_terminated().filter(|_| !target.is_running()));
+        let restart_count = target.status.map_or(0, |status| status.restart_count);
+        match record {
+            Some(record) if restart::is_restarting_all(record) => self.run = None,
+            Some(record) if !exit::is_fabricated(record) => {
+                let known = self.run.take().filter(|run| run.is_same(record, restart_count));
+                let mut run = known.unwrap_or_else(|| Box::new(Run::new(record.clone(), restart_count)));
+                run.see(pod);
+                self.run = Some(run);
+            }
+            // A made-up record, or a status that went missing, takes nothing away.
+            Some(_) => {}
+            None if target.is_running() => self.run = None,
+            None => {}
+        }
+        // A terminal pod has no unfinished containers, whatever an old status still says.
+        if record.is_none() && self.run.is_none() && !pod.phase.is_terminal() {
+            self.unfinished_under_deletion |= pod.deletion_timestamp.is_some();
+            self.unfinished_under_disruption |= cause::disruption(pod).is_some();
+        }
+    }
+
+    /// What a deletion of this pod would be called, if not plainly that.
+    fn cause_beside_deletion(&self, pod: &PodSnapshot) -> Option<Cause> {
+        if pod.phase == Phase::Failed
+            && let Some(reason) = cause::of_reason(&pod.reason)
+        {
+            return Some(reason);
+        }
+        (cause::disruption(pod).is_some() && self.clean_terminal.is_none()).then_some(Cause::Disrupted)
+    }
+
+    /// Whether phase `Succeeded` alone proves that the target exited with 0.
+    pub(crate) fn proves_success(&self) -> bool {
+        self.clean_terminal == Some(Phase::Succeeded) && self.succeeds_with_the_pod
+    }
+}
+
+impl Run {
+    fn new(record: Terminated, restart_count: i32) -> Self {
+        Self {
+            record,
+            restart_count,
+            seen_without_deletion: false,
+            seen_without_disruption: false,
+            seen_without_reason: false,
+            written_before_delete: false,
+        }
+    }
+
+    /// Whether a record belongs to this run. restartCount is best effort (a kubelet restart may reset it), so
+    /// container ids decide where both are known.
+    pub(crate) fn is_same(&self, record: &Terminated, restart_count: i32) -> bool {
+        if self.record.container_id.is_empty() || record.container_id.is_empty() {
+            return self.restart_count == restart_count;
+        }
+        self.record.container_id == record.container_id
+    }
+
+    fn see(&mut self, pod: &PodSnapshot) {
+        self.seen_without_deletion |= pod.deletion_timestamp.is_none();
+        self.seen_without_disruption |= cause::disruption(pod).is_none();
+        self.seen_without_reason |= cause::of_reason(&pod.reason).is_none();
+        self.written_before_delete |= pod.deletion_timestamp.is_some()
+            && pod.observed_generation > 0
+            && pod.observed_generation < pod.generation;
+    }
+}

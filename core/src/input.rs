@@ -1,0 +1,38 @@
+//! What the machine is told.
+
+use crate::snapshot::PodSnapshot;
+use core::time::Duration;
+
+/// One thing that happened, handed to [`crate::WaitMachine::handle`] together with its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The pod as a GET, a LIST or a watch event ADDED or MODIFIED showed it.
+    Snapshot(&'a PodSnapshot),
+    /// A watch event DELETED of a watch by name, with the last stored object that it carries.
+    ///
+    /// A watch with a label or status selector also says DELETED when the pod merely stopped matching:
+    /// confirm with a GET before telling the machine.
+    Deleted(&'a PodSnapshot),
+    /// A GET answered that this very pod does not exist, or a complete, current LIST came without it.
+    ///
+    /// Only a `Status` about this pod counts; any other 404 is an [`ApiError`].
+    NotFound,
+    /// The API server, or the way to it, failed.
+    ApiError(ApiError<'a>),
+    /// Nothing but time has passed.
+    Tick,
+    /// The caller gave up.
+    Cancel,
+}
+
+/// A failed call to the API server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApiError<'a> {
+    /// The HTTP status, or the `code` of a `Status` object in a watch stream; 0 when no answer came
+    /// (refused, reset, timed out, unreadable).
+    pub code: u16,
+    /// `Retry-After`, if the server sent one.
+    pub retry_after: Option<Duration>,
+    /// What went wrong, for people. No secrets: it ends up in failures and traces.
+    pub message: &'a str,
+}

@@ -1,0 +1,198 @@
+//! Reason codes: one snake_case word each, the same in traces, metrics labels and on the command line.
+
+use core::fmt;
+
+/// Declares a reason enum together with its codes, so that a variant cannot miss one.
+macro_rules! reasons {
+    ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+        pub enum $enum {
+            $($(#[$doc])* #[doc = concat!("\n\nCode `", $code, "`.")] $variant,)+
+        }
+
+        impl $enum {
+            /// All of them, in order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The code.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $enum {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// What a [`crate::Decision::Retry`] waits for.
+    RetryReason {
+        /// The pod was not seen yet; somebody may still be creating it.
+        AwaitingPod = "awaiting_pod",
+        /// The target has not started.
+        Pending = "pending",
+        /// The target runs, or has ended and the rules want to see the phase before they trust it.
+        Running = "running",
+        /// The target ended and will start again.
+        Restarting = "restarting",
+        /// The pod is terminal, the target's `terminated` record is not there yet.
+        AwaitingTerminatedState = "awaiting_terminated_state",
+        /// The pod is being deleted; its last state may still bring the exit.
+        PodTerminating = "pod_terminating",
+        /// The API server answered 429.
+        ApiThrottled = "api_throttled",
+        /// The API server, or the way to it, failed.
+        ApiError = "api_error",
+        /// The watch's place in history is gone (410): read the pod again.
+        Relist = "relist",
+    }
+}
+
+reasons! {
+    /// Why a [`crate::Decision::Done`] is the answer.
+    DoneReason {
+        /// The target exited with 0.
+        Completed = "completed",
+        /// The target exited with another code.
+        NonzeroExit = "nonzero_exit",
+        /// The target exited with another code than 0 and its record says `OOMKilled`.
+        OomKilled = "oom_killed",
+        /// The runtime could not start the command (`StartError`, `ContainerCannotRun`); the code is the runtime's.
+        StartError = "start_error",
+        /// Nobody published the target's record. The code 0 follows from phase `Succeeded`, or, under
+        /// `on_gone: assume_success`, from nothing but a 404.
+        InferredFromPhase = "inferred_from_phase",
+    }
+}
+
+reasons! {
+    /// Why a [`crate::Decision::Fail`] is the answer.
+    #[non_exhaustive]
+    FailReason {
+        /// The kubelet evicted the pod (node pressure, or a limit on local storage).
+        Evicted = "evicted",
+        /// Preemption, the eviction API, a taint, or pod garbage collection stopped the pod.
+        Disrupted = "disrupted",
+        /// The node was shut down.
+        NodeShutdown = "node_shutdown",
+        /// The node stopped answering; the step may have finished, nobody knows.
+        NodeLost = "node_lost",
+        /// The kubelet refused to run the pod.
+        RejectedByNode = "rejected_by_node",
+        /// The pod was deleted before the target's own end was known.
+        PodDeleted = "pod_deleted",
+        /// Another pod of the same name took its place.
+        PodReplaced = "pod_replaced",
+        /// No pod of that name appeared.
+        PodNeverSeen = "pod_never_seen",
+        /// The kubelet or the runtime lost the container and wrote a made-up code.
+        ContainerStatusUnknown = "container_status_unknown",
+        /// The pod is terminal and nobody published the target's record.
+        TerminatedStateMissing = "terminated_state_missing",
+        /// A process of the target was killed for memory, yet the target exited with 0.
+        OomKilled = "oom_killed",
+        /// The image could not be pulled.
+        ImagePull = "image_pull",
+        /// The image's name cannot be parsed.
+        InvalidImageName = "invalid_image_name",
+        /// The container could not be created from its configuration (missing Secret or ConfigMap, failing hook).
+        ContainerConfigError = "container_config_error",
+        /// An init container failed for good, so the target never started.
+        InitContainerFailed = "init_container_failed",
+        /// `activeDeadlineSeconds` ran out.
+        DeadlineExceeded = "deadline_exceeded",
+        /// The pod is `Failed`, the target exited with 0, and no other container explains it.
+        PhaseContradictsExitCode = "phase_contradicts_exit_code",
+        /// The pod has no container of that name.
+        ContainerNotInSpec = "container_not_in_spec",
+        /// No container was named and the pod does not have exactly one.
+        ContainerAmbiguous = "container_ambiguous",
+        /// The caller gave up.
+        Cancelled = "cancelled",
+        /// The wait's own deadline passed.
+        Deadline = "deadline",
+        /// The target did not start in time.
+        StartTimeout = "start_timeout",
+        /// The API server did not answer usefully for too long.
+        ApiUnavailable = "api_unavailable",
+        /// The API server kept answering 401.
+        Unauthorized = "unauthorized",
+        /// The API server kept answering 403.
+        Forbidden = "forbidden",
+        /// The API server refuses the request itself (400, 405, 406, 415, 422).
+        ApiRejected = "api_rejected",
+    }
+}
+
+reasons! {
+    /// Who can do something about a failure.
+    Class {
+        /// The cluster: run the step again, elsewhere if possible.
+        Infrastructure = "infrastructure",
+        /// The step or its pod: running it again will not help.
+        Step = "step",
+        /// The caller's own limits or its own word.
+        Caller = "caller",
+        /// The API server or the rights to use it.
+        Api = "api",
+    }
+}
+
+impl FailReason {
+    /// Who can do something about it.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Self::Evicted
+            | Self::Disrupted
+            | Self::NodeShutdown
+            | Self::NodeLost
+            | Self::RejectedByNode
+            | Self::PodDeleted
+            | Self::PodReplaced
+            | Self::PodNeverSeen
+            | Self::ContainerStatusUnknown
+            | Self::TerminatedStateMissing => Class::Infrastructure,
+            Self::OomKilled
+            | Self::ImagePull
+            | Self::InvalidImageName
+            | Self::ContainerConfigError
+            | Self::InitContainerFailed
+            | Self::DeadlineExceeded
+            | Self::PhaseContradictsExitCode
+            | Self::ContainerNotInSpec
+            | Self::ContainerAmbiguous => Class::Step,
+            Self::Cancelled | Self::Deadline | Self::StartTimeout => Class::Caller,
+            Self::ApiUnavailable | Self::Unauthorized | Self::Forbidden | Self::ApiRejected => Class::Api,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_snake_case_and_unique_within_their_kind() {
+        fn check(codes: &[&str]) {
+            assert!(
+                codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')),
+                "{codes:?}"
+            );
+            assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
+        }
+        check(&RetryReason::ALL.iter().map(|reason| reason.as_str()).collect::<alloc::vec::Vec<_>>());
+        check(&DoneReason::ALL.iter().map(|reason| reason.as_str()).collect::<alloc::vec::Vec<_>>());
+        check(&FailReason::ALL.iter().map(|reason| reason.as_str()).collect::<alloc::vec::Vec<_>>());
+    }
+}

@@ -1,0 +1,262 @@
+//! Rule 4: an outside cause comes first, whatever the code.
+//!
+//! Since Kubernetes 1.27 (#115331) a pod that is deleted, evicted or caught by a node shutdown, and whose process
+//! exits 0 on SIGTERM, becomes `Succeeded`. So the code alone proves nothing once something else may have
+//! stopped the step. What counts is which came first; undecided is after, for doubt is never green.
+
+use crate::decision::Failure;
+use crate::history::{History, Run};
+use crate::reason::FailReason;
+use crate::snapshot::{Condition, Phase, PodSnapshot, Terminated, Timestamp};
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+
+/// Who stopped the step, if not the step itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Evicted,
+    Disrupted,
+    NodeShutdown,
+    NodeLost,
+    RejectedByNode,
+    DeadlineExceeded,
+    Deleted,
+}
+
+impl Cause {
+    const fn reason(self) -> FailReason {
+        match self {
+            Self::Evicted => FailReason::Evicted,
+            Self::Disrupted => FailReason::Disrupted,
+            Self::NodeShutdown => FailReason::NodeShutdown,
+            Self::NodeLost => FailReason::NodeLost,
+            Self::RejectedByNode => FailReason::RejectedByNode,
+            Self::DeadlineExceeded => FailReason::DeadlineExceeded,
+            Self::Deleted => FailReason::PodDeleted,
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Evicted => "the pod was evicted",
+            Self::Disrupted => "the pod was disrupted",
+            Self::NodeShutdown => "the node was shut down",
+            Self::NodeLost => "the node was lost",
+            Self::RejectedByNode => "the node refused to run the pod",
+            Self::DeadlineExceeded => "the pod ran past its activeDeadlineSeconds",
+            Self::Deleted => "the pod was deleted",
+        }
+    }
+
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::DeadlineExceeded => "give it more time or make it faster",
+            Self::Evicted
+            | Self::Disrupted
+            | Self::NodeShutdown
+            | Self::NodeLost
+            | Self::RejectedByNode
+            | Self::Deleted => "run it again",
+        }
+    }
+}
+
+/// What `status.reason` of a `Failed` pod says about who stopped it.
+///
+/// The rejections are `admissionRejectionReasons` of `pkg/kubelet/kubelet.go`, the predicates' names that
+/// `pkg/kubelet/lifecycle/predicate.go` puts in their place, and names of older versions.
+pub(crate) fn of_reason(reason: &str) -> Option<Cause> {
+    match reason {
+        "Evicted" => Some(Cause::Evicted),
+        "Preempting" | "Preempted" => Some(Cause::Disrupted),
+        "Shutdown" | "NodeShutdown" | "Terminated" => Some(Cause::NodeShutdown),
+        "NodeLost" => Some(Cause::NodeLost),
+        "DeadlineExceeded" => Some(Cause::DeadlineExceeded),
+        "UnexpectedAdmissionError"
+        | "NodeAffinity"
+        | "MatchNodeSelector"
+        | "NodeName"
+        | "NodePorts"
+        | "TaintToleration"
+        | "TopologyAffinityError"
+        | "AppArmor"
+        | "SysctlForbidden"
+        | "PodOSNotSupported"
+        | "PodOSSelectorNodeLabelDoesNotMatch"
+        | "PodFeatureUnsupported"
+        | "PodLevelResourcesNotSupported"
+        | "SupplementalGroupsPolicyNotSupported"
+        | "VolumeAttachmentLimitExceeded"
+        | "InvalidNodeInfo"
+        | "InitContainerRestartPolicyForbidden"
+        | "UnknownReason"
+        | "UnexpectedPredicateFailureType" => Some(Cause::RejectedByNode),
+        _ if reason.starts_with("OutOf") => Some(Cause::RejectedByNode),
+        _ => None,
+    }
+}
+
+/// Whether the object carries any mark of an outside cause.
+pub(crate) fn is_marked(pod: &PodSnapshot) -> bool {
+    pod.deletion_timestamp.is_some() || disruption(pod).is_some() || of_reason(&pod.reason).is_some()
+}
+
+/// The condition `DisruptionTarget`, if it is True. A False one is stale: the disruption did not happen.
+pub(crate) fn disruption(pod: &PodSnapshot) -> Option<&Condition> {
+    pod.disruption_target.as_ref().filter(|condition| condition.is_true)
+}
+
+/// The cause that a terminal pod without the target's record carries.
+pub(crate) fn of_pod(pod: &PodSnapshot, history: &History) -> Option<Cause> {
+    if pod.phase == Phase::Failed
+        && let Some(reason) = of_reason(&pod.reason)
+    {
+        return Some(reason);
+    }
+    // What comes after a terminal phase did not bring it about.
+    if history.clean_terminal.is_some() {
+        return None;
+    }
+    if disruption(pod).is_some_and(|condition| disruption_counts(pod, condition)) {
+        return Some(Cause::Disrupted);
+    }
+    pod.deletion_timestamp.map(|_| Cause::Deleted)
+}
+
+/// The cause that stopped the target before it ended by itself, if there is one.
+pub(crate) fn of_end(
+    pod: &PodSnapshot,
+    history: &History,
+    record: &Terminated,
+    settling: bool,
+    clock_skew: Duration,
+) -> Option<Cause> {
+    let run = history.run.as_deref();
+    let by_kubelet = of_reason(&pod.reason).filter(|reason| match pod.phase {
+        Phase::Failed => true,
+        // A node shutdown was seen to write its reason under Running (#104531). A NodeLost there is stale: the
+        // node has just reported.
+        Phase::Pending | Phase::Running => *reason != Cause::NodeLost,
+        Phase::Succeeded | Phase::Unknown | Phase::Unrecognized => false,
+    });
+    if let Some(reason) = by_kubelet
+        && !run.is_some_and(|run| run.seen_without_reason && !settling)
+    {
+        return Some(reason);
+    }
+    if history.clean_terminal == Some(Phase::Succeeded) {
+        return None;
+    }
+    let skew = i64::try_from(clock_skew.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+    if let Some(condition) = disruption(pod)
+        && disruption_counts(pod, condition)
+        && ended_after_disruption(history, run, record, condition, settling, skew)
+    {
+        return Some(Cause::Disrupted);
+    }
+    (pod.deletion_timestamp.is_some() && ended_after_delete(history, run, record, skew))
+        .then_some(Cause::Deleted)
+}
+
+/// The condition alone is no proof that anything was stopped: the delete behind it may have failed.
+fn disruption_counts(pod: &PodSnapshot, condition: &Condition) -> bool {
+    let by_phase = match condition.reason.as_str() {
+        "TerminationByKubelet" | "DeletionByPodGC" => pod.phase == Phase::Failed,
+        _ => false,
+    };
+    pod.deletion_timestamp.is_some() || by_phase
+}
+
+fn ended_after_disruption(
+    history: &History,
+    run: Option<&Run>,
+    record: &Terminated,
+    condition: &Condition,
+    settling: bool,
+    skew: i64,
+) -> bool {
+    let by_kubelet = condition.reason == "TerminationByKubelet";
+    if run.is_some_and(|run| run.seen_without_disruption && !(settling && by_kubelet)) {
+        return false;
+    }
+    if history.unfinished_under_disruption {
+        return true;
+    }
+    if run.is_some_and(|run| run.written_before_delete) {
+        return false;
+    }
+    // The kubelet stamps its own condition only when all containers have ended (`mergePodStatus` in
+    // `pkg/kubelet/status/status_manager.go`), so that time comes after every end and orders nothing.
+    by_kubelet || at_or_after(record.finished_at, condition.last_transition_time, skew)
+}
+
+/// In this order of trust: what was observed, the generations, the timestamps.
+fn ended_after_delete(history: &History, run: Option<&Run>, record: &Terminated, skew: i64) -> bool {
+    if run.is_some_and(|run| run.seen_without_deletion) {
+        return false;
+    }
+    if history.unfinished_under_deletion {
+        return true;
+    }
+    if run.is_some_and(|run| run.written_before_delete) {
+        return false;
+    }
+    at_or_after(record.finished_at, history.deletion.map(|deletion| deletion.earliest), skew)
+}
+
+/// Whether `end` falls at or after `cause`; unknown times are undecided and so count as after.
+fn at_or_after(end: Option<Timestamp>, cause: Option<Timestamp>, skew: i64) -> bool {
+    match (end, cause) {
+        (Some(end), Some(cause)) => end.0.saturating_add(skew) >= cause.0,
+        _ => true,
+    }
+}
+
+/// The earliest moment at which the delete may have been requested.
+///
+/// Normally deletionTimestamp minus deletionGracePeriodSeconds. But the kubelet's last DELETE rewrites both (grace
+/// 0, timestamp now), and a shortened grace that is already over becomes 1 (`BeforeDelete` in
+/// `k8s.io/apiserver/pkg/registry/rest/delete.go`). Seen first in that state, the request may lie as far back as
+/// the pod's own grace period.
+pub(crate) fn earliest_request(pod: &PodSnapshot) -> Option<Timestamp> {
+    let timestamp = pod.deletion_timestamp?;
+    let grace = pod.deletion_grace_period_seconds.unwrap_or(0);
+    let own = pod.termination_grace_period_seconds.unwrap_or(30);
+    let reach = if grace <= 1 { own.max(grace) } else { grace };
+    Some(Timestamp(timestamp.0.saturating_sub(reach.max(0))))
+}
+
+/// The failure for a cause: what happened, what the step did, what to do.
+pub(crate) fn failure(cause: Cause, pod: &PodSnapshot, record: Option<&Terminated>) -> Failure {
+    let mut message = String::from(cause.sentence());
+    let written = [pod.reason.as_str(), disruption(pod).map_or("", |condition| &condition.reason)];
+    if let Some(written) = written.into_iter().find(|written| !written.is_empty()) {
+        message.push_str(&format!(" ({written})"));
+    }
+    match record {
+        Some(record) => {
+            let lead = match (record.finished_at, time_of(cause, pod)) {
+                (Some(end), Some(start)) if end > start => format!(" {} s", end.0.saturating_sub(start.0)),
+                _ => String::new(),
+            };
+            message.push_str(&format!("{lead} before the step exited {}", record.exit_code));
+        }
+        None if cause == Cause::RejectedByNode => {}
+        None => message.push_str(" before the step's exit was known"),
+    }
+    message.push_str("; ");
+    message.push_str(cause.advice());
+    Failure::new(cause.reason(), message, record.map(|record| record.exit_code))
+}
+
+/// When the cause set in, if the object tells.
+fn time_of(cause: Cause, pod: &PodSnapshot) -> Option<Timestamp> {
+    match cause {
+        Cause::Deleted => earliest_request(pod).filter(|_| pod.deletion_grace_period_seconds > Some(1)),
+        Cause::Disrupted | Cause::Evicted | Cause::NodeShutdown | Cause::NodeLost => disruption(pod)
+            .filter(|condition| condition.reason != "TerminationByKubelet")
+            .and_then(|condition| condition.last_transition_time),
+        Cause::RejectedByNode | Cause::DeadlineExceeded => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! Rules 5 and 6: what a `terminated` record is worth.
+
+use crate::decision::{Evidence, Exit, Failure};
+use crate::reason::{DoneReason, FailReason};
+use crate::rules::restart::is_sidecar;
+use crate::snapshot::{Container, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated};
+use alloc::format;
+use alloc::string::String;
+
+/// Whether the code is made up, because the real one is lost.
+///
+/// `ContainerStatusUnknown`/137 is the kubelet's (`TerminatePod`, `convertToAPIContainerStatuses`),
+/// `Unknown`/255 containerd's after a restart; `NotFound`/-137 and `Terminated`/0 are virtual-kubelet's.
+pub(crate) fn is_fabricated(record: &Terminated) -> bool {
+    match record.reason.as_str() {
+        "ContainerStatusUnknown" => true,
+        "Unknown" => record.exit_code == 255,
+        "NotFound" => record.exit_code == -137,
+        "Terminated" => record.exit_code == 0,
+        _ => false,
+    }
+}
+
+/// The failure for a code that nobody knows.
+pub(crate) fn unknown(container: &str, record: &Terminated) -> Failure {
+    let message = format!(
+        "the node lost container {container}; {} ({}) is not its exit code, run the step again",
+        record.exit_code, record.reason
+    );
+    Failure::new(FailReason::ContainerStatusUnknown, message, Some(record.exit_code))
+}
+
+/// The answer that a final, real record of the container gives in a pod of this phase.
+///
+/// `pod` is the object that may explain a `Failed` pod around an exit 0; without it nothing does.
+pub(crate) fn judge(
+    container: &str,
+    record: &Terminated,
+    restart_count: i32,
+    phase: Phase,
+    pod: Option<&PodSnapshot>,
+) -> Result<Exit, Failure> {
+    let oom_killed = record.reason == "OOMKilled";
+    if record.exit_code == 0 && oom_killed {
+        // The kernel killed a child and the parent swallowed it (kubernetes#131530).
+        let message =
+            format!("a process of container {container} was killed for memory, yet the container exited 0");
+        return Err(Failure::new(FailReason::OomKilled, message, Some(0)));
+    }
+    if record.exit_code == 0
+        && phase == Phase::Failed
+        && !pod.is_some_and(|pod| another_container_failed(pod, container))
+    {
+        let reason = pod.map(|pod| pod.reason.as_str()).filter(|reason| !reason.is_empty());
+        let reason = reason.unwrap_or("without a reason");
+        let message = format!("container {container} exited 0, yet its pod is Failed ({reason})");
+        return Err(Failure::new(FailReason::PhaseContradictsExitCode, message, Some(0)));
+    }
+    let reason = match record.reason.as_str() {
+        "StartError" | "ContainerCannotRun" => DoneReason::StartError,
+        _ if record.exit_code == 0 => DoneReason::Completed,
+        _ if oom_killed => DoneReason::OomKilled,
+        _ => DoneReason::NonzeroExit,
+    };
+    Ok(Exit {
+        code: record.exit_code,
+        evidence: Evidence::Observed,
+        reason,
+        container: String::from(container),
+        container_reason: record.reason.clone(),
+        container_message: record.message.clone(),
+        oom_killed,
+        started_at: record.started_at,
+        finished_at: record.finished_at,
+        restart_count,
+        container_id: record.container_id.clone(),
+        pod_phase: phase,
+    })
+}
+
+/// Whether some container other than the target explains that the pod is `Failed`.
+///
+/// A reason that nobody knows on the pod itself is an explanation of its own, and not one for green.
+fn another_container_failed(pod: &PodSnapshot, target: &str) -> bool {
+    let failed = |spec: &Container, statuses: &[ContainerStatus]| {
+        let state = crate::rules::target::status(statuses, &spec.name)
+            .and_then(|status| status.state.as_ref().map(|state| (state, status.last_terminated.is_some())));
+        spec.name != target
+            && !is_sidecar(spec)
+            && match state {
+                Some((ContainerState::Terminated(record), _)) => record.exit_code != 0,
+                // `getPhase` counts it as stopped, and not as succeeded.
+                Some((ContainerState::Waiting { .. }, ended_before)) => ended_before,
+                Some((ContainerState::Running, _)) | None => false,
+            }
+    };
+    pod.reason.is_empty()
+        && (pod.containers.iter().any(|spec| failed(spec, &pod.container_statuses))
+            || pod.init_containers.iter().any(|spec| failed(spec, &pod.init_container_statuses)))
+}
+
+/// The answer that phase `Succeeded`, or under `assume_success` mere absence, stands for.
+pub(crate) fn inferred(container: &str, phase: Phase) -> Exit {
+    Exit {
+        code: 0,
+        evidence: Evidence::Inferred,
+        reason: DoneReason::InferredFromPhase,
+        container: String::from(container),
+        container_reason: String::new(),
+        container_message: String::new(),
+        oom_killed: false,
+        started_at: None,
+        finished_at: None,
+        restart_count: 0,
+        container_id: String::new(),
+        pod_phase: phase,
+    }
+}

@@ -1,0 +1,100 @@
+//! Rule 3: when a `terminated` record is final.
+//!
+//! Follows `ContainerShouldRestart` (`pkg/api/v1/pod/util.go`), `ShouldContainerBeRestarted`
+//! (`pkg/kubelet/container/helpers.go`), KEP-753 (sidecars), KEP-5307 (container restart rules) and KEP-5532
+//! (restart of all containers).
+
+use crate::rules::target::{Kind, Target, status};
+use crate::snapshot::{
+    Container, ContainerState, ContainerStatus, PodSnapshot, RestartAction, RestartPolicy, Terminated,
+};
+
+/// The kubelet's reason on a container it stopped only to start all of them again (KEP-5532).
+const RESTARTING_ALL_CONTAINERS: &str = "RestartingAllContainers";
+
+/// The kubelet's reason on a container that it will start again after a delay.
+const CRASH_LOOP_BACK_OFF: &str = "CrashLoopBackOff";
+
+/// Whether the record is the target's last: nothing will start that container again.
+pub(crate) fn is_final(
+    pod: &PodSnapshot,
+    target: &Target<'_>,
+    terminated: &Terminated,
+    phase_is_terminal: bool,
+) -> bool {
+    if is_restarting_all(terminated) {
+        return false;
+    }
+    phase_is_terminal || pod.deletion_timestamp.is_some() || !may_restart(pod, target, terminated.exit_code)
+}
+
+/// Whether the record was written only because all containers are being restarted.
+pub(crate) fn is_restarting_all(terminated: &Terminated) -> bool {
+    terminated.reason == RESTARTING_ALL_CONTAINERS
+}
+
+/// Whether something may start the target again after this code, in a pod that is neither terminal nor deleted.
+pub(crate) fn may_restart(pod: &PodSnapshot, target: &Target<'_>, exit_code: i32) -> bool {
+    match target.kind {
+        Kind::Ephemeral => false,
+        Kind::Sidecar(_) => true,
+        // A regular init container that is through is never run again (the pod would not get past it).
+        Kind::Init(_) if exit_code == 0 => another_may_restart_all(pod, target.spec),
+        Kind::Init(_) | Kind::Regular => {
+            restarts(target.spec, pod.restart_policy, exit_code) || another_may_restart_all(pod, target.spec)
+        }
+    }
+}
+
+/// Whether the target sits between two runs: it ended, or waits after an end, and will start again.
+pub(crate) fn is_between_restarts(pod: &PodSnapshot, target: &Target<'_>) -> bool {
+    match target.state() {
+        Some(ContainerState::Running) | None => false,
+        Some(ContainerState::Terminated(record)) => !is_final(pod, target, record, pod.phase.is_terminal()),
+        Some(ContainerState::Waiting { reason, .. }) => {
+            reason == RESTARTING_ALL_CONTAINERS
+                || reason == CRASH_LOOP_BACK_OFF
+                || target
+                    .last_terminated()
+                    .is_some_and(|last| is_restarting_all(last) || may_restart(pod, target, last.exit_code))
+        }
+    }
+}
+
+/// Whether the container is a native sidecar.
+pub(crate) fn is_sidecar(init_container: &Container) -> bool {
+    init_container.restart_policy == Some(RestartPolicy::Always)
+}
+
+/// The container's own rules, then its own policy, then the pod's.
+pub(crate) fn restarts(container: &Container, pod_policy: RestartPolicy, exit_code: i32) -> bool {
+    // As in the kubelet, rules count only beside a policy of the container's own.
+    let rule = match container.restart_policy {
+        Some(_) => container.restart_policy_rules.iter().find(|rule| rule.matches(exit_code)),
+        None => None,
+    };
+    match rule.map(|rule| rule.action) {
+        Some(RestartAction::Restart | RestartAction::RestartAllContainers) => true,
+        Some(RestartAction::Unrecognized) | None => match container.restart_policy.unwrap_or(pod_policy) {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => exit_code != 0,
+            RestartPolicy::Never => false,
+        },
+    }
+}
+
+/// Whether another container's exit may still restart every container, this one included, however it ended.
+fn another_may_restart_all(pod: &PodSnapshot, target: &Container) -> bool {
+    let armed = |container: &Container, statuses: &[ContainerStatus]| {
+        container.name != target.name
+            && container.restart_policy_rules.iter().any(|rule| {
+                rule.action == RestartAction::RestartAllContainers
+                    && match status(statuses, &container.name).and_then(|status| status.state.as_ref()) {
+                        Some(ContainerState::Terminated(record)) => rule.matches(record.exit_code),
+                        Some(ContainerState::Waiting { .. } | ContainerState::Running) | None => true,
+                    }
+            })
+    };
+    pod.containers.iter().any(|container| armed(container, &pod.container_statuses))
+        || pod.init_containers.iter().any(|container| armed(container, &pod.init_container_statuses))
+}

@@ -1,0 +1,127 @@
+//! Rule 2: the target is looked up by name, never by index.
+//!
+//! The kubelet sorts `containerStatuses` by name (`convertToAPIContainerStatuses` in
+//! `pkg/kubelet/kubelet_pods.go`), so an injected `istio-proxy` comes before `step`.
+
+use crate::decision::Failure;
+use crate::reason::FailReason;
+use crate::rules::restart::is_sidecar;
+use crate::snapshot::{Container, ContainerState, ContainerStatus, PodSnapshot, Terminated};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The target found in one snapshot.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) spec: &'a Container,
+    /// `None` while the kubelet has not reported it.
+    pub(crate) status: Option<&'a ContainerStatus>,
+}
+
+/// Which list of the spec holds the target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Regular,
+    /// With its place in the order of starting.
+    Init(usize),
+    /// A native sidecar (KEP-753), likewise.
+    Sidecar(usize),
+    Ephemeral,
+}
+
+impl Kind {
+    /// How many init containers must be through before the target may start.
+    pub(crate) const fn init_containers_before(self, total: usize) -> usize {
+        match self {
+            Self::Regular => total,
+            Self::Init(index) | Self::Sidecar(index) => index,
+            Self::Ephemeral => 0,
+        }
+    }
+
+    /// Whether phase `Succeeded` says that the target exited with 0: `getPhase` looks at regular and init
+    /// containers only.
+    pub(crate) const fn succeeds_with_the_pod(self) -> bool {
+        match self {
+            Self::Regular | Self::Init(_) => true,
+            Self::Sidecar(_) | Self::Ephemeral => false,
+        }
+    }
+}
+
+impl<'a> Target<'a> {
+    pub(crate) fn state(&self) -> Option<&'a ContainerState> {
+        self.status.and_then(|status| status.state.as_ref())
+    }
+
+    pub(crate) fn terminated(&self) -> Option<&'a Terminated> {
+        match self.state() {
+            Some(ContainerState::Terminated(terminated)) => Some(terminated),
+            Some(ContainerState::Waiting { .. } | ContainerState::Running) | None => None,
+        }
+    }
+
+    pub(crate) fn last_terminated(&self) -> Option<&'a Terminated> {
+        self.status.and_then(|status| status.last_terminated.as_ref())
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.state(), Some(ContainerState::Running))
+    }
+}
+
+/// Finds the container named `name`, or the only regular one if no name was given.
+pub(crate) fn find<'a>(pod: &'a PodSnapshot, name: Option<&str>) -> Result<Target<'a>, Failure> {
+    let Some(name) = name else {
+        return match pod.containers.as_slice() {
+            [only] => Ok(Target {
+                kind: Kind::Regular,
+                spec: only,
+                status: status(&pod.container_statuses, &only.name),
+            }),
+            several => Err(Failure::new(FailReason::ContainerAmbiguous, ambiguous(several), None)),
+        };
+    };
+    let position = |list: &[Container]| list.iter().position(|container| container.name == name);
+    if let Some(index) = position(&pod.containers) {
+        let status = status(&pod.container_statuses, name);
+        return Ok(Target { kind: Kind::Regular, spec: &pod.containers[index], status });
+    }
+    if let Some(index) = position(&pod.init_containers) {
+        let spec = &pod.init_containers[index];
+        let kind = if is_sidecar(spec) { Kind::Sidecar(index) } else { Kind::Init(index) };
+        return Ok(Target { kind, spec, status: status(&pod.init_container_statuses, name) });
+    }
+    if let Some(index) = position(&pod.ephemeral_containers) {
+        let status = status(&pod.ephemeral_container_statuses, name);
+        return Ok(Target { kind: Kind::Ephemeral, spec: &pod.ephemeral_containers[index], status });
+    }
+    let message = format!(
+        "the pod has no container named {name}; it has {}",
+        names(pod.containers.iter().chain(&pod.init_containers).chain(&pod.ephemeral_containers))
+    );
+    Err(Failure::new(FailReason::ContainerNotInSpec, message, None))
+}
+
+/// The status of that name. Validation does not forbid duplicates: the first counts.
+pub(crate) fn status<'a>(list: &'a [ContainerStatus], name: &str) -> Option<&'a ContainerStatus> {
+    list.iter().find(|status| status.name == name)
+}
+
+fn ambiguous(containers: &[Container]) -> String {
+    if containers.is_empty() {
+        return String::from("no container was named and the pod has none");
+    }
+    format!(
+        "no container was named and the pod has {}: {}; name one",
+        containers.len(),
+        names(containers.iter())
+    )
+}
+
+fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
+    let names: Vec<&str> = containers.map(|container| container.name.as_str()).collect();
+    names.join(", ")
+}

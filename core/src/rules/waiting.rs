@@ -1,0 +1,130 @@
+//! Rule 8: the waiting reasons of the target and of the init containers before it.
+//!
+//! The reasons are those of `pkg/kubelet/images/types.go` and `pkg/kubelet/kuberuntime/kuberuntime_container.go`.
+
+use crate::decision::Failure;
+use crate::reason::FailReason;
+use crate::rules::exit::is_fabricated;
+use crate::rules::restart::is_sidecar;
+use crate::rules::target::{Target, status};
+use crate::snapshot::{ContainerState, ContainerStatus, PodSnapshot};
+use alloc::format;
+
+/// Reasons that share one grace timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// The image cannot be had at the moment.
+    ImagePull,
+    /// The container cannot be created from its configuration at the moment.
+    ConfigError,
+    /// The image's name will never be valid.
+    InvalidImageName,
+}
+
+/// The group of a waiting reason. `None` is progress: never fail on a string that nobody knows.
+pub(crate) fn group(reason: &str) -> Option<Group> {
+    match reason {
+        "InvalidImageName" => Some(Group::InvalidImageName),
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "RegistryUnavailable"
+        | "ImageInspectError"
+        | "SignatureValidationFailed" => Some(Group::ImagePull),
+        "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "RunContainerError"
+        | "PreStartHookError"
+        | "PostStartHookError"
+        | "PreCreateHookError" => Some(Group::ConfigError),
+        _ => None,
+    }
+}
+
+/// A container that the target waits for, or the target itself, in a state of some [`Group`].
+#[derive(Clone, Copy)]
+pub(crate) struct Stuck<'a> {
+    pub(crate) group: Group,
+    container: &'a str,
+    reason: &'a str,
+    message: &'a str,
+}
+
+impl Stuck<'_> {
+    /// The failure this becomes when its grace is over, or at once for an invalid image name.
+    pub(crate) fn failure(&self) -> Failure {
+        let (reason, text) = match self.group {
+            Group::ImagePull => (FailReason::ImagePull, "could not pull its image"),
+            Group::ConfigError => (FailReason::ContainerConfigError, "could not be created"),
+            Group::InvalidImageName => {
+                (FailReason::InvalidImageName, "has an image name that cannot be parsed")
+            }
+        };
+        let detail = if self.message.is_empty() { "" } else { ": " };
+        let message =
+            format!("container {} {text} ({}{detail}{})", self.container, self.reason, self.message);
+        Failure::new(reason, message, None)
+    }
+}
+
+/// Every container before and including the target that waits for a reason of some group, in starting order.
+pub(crate) fn stuck<'a>(pod: &'a PodSnapshot, target: &Target<'a>) -> impl Iterator<Item = Stuck<'a>> {
+    let before = target.kind.init_containers_before(pod.init_containers.len());
+    pod.init_containers[..before]
+        .iter()
+        .filter_map(|container| status(&pod.init_container_statuses, &container.name))
+        .chain(target.status)
+        .filter_map(stuck_container)
+}
+
+fn stuck_container(status: &ContainerStatus) -> Option<Stuck<'_>> {
+    match status.state.as_ref()? {
+        ContainerState::Waiting { reason, message } => {
+            group(reason).map(|group| Stuck { group, container: &status.name, reason, message })
+        }
+        ContainerState::Running | ContainerState::Terminated(_) => None,
+    }
+}
+
+/// In a terminal pod: the init container before the target whose failure kept the target from starting.
+///
+/// Such a target stays `waiting: PodInitializing` for good (`hasPodInitialized`, kubernetes#108366).
+pub(crate) fn failed_init_container(pod: &PodSnapshot, target: &Target<'_>) -> Option<Failure> {
+    let before = target.kind.init_containers_before(pod.init_containers.len());
+    pod.init_containers[..before].iter().filter(|container| !is_sidecar(container)).find_map(|container| {
+        let status = status(&pod.init_container_statuses, &container.name)?;
+        let record = match status.state.as_ref()? {
+            ContainerState::Terminated(record) => record,
+            ContainerState::Waiting { .. } => status.last_terminated.as_ref()?,
+            ContainerState::Running => return None,
+        };
+        if record.exit_code == 0 {
+            return None;
+        }
+        if is_fabricated(record) {
+            let message =
+                format!("init container {} was lost by its node; run the step again", container.name);
+            return Some(Failure::new(FailReason::ContainerStatusUnknown, message, Some(record.exit_code)));
+        }
+        let message = format!(
+            "init container {} failed with code {}, so container {} never started",
+            container.name, record.exit_code, target.spec.name
+        );
+        Some(Failure::new(FailReason::InitContainerFailed, message, Some(record.exit_code)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Group, group};
+
+    #[test]
+    fn unknown_reasons_are_progress() {
+        for reason in
+            ["", "ContainerCreating", "PodInitializing", "CrashLoopBackOff", "SomethingNew", "errimagepull"]
+        {
+            assert_eq!(group(reason), None, "{reason}");
+        }
+        assert_eq!(group("ImagePullBackOff"), Some(Group::ImagePull));
+    }
+}

@@ -1,0 +1,100 @@
+//! The machine's own timers, each an absolute point or the point it counts from.
+
+use crate::decision::{Exit, Failure};
+use crate::rules::api::ApiFailure;
+use crate::rules::waiting::{Group, Stuck};
+use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::string::String;
+
+/// When what began. `None` is not running.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Timers {
+    /// The first input: the overall deadline counts from here.
+    pub(crate) started: Option<Instant>,
+    /// Since when the target is neither running nor between restarts: the start deadline counts from here.
+    pub(crate) idle: Option<Instant>,
+    /// The first 404 of a pod that was never seen.
+    pub(crate) absent: Option<Instant>,
+    /// First sight of the image-pull group.
+    pub(crate) image_pull: Option<Grace>,
+    /// First sight of the config-error group.
+    pub(crate) config_error: Option<Grace>,
+    /// First sight of a phase `Unknown` or a lost node.
+    pub(crate) node_lost: Option<Instant>,
+    /// First sight of the deletion.
+    pub(crate) terminating: Option<Instant>,
+    /// First sight of an exit 0 under a non-terminal phase, under the policy `settle`.
+    pub(crate) settling: Option<Box<(Instant, Exit)>>,
+    /// The first API error since the last good read.
+    pub(crate) api_error: Option<Instant>,
+    /// The first 401 or 403 since the last good read, and the newest of them.
+    pub(crate) auth_error: Option<(Instant, ApiFailure)>,
+    /// The last time that the API server was heard of: a good read or an error.
+    pub(crate) heard: Option<Instant>,
+}
+
+/// A grace that ends in a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grace {
+    pub(crate) since: Instant,
+    pub(crate) failure: Box<Failure>,
+}
+
+impl Timers {
+    /// Starts, keeps or cancels the grace timers of the waiting reasons: one for each group, counted from its first
+    /// sight, not restarted by flapping inside the group.
+    pub(crate) fn set_graces<'a>(&mut self, at: Instant, stuck: impl Iterator<Item = Stuck<'a>>) {
+        let (mut image_pull, mut config_error) = (None, None);
+        for stuck in stuck {
+            match stuck.group {
+                Group::ImagePull | Group::InvalidImageName => image_pull = image_pull.or(Some(stuck)),
+                Group::ConfigError => config_error = config_error.or(Some(stuck)),
+            }
+        }
+        for (timer, stuck) in [(&mut self.image_pull, image_pull), (&mut self.config_error, config_error)] {
+            *timer = stuck.map(|stuck| Grace {
+                since: timer.as_ref().map_or(at, |grace| grace.since),
+                failure: Box::new(stuck.failure()),
+            });
+        }
+    }
+
+    /// A good read: the API server works.
+    pub(crate) fn clear_errors(&mut self, at: Instant) {
+        self.api_error = None;
+        self.auth_error = None;
+        self.heard = Some(at);
+    }
+}
+
+/// Starts the timer if the condition holds and it is not running, cancels it if the condition does not hold.
+pub(crate) fn set(timer: &mut Option<Instant>, at: Instant, condition: bool) {
+    *timer = condition.then(|| timer.unwrap_or(at));
+}
+
+/// The last thing that somebody else said about why nothing moves: the scheduler, or the API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastWord(pub(crate) String);
+
+impl LastWord {
+    /// Longest message that is kept, in bytes: foreign text ends up in failures and logs.
+    const LONGEST: usize = 300;
+
+    /// Keeps the beginning of `text`, without allocating where it says the same again.
+    pub(crate) fn set(&mut self, text: &str) {
+        let mut end = text.len().min(Self::LONGEST);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        if self.0 != text[..end] {
+            self.0.clear();
+            self.0.push_str(&text[..end]);
+        }
+    }
+
+    /// The text in parentheses with a leading space, or nothing.
+    pub(crate) fn in_parentheses(&self) -> String {
+        if self.0.is_empty() { String::new() } else { alloc::format!(" ({})", self.0) }
+    }
+}
