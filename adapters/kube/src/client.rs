@@ -1,0 +1,279 @@
+//! Raw calls for one pod: every call has a timeout, every answer is an observation.
+//!
+//! `kube` gives the connection, TLS and credentials. Its typed calls are not used, because they lose what the
+//! rules need: the HTTP status of a proxy's answer, `Retry-After`, whose 404 it is, and the last object of a
+//! deletion.
+
+use crate::decode::decode;
+use crate::lines::Lines;
+use crate::source::{ApiFailure, Observed, ObservedPod, Via};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use kube::core::params::{GetParams, WatchParams};
+use serde::Deserialize;
+use std::error::Error;
+use std::time::Duration;
+
+/// How long a call may take, its whole body included; for a watch, until its stream begins.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the server is asked to keep a watch open: under the 5 minutes after which many proxies cut
+/// idle connections.
+const WATCH_SECONDS: u32 = 290;
+
+/// Longest answer to a GET that is read, in bytes.
+const LONGEST_POD: usize = 8 << 20;
+
+/// Longest error answer that is read, in bytes.
+const LONGEST_ERROR: usize = 64 << 10;
+
+/// Longest message that is kept of an error, in characters.
+const LONGEST_MESSAGE: usize = 300;
+
+/// A client from a configuration, made for podwait: without kube's hidden retries.
+///
+/// kube's own default repeats a failed call for minutes before it says so. The wait machine has budgets for
+/// that, so each failure must reach it at once.
+///
+/// # Errors
+/// The configuration cannot be used, for instance because a certificate in it cannot be read.
+pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
+    config.default_retry = false;
+    kube::Client::try_from(config)
+}
+
+/// Calls for one pod.
+#[derive(Clone)]
+pub(crate) struct PodClient {
+    client: kube::Client,
+    namespace: String,
+    name: String,
+}
+
+impl PodClient {
+    pub(crate) fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
+        Self { client, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the pod from etcd (no resourceVersion: a cache may show a pod that is long gone).
+    pub(crate) async fn get(self) -> Observed {
+        let answer = async {
+            let request = self.pods()?.get(&self.name, &GetParams::default()).map_err(unsendable)?;
+            let response = self.send(Via::Get, request).await?;
+            if response.status() == StatusCode::OK {
+                let body = Limited::new(response.into_body(), LONGEST_POD).collect().await;
+                let json = body.map_err(|error| failure(Via::Get, 0, root_cause(&*error)))?.to_bytes();
+                return observed_pod(Via::Get, json);
+            }
+            let refusal = Refusal::read(Via::Get, response).await;
+            if refusal.is_absence_of(&self.name) {
+                Ok(Observed::NotFound(Via::Get))
+            } else {
+                Err(refusal.failure)
+            }
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+            Ok(answer) => answer.unwrap_or_else(Observed::ApiError),
+            Err(_) => Observed::ApiError(timed_out(Via::Get)),
+        }
+    }
+
+    /// Opens a watch of this pod from a resourceVersion.
+    pub(crate) async fn watch(self, resource_version: String) -> Result<Lines, ApiFailure> {
+        let answer = async {
+            let params =
+                WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(WATCH_SECONDS);
+            let request = self.pods()?.watch(&params, &resource_version).map_err(unsendable)?;
+            let response = self.send(Via::Watch, request).await?;
+            if response.status() == StatusCode::OK {
+                return Ok(Lines::new(response.into_body()));
+            }
+            Err(Refusal::read(Via::Watch, response).await.failure)
+        };
+        tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::Watch)))
+    }
+
+    /// The collection's request builder, if the names can stand in a path.
+    fn pods(&self) -> Result<kube::core::Request, ApiFailure> {
+        for (what, name) in [("pod", &self.name), ("namespace", &self.namespace)] {
+            if !is_dns_subdomain(name) {
+                // What the API server would answer.
+                return Err(failure(Via::Get, 400, format!("{name:?} is not a valid {what} name")));
+            }
+        }
+        Ok(kube::core::Request::new(format!("/api/v1/namespaces/{}/pods", self.namespace)))
+    }
+
+    async fn send(&self, via: Via, request: Request<Vec<u8>>) -> Result<Response<Body>, ApiFailure> {
+        let sent = self.client.send(request.map(Body::from)).await;
+        sent.map_err(|error| failure(via, 0, root_cause(&error)))
+    }
+}
+
+/// Whether a name is a DNS subdomain (RFC 1123), as pod and namespace names must be.
+#[must_use]
+pub fn is_dns_subdomain(name: &str) -> bool {
+    let label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inner)
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+/// A pod object's JSON as an observation.
+fn observed_pod(via: Via, json: Bytes) -> Result<Observed, ApiFailure> {
+    match decode(&json) {
+        Ok(pod) => Ok(Observed::Pod(ObservedPod { via, pod: Box::new(pod), json })),
+        Err(error) => Err(failure(via, 0, error.to_string())),
+    }
+}
+
+pub(crate) fn failure(via: Via, code: u16, message: impl Into<String>) -> ApiFailure {
+    ApiFailure { via, code, retry_after: None, message: one_line(&message.into()) }
+}
+
+fn timed_out(via: Via) -> ApiFailure {
+    failure(via, 0, format!("no answer within {CALL_TIMEOUT:?}"))
+}
+
+fn unsendable(error: impl Error) -> ApiFailure {
+    failure(Via::Get, 400, error.to_string())
+}
+
+/// What an error says at the bottom of its chain, where the cause is.
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(LONGEST_MESSAGE).collect()
+}
+
+/// An answer other than 200.
+struct Refusal {
+    failure: ApiFailure,
+    status: Option<StatusView>,
+}
+
+/// `metav1.Status`, as far as it is read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct StatusView {
+    kind: String,
+    code: Option<u16>,
+    reason: Option<String>,
+    message: Option<String>,
+    details: Option<DetailsView>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DetailsView {
+    name: Option<String>,
+    kind: Option<String>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl StatusView {
+    /// The error object of a watch stream as a failure.
+    pub(crate) fn into_failure(self) -> ApiFailure {
+        // client-go takes Expired and Gone for the same; some servers send the reason without a code.
+        let expired = matches!(self.reason.as_deref(), Some("Expired" | "Gone"));
+        let code = if expired { 410 } else { self.code.unwrap_or(0) };
+        let retry_after = self.retry_after();
+        let message = self.message.or(self.reason).unwrap_or_else(|| String::from("the watch failed"));
+        ApiFailure { retry_after, ..failure(Via::Watch, code, message) }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.details.as_ref().and_then(|details| details.retry_after_seconds).map(Duration::from_secs)
+    }
+}
+
+impl Refusal {
+    async fn read(via: Via, response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        let code = head.status.as_u16();
+        // A body that breaks or is too long still leaves the code.
+        let body = Limited::new(body, LONGEST_ERROR)
+            .collect()
+            .await
+            .map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        let status =
+            serde_json::from_slice::<StatusView>(&body).ok().filter(|status| status.kind == "Status");
+        let message = status.as_ref().and_then(|status| status.message.clone());
+        let failure = ApiFailure {
+            retry_after: retry_after(&head.headers).or_else(|| status.as_ref()?.retry_after()),
+            ..failure(via, code, message.unwrap_or_else(|| format!("HTTP status {}", head.status)))
+        };
+        Self { failure, status }
+    }
+
+    /// Whether this says that the pod does not exist. A 404 of a proxy, of another kind or of another name
+    /// says nothing about it.
+    fn is_absence_of(&self, name: &str) -> bool {
+        let Some(status) = &self.status else { return false };
+        let Some(details) = &status.details else { return false };
+        self.failure.code == 404
+            && status.reason.as_deref() == Some("NotFound")
+            && details.kind.as_deref() == Some("pods")
+            && details.name.as_deref() == Some(name)
+    }
+}
+
+/// `Retry-After` in either form; a date counts from the answer's own `Date`, so that clocks need not agree.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let value: &str = text(http::header::RETRY_AFTER)?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let parse = |date: &str| jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp().as_second());
+    let seconds = parse(value)?.checked_sub(parse(text(http::header::DATE)?)?)?;
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_dns_subdomains() {
+        for name in ["a", "step-1", "wp-01h.step.x", &"a".repeat(253)] {
+            assert!(is_dns_subdomain(name), "{name}");
+        }
+        for name in ["", "A", "a/b", "../x", "a..b", "-a", "a-", "a_b", "a b", "ä", &"a".repeat(254)] {
+            assert!(!is_dns_subdomain(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn retry_after_comes_as_seconds_or_as_a_date() {
+        let headers = |retry_after: &'static str, date: &'static str| {
+            HeaderMap::from_iter([
+                (http::header::RETRY_AFTER, http::HeaderValue::from_static(retry_after)),
+                (http::header::DATE, http::HeaderValue::from_static(date)),
+            ])
+        };
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(retry_after(&headers("3", date)), Some(Duration::from_secs(3)));
+        assert_eq!(
+            retry_after(&headers("Sun, 06 Nov 1994 08:50:07 GMT", date)),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:00:00 GMT", date)), Some(Duration::ZERO));
+        assert_eq!(retry_after(&headers("soon", date)), None);
+        assert_eq!(retry_after(&headers("-1", date)), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! Test cases as data: events in, the expected answer out.
+
+use podwait::Observed;
+use podwait::trace::{Target, read_event};
+use podwait_core::{Decision, Instant, Policy, WaitMachine};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::fmt::Write;
+
+/// One line of a file of cases.
+#[derive(Deserialize)]
+pub struct Case {
+    /// A short name, unique among all cases.
+    pub id: String,
+    /// What happens.
+    pub title: String,
+    /// Where this was seen, or the source it follows from.
+    #[serde(default)]
+    pub source: String,
+    target: Target,
+    #[serde(default)]
+    policy: Policy,
+    events: Vec<Box<RawValue>>,
+    expect: Expect,
+}
+
+/// An answer, as far as a case says what it must be.
+#[derive(Debug, Deserialize)]
+struct Expect {
+    outcome: String,
+    #[serde(default)]
+    exit_code: Option<i32>,
+    reason: Option<String>,
+    #[serde(default)]
+    decided_at_ms: Option<u64>,
+    #[serde(default)]
+    why: String,
+}
+
+impl Case {
+    /// Reads a file of cases, one a line.
+    ///
+    /// # Panics
+    /// A line is no case.
+    #[must_use]
+    pub fn read_all(jsonl: &str) -> Vec<Self> {
+        let read = |(number, line): (usize, &str)| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("line {}: {error}", number + 1))
+        };
+        jsonl.lines().enumerate().map(read).collect()
+    }
+
+    /// The events.
+    ///
+    /// # Panics
+    /// An event cannot be read.
+    #[must_use]
+    pub fn events(&self) -> Vec<(Instant, Observed)> {
+        let read = |json: &Box<RawValue>| {
+            read_event(json.get()).unwrap_or_else(|error| panic!("{}: {error}", self.id))
+        };
+        self.events.iter().map(read).collect()
+    }
+
+    /// A machine for this case.
+    #[must_use]
+    pub fn machine(&self) -> WaitMachine {
+        let mut machine = WaitMachine::new(self.policy.clone().into());
+        if let Some(container) = &self.target.container {
+            machine = machine.container(container);
+        }
+        if let Some(uid) = &self.target.uid {
+            machine = machine.uid(uid);
+        }
+        machine
+    }
+
+    /// Runs the case; the complaint says what is wrong and shows every step.
+    ///
+    /// # Errors
+    /// The answer is not the expected one.
+    pub fn check(&self) -> Result<(), String> {
+        let mut machine = self.machine();
+        let mut steps = String::new();
+        let mut decided_at = None;
+        let mut last = None;
+        for (at, observed) in self.events() {
+            let decision = machine.handle(at, observed.as_input());
+            let _ = writeln!(steps, "  {:>7} ms: {decision:?}", at.as_millis());
+            if decision.is_final() {
+                decided_at.get_or_insert(at.as_millis());
+            }
+            last = Some(decision);
+        }
+        let Some(last) = last else { return Err(format!("{}: no events", self.id)) };
+        let expect = &self.expect;
+        let (outcome, exit_code) = match &last {
+            Decision::Retry { .. } => ("retry", None),
+            Decision::Done(exit) => ("done", Some(exit.code)),
+            Decision::Fail(failure) => ("fail", failure.exit_code),
+        };
+        let as_expected = outcome == expect.outcome
+            && exit_code == expect.exit_code
+            && expect.reason.as_deref().is_none_or(|reason| reason == last.code())
+            && (decided_at == expect.decided_at_ms || outcome == "retry");
+        if as_expected {
+            return Ok(());
+        }
+        Err(format!("{} {}\n{steps}  expected: {expect:?}\n  because: {}\n", self.id, self.title, expect.why))
+    }
+}

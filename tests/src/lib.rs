@@ -1,0 +1,4 @@
+//! The test kit: what the tests, and the fuzz targets, are written with.
+#![forbid(unsafe_code)]
+
+pub mod case;
