@@ -56,10 +56,9 @@ impl Case {
     /// An event cannot be read.
     #[must_use]
     pub fn events(&self) -> Vec<(Instant, Observed)> {
-        let read = |json: &Box<RawValue>| {
-            read_event(json.get()).unwrap_or_else(|error| panic!("{}: {error}", self.id))
-        };
-        self.events.iter().map(read).collect()
+        let read =
+            |json: &RawValue| read_event(json.get()).unwrap_or_else(|error| panic!("{}: {error}", self.id));
+        self.events.iter().map(|json| read(json)).collect()
     }
 
     /// A machine for this case.

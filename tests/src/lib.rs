@@ -2,3 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod cli;
+pub mod cluster;

@@ -44,6 +44,23 @@ pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
     kube::Client::try_from(config)
 }
 
+/// Reads the pod once, to find out whether the API server can be reached and lets us. The pod need not exist.
+///
+/// For programs that talk to a person: a wait itself gives a failing server the time that its policy allows.
+///
+/// # Errors
+/// The failure of the call, with code 0 when no answer came.
+pub async fn check_access(client: &kube::Client, namespace: &str, pod: &str) -> Result<(), ApiFailure> {
+    match PodClient::new(client.clone(), namespace, pod).get().await {
+        Observed::ApiError(failure) => Err(failure),
+        Observed::Pod(_)
+        | Observed::Deleted(_)
+        | Observed::NotFound(_)
+        | Observed::Silence
+        | Observed::Cancelled => Ok(()),
+    }
+}
+
 /// Calls for one pod.
 #[derive(Clone)]
 pub(crate) struct PodClient {

@@ -12,7 +12,7 @@ pub mod trace;
 mod wait;
 mod watch;
 
-pub use client::{client, is_dns_subdomain};
+pub use client::{check_access, client, is_dns_subdomain};
 pub use decode::{DecodeError, Pod, decode};
 pub use drive::{Step, drive};
 pub use podwait_core as core;

@@ -1,0 +1,7 @@
+//! The command `podwait`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    podwait_cli::main("podwait")
+}

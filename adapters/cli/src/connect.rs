@@ -1,0 +1,89 @@
+//! From kubeconfig or in-cluster configuration to a client that works.
+
+use crate::status::{Complaint, Status};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use std::path::Path;
+
+/// A client, and the namespace that its context names.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    server: String,
+}
+
+/// Reads the configuration. Nothing is sent yet.
+pub(crate) async fn connect(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Connection, Complaint> {
+    let config = config(kubeconfig, context).await?;
+    let namespace = config.default_namespace.clone();
+    let server = config.cluster_url.to_string();
+    let client = podwait::client(config).map_err(|error| unusable(&error))?;
+    Ok(Connection { client, namespace, server })
+}
+
+async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, Complaint> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let read = match kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let kubeconfig_error = match read {
+        Ok(kubeconfig) => match Config::from_custom_kubeconfig(kubeconfig, &options).await {
+            Ok(config) => return Ok(config),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    // As kubectl does: nothing asked for and no kubeconfig there may mean that this runs in a pod.
+    let is_absent = matches!(kubeconfig_error, KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath);
+    if kubeconfig.is_none() && context.is_none() && is_absent {
+        return Config::incluster().map_err(|_| {
+            let sentence =
+                "there is no kubeconfig (set --kubeconfig or KUBECONFIG), and this is not a pod of a cluster";
+            Complaint::new(Status::Config, sentence)
+        });
+    }
+    Err(match (kubeconfig_error, context) {
+        (KubeconfigError::LoadContext(name), _) => {
+            Complaint::new(Status::Config, format!("the kubeconfig has no context named {name}"))
+        }
+        (KubeconfigError::ReadConfig(error, path), _) => {
+            Complaint::new(Status::Config, format!("cannot read the kubeconfig {}: {error}", path.display()))
+        }
+        (error, _) => unusable(&error),
+    })
+}
+
+fn unusable(error: &dyn std::error::Error) -> Complaint {
+    let text = error.to_string();
+    // A YAML error comes with a drawing of the place; its first line says what is wrong.
+    let line = text.lines().next().unwrap_or_default();
+    Complaint::new(Status::Config, format!("the configuration cannot be used: {line}"))
+}
+
+impl Connection {
+    /// Reads the pod once, so that a server that cannot be used is told at once and not after the wait's budgets. What
+    /// may pass (429, 5xx) is left to the wait.
+    pub(crate) async fn check(&self, namespace: &str, pod: &str) -> Result<(), Complaint> {
+        let Err(failure) = podwait::check_access(&self.client, namespace, pod).await else { return Ok(()) };
+        let (server, message) = (&self.server, &failure.message);
+        Err(match failure.code {
+            401 => {
+                Complaint::new(Status::Denied, format!("{server} does not accept the credentials: {message}"))
+            }
+            403 => Complaint::new(Status::Denied, format!("{server} denies access: {message}")),
+            0 if message.contains("certificate") => {
+                Complaint::new(Status::Unreachable, format!("{server} cannot be trusted: {message}"))
+            }
+            0 => Complaint::new(Status::Unreachable, format!("cannot reach {server}: {message}")),
+            404 => Complaint::new(
+                Status::Unreachable,
+                format!("{server} is no Kubernetes API server: {message}"),
+            ),
+            _ => return Ok(()),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The exit statuses that are podwait's own.
+
+use podwait::{Class, FailReason, Failure};
+use std::fmt;
+use std::process::ExitCode;
+
+/// Exit statuses for everything that is not a container's exit code.
+///
+/// They lie between 193 and 254: above 128 + 64, the highest status that a signal leaves behind, and below 255,
+/// which many programs use for "something is wrong".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// The cluster stopped the step: run it again.
+    Infrastructure = 220,
+    /// The step or its pod cannot work as it is.
+    Step = 221,
+    /// The wait's own limits.
+    Limit = 222,
+    /// SIGINT or SIGTERM.
+    Cancelled = 223,
+    /// The API server failed during the wait.
+    Api = 224,
+    /// The command line is wrong.
+    Usage = 230,
+    /// The kubeconfig or the in-cluster configuration cannot be used.
+    Config = 231,
+    /// The API server cannot be reached, or not be trusted.
+    Unreachable = 232,
+    /// The API server does not let us read the pod.
+    Denied = 233,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+impl Status {
+    /// The status for a wait that ended without an exit.
+    pub(crate) fn of(failure: &Failure) -> Self {
+        match failure.class() {
+            Class::Infrastructure => Self::Infrastructure,
+            Class::Step => Self::Step,
+            Class::Caller if failure.reason == FailReason::Cancelled => Self::Cancelled,
+            Class::Caller => Self::Limit,
+            Class::Api => Self::Api,
+        }
+    }
+}
+
+/// One sentence about what the user can mend, and the status to exit with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) struct Complaint {
+    pub(crate) status: Status,
+    sentence: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl Complaint {
+    pub(crate) fn new(status: Status, sentence: impl Into<String>) -> Self {
+        Self { status, sentence: sentence.into() }
+    }
+}

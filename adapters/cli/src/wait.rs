@@ -1,0 +1,47 @@
+//! `podwait wait`.
+
+use crate::args::WaitArgs;
+use crate::connect::connect;
+use crate::report::Report;
+use crate::status::{Complaint, Status};
+use podwait::{CancellationToken, Policy};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode, Complaint> {
+    let policy = Policy::builder().deadline(args.timeout).build();
+    let policy =
+        policy.map_err(|_| Complaint::new(Status::Usage, "--timeout must be between 1 ms and 366 days"))?;
+    let cancel = cancelled_by_signals()?;
+    let connection = connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let namespace = args.namespace.unwrap_or_else(|| connection.namespace.clone());
+    tokio::select! {
+        checked = connection.check(&namespace, &args.pod) => checked?,
+        // The wait below answers a cancelled token at once.
+        () = cancel.cancelled() => {}
+    }
+    let mut wait = podwait::wait(connection.client, &namespace, &args.pod).policy(policy).cancel(cancel);
+    if let Some(container) = &args.container {
+        wait = wait.container(container);
+    }
+    let report = Report { namespace: &namespace, pod: &args.pod, outcome: wait.await };
+    report.print(args.output);
+    Ok(report.exit_code())
+}
+
+/// A token that SIGINT and SIGTERM cancel.
+fn cancelled_by_signals() -> Result<CancellationToken, Complaint> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Complaint::new(Status::Config, format!("no signals: {error}")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let token = CancellationToken::new();
+    let cancel = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(token)
+}

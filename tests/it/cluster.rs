@@ -1,0 +1,219 @@
+//! Waits on real pods of a real API server, through the library (watching and polling) and the command at once.
+
+use podwait::{DoneReason, Exit, FailReason, Failure, wait};
+use podwait_tests::cli::{Run, run};
+use podwait_tests::cluster::{Scratch, client, kubeconfig, pause, running, terminated};
+use std::future::Future;
+
+/// What the four ways of waiting answered.
+#[derive(Debug)]
+struct Answers {
+    watched: Result<Exit, Failure>,
+    polled: Result<Exit, Failure>,
+    command: Run,
+}
+
+impl Answers {
+    #[track_caller]
+    fn all_done(&self, reason: DoneReason, code: i32) {
+        for exit in [&self.watched, &self.polled] {
+            let exit = exit.as_ref().unwrap_or_else(|failure| panic!("{failure:?} in {self:?}"));
+            assert_eq!((exit.reason, exit.code), (reason, code), "{self:?}");
+        }
+        assert_eq!(self.command.status, Some(code), "{self:?}");
+        assert_eq!(self.command.stdout, format!("{reason} {code}\n"), "{self:?}");
+    }
+
+    #[track_caller]
+    fn all_fail(&self, reasons: &[FailReason], code: Option<i32>, status: i32) {
+        for failure in [&self.watched, &self.polled] {
+            let failure = failure.as_ref().expect_err("no exit of its own");
+            assert!(reasons.contains(&failure.reason) && failure.exit_code == code, "{self:?}");
+        }
+        assert_eq!(self.command.status, Some(status), "{self:?}");
+        assert!(reasons.iter().any(|reason| self.command.stdout == format!("{reason}\n")), "{self:?}");
+    }
+}
+
+/// Waits in every way for `pod`'s container `step`, while `life` happens to it in a namespace of its own.
+async fn wait_through<L: Future<Output = ()>>(
+    pod: &str,
+    container: Option<&str>,
+    life: impl FnOnce(std::rc::Rc<Scratch>) -> L,
+) -> Option<Answers> {
+    let scratch = std::rc::Rc::new(Scratch::new(pod).await?);
+    let one = |poll: bool| {
+        let mut wait = wait(scratch.client(), scratch.namespace(), pod);
+        if let Some(container) = container {
+            wait = wait.container(container);
+        }
+        if poll { wait.poll() } else { wait }
+    };
+    let mut arguments = vec!["wait", pod, "-n", scratch.namespace(), "--timeout", "60s", "--kubeconfig"];
+    arguments.push(kubeconfig()?.to_str().expect("a readable path"));
+    arguments.extend(container.into_iter().flat_map(|container| ["-c", container]));
+    let (watched, polled, command, ()) =
+        tokio::join!(one(false), one(true), run(&arguments), life(std::rc::Rc::clone(&scratch)));
+    std::rc::Rc::into_inner(scratch).expect("the life is over").remove().await;
+    Some(Answers { watched, polled, command })
+}
+
+/// Long enough for every way of waiting to have seen the pod, the command's start included.
+const SEEN: u64 = 1500;
+
+#[tokio::test]
+async fn completes_with_0() {
+    let answers = wait_through("completes-0", None, async |cluster| {
+        cluster.create("completes-0", &["step"]).await;
+        cluster.write_status("completes-0", "Running", &[("step", running())]).await;
+        pause(SEEN).await;
+        cluster.write_status("completes-0", "Succeeded", &[("step", terminated(0))]).await;
+    });
+    if let Some(answers) = answers.await {
+        answers.all_done(DoneReason::Completed, 0);
+    }
+}
+
+#[tokio::test]
+async fn completes_with_3() {
+    let answers = wait_through("completes-3", None, async |cluster| {
+        cluster.create("completes-3", &["step"]).await;
+        cluster.write_status("completes-3", "Running", &[("step", running())]).await;
+        pause(SEEN).await;
+        cluster.write_status("completes-3", "Failed", &[("step", terminated(3))]).await;
+    });
+    if let Some(answers) = answers.await {
+        answers.all_done(DoneReason::NonzeroExit, 3);
+    }
+}
+
+#[tokio::test]
+async fn terminal_phase_comes_700_ms_before_the_exit() {
+    let answers = wait_through("race", None, async |cluster| {
+        cluster.create("race", &["step"]).await;
+        cluster.write_status("race", "Running", &[("step", running())]).await;
+        pause(SEEN).await;
+        cluster.write_status("race", "Failed", &[("step", running())]).await;
+        pause(700).await;
+        cluster.write_status("race", "Failed", &[("step", terminated(4))]).await;
+    });
+    if let Some(answers) = answers.await {
+        answers.all_done(DoneReason::NonzeroExit, 4);
+    }
+}
+
+#[tokio::test]
+async fn deleted_while_running_and_exiting_0_is_no_success() {
+    let answers = wait_through("deleted", None, async |cluster| {
+        cluster.create("deleted", &["step"]).await;
+        cluster.write_status("deleted", "Running", &[("step", running())]).await;
+        pause(SEEN).await;
+        cluster.delete("deleted", 30).await;
+        pause(SEEN).await;
+        cluster.write_status("deleted", "Succeeded", &[("step", terminated(0))]).await;
+        pause(SEEN).await;
+        cluster.delete("deleted", 0).await;
+    });
+    if let Some(answers) = answers.await {
+        answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
+    }
+}
+
+#[tokio::test]
+async fn force_deleted_while_running_has_no_exit() {
+    let answers = wait_through("forced", None, async |cluster| {
+        cluster.create("forced", &["step"]).await;
+        cluster.write_status("forced", "Running", &[("step", running())]).await;
+        pause(SEEN).await;
+        cluster.delete("forced", 0).await;
+    });
+    if let Some(answers) = answers.await {
+        answers.all_fail(&[FailReason::PodDeleted], None, 220);
+    }
+}
+
+#[tokio::test]
+async fn deleted_after_completion_keeps_its_exit() {
+    let answers = wait_through("collected", None, async |cluster| {
+        cluster.create("collected", &["step"]).await;
+        cluster.write_status("collected", "Running", &[("step", running())]).await;
+        pause(SEEN).await;
+        cluster.write_status("collected", "Failed", &[("step", terminated(7))]).await;
+        cluster.delete("collected", 0).await;
+    });
+    let Some(answers) = answers.await else { return };
+    // A watch has the end, however soon the pod goes.
+    assert_eq!(answers.watched.as_ref().map(|exit| exit.code), Ok(7), "{answers:?}");
+    assert_eq!(answers.command.status, Some(7), "{answers:?}");
+    // Between two GETs it is lost, and then nobody may make one up.
+    match &answers.polled {
+        Ok(exit) => assert_eq!(exit.code, 7, "{answers:?}"),
+        Err(failure) => assert_eq!(failure.reason, FailReason::PodDeleted, "{answers:?}"),
+    }
+}
+
+#[tokio::test]
+async fn never_created() {
+    let answers = wait_through("never", None, async |_cluster| {});
+    if let Some(answers) = answers.await {
+        answers.all_fail(&[FailReason::PodNeverSeen], None, 220);
+    }
+}
+
+#[tokio::test]
+async fn name_re_created_with_a_new_uid() {
+    let answers = wait_through("twice", None, async |cluster| {
+        cluster.create("twice", &["step"]).await;
+        cluster.write_status("twice", "Running", &[("step", running())]).await;
+        pause(SEEN).await;
+        cluster.delete("twice", 0).await;
+        cluster.create("twice", &["step"]).await;
+        cluster.write_status("twice", "Succeeded", &[("step", terminated(0))]).await;
+    });
+    if let Some(answers) = answers.await {
+        answers.all_fail(&[FailReason::PodDeleted, FailReason::PodReplaced], None, 220);
+    }
+}
+
+#[tokio::test]
+async fn sidecar_that_sorts_first_decides_nothing() {
+    let answers = wait_through("sidecar", Some("step"), async |cluster| {
+        cluster.create("sidecar", &["step", "istio-proxy"]).await;
+        cluster.write_status("sidecar", "Running", &[("istio-proxy", running()), ("step", running())]).await;
+        pause(SEEN).await;
+        // The sidecar fails first; then the step ends well in a pod that is Failed for the sidecar's sake.
+        cluster
+            .write_status("sidecar", "Running", &[("istio-proxy", terminated(9)), ("step", running())])
+            .await;
+        pause(SEEN).await;
+        cluster
+            .write_status("sidecar", "Failed", &[("istio-proxy", terminated(9)), ("step", terminated(0))])
+            .await;
+    });
+    if let Some(answers) = answers.await {
+        answers.all_done(DoneReason::Completed, 0);
+    }
+}
+
+/// Both contexts are made by tests/cluster, so this runs only there.
+#[tokio::test]
+async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
+    let Some(kubeconfig) = kubeconfig().and_then(|path| path.to_str()) else { return };
+    if std::env::var("PODWAIT_CLUSTER").as_deref() != Ok("go") {
+        return;
+    }
+    let denied = run(&["wait", "a", "--kubeconfig", kubeconfig, "--context", "nobody"]).await;
+    assert_eq!(denied.status, Some(233), "{denied:?}");
+    assert!(denied.stderr.contains("denies access") && denied.stderr.lines().count() == 1, "{denied:?}");
+    let untrusted = run(&["wait", "a", "--kubeconfig", kubeconfig, "--context", "untrusted"]).await;
+    assert_eq!(untrusted.status, Some(232), "{untrusted:?}");
+    assert!(
+        untrusted.stderr.contains("cannot be trusted") && untrusted.stderr.lines().count() == 1,
+        "{untrusted:?}"
+    );
+    // The library keeps trying for as long as its policy says, and then says which it was.
+    let policy = podwait::Policy::builder().auth_error_budget(std::time::Duration::from_secs(1)).build();
+    let nobody = client(Some("nobody")).await.expect("there is a cluster");
+    let failure = wait(nobody, "default", "a").policy(policy.expect("a policy")).await.expect_err("denied");
+    assert_eq!(failure.reason, FailReason::Forbidden, "{failure:?}");
+}
