@@ -1,0 +1,216 @@
+//! The HTTP side of the API server: from a request to an answer.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use http::{Method, Request, Response, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use crate::deletion::DeleteOptions;
+use crate::refusal::Refusal;
+use crate::reply::{Reply, SimBody};
+use crate::selector::Selector;
+use crate::store::{Cluster, text};
+use crate::traffic::{RequestInfo, Verb};
+use crate::watch::WatchRequest;
+
+/// How long a watch lives that does not say. A real API server picks between this and twice this.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// A year, in seconds: keeps an absurd timeout from overflowing the clock.
+const LONGEST_WATCH: u64 = 31_536_000;
+
+impl Cluster {
+    /// Answers one HTTP request. An error is a broken connection, and only comes from a
+    /// [`Fault`](crate::Fault).
+    pub async fn handle<B>(&self, request: Request<B>) -> io::Result<Response<SimBody>>
+    where
+        B: Body + Send,
+        B::Data: Send,
+    {
+        let (head, body) = request.into_parts();
+        let call = match Call::parse(&head.method, &head.uri) {
+            Ok(call) => call,
+            Err(reply) => return Ok(reply.into_response()),
+        };
+        let fault = self.faults().admit(&call.info(&head.uri));
+        if let Some(fault) = &fault
+            && let Some(reply) = fault.before().await?
+        {
+            return Ok(reply.into_response());
+        }
+        let reply = self.answer(call, body).await.unwrap_or_else(Reply::from);
+        Ok(match &fault {
+            Some(fault) => reply.damaged_by(fault).into_response(),
+            None => reply.into_response(),
+        })
+    }
+
+    async fn answer<B: Body>(&self, call: Call, body: B) -> Result<Reply, Refusal> {
+        let Call { verb, namespace, name, query } = call;
+        let ns = namespace.as_deref();
+        match (verb, ns, name) {
+            (Verb::Get, Some(ns), Some(name)) => {
+                Ok(Reply::json(200, &*self.with(|store| store.get(ns, &name))?))
+            }
+            (Verb::List, ns, _) => Ok(Reply::json(200, &self.list(&query.selector(ns)?))),
+            (Verb::Watch, ns, _) => Ok(Reply::stream(self.watch(query.watch_request(ns)?))),
+            (Verb::Create, Some(ns), _) => {
+                let pod = in_namespace(read_json(body).await?, ns)?;
+                Ok(Reply::json(201, &*self.create(pod)?))
+            }
+            (Verb::Delete, Some(ns), Some(name)) => {
+                let options = query.delete_options(&read_json(body).await?)?;
+                Ok(Reply::json(200, &*self.delete(ns, &name, &options)?))
+            }
+            (Verb::Get | Verb::Create | Verb::Delete, _, _) => Err(Refusal::MethodNotAllowed),
+        }
+    }
+
+    fn list(&self, selector: &Selector) -> Value {
+        let (revision, pods) = self.with(|store| {
+            let pods = store.pods.values().filter(|pod| selector.matches(pod));
+            (store.revision, pods.cloned().collect::<Vec<_>>())
+        });
+        // The type of an item is said once, by the list.
+        let items = pods.iter().map(|pod| {
+            let fields = pod.as_object().into_iter().flatten();
+            let fields = fields.filter(|(field, _)| !matches!(field.as_str(), "kind" | "apiVersion"));
+            fields.map(|(field, value)| (field.clone(), value.clone())).collect::<Value>()
+        });
+        json!({
+            "kind": "PodList",
+            "apiVersion": "v1",
+            "metadata": { "resourceVersion": revision.to_string() },
+            "items": items.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A request that concerns pods.
+struct Call {
+    verb: Verb,
+    namespace: Option<String>,
+    name: Option<String>,
+    query: Query,
+}
+
+impl Call {
+    /// Reads method and path; what does not concern pods is answered right here.
+    fn parse(method: &Method, uri: &Uri) -> Result<Self, Reply> {
+        let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+        let (namespace, name) = match path.as_slice() {
+            ["api", "v1", "pods"] => (None, None),
+            ["api", "v1", "namespaces", ns, "pods"] => (Some(*ns), None),
+            ["api", "v1", "namespaces", ns, "pods", name] => (Some(*ns), Some(*name)),
+            ["version"] => return Err(version()),
+            ["readyz" | "livez" | "healthz"] => return Err(Reply::text(200, "ok")),
+            _ => return Err(Reply::text(404, "404 page not found\n")),
+        };
+        let query = Query::parse(uri);
+        let verb = match (method.as_str(), name) {
+            ("GET", Some(_)) => Verb::Get,
+            ("GET", None) if query.flag("watch") => Verb::Watch,
+            ("GET", None) => Verb::List,
+            ("POST", None) if namespace.is_some() => Verb::Create,
+            ("DELETE", Some(_)) => Verb::Delete,
+            _ => return Err(Refusal::MethodNotAllowed.into()),
+        };
+        Ok(Self { verb, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), query })
+    }
+
+    fn info(&self, uri: &Uri) -> RequestInfo {
+        let selected = || self.query.selector(None).ok()?.name().map(str::to_owned);
+        RequestInfo {
+            verb: self.verb,
+            namespace: self.namespace.clone(),
+            name: self.name.clone().or_else(selected),
+            uri: uri.to_string(),
+        }
+    }
+}
+
+struct Query(BTreeMap<String, String>);
+
+impl Query {
+    fn parse(uri: &Uri) -> Self {
+        Self(form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect())
+    }
+
+    fn get(&self, key: &str) -> &str {
+        self.0.get(key).map(String::as_str).unwrap_or_default()
+    }
+
+    /// True as the API server reads it: present, and not said to be false.
+    fn flag(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, Refusal> {
+        match self.get(key) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| bad_request(format!("invalid {key}: {text:?}"))),
+        }
+    }
+
+    fn selector(&self, namespace: Option<&str>) -> Result<Selector, Refusal> {
+        Selector::parse(namespace, self.get("fieldSelector"), self.get("labelSelector"))
+    }
+
+    fn watch_request(&self, namespace: Option<&str>) -> Result<WatchRequest, Refusal> {
+        Ok(WatchRequest {
+            selector: self.selector(namespace)?,
+            after: self.number("resourceVersion")?.filter(|revision| *revision != 0),
+            timeout: match self.number("timeoutSeconds")? {
+                None | Some(0) => WATCH_TIMEOUT,
+                Some(seconds) => Duration::from_secs(seconds.min(LONGEST_WATCH)),
+            },
+            bookmarks: self.flag("allowWatchBookmarks"),
+        })
+    }
+
+    /// The query's word counts before the body's.
+    fn delete_options(&self, body: &Value) -> Result<DeleteOptions, Refusal> {
+        let asked = self.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
+        let uid = text(body, "/preconditions/uid");
+        Ok(DeleteOptions {
+            grace_period_seconds: asked.or_else(|| body["gracePeriodSeconds"].as_i64()),
+            uid: (!uid.is_empty()).then(|| uid.to_owned()),
+        })
+    }
+}
+
+/// The body as JSON; an empty one is `null`.
+async fn read_json<B: Body>(body: B) -> Result<Value, Refusal> {
+    let body = body.collect().await.map_err(|_| bad_request("the body broke off".to_owned()))?.to_bytes();
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body is not JSON: {error}")))
+}
+
+/// A pod without a namespace belongs to that of the path.
+fn in_namespace(mut pod: Value, path: &str) -> Result<Value, Refusal> {
+    match text(&pod, "/metadata/namespace") {
+        own if own == path => Ok(pod),
+        "" if pod["metadata"].is_object() => {
+            pod["metadata"]["namespace"] = json!(path);
+            Ok(pod)
+        }
+        _ => Err(bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+                .to_owned(),
+        )),
+    }
+}
+
+fn version() -> Reply {
+    Reply::json(200, &json!({ "major": "1", "minor": "36", "gitVersion": "v1.36.0-podwait-sim" }))
+}
+
+fn bad_request(message: String) -> Refusal {
+    Refusal::BadRequest { message }
+}

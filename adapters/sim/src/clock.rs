@@ -1,0 +1,59 @@
+//! Simulated wall time: what the API server and the kubelet write into timestamps.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// 2026-01-01T00:00:00Z, the moment every simulated cluster is born.
+const EPOCH: i64 = 1_767_225_600;
+
+/// Where the simulated time comes from.
+#[derive(Debug)]
+pub(crate) enum Clock {
+    /// Tokio's clock, so that a paused runtime drives the cluster too.
+    Tokio { born: Instant },
+    /// Moved by hand: a life that is only written down, without a runtime.
+    Manual { age: Duration },
+}
+
+impl Clock {
+    pub(crate) fn tokio() -> Self {
+        Self::Tokio { born: Instant::now() }
+    }
+
+    pub(crate) fn manual() -> Self {
+        Self::Manual { age: Duration::ZERO }
+    }
+
+    /// Moves a manual clock; tokio's clock is not ours to move.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        match self {
+            Self::Tokio { .. } => {}
+            Self::Manual { age } => *age = age.saturating_add(by),
+        }
+    }
+
+    /// How long the cluster has existed.
+    pub(crate) fn age(&self) -> Duration {
+        match self {
+            Self::Tokio { born } => Instant::now().saturating_duration_since(*born),
+            Self::Manual { age } => *age,
+        }
+    }
+
+    /// Unix seconds: `metav1.Time` has no fractions.
+    pub(crate) fn now(&self) -> i64 {
+        EPOCH.saturating_add_unsigned(self.age().as_secs())
+    }
+}
+
+/// Writes Unix seconds as Kubernetes does.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
+}
+
+/// Reads a timestamp that [`rfc3339`] wrote.
+pub(crate) fn seconds(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(|at| at.as_second())
+}

@@ -1,0 +1,40 @@
+//! Changes, as the log keeps them and watches tell them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// One change in the cluster's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventType,
+    /// The resourceVersion of the change.
+    pub revision: u64,
+    /// The object after the change; for a deletion the last stored one, with `revision`.
+    pub object: Arc<Value>,
+    /// The object before the change: selectors need it to tell "no longer matches".
+    pub(crate) previous: Option<Arc<Value>>,
+}
+
+/// What a watch calls a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// ADDED
+    Added,
+    /// MODIFIED
+    Modified,
+    /// DELETED
+    Deleted,
+}
+
+impl EventType {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What can go wrong with a request, and how that looks to its client.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use crate::reply::{Frames, Reply};
+
+/// What goes wrong with one request.
+///
+/// The faults of a stream count its events; any other answer counts as a stream of one.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Answers with this HTTP status instead of handling the request; see [`Fault::status`].
+    Status {
+        /// The HTTP status code.
+        code: u16,
+        /// The `Retry-After` header, in seconds; also in the details of a [`FaultBody::Status`].
+        retry_after: Option<u64>,
+        /// What the body holds.
+        body: FaultBody,
+    },
+    /// Handles the request, but only after this time.
+    Delay(Duration),
+    /// Never answers.
+    Hang,
+    /// Breaks the connection before any answer.
+    Reset,
+    /// Ends the stream cleanly after this many events.
+    CutAfter {
+        /// Whole events before the end.
+        events: usize,
+    },
+    /// Ends the stream in the middle of the line after this many events.
+    CutMidLine {
+        /// Whole events before the half one.
+        events: usize,
+    },
+    /// Breaks the connection after this many events.
+    ResetAfter {
+        /// Whole events before the break.
+        events: usize,
+    },
+    /// A half-open connection: nothing more comes after this many events, and it never ends.
+    SilentAfter {
+        /// Whole events before the silence.
+        events: usize,
+    },
+}
+
+/// The body of a [`Fault::Status`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum FaultBody {
+    /// A Kubernetes `Status` with this reason and message.
+    Status {
+        /// For example "TooManyRequests".
+        reason: String,
+        /// For people.
+        message: String,
+    },
+    /// Any other JSON, as a proxy may send.
+    Json(Value),
+    /// Plain text, as the API server itself sends when it sheds load.
+    Text(String),
+}
+
+impl Fault {
+    /// An HTTP status with the `Status` body that Kubernetes has for it.
+    pub fn status(code: u16) -> Self {
+        let (reason, message) = match code {
+            401 => ("Unauthorized", "Unauthorized"),
+            403 => ("Forbidden", "pods is forbidden"),
+            404 => ("NotFound", "the server could not find the requested resource"),
+            410 => ("Expired", "The provided resource version is too old."),
+            429 => ("TooManyRequests", "Too many requests, please try again later."),
+            500 => ("InternalError", "Internal error occurred"),
+            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+            504 => ("Timeout", "the server was unable to return a response in the time allotted"),
+            _ => ("", "an error on the server has prevented the request from succeeding"),
+        };
+        let body = FaultBody::Status { reason: reason.to_owned(), message: message.to_owned() };
+        Self::Status { code, retry_after: None, body }
+    }
+
+    /// A copy of this fault with `Retry-After`; only a [`Fault::Status`] has one.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        if let Self::Status { retry_after, .. } = &mut self {
+            *retry_after = Some(seconds);
+        }
+        self
+    }
+
+    /// The part of the fault that comes before the request is handled: an answer of its own, a
+    /// broken connection, or a wait that may never end.
+    pub(crate) async fn before(&self) -> io::Result<Option<Reply>> {
+        match self {
+            Self::Status { code, retry_after, body } => Ok(Some(reply(*code, *retry_after, body))),
+            Self::Delay(time) => {
+                tokio::time::sleep(*time).await;
+                Ok(None)
+            }
+            Self::Hang => std::future::pending().await,
+            Self::Reset => Err(reset()),
+            Self::CutAfter { .. }
+            | Self::CutMidLine { .. }
+            | Self::ResetAfter { .. }
+            | Self::SilentAfter { .. } => Ok(None),
+        }
+    }
+
+    /// The part of the fault that damages the answer.
+    pub(crate) fn damage(&self, frames: Frames) -> Frames {
+        match *self {
+            Self::Status { .. } | Self::Delay(_) | Self::Hang | Self::Reset => frames,
+            Self::CutAfter { events } => frames.take(events).boxed(),
+            Self::CutMidLine { events } => frames
+                .take(events.saturating_add(1))
+                .enumerate()
+                .map(move |(n, frame)| frame.map(|f| if n == events { f.slice(..f.len() / 2) } else { f }))
+                .boxed(),
+            Self::ResetAfter { events } => frames.take(events).chain(stream::once(broken())).boxed(),
+            Self::SilentAfter { events } => frames.take(events).chain(stream::pending()).boxed(),
+        }
+    }
+}
+
+fn reply(code: u16, retry_after: Option<u64>, body: &FaultBody) -> Reply {
+    let reply = match body {
+        FaultBody::Status { reason, message } => {
+            let mut status = crate::refusal::status(code, reason, message);
+            if let Some(seconds) = retry_after {
+                status["details"] = json!({ "retryAfterSeconds": seconds });
+            }
+            Reply::json(code, &status)
+        }
+        FaultBody::Json(value) => Reply::json(code, value),
+        FaultBody::Text(text) => Reply::text(code, text),
+    };
+    reply.retry_after(retry_after)
+}
+
+/// A server that meets an error drops what it has not sent yet. Pausing once lets it send first, so
+/// that the client sees the events before the break.
+async fn broken() -> io::Result<Bytes> {
+    tokio::task::yield_now().await;
+    Err(reset())
+}
+
+fn reset() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer")
+}

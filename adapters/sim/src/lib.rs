@@ -1,0 +1,83 @@
+//! A simulated Kubernetes cluster, for tests.
+//!
+//! A [`Cluster`] is an API server in memory: pods with resourceVersions, GET, LIST, WATCH, POST and
+//! DELETE, for a `kube::Client` without a network ([`Cluster::client`]) or over HTTP on loopback
+//! ([`Cluster::serve`]). A [`Life`] is a scripted kubelet: it walks one pod through a life with
+//! given delays. [`Fault`]s are what goes wrong on the way. Time is tokio's, so a paused runtime
+//! simulates hours in no time, and nothing is random: the same script gives the same bytes.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use futures_util::{TryStreamExt, pin_mut};
+//! use k8s_openapi::api::core::v1::Pod;
+//! use kube::api::{Api, WatchEvent, WatchParams};
+//! use podwait_sim::{Cluster, Life, pod};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::new();
+//! Life::of(pod("ci", "build", &["step"]))
+//!     .after(Duration::from_secs(1)).scheduled("node-1")
+//!     .containers_creating()
+//!     .after(Duration::from_secs(20)).running()
+//!     .after(Duration::from_secs(200)).finished(3)
+//!     .spawn(&cluster);
+//!
+//! let pods: Api<Pod> = Api::namespaced(cluster.client(), "ci");
+//! // kube asks for 290 seconds of events.
+//! let watch = pods.watch(&WatchParams::default().fields("metadata.name=build"), "0").await?;
+//! pin_mut!(watch);
+//! let mut phases = Vec::new();
+//! while let Some(event) = watch.try_next().await? {
+//!     if let WatchEvent::Added(pod) | WatchEvent::Modified(pod) = event {
+//!         phases.extend(pod.status.and_then(|status| status.phase));
+//!     }
+//! }
+//! phases.dedup();
+//! assert_eq!(phases, ["Pending", "Running", "Failed"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is simulated, and what is not
+//!
+//! One increasing resourceVersion for all pods, and one log that every watch is served from, so
+//! the order of events is that of the writes. Watches know selectors by equality, bookmarks once
+//! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. Deletion knows grace
+//! periods, uid preconditions and finalizers. Not simulated: authorization, paging, `resourceVersion`
+//! on GET and LIST (which always read the latest), patches over HTTP, logs, and pods that react to
+//! a deletion without a script.
+#![forbid(unsafe_code)]
+
+mod api;
+mod clock;
+mod conditions;
+mod deletion;
+mod event;
+mod fault;
+mod fixture;
+mod kubelet;
+mod life;
+mod refusal;
+mod reply;
+mod selector;
+mod serve;
+mod service;
+mod step;
+mod store;
+mod traffic;
+mod watch;
+
+pub use deletion::DeleteOptions;
+pub use event::{Event, EventType};
+pub use fault::{Fault, FaultBody};
+pub use fixture::{container, pod};
+pub use kubelet::Terminated;
+pub use life::Life;
+pub use refusal::Refusal;
+pub use reply::SimBody;
+pub use serve::Server;
+pub use step::Step;
+pub use store::Cluster;
+pub use traffic::{Faults, RequestCounts, RequestInfo, Verb};

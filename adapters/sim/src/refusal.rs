@@ -1,0 +1,114 @@
+//! Why the API server refuses a request, and the `Status` object that says so.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+/// A refused request; it displays as the message of its Kubernetes `Status`.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// 404: no pod of that name.
+    #[error("pods {name:?} not found")]
+    NotFound {
+        /// The pod asked for.
+        name: String,
+    },
+    /// 409: create, and the name is taken.
+    #[error("pods {name:?} already exists")]
+    AlreadyExists {
+        /// The pod in the way.
+        name: String,
+    },
+    /// 409: a precondition of the request does not hold.
+    #[error("Operation cannot be fulfilled on pods {name:?}: {message}")]
+    Conflict {
+        /// The pod asked for.
+        name: String,
+        /// Which precondition, and what was found instead.
+        message: String,
+    },
+    /// 422: the object makes no sense.
+    #[error("Pod {name:?} is invalid: {message}")]
+    Invalid {
+        /// The pod's name, possibly empty.
+        name: String,
+        /// The field and what is wrong with it.
+        message: String,
+    },
+    /// 400: the request makes no sense.
+    #[error("{message}")]
+    BadRequest {
+        /// What could not be read.
+        message: String,
+    },
+    /// 405: a known path, but not with this method.
+    #[error("the server does not allow this method on the requested resource")]
+    MethodNotAllowed,
+    /// 410: the changes since that resourceVersion have been compacted away.
+    #[error("too old resource version: {asked} ({oldest})")]
+    Expired {
+        /// The resourceVersion of the request.
+        asked: u64,
+        /// The oldest one still served.
+        oldest: u64,
+    },
+}
+
+impl Refusal {
+    /// The HTTP status code.
+    pub fn code(&self) -> StatusCode {
+        match self {
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::AlreadyExists { .. } | Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Expired { .. } => StatusCode::GONE,
+        }
+    }
+
+    /// The Kubernetes `Status` object that a client receives.
+    pub fn status(&self) -> Value {
+        let mut status = status(self.code().as_u16(), self.reason(), &self.to_string());
+        if let Some(name) = self.pod() {
+            status["details"] = json!({ "name": name, "kind": "pods" });
+        }
+        status
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "NotFound",
+            Self::AlreadyExists { .. } => "AlreadyExists",
+            Self::Conflict { .. } => "Conflict",
+            Self::Invalid { .. } => "Invalid",
+            Self::BadRequest { .. } => "BadRequest",
+            Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::Expired { .. } => "Expired",
+        }
+    }
+
+    fn pod(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { name }
+            | Self::AlreadyExists { name }
+            | Self::Conflict { name, .. }
+            | Self::Invalid { name, .. } => Some(name),
+            Self::BadRequest { .. } | Self::MethodNotAllowed | Self::Expired { .. } => None,
+        }
+    }
+}
+
+/// A failure `Status` without details.
+pub(crate) fn status(code: u16, reason: &str, message: &str) -> Value {
+    json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    })
+}

@@ -1,0 +1,21 @@
+//! The cluster as a tower service, for a `kube::Client` without a network.
+
+use http::Request;
+use kube::client::Body;
+
+use crate::store::Cluster;
+
+impl Cluster {
+    /// A client of this cluster, with the default namespace "default".
+    ///
+    /// It has none of the layers that kube adds to a client made from a `Config`: no retries, no
+    /// timeouts. It must be made inside a tokio runtime.
+    pub fn client(&self) -> kube::Client {
+        let cluster = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let cluster = cluster.clone();
+            async move { cluster.handle(request).await }
+        });
+        kube::Client::new(service, "default")
+    }
+}

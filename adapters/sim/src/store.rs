@@ -1,0 +1,228 @@
+//! The pods and the one log of their changes: what etcd is to a real API server.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::clock::{self, Clock};
+use crate::event::{Event, EventType};
+use crate::refusal::Refusal;
+use crate::traffic::{Faults, RequestCounts};
+
+/// A simulated cluster. Clones are handles to the same cluster.
+///
+/// The methods on this type act as the cluster itself does (the API server's storage, the
+/// kubelet); clients come in through [`client`](Self::client), [`serve`](Self::serve) or
+/// [`handle`](Self::handle), where faults are injected.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Mutex<Store>,
+    /// The revision of the last write; open watches sleep on it.
+    revision: watch::Sender<u64>,
+    faults: Faults,
+}
+
+impl Cluster {
+    /// An empty cluster, born now at the simulated time 2026-01-01T00:00:00Z.
+    pub fn new() -> Self {
+        Self::with_clock(Clock::tokio())
+    }
+
+    pub(crate) fn with_clock(clock: Clock) -> Self {
+        let store = Mutex::new(Store::new(clock));
+        let revision = watch::Sender::new(Store::FIRST_REVISION);
+        Self { inner: Arc::new(Inner { store, revision, faults: Faults::default() }) }
+    }
+
+    /// Stores a new pod as the API server does: its status starts at Pending whatever `pod` says,
+    /// its namespace defaults to "default".
+    pub fn create(&self, pod: Value) -> Result<Arc<Value>, Refusal> {
+        self.with(|store| store.create(pod))
+    }
+
+    /// The stored pod.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.with(|store| store.get(namespace, name)).ok()
+    }
+
+    /// Changes a pod in one write: one resourceVersion and one MODIFIED event. A change that
+    /// changes nothing is no write, as in Kubernetes. Name, namespace and uid cannot change.
+    pub fn update_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Arc<Value>, Refusal> {
+        self.with(|store| store.update(namespace, name, change))
+    }
+
+    /// The log of changes since the last compaction, oldest first.
+    pub fn events(&self) -> Vec<Event> {
+        self.with(|store| store.log.clone())
+    }
+
+    /// The resourceVersion of the last write.
+    pub fn revision(&self) -> u64 {
+        self.with(|store| store.revision)
+    }
+
+    /// Forgets the changes up to and including `revision`: a watch that would need them is told
+    /// 410 Expired.
+    pub fn compact(&self, revision: u64) {
+        self.with(|store| {
+            store.compacted = revision.min(store.revision).max(store.compacted);
+            store.log.retain(|event| event.revision > store.compacted);
+        });
+    }
+
+    /// The simulated time, as it is written into timestamps.
+    pub fn now(&self) -> String {
+        self.with(|store| store.now())
+    }
+
+    /// Where tests ask for trouble.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// How many requests clients have made.
+    pub fn requests(&self) -> RequestCounts {
+        self.inner.faults.counts()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.inner.revision.subscribe()
+    }
+
+    /// Runs `f` on the store and wakes the watches if it wrote. A panicking `f` poisons nothing:
+    /// every write replaces whole objects.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Store) -> R) -> R {
+        let mut store = self.inner.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut store);
+        let written = store.revision;
+        self.inner.revision.send_if_modified(|seen| std::mem::replace(seen, written) != written);
+        result
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) clock: Clock,
+    pub(crate) revision: u64,
+    pub(crate) compacted: u64,
+    /// How many pods were ever created: the source of uids.
+    created: u64,
+    pub(crate) pods: BTreeMap<(String, String), Arc<Value>>,
+    pub(crate) log: Vec<Event>,
+}
+
+impl Store {
+    /// Like etcd: an empty store has revision 1, the first write makes 2.
+    const FIRST_REVISION: u64 = 1;
+
+    fn new(clock: Clock) -> Self {
+        let (pods, log) = (BTreeMap::new(), Vec::new());
+        Self { clock, revision: Self::FIRST_REVISION, compacted: 0, created: 0, pods, log }
+    }
+
+    pub(crate) fn now(&self) -> String {
+        clock::rfc3339(self.clock.now())
+    }
+
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Result<Arc<Value>, Refusal> {
+        let pod = self.pods.get(&(namespace.to_owned(), name.to_owned()));
+        pod.cloned().ok_or_else(|| Refusal::NotFound { name: name.to_owned() })
+    }
+
+    fn create(&mut self, mut pod: Value) -> Result<Arc<Value>, Refusal> {
+        let name = text(&pod, "/metadata/name").to_owned();
+        if name.is_empty() || !pod["spec"].is_object() {
+            let message = "metadata.name and spec: Required value".to_owned();
+            return Err(Refusal::Invalid { name, message });
+        }
+        let namespace = match text(&pod, "/metadata/namespace") {
+            "" => "default".to_owned(),
+            namespace => namespace.to_owned(),
+        };
+        if self.get(&namespace, &name).is_ok() {
+            return Err(Refusal::AlreadyExists { name });
+        }
+        self.created += 1;
+        prepare_for_create(&mut pod, &namespace, self.created, &self.now());
+        Ok(self.write(EventType::Added, pod))
+    }
+
+    pub(crate) fn update(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Arc<Value>, Refusal> {
+        let old = self.get(namespace, name)?;
+        let mut new = Value::clone(&old);
+        change(&mut new);
+        for identity in ["name", "namespace", "uid"] {
+            new["metadata"][identity] = old["metadata"][identity].clone();
+        }
+        if new == *old {
+            return Ok(old);
+        }
+        Ok(self.write(EventType::Modified, new))
+    }
+
+    /// The only place where anything changes: one write, one revision, one entry in the log.
+    pub(crate) fn write(&mut self, kind: EventType, mut pod: Value) -> Arc<Value> {
+        self.revision += 1;
+        pod["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let key = (text(&pod, "/metadata/namespace").to_owned(), text(&pod, "/metadata/name").to_owned());
+        let object = Arc::new(pod);
+        let previous = match kind {
+            EventType::Added | EventType::Modified => self.pods.insert(key, Arc::clone(&object)),
+            EventType::Deleted => self.pods.remove(&key),
+        };
+        self.log.push(Event { kind, revision: self.revision, object: Arc::clone(&object), previous });
+        object
+    }
+}
+
+/// What the API server adds to a new pod, or throws away.
+fn prepare_for_create(pod: &mut Value, namespace: &str, nth: u64, now: &str) {
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    let metadata = &mut pod["metadata"];
+    metadata["namespace"] = json!(namespace);
+    metadata["uid"] = json!(format!("00000000-0000-4000-8000-{nth:012x}"));
+    metadata["creationTimestamp"] = json!(now);
+    metadata["generation"] = json!(1);
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.remove("deletionTimestamp");
+        metadata.remove("deletionGracePeriodSeconds");
+    }
+    default_to(&mut pod["spec"], "restartPolicy", json!("Always"));
+    default_to(&mut pod["spec"], "terminationGracePeriodSeconds", json!(30));
+    pod["status"] = json!({ "phase": "Pending", "qosClass": "BestEffort" });
+}
+
+fn default_to(object: &mut Value, field: &str, value: Value) {
+    if object[field].is_null() {
+        object[field] = value;
+    }
+}
+
+/// The string at a JSON pointer, "" if there is none.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}

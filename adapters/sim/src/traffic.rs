@@ -1,0 +1,128 @@
+//! The requests that come in: counted, and each asked once, before it is handled, what goes wrong.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::fault::Fault;
+
+/// What a request wants to do, as authorization calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Verb {
+    /// GET of one pod.
+    Get,
+    /// GET of a collection.
+    List,
+    /// GET of a collection with `watch=true`.
+    Watch,
+    /// POST of a pod.
+    Create,
+    /// DELETE of a pod.
+    Delete,
+}
+
+/// A request on its way in, for a [`Faults::rule`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestInfo {
+    /// What it wants to do.
+    pub verb: Verb,
+    /// In which namespace; `None` is all of them.
+    pub namespace: Option<String>,
+    /// The pod, from the path or from `fieldSelector=metadata.name=`.
+    pub name: Option<String>,
+    /// The path and query as received.
+    pub uri: String,
+}
+
+/// How many requests of each verb have come in, faulty ones included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestCounts {
+    /// [`Verb::Get`]
+    pub get: u64,
+    /// [`Verb::List`]
+    pub list: u64,
+    /// [`Verb::Watch`]
+    pub watch: u64,
+    /// [`Verb::Create`]
+    pub create: u64,
+    /// [`Verb::Delete`]
+    pub delete: u64,
+}
+
+/// The faults waiting for requests, and the count of the requests.
+#[derive(Debug, Default)]
+pub struct Faults {
+    inner: Mutex<Inner>,
+}
+
+type Rule = Box<dyn FnMut(&RequestInfo) -> Option<Fault> + Send>;
+
+#[derive(Default)]
+struct Inner {
+    counts: RequestCounts,
+    queues: BTreeMap<Verb, VecDeque<Fault>>,
+    rule: Option<Rule>,
+}
+
+impl Faults {
+    /// Lets the next request with this verb fail so; faults of one verb are used up in order.
+    pub fn push(&self, verb: Verb, fault: Fault) {
+        self.lock().queues.entry(verb).or_default().push_back(fault);
+    }
+
+    /// Lets `rule` decide for every request that no pushed fault takes. It replaces the rule
+    /// before it, and must not call [`Cluster::faults`](crate::Cluster::faults).
+    pub fn rule(&self, rule: impl FnMut(&RequestInfo) -> Option<Fault> + Send + 'static) {
+        self.lock().rule = Some(Box::new(rule));
+    }
+
+    /// Forgets all faults, pushed ones and the rule.
+    pub fn clear(&self) {
+        let mut inner = self.lock();
+        inner.queues.clear();
+        inner.rule = None;
+    }
+
+    /// Counts a request and says what goes wrong with it.
+    pub(crate) fn admit(&self, request: &RequestInfo) -> Option<Fault> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        *inner.counts.of(request.verb) += 1;
+        let pushed = inner.queues.get_mut(&request.verb).and_then(VecDeque::pop_front);
+        pushed.or_else(|| inner.rule.as_mut().and_then(|rule| rule(request)))
+    }
+
+    pub(crate) fn counts(&self) -> RequestCounts {
+        self.lock().counts
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RequestCounts {
+    fn of(&mut self, verb: Verb) -> &mut u64 {
+        match verb {
+            Verb::Get => &mut self.get,
+            Verb::List => &mut self.list,
+            Verb::Watch => &mut self.watch,
+            Verb::Create => &mut self.create,
+            Verb::Delete => &mut self.delete,
+        }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = self.rule.as_ref().map(|_| "..");
+        f.debug_struct("Inner")
+            .field("counts", &self.counts)
+            .field("queues", &self.queues)
+            .field("rule", &rule)
+            .finish()
+    }
+}

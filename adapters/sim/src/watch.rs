@@ -1,0 +1,158 @@
+//! A watch: the log of changes from a resourceVersion on, as one JSON line per event.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::event::EventType;
+use crate::refusal::Refusal;
+use crate::reply::Frames;
+use crate::selector::Selector;
+use crate::store::{Cluster, Store};
+
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What a watch asks for.
+pub(crate) struct WatchRequest {
+    pub(crate) selector: Selector,
+    /// `None`: start with the pods that exist; otherwise replay the changes after this one.
+    pub(crate) after: Option<u64>,
+    pub(crate) timeout: Duration,
+    pub(crate) bookmarks: bool,
+}
+
+impl Cluster {
+    pub(crate) fn watch(&self, request: WatchRequest) -> Frames {
+        let watch = Watch::start(self, request);
+        stream::unfold(watch, |mut watch| async move {
+            let line = watch.next_line().await?;
+            Some((Ok(line), watch))
+        })
+        .boxed()
+    }
+}
+
+struct Watch {
+    cluster: Cluster,
+    writes: watch::Receiver<u64>,
+    selector: Selector,
+    /// Every change up to this revision has been looked at.
+    seen: u64,
+    lines: VecDeque<Bytes>,
+    next_bookmark: Option<Instant>,
+    deadline: Instant,
+    /// An ERROR event is the last one.
+    failed: bool,
+}
+
+impl Watch {
+    fn start(cluster: &Cluster, request: WatchRequest) -> Self {
+        let WatchRequest { selector, after, timeout, bookmarks } = request;
+        let now = Instant::now();
+        let writes = cluster.subscribe();
+        let (seen, lines) = match after {
+            Some(revision) => (revision, VecDeque::new()),
+            None => cluster.with(|store| (store.revision, existing(store, &selector))),
+        };
+        Self {
+            cluster: cluster.clone(),
+            writes,
+            selector,
+            seen,
+            lines,
+            next_bookmark: bookmarks.then(|| now + BOOKMARK_INTERVAL),
+            deadline: now + timeout,
+            failed: false,
+        }
+    }
+
+    async fn next_line(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                return Some(line);
+            }
+            if self.failed {
+                return None;
+            }
+            self.read_log();
+            if self.lines.is_empty() && !self.wait().await {
+                return None;
+            }
+        }
+    }
+
+    fn read_log(&mut self) {
+        let Self { cluster, selector, seen, lines, .. } = self;
+        let gone = cluster.with(|store| {
+            if *seen < store.compacted {
+                return Some(Refusal::Expired { asked: *seen, oldest: store.compacted });
+            }
+            let unread = store.log.partition_point(|event| event.revision <= *seen);
+            for event in &store.log[unread..] {
+                lines.extend(selector.view(event).map(|(kind, pod)| line(kind.as_str(), &pod)));
+            }
+            // A watch may start ahead of the last write; it then waits for its time to come.
+            *seen = store.revision.max(*seen);
+            None
+        });
+        if let Some(expired) = gone {
+            lines.push_back(line("ERROR", &expired.status()));
+            self.failed = true;
+        }
+    }
+
+    /// Sleeps until there may be something to say; false when the watch is over.
+    async fn wait(&mut self) -> bool {
+        let bookmark = self.next_bookmark.unwrap_or(self.deadline);
+        let seen = self.seen;
+        tokio::select! {
+            biased;
+            // Asks for the revision itself, not for a change of it: a write since the last look at
+            // the log ends this at once, so none can be slept through.
+            written = self.writes.wait_for(|revision| *revision > seen) => written.is_ok(),
+            () = tokio::time::sleep_until(self.deadline) => false,
+            () = tokio::time::sleep_until(bookmark), if self.next_bookmark.is_some() => {
+                self.lines.push_back(line("BOOKMARK", &bookmark_object(self.seen)));
+                self.next_bookmark = Some(bookmark + BOOKMARK_INTERVAL);
+                true
+            }
+        }
+    }
+}
+
+fn existing(store: &Store, selector: &Selector) -> VecDeque<Bytes> {
+    let pods = store.pods.values().filter(|pod| selector.matches(pod));
+    pods.map(|pod| line(EventType::Added.as_str(), pod)).collect()
+}
+
+fn bookmark_object(revision: u64) -> Value {
+    json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "resourceVersion": revision.to_string() } })
+}
+
+fn line(kind: &str, object: &Value) -> Bytes {
+    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_after_the_look_at_the_log_ends_the_sleep_before_it_begins() {
+        let cluster = Cluster::new();
+        let (selector, timeout) = (Selector::default(), Duration::from_secs(1));
+        let request = WatchRequest { selector, after: Some(1), timeout, bookmarks: false };
+        let mut watch = Watch::start(&cluster, request);
+        watch.read_log();
+        cluster.create(crate::pod("ci", "a", &["step"])).unwrap();
+        assert!(watch.wait().await);
+        watch.read_log();
+        assert_eq!(watch.lines.len(), 1);
+        assert!(!watch.wait().await);
+    }
+}

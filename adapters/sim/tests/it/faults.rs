@@ -1,0 +1,155 @@
+//! Every fault, as a client meets it.
+
+use std::time::Duration;
+
+use podwait_sim::{Cluster, Fault, FaultBody, Verb, pod};
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+
+use crate::wire::{Stream, get};
+
+const POD: &str = "/api/v1/namespaces/ci/pods/a";
+const WATCH: &str = "/api/v1/namespaces/ci/pods?&watch=1&resourceVersion=1";
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Three events in the log.
+fn cluster() -> Cluster {
+    let cluster = Cluster::new();
+    for name in ["a", "b", "c"] {
+        cluster.create(pod("ci", name, &["step"])).unwrap();
+    }
+    cluster
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_with_retry_after_hits_one_request() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Get, Fault::status(429).retry_after(3));
+    let answer = get(&cluster.client(), POD).await;
+    assert_eq!((answer.code, &answer.headers["retry-after"]), (429, &"3".parse().unwrap()));
+    assert_eq!(answer.json()["reason"], "TooManyRequests");
+    assert_eq!(answer.json()["details"]["retryAfterSeconds"], 3);
+    assert_eq!(get(&cluster.client(), POD).await.code, 200);
+    assert_eq!(cluster.requests().get, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_says_404_in_its_own_words() {
+    let cluster = cluster();
+    let (json, text) = (FaultBody::Json(json!({ "error": "x" })), FaultBody::Text("no".to_owned()));
+    for body in [json, text] {
+        cluster.faults().push(Verb::Get, Fault::Status { code: 404, retry_after: None, body });
+    }
+    assert_eq!(get(&cluster.client(), POD).await.body, "{\"error\":\"x\"}\n");
+    let plain = get(&cluster.client(), POD).await;
+    assert_eq!((plain.code, plain.body.as_str()), (404, "no"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn delay_then_the_answer_of_that_later_time() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Get, Fault::Delay(Duration::from_secs(5)));
+    let begin = Instant::now();
+    let later = cluster.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        later.remove("ci", "a").unwrap();
+    });
+    assert_eq!(get(&cluster.client(), POD).await.code, 404);
+    assert_eq!(begin.elapsed(), Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hang_never_answers() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Get, Fault::Hang);
+    let client = cluster.client();
+    assert!(timeout(LONG, get(&client, POD)).await.is_err());
+    assert_eq!(get(&client, POD).await.code, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_is_a_transport_error() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Get, Fault::Reset);
+    let request = http::Request::get(POD).body(kube::client::Body::empty()).unwrap();
+    let error = cluster.client().send(request).await.unwrap_err();
+    assert!(matches!(error, kube::Error::Service(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_after_is_a_clean_end() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Watch, Fault::CutAfter { events: 2 });
+    let mut watch = Stream::open(&cluster.client(), WATCH).await;
+    assert_eq!(watch.brief().await, "ADDED a 2");
+    assert_eq!(watch.brief().await, "ADDED b 3");
+    assert!(watch.ended().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_mid_line_leaves_half_an_event() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Watch, Fault::CutMidLine { events: 1 });
+    let mut watch = Stream::open(&cluster.client(), WATCH).await;
+    assert_eq!(watch.brief().await, "ADDED a 2");
+    let half = watch.frame().await.unwrap().unwrap();
+    assert!(half.starts_with("{\"type\":\"ADDED\"") && !half.contains('\n'), "{half}");
+    assert!(watch.ended().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_after_breaks_the_stream() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Watch, Fault::ResetAfter { events: 1 });
+    let mut watch = Stream::open(&cluster.client(), WATCH).await;
+    assert_eq!(watch.brief().await, "ADDED a 2");
+    assert!(watch.frame().await.unwrap().unwrap_err().contains("reset"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_after_is_a_half_open_connection() {
+    let cluster = cluster();
+    for events in [0, 2] {
+        cluster.faults().push(Verb::Watch, Fault::SilentAfter { events });
+        let mut watch = Stream::open(&cluster.client(), WATCH).await;
+        for _ in 0..events {
+            watch.brief().await;
+        }
+        assert!(timeout(LONG, watch.frame()).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_faults_damage_plain_answers_too() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Get, Fault::CutMidLine { events: 0 });
+    let answer = get(&cluster.client(), POD).await;
+    assert_eq!(answer.code, 200);
+    assert!(serde_json::from_str::<serde_json::Value>(&answer.body).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_sees_what_no_pushed_fault_takes() {
+    let cluster = cluster();
+    let (seen, saw) = std::sync::mpsc::channel();
+    cluster.faults().push(Verb::Get, Fault::status(503));
+    cluster.faults().rule(move |request| {
+        seen.send(request.clone()).unwrap();
+        (request.name.as_deref() == Some("a")).then(|| Fault::status(500))
+    });
+    let client = cluster.client();
+    assert_eq!(get(&client, POD).await.code, 503);
+    assert_eq!(get(&client, POD).await.code, 500);
+    assert_eq!(get(&client, "/api/v1/pods?&fieldSelector=metadata.name%3Da").await.code, 500);
+    assert_eq!(get(&client, "/api/v1/namespaces/ci/pods/b").await.code, 200);
+    let seen: Vec<_> = saw.try_iter().collect();
+    let verbs: Vec<_> = seen.iter().map(|request| request.verb).collect();
+    assert_eq!(verbs, [Verb::Get, Verb::List, Verb::Get]);
+    assert_eq!((seen[1].namespace.as_deref(), seen[1].name.as_deref()), (None, Some("a")));
+    assert_eq!(seen[1].uri, "/api/v1/pods?&fieldSelector=metadata.name%3Da");
+    cluster.faults().clear();
+    assert_eq!(get(&client, POD).await.code, 200);
+    let counts = cluster.requests();
+    assert_eq!((counts.get, counts.list, counts.watch), (4, 1, 0));
+}
