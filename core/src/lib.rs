@@ -1,6 +1,92 @@
+//! Finds out how a container of a Kubernetes pod ended: the decisions, without any I/O.
+//!
+//! # The one rule
+//!
+//! > Give the machine one input with its time; it gives back one decision. If the decision is `Retry { after, .. }`,
+//! > come back with a new input, or with a tick, once `after` has passed. Coming back early is harmless. `Done` and
+//! > `Fail` never change.
+//!
+//! The machine is [`WaitMachine`], its only method that matters [`WaitMachine::handle`]. It takes [`Input`]s: snapshots
+//! of the pod, its deletion, a 404, API errors, ticks and a cancellation, each with an [`Instant`] on a time line of the
+//! caller's. It answers with a [`Decision`].
+//!
+//! ```text
+//!                   ┌────────────── Retry { after, why } ◀─┐
+//!                   ▼                                      │
+//!  new ──────▶ handle(at, input) ──────────────────────────┤
+//!                                                          ├──▶ Done(exit)     the step's own exit, for ever
+//!                                                          └──▶ Fail(failure)  the reason why there is none, for ever
+//! ```
+//!
+//! # One loop
+//!
+//! This is all that an adapter does. Here the API server is a list of answers and the clock a number.
+//!
+//! ```
+//! use podwait_core::{
+//!     ApiError, Container, ContainerState, ContainerStatus, Decision, Input, Instant, Phase, PodSnapshot, RestartPolicy,
+//!     Terminated, WaitMachine,
+//! };
+//!
+//! let running = PodSnapshot {
+//!     uid: "5f1d".into(),
+//!     resource_version: "110".into(),
+//!     restart_policy: RestartPolicy::Never,
+//!     containers: vec![Container { name: "step".into(), ..Default::default() }],
+//!     container_statuses: vec![ContainerStatus {
+//!         name: "step".into(),
+//!         state: Some(ContainerState::Running),
+//!         ..Default::default()
+//!     }],
+//!     phase: Phase::Running,
+//!     ..Default::default()
+//! };
+//! let mut over = PodSnapshot { resource_version: "120".into(), ..running.clone() };
+//! let record = Terminated { exit_code: 3, reason: "Error".into(), ..Default::default() };
+//! over.container_statuses[0].state = Some(ContainerState::Terminated(record));
+//!
+//! // What the API server will answer, one call after the other.
+//! let mut server = [
+//!     Input::NotFound,
+//!     Input::Snapshot(&running),
+//!     Input::ApiError(ApiError { code: 503, retry_after: None, message: "overloaded" }),
+//!     Input::Snapshot(&over),
+//! ]
+//! .into_iter();
+//!
+//! let mut machine = WaitMachine::new(Default::default()).container("step");
+//! let mut now = Instant::ZERO;
+//! let mut input = Input::Tick;
+//! let exit = loop {
+//!     match machine.handle(now, input) {
+//!         Decision::Retry { after, .. } => now = now.after(after), // an adapter sleeps here
+//!         Decision::Done(exit) => break exit,
+//!         Decision::Fail(failure) => panic!("{failure}"),
+//!     }
+//!     input = server.next().unwrap_or(Input::Tick); // and here it asks the API server
+//! };
+//! assert_eq!(exit.code, 3);
+//! ```
+//!
+//! # In scope
+//!
+//! Which pod and which container are meant, when an exit is final, whether something else stopped the step first, what a
+//! code is worth, what a 404 means, how long to wait for what, when to come back. Every rule names its source in
+//! Kubernetes where it is implemented.
+//!
+//! # Out of scope
+//!
+//! Clocks, sleeping, networks, JSON, threads, logging, randomness (jitter is seeded by the policy) and global state.
+//! The crate is `no_std` with `alloc`. The package `podwait` drives the machine against a real API server.
+//!
+//! # Known limits
+//!
+//! * A pod evicted for its use of local storage whose process exits 0 on SIGTERM can be left as `Succeeded` with code 0
+//!   and no mark of the eviction at all (kubernetes#141483). Nobody can tell it from success.
+//! * A pod that is force-deleted between two observations loses its code, unless a finalizer holds the object.
+//! * Where a node is gone for good the step may have finished; nobody knows.
 #![no_std]
 #![forbid(unsafe_code)]
-//! placeholder
 
 extern crate alloc;
 

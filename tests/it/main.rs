@@ -1,5 +1,6 @@
 //! The one integration binary.
 
 mod cases;
+mod cli;
 mod cluster;
 mod sim;

@@ -1,5 +1,6 @@
 //! `podwait demo`: three ways for a pod to end, on a simulated cluster over HTTP on loopback.
 
+use crate::output;
 use crate::status::{Complaint, Status};
 use crate::timeline;
 use podwait::{DoneReason, Exit, FailReason, Failure};
@@ -22,20 +23,20 @@ pub(crate) async fn run() -> Result<ExitCode, Complaint> {
     let server = cluster.serve().await.map_err(|error| {
         Complaint::new(Status::Config, format!("cannot listen on the loopback interface: {error}"))
     })?;
-    println!("A simulated cluster listens on {}.\n", server.url());
+    output::result(&format!("A simulated cluster listens on {}.\n", server.url()));
     for scene in scenes() {
-        println!("{}", scene.title);
+        output::result(scene.title);
         let config = kube::Config::new(server.url().parse().map_err(unusable)?);
         let client = podwait::client(config).map_err(unusable)?;
         let kubelet = scene.life.spawn(&cluster);
         let mut wait =
-            podwait::wait(client, "ci", scene.pod).look(|step| println!("{}", timeline::line(step)));
+            podwait::wait(client, "ci", scene.pod).look(|step| output::result(&timeline::line(step)));
         if scene.poll {
             wait = wait.poll();
         }
         let outcome = wait.await;
         kubelet.abort();
-        println!();
+        output::result("");
         if !(scene.expect)(&outcome) {
             return Err(Complaint::new(
                 Status::Infrastructure,
@@ -43,7 +44,7 @@ pub(crate) async fn run() -> Result<ExitCode, Complaint> {
             ));
         }
     }
-    println!("The same on a cluster of yours: podwait wait POD -n NAMESPACE");
+    output::result("The same on a cluster of yours: podwait wait POD -n NAMESPACE");
     Ok(ExitCode::SUCCESS)
 }
 

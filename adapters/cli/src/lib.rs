@@ -4,6 +4,7 @@
 mod args;
 mod connect;
 mod demo;
+mod output;
 mod report;
 mod status;
 mod timeline;
@@ -21,7 +22,7 @@ pub fn main(name: &'static str) -> ExitCode {
     let args = match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(error) if error.use_stderr() => {
-            eprintln!("podwait: {}", one_line(&error));
+            output::note(&one_line(&error));
             return Status::Usage.into();
         }
         Err(help) => {
@@ -37,7 +38,7 @@ pub fn main(name: &'static str) -> ExitCode {
         Err(error) => Err(Complaint::new(Status::Config, format!("cannot start: {error}"))),
     };
     done.unwrap_or_else(|complaint| {
-        eprintln!("podwait: {complaint}");
+        output::note(&complaint.to_string());
         complaint.status.into()
     })
 }

@@ -1,6 +1,7 @@
 //! The result of a wait: one line for people, one for programs, one exit status.
 
 use crate::args::Output;
+use crate::output;
 use crate::status::Status;
 use podwait::{Exit, Failure};
 use serde::Serialize;
@@ -36,14 +37,12 @@ struct ReportView<'a> {
 impl Report<'_> {
     /// The result on standard output, what happened on standard error.
     pub(crate) fn print(&self, output: Output) {
-        eprintln!("podwait: {}/{}: {}", self.namespace, self.pod, self.sentence());
-        match output {
-            Output::Text => match &self.outcome {
-                Ok(exit) => println!("{} {}", exit.reason, exit.code),
-                Err(failure) => println!("{}", failure.reason),
-            },
-            Output::Json => println!("{}", serde_json::json!(self.view())),
-        }
+        output::note(&format!("{}/{}: {}", self.namespace, self.pod, self.sentence()));
+        output::result(&match (output, &self.outcome) {
+            (Output::Text, Ok(exit)) => format!("{} {}", exit.reason, exit.code),
+            (Output::Text, Err(failure)) => failure.reason.to_string(),
+            (Output::Json, _) => serde_json::json!(self.view()).to_string(),
+        });
     }
 
     /// The container's own code if it is one, podwait's otherwise.

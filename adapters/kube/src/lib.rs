@@ -1,4 +1,40 @@
-//! placeholder
+//! Waits for a Kubernetes pod and answers how it ended: the real exit, or the true reason why there is none.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = podwait::client(kube::Config::infer().await?)?;
+//! match podwait::wait(client, "ci", "step-1").container("step").await {
+//!     Ok(exit) => println!("exited {} ({})", exit.code, exit.reason),
+//!     Err(failure) => println!("no exit: {failure} ({}, {})", failure.reason, failure.class()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`wait`] is the usual case in one call; the [`Wait`] that it makes takes a [`Policy`], a [`CancellationToken`], a uid,
+//! and somebody who looks on. Awaiting it twice, polling it late or dropping it midway does no harm, and it has no global
+//! state: no logger, no signal handler, no runtime of its own (it needs tokio's, with time and I/O enabled).
+//!
+//! # What it is made of
+//!
+//! * [`podwait_core`](core) decides. It is pure, and it is the only place that looks at what a pod says.
+//! * [`PodSource`] is the seam: "tell me the next thing, no later than `after`". [`WatchSource`] watches one pod by name
+//!   and GETs it when the watch is silent or breaks; [`PollSource`] only GETs.
+//! * [`drive`] is the one wait loop between the two.
+//!
+//! Every call has a timeout of its own and kube's hidden retries are off, so the machine owns time: each failure reaches
+//! it at once and counts against the budget that the policy gives.
+//!
+//! # Rights
+//!
+//! `get` and `watch` on `pods` in the namespace; RBAC may restrict both to named pods, since the watch selects by
+//! `metadata.name`. Without `watch` a wait still works, by polling. `pods/status`, `list` and secrets are not needed.
+//!
+//! # Cargo features of other crates
+//!
+//! kube brings `k8s-openapi`, which wants exactly one Kubernetes version to be chosen by the program, for instance
+//! `k8s-openapi = { version = "0.29", features = ["latest"] }`. TLS is rustls with ring; a program that also brings
+//! another crypto provider must install one as the default in its `main`.
 #![forbid(unsafe_code)]
 
 mod client;
