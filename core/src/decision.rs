@@ -46,6 +46,16 @@ impl Decision {
     }
 }
 
+/// The last word: the target's own exit, or the reason why there is none.
+impl From<Result<Exit, Failure>> for Decision {
+    fn from(verdict: Result<Exit, Failure>) -> Self {
+        match verdict {
+            Ok(exit) => Self::Done(exit),
+            Err(failure) => Self::Fail(failure),
+        }
+    }
+}
+
 /// How the target ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

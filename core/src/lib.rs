@@ -98,6 +98,7 @@ mod machine;
 mod policy;
 mod reason;
 mod rules;
+mod saved;
 mod snapshot;
 mod time;
 mod timers;
@@ -107,6 +108,9 @@ pub use input::{ApiError, Input};
 pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
 pub use reason::{Class, DoneReason, FailReason, RetryReason};
+pub use saved::{
+    RestoreError, SAVED_VERSION, SavedPod, SavedRun, SavedState, SavedTimers, SavedWait, SavedWaiting,
+};
 pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
     RestartRule, Terminated, Timestamp,

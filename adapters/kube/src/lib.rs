@@ -17,7 +17,7 @@
 //!
 //! # What it is made of
 //!
-//! * [`podwait_core`](core) decides. It is pure, and it is the only place that looks at what a pod says.
+//! * [`podwait_core`] decides. It is pure, and it is the only place that looks at what a pod says.
 //! * [`PodSource`] is the seam: "tell me the next thing, no later than `after`". [`WatchSource`] watches one pod by name
 //!   and GETs it when the watch is silent or breaks; [`PollSource`] only GETs.
 //! * [`drive`] is the one wait loop between the two.

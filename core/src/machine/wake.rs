@@ -2,7 +2,7 @@
 
 use super::Wait;
 use crate::backoff::next_delay;
-use crate::decision::{Decision, Exit, Failure};
+use crate::decision::{Exit, Failure};
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
 use crate::time::Instant;
@@ -132,7 +132,7 @@ impl Wait<'_> {
     }
 
     /// Answers that nothing is decided. A wake-up that was promised is kept until it is due.
-    pub(super) fn retry(&mut self, is_tick: bool) -> Decision {
+    pub(super) fn retry(&mut self, is_tick: bool) -> (Duration, RetryReason) {
         let promised = self.waiting.wake.filter(|(wake, _)| *wake > self.at);
         let why = self.waiting.wake.map_or(self.waiting.situation, |(_, why)| why);
         let delay = match why {
@@ -161,13 +161,13 @@ impl Wait<'_> {
     }
 
     /// The promised wake-up as an answer, never past the next own timer.
-    pub(super) fn wait(&self) -> Decision {
+    pub(super) fn wait(&self) -> (Duration, RetryReason) {
         let (wake, why) = self
             .waiting
             .wake
             .unwrap_or_else(|| (self.at.after(self.policy.0.reobserve), self.waiting.situation));
         let next = self.next_timer().map_or(wake, |(timer, _)| wake.min(timer));
-        Decision::Retry { after: next.since(self.at).max(Duration::from_millis(1)), why }
+        (next.since(self.at).max(Duration::from_millis(1)), why)
     }
 
     /// The delay after one more API error in a row.

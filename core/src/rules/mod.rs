@@ -1,6 +1,6 @@
 //! The rules: one file per question, each a pure function of what was observed.
 //!
-//! Rules 7 and 9 to 13 are about time and order: `machine.rs` and `machine/wake.rs` hold them.
+//! Rules 7 and 9 to 13 are about time and order: `machine/wait.rs` and `machine/wake.rs` hold them.
 
 pub(crate) mod api;
 pub(crate) mod cause;

@@ -1,0 +1,308 @@
+//! What an input means: the rules in their order.
+
+use super::Waiting;
+use crate::decision::{Exit, Failure};
+use crate::history::History;
+use crate::input::{ApiError, Input};
+use crate::policy::{OnGone, OnMissingTerminated, Policy};
+use crate::reason::{FailReason, RetryReason};
+use crate::rules::api::ApiFailure;
+use crate::rules::target::Target;
+use crate::rules::{cause, exit, identity, restart, target, waiting};
+use crate::snapshot::{ContainerState, Phase, PodSnapshot};
+use crate::time::Instant;
+use crate::timers::set;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use core::ops::ControlFlow;
+use core::time::Duration;
+
+/// One call of [`WaitMachine::handle`].
+pub(super) struct Wait<'m> {
+    pub(super) policy: &'m Policy,
+    pub(super) container: Option<&'m str>,
+    pub(super) uid: &'m mut Option<String>,
+    pub(super) at: Instant,
+    pub(super) waiting: &'m mut Waiting,
+}
+
+/// What a good read says about the pod.
+enum Reading {
+    Verdict(Result<Exit, Failure>),
+    /// The pod is terminal and the target's record is missing.
+    Missing,
+    Waiting(RetryReason),
+}
+
+/// The verdict, or else when to come back and why.
+pub(super) type Answer = ControlFlow<Result<Exit, Failure>, (Duration, RetryReason)>;
+
+impl Wait<'_> {
+    pub(super) fn handle(&mut self, input: Input<'_>) -> Answer {
+        let at = self.at;
+        let timers = &mut self.waiting.timers;
+        timers.started.get_or_insert(at);
+        timers.heard.get_or_insert(at);
+        if self.waiting.history.is_none() {
+            timers.idle.get_or_insert(at);
+        }
+        let verdict = match input {
+            Input::Snapshot(pod) => self.snapshot(pod, false),
+            Input::Deleted(pod) => self.snapshot(pod, true),
+            Input::NotFound => self.not_found(),
+            Input::ApiError(error) => return self.api_error(error),
+            Input::Tick => None,
+            Input::Cancel => {
+                let message = String::from("the wait was cancelled");
+                Some(Err(Failure::new(FailReason::Cancelled, message, self.seen_code())))
+            }
+        };
+        match verdict.or_else(|| self.expired()) {
+            Some(verdict) => ControlFlow::Break(verdict),
+            None => ControlFlow::Continue(self.retry(matches!(input, Input::Tick))),
+        }
+    }
+
+    fn snapshot(&mut self, pod: &PodSnapshot, deleted: bool) -> Option<Result<Exit, Failure>> {
+        self.good_read();
+        if let Some(verdict) = self.identify(pod, deleted) {
+            return verdict;
+        }
+        let found = match target::find(pod, self.container) {
+            Ok(found) => found,
+            Err(failure) => return Some(Err(failure)),
+        };
+        let history = self.waiting.history.get_or_insert(History::NEW);
+        history.record(pod, &found);
+        let reading = self.read(pod, &found, deleted);
+        self.set_timers(pod, &found);
+        match reading {
+            Reading::Verdict(Ok(exit)) if self.must_settle(&exit, deleted) => {
+                let since = self.waiting.timers.settling.as_ref().map_or(self.at, |settling| settling.0);
+                self.waiting.timers.settling = Some(Box::new((since, exit)));
+                self.situate(RetryReason::Running)
+            }
+            Reading::Verdict(verdict) => Some(verdict),
+            Reading::Missing | Reading::Waiting(_) if deleted => Some(self.gone(FailReason::PodDeleted)),
+            Reading::Missing => self.missing(pod, &found),
+            Reading::Waiting(why) => {
+                self.waiting.timers.settling = None;
+                self.situate(why)
+            }
+        }
+    }
+
+    /// Rule 1. `None` if the snapshot is our pod's and newer than what is known; otherwise what it means.
+    fn identify(&mut self, pod: &PodSnapshot, deleted: bool) -> Option<Option<Result<Exit, Failure>>> {
+        let expected = self.uid.get_or_insert_with(|| pod.uid.clone());
+        let Some(history) = &self.waiting.history else {
+            // Another pod's last traces, or a stale read: ours is not there yet.
+            return (*expected != pod.uid).then(|| self.situate(RetryReason::AwaitingPod));
+        };
+        let is_older = identity::is_older(&pod.resource_version, &history.resource_version);
+        let situation = self.waiting.situation;
+        if *expected != pod.uid {
+            let replaced = !is_older && !deleted;
+            return Some(if replaced {
+                Some(self.gone(FailReason::PodReplaced))
+            } else {
+                self.situate(situation)
+            });
+        }
+        match (is_older, deleted) {
+            (false, _) => None,
+            // A uid never comes back, so a deletion counts even if its object is older than what was seen.
+            (true, true) => Some(Some(self.gone(FailReason::PodDeleted))),
+            (true, false) => Some(self.situate(situation)),
+        }
+    }
+
+    /// Rules 3 to 7: what the newest snapshot says.
+    fn read(&self, pod: &PodSnapshot, found: &Target<'_>, deleted: bool) -> Reading {
+        let history = self.history();
+        let phase = history.phase;
+        if let Some(record) = found.terminated()
+            && !restart::is_restarting_all(record)
+            && (deleted || restart::is_final(pod, found, record, phase.is_terminal()))
+        {
+            let restart_count = found.status.map_or(0, |status| status.restart_count);
+            let run = history.run.as_deref().filter(|run| run.is_same(record, restart_count));
+            let record = run.map_or(record, |run| &run.record);
+            let settling = self.policy.0.settle.is_some();
+            if let Some(cause) = cause::of_end(pod, history, record, settling, self.policy.0.clock_skew) {
+                return Reading::Verdict(Err(cause::failure(cause, pod, Some(record))));
+            }
+            if exit::is_fabricated(record) {
+                return Reading::Verdict(Err(exit::unknown(&found.spec.name, record)));
+            }
+            return Reading::Verdict(exit::judge(&found.spec.name, record, restart_count, phase, Some(pod)));
+        }
+        if phase.is_terminal() {
+            if let Some(cause) = cause::of_pod(pod, history) {
+                let record = history.run.as_deref().map(|run| &run.record);
+                return Reading::Verdict(Err(cause::failure(cause, pod, record)));
+            }
+            return match waiting::failed_init_container(pod, found) {
+                Some(failure) => Reading::Verdict(Err(failure)),
+                None => Reading::Missing,
+            };
+        }
+        if let Some(stuck) =
+            waiting::stuck(pod, found).find(|stuck| stuck.group == waiting::Group::InvalidImageName)
+        {
+            return Reading::Verdict(Err(stuck.failure()));
+        }
+        Reading::Waiting(if pod.deletion_timestamp.is_some() {
+            RetryReason::PodTerminating
+        } else if restart::is_between_restarts(pod, found) {
+            RetryReason::Restarting
+        } else if found.is_running() {
+            RetryReason::Running
+        } else {
+            RetryReason::Pending
+        })
+    }
+
+    /// Starts and cancels the timers that depend on what the pod shows.
+    fn set_timers(&mut self, pod: &PodSnapshot, found: &Target<'_>) {
+        let at = self.at;
+        let terminal = self.history().phase.is_terminal();
+        let ended = matches!(found.state(), Some(ContainerState::Terminated(_)));
+        let idle = !terminal && !ended && !found.is_running() && !restart::is_between_restarts(pod, found);
+        let timers = &mut self.waiting.timers;
+        timers.absent = None;
+        set(&mut timers.idle, at, idle);
+        set(
+            &mut timers.node_lost,
+            at,
+            !terminal && (pod.phase == Phase::Unknown || pod.reason == "NodeLost"),
+        );
+        set(&mut timers.terminating, at, !terminal && pod.deletion_timestamp.is_some());
+        timers.set_graces(at, waiting::stuck(pod, found).filter(|_| !terminal));
+        let scheduler = pod.pod_scheduled.as_ref().filter(|condition| !condition.is_true);
+        self.waiting.last_word.set(scheduler.map_or("", |condition| &condition.message));
+    }
+
+    fn must_settle(&self, exit: &Exit, deleted: bool) -> bool {
+        self.policy.0.settle.is_some() && exit.code == 0 && !deleted && !exit.pod_phase.is_terminal()
+    }
+
+    /// Rule 7: a good read of a terminal pod without the target's record.
+    fn missing(&mut self, pod: &PodSnapshot, found: &Target<'_>) -> Option<Result<Exit, Failure>> {
+        let missing = &mut self.waiting.missing;
+        if let Some(last_read) = missing.last_read.replace(self.at) {
+            missing.observed = missing.observed.saturating_add(self.at.since(last_read));
+        }
+        if missing.observed < self.policy.0.finalize_budget {
+            return self.situate(RetryReason::AwaitingTerminatedState);
+        }
+        let history = self.history();
+        if let Some(run) = history.run.as_deref() {
+            let name = &found.spec.name;
+            return Some(exit::judge(name, &run.record, run.restart_count, history.phase, Some(pod)));
+        }
+        if history.proves_success() {
+            return Some(self.infer());
+        }
+        Some(Err(self.terminated_state_missing()))
+    }
+
+    fn not_found(&mut self) -> Option<Result<Exit, Failure>> {
+        self.good_read();
+        if self.waiting.history.is_some() {
+            return Some(self.gone(FailReason::PodDeleted));
+        }
+        if self.policy.0.on_gone == OnGone::AssumeSuccess {
+            return Some(Ok(exit::inferred(self.container.unwrap_or_default(), Phase::Unrecognized)));
+        }
+        self.waiting.timers.absent.get_or_insert(self.at);
+        self.situate(RetryReason::AwaitingPod)
+    }
+
+    /// Rule 9: the pod is gone; what had been seen decides.
+    fn gone(&mut self, how: FailReason) -> Result<Exit, Failure> {
+        let history = self.history();
+        if self.policy.0.on_gone == OnGone::AssumeSuccess && how == FailReason::PodDeleted {
+            return Ok(exit::inferred(&history.container, history.phase));
+        }
+        if let Some(run) = history.run.as_deref() {
+            return exit::judge(&history.container, &run.record, run.restart_count, history.phase, None);
+        }
+        if history.proves_success() {
+            return self.infer();
+        }
+        if let Some(failure) = &history.disrupted {
+            return Err((**failure).clone());
+        }
+        if history.phase.is_terminal() {
+            return Err(self.terminated_state_missing());
+        }
+        let what = if how == FailReason::PodReplaced { "replaced by another of its name" } else { "deleted" };
+        let message = format!("the pod was {what} before the step's exit was known; run it again");
+        Err(Failure::new(how, message, None))
+    }
+
+    fn infer(&self) -> Result<Exit, Failure> {
+        match self.policy.0.on_missing_terminated {
+            OnMissingTerminated::Infer => Ok(exit::inferred(&self.history().container, Phase::Succeeded)),
+            OnMissingTerminated::Fail => Err(self.terminated_state_missing()),
+        }
+    }
+
+    fn terminated_state_missing(&self) -> Failure {
+        let phase = self.history().phase.as_str();
+        let message = format!("the pod is {phase}, and nobody published how the step ended; run it again");
+        Failure::new(FailReason::TerminatedStateMissing, message, None)
+    }
+
+    /// Rule 11.
+    fn api_error(&mut self, error: ApiError<'_>) -> Answer {
+        let at = self.at;
+        let failure = ApiFailure::of(error.code);
+        self.waiting.missing.last_read = None;
+        self.waiting.last_word.set(error.message);
+        let floor = match failure {
+            ApiFailure::Expired => Duration::ZERO,
+            ApiFailure::Rejected => {
+                return ControlFlow::Break(Err(self.api_failure(failure)));
+            }
+            ApiFailure::Unauthorized | ApiFailure::Forbidden => {
+                let since = self.waiting.timers.auth_error.map_or(at, |(since, _)| since);
+                self.waiting.timers.auth_error = Some((since, failure));
+                error.retry_after.unwrap_or_default()
+            }
+            ApiFailure::Throttled | ApiFailure::Transient => {
+                self.waiting.timers.api_error.get_or_insert(at);
+                error.retry_after.unwrap_or_default()
+            }
+        };
+        if failure != ApiFailure::Expired {
+            self.waiting.timers.heard = Some(at);
+        }
+        if let Some(verdict) = self.expired() {
+            return ControlFlow::Break(verdict);
+        }
+        let why = failure.retry_reason();
+        let delay = self.next_error_delay(why).max(floor);
+        self.waiting.wake = Some((self.at.after(delay), why));
+        ControlFlow::Continue(self.wait())
+    }
+
+    /// Rule 12: the verdict of the timer that expired first, if one has.
+    fn expired(&self) -> Option<Result<Exit, Failure>> {
+        let (expires, timer) = self.next_timer()?;
+        (expires <= self.at).then(|| self.verdict_of(timer))
+    }
+
+    /// The facts of a pod that has been seen.
+    pub(super) fn history(&self) -> &History {
+        static NOTHING: History = History::NEW;
+        self.waiting.history.as_ref().unwrap_or(&NOTHING)
+    }
+
+    /// An exit code that was seen, for a failure to carry along.
+    pub(super) fn seen_code(&self) -> Option<i32> {
+        self.history().run.as_deref().map(|run| run.record.exit_code)
+    }
+}
