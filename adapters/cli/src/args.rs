@@ -17,6 +17,9 @@ pub(crate) enum Command {
     /// Wait for a pod and exit with the exit code of its container.
     #[command(after_help = EXIT_STATUS)]
     Wait(WaitArgs),
+    /// Feed recorded waits to the machine again and compare its answers with the recorded ones.
+    #[command(after_help = REPLAY_EXIT_STATUS)]
+    Replay(ReplayArgs),
     /// Show what podwait does, on a simulated cluster: no cluster needed.
     Demo,
 }
@@ -35,9 +38,16 @@ pub(crate) struct WaitArgs {
     /// Give up after this time, for instance `90s` or `1h 30m` [default: never].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Option<Duration>,
-    /// How to print the result on standard output.
+    /// How to print the result on standard output: the reason code and the exit code, or one JSON object.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    /// Record the wait in this file, for `podwait replay`. Pods are reduced to what the rules read: no commands,
+    /// environment, annotations or messages.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Record whole pods as received. They may hold secrets.
+    #[arg(long, requires = "record")]
+    pub(crate) record_full: bool,
     /// The kubeconfig's context to use.
     #[arg(long)]
     pub(crate) context: Option<String>,
@@ -46,12 +56,22 @@ pub(crate) struct WaitArgs {
     pub(crate) kubeconfig: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// The traces, as `podwait wait --record` writes them.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to print what happened: a timeline, or one JSON object for each trace.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
 /// How to print the result.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Output {
-    /// One line: the reason code, and the exit code if there is one.
+    /// For people.
     Text,
-    /// One JSON object.
+    /// For programs.
     Json,
 }
 
@@ -67,6 +87,12 @@ Exit status:
   231    the configuration cannot be used
   232    the API server cannot be reached or trusted
   233    the API server denies access";
+
+const REPLAY_EXIT_STATUS: &str = "\
+Exit status:
+  0  every trace was read and every recorded decision was reproduced
+  1  a decision differs
+  2  a trace cannot be read (the others are still answered)";
 
 fn pod_name(text: &str) -> Result<String, String> {
     name(text.strip_prefix("pod/").or_else(|| text.strip_prefix("pods/")).unwrap_or(text))

@@ -5,6 +5,8 @@ mod args;
 mod connect;
 mod demo;
 mod output;
+mod record;
+mod replay;
 mod report;
 mod status;
 mod timeline;
@@ -54,6 +56,7 @@ fn one_line(error: &clap::Error) -> String {
 async fn run(args: Args) -> Result<ExitCode, Complaint> {
     match args.command {
         Command::Wait(wait) => wait::run(wait).await,
+        Command::Replay(replay) => Ok(replay::run(&replay)),
         Command::Demo => demo::run().await,
     }
 }

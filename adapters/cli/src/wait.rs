@@ -2,8 +2,10 @@
 
 use crate::args::WaitArgs;
 use crate::connect::connect;
+use crate::record::Record;
 use crate::report::Report;
 use crate::status::{Complaint, Status};
+use podwait::trace::{Header, Pods, Target};
 use podwait::{CancellationToken, Policy};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,11 +22,31 @@ pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode, Complaint> {
         // The wait below answers a cancelled token at once.
         () = cancel.cancelled() => {}
     }
-    let mut wait = podwait::wait(connection.client, &namespace, &args.pod).policy(policy).cancel(cancel);
+    let mut wait =
+        podwait::wait(connection.client, &namespace, &args.pod).policy(policy.clone()).cancel(cancel);
     if let Some(container) = &args.container {
         wait = wait.container(container);
     }
+    let record = match &args.record {
+        Some(file) => {
+            let target = Target {
+                namespace: namespace.clone(),
+                pod: args.pod.clone(),
+                container: args.container,
+                uid: None,
+            };
+            let pods = if args.record_full { Pods::Full } else { Pods::Reduced };
+            Some(Record::new(file, &Header::new(target, policy), pods)?)
+        }
+        None => None,
+    };
+    if let Some(record) = &record {
+        wait = record.attach(wait);
+    }
     let report = Report { namespace: &namespace, pod: &args.pod, outcome: wait.await };
+    if let Some(record) = record {
+        record.finish();
+    }
     report.print(args.output);
     Ok(report.exit_code())
 }

@@ -1,0 +1,104 @@
+//! `podwait replay`.
+
+use crate::args::{Output, ReplayArgs};
+use crate::{output, timeline};
+use podwait::Decision;
+use podwait::trace::{Replay, TraceError, TraceReader, replay};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A decision differs.
+const DIFFERENT: u8 = 1;
+
+/// A trace cannot be read.
+const UNREADABLE: u8 = 2;
+
+/// What a trace came to, as JSON; `null` where it does not apply.
+#[derive(Default, Serialize)]
+struct ReplayView<'a> {
+    id: Option<&'a str>,
+    outcome: &'static str,
+    exit_code: Option<i32>,
+    reason: Option<&'static str>,
+    class: Option<&'static str>,
+    evidence: Option<&'static str>,
+    decided_at_ms: Option<u64>,
+    retry_after_ms: Option<u64>,
+}
+
+pub(crate) fn run(args: &ReplayArgs) -> ExitCode {
+    let status = args.files.iter().map(|file| match one(file, args.output) {
+        Ok(Replay { difference: None, .. }) => 0,
+        Ok(Replay { difference: Some(difference), .. }) => {
+            output::note(&format!("{}: {difference}", file.display()));
+            DIFFERENT
+        }
+        Err(error) => {
+            output::note(&format!("{}: {error}", file.display()));
+            UNREADABLE
+        }
+    });
+    ExitCode::from(status.max().unwrap_or(0))
+}
+
+fn one(file: &Path, output: Output) -> Result<Replay, Unreadable> {
+    let trace = TraceReader::new(BufReader::new(File::open(file)?))?;
+    let header = trace.header().clone();
+    match output {
+        Output::Text => {
+            let target = &header.target;
+            let name = header.id.clone().unwrap_or_else(|| file.display().to_string());
+            let title =
+                header.title.clone().unwrap_or_else(|| format!("{}/{}", target.namespace, target.pod));
+            output::result(&format!("{name}: {title}"));
+            let replayed = replay(trace, |step| output::result(&timeline::line(step)))?;
+            output::result("");
+            Ok(replayed)
+        }
+        Output::Json => {
+            let replayed = replay(trace, |_| {})?;
+            output::result(&serde_json::json!(view(header.id.as_deref(), &replayed)).to_string());
+            Ok(replayed)
+        }
+    }
+}
+
+fn view<'a>(id: Option<&'a str>, replay: &Replay) -> ReplayView<'a> {
+    let decided_at_ms = replay.decided_at.map(|at| at.as_millis());
+    let view = ReplayView {
+        id,
+        reason: replay.decision.as_ref().map(Decision::code),
+        decided_at_ms,
+        ..Default::default()
+    };
+    match &replay.decision {
+        None => ReplayView { outcome: "retry", ..view },
+        Some(Decision::Retry { after, .. }) => {
+            ReplayView { outcome: "retry", retry_after_ms: u64::try_from(after.as_millis()).ok(), ..view }
+        }
+        Some(Decision::Done(exit)) => ReplayView {
+            outcome: "done",
+            exit_code: Some(exit.code),
+            evidence: Some(exit.evidence.as_str()),
+            ..view
+        },
+        Some(Decision::Fail(failure)) => ReplayView {
+            outcome: "fail",
+            exit_code: failure.exit_code,
+            class: Some(failure.class().as_str()),
+            ..view
+        },
+    }
+}
+
+/// Why a trace cannot be read; the caller names the file.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Trace(#[from] TraceError),
+}

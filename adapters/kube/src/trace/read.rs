@@ -1,0 +1,260 @@
+//! Reading: one line at a time, with the line's number in every error.
+
+use super::{Decided, Header, VERSION};
+use crate::decode::{DecodeError, Pod, PodView};
+use crate::source::{ApiFailure, Observed, ObservedPod, Via};
+use bytes::Bytes;
+use podwait_core::{Instant, PolicyError};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::io::{self, BufRead, Read};
+use std::time::Duration;
+
+/// Longest line that is read, in bytes. A pod is at most about 3 MB of JSON.
+const LONGEST_LINE: u64 = 8 << 20;
+
+/// Reads a trace line by line, holding one line at a time.
+pub struct TraceReader<R> {
+    input: R,
+    line: u64,
+    latest: Instant,
+    header: Header,
+}
+
+/// One line of a trace after its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceLine {
+    /// Something was observed.
+    Event(Instant, Observed),
+    /// What the machine answered to the event before.
+    Decision(Instant, Decided),
+}
+
+/// Where and why a trace cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct TraceError {
+    /// The line, counting from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub problem: TraceProblem,
+}
+
+/// What is wrong with a line of a trace.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TraceProblem {
+    /// It cannot be read from where it is.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The file ends before its header does.
+    #[error("there is no header")]
+    NoHeader,
+    /// The first line is no header.
+    #[error("not the header of a trace: {0}")]
+    Header(serde_json::Error),
+    /// The header has a version that is not known here.
+    #[error("the trace has version {0}, this reads version {VERSION}")]
+    Version(u64),
+    /// The header's policy makes no sense.
+    #[error("the policy makes no sense: {0}")]
+    Policy(#[from] PolicyError),
+    /// The line does not end.
+    #[error("longer than {LONGEST_LINE} bytes")]
+    TooLong,
+    /// The line is no event.
+    #[error("{0}")]
+    Event(#[from] EventError),
+    /// The line is no decision.
+    #[error("not a decision: {0}")]
+    Decision(serde_json::Error),
+    /// Time runs backwards.
+    #[error("time goes back from {from} ms to {to} ms")]
+    TimeGoesBack {
+        /// The time of the line before.
+        from: u64,
+        /// The time of this line.
+        to: u64,
+    },
+}
+
+/// Why some text is no event.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// No JSON, or a field of a wrong type.
+    #[error("not an event: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The pod in it cannot be read.
+    #[error("{0}")]
+    Pod(#[from] DecodeError),
+    /// A field that this kind of event must have.
+    #[error("an event {event:?} without {field:?}")]
+    Missing {
+        /// The kind of event.
+        event: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// A kind of event that this version does not know.
+    #[error("unknown event {0:?}")]
+    Unknown(String),
+}
+
+impl<R: BufRead> TraceReader<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// The first line is no header of a known version.
+    pub fn new(input: R) -> Result<Self, TraceError> {
+        let mut reader = Self { input, line: 0, latest: Instant::ZERO, header: Header::default() };
+        let header = reader.next_line().and_then(|line| {
+            let (line, _) = line.ok_or(TraceProblem::NoHeader)?;
+            #[derive(Deserialize)]
+            struct Versioned {
+                podwait_trace: u64,
+            }
+            let version =
+                serde_json::from_slice::<Versioned>(&line).map_err(TraceProblem::Header)?.podwait_trace;
+            if version != VERSION {
+                return Err(TraceProblem::Version(version));
+            }
+            serde_json::from_slice(&line).map_err(TraceProblem::Header)
+        });
+        reader.header = header.map_err(|problem| TraceError { line: 1, problem })?;
+        Ok(reader)
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The number of the line that was read last, counting from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The next event or decision; `None` at the end. A last line that was cut off in its middle is the end too: the
+    /// writer was killed.
+    ///
+    /// # Errors
+    /// The line cannot be read; what follows it is not read either.
+    #[expect(clippy::should_implement_trait, reason = "it ends with its first error")]
+    pub fn next(&mut self) -> Result<Option<TraceLine>, TraceError> {
+        self.read_next().map_err(|problem| TraceError { line: self.line, problem })
+    }
+
+    fn read_next(&mut self) -> Result<Option<TraceLine>, TraceProblem> {
+        let Some((line, is_whole)) = self.next_line()? else { return Ok(None) };
+        let read = match std::str::from_utf8(&line) {
+            Ok(text) => read_line(text),
+            Err(error) => Err(EventError::Json(serde::de::Error::custom(error)).into()),
+        };
+        let read = match read {
+            Err(_) if !is_whole => return Ok(None),
+            read => read?,
+        };
+        let (TraceLine::Event(at, _) | TraceLine::Decision(at, _)) = &read;
+        if *at < self.latest {
+            return Err(TraceProblem::TimeGoesBack { from: self.latest.as_millis(), to: at.as_millis() });
+        }
+        self.latest = *at;
+        Ok(Some(read))
+    }
+
+    /// The next line that is not blank, and whether it has an end.
+    fn next_line(&mut self) -> Result<Option<(Vec<u8>, bool)>, TraceProblem> {
+        loop {
+            let mut line = Vec::new();
+            self.line += 1;
+            let read = (&mut self.input).take(LONGEST_LINE + 1).read_until(b'\n', &mut line)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            if line.len() as u64 > LONGEST_LINE {
+                return Err(TraceProblem::TooLong);
+            }
+            let is_whole = line.last() == Some(&b'\n');
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some((line, is_whole)));
+            }
+        }
+    }
+}
+
+fn read_line(text: &str) -> Result<TraceLine, TraceProblem> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(default)]
+        decision: serde_json::Value,
+    }
+    // A line with `decision` is one; everything else must be an event.
+    let is_decision = serde_json::from_str::<Kind>(text).is_ok_and(|kind| !kind.decision.is_null());
+    if is_decision {
+        #[derive(Deserialize)]
+        struct At {
+            at_ms: Instant,
+        }
+        let at: At = serde_json::from_str(text).map_err(TraceProblem::Decision)?;
+        return Ok(TraceLine::Decision(
+            at.at_ms,
+            serde_json::from_str(text).map_err(TraceProblem::Decision)?,
+        ));
+    }
+    let (at, observed) = read_event(text)?;
+    Ok(TraceLine::Event(at, observed))
+}
+
+/// One event of a trace as it is written, without what depends on its kind.
+#[derive(Deserialize)]
+struct EventView<'a> {
+    at_ms: Instant,
+    event: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    via: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    op: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, borrow)]
+    pod: Option<&'a RawValue>,
+    #[serde(default)]
+    code: Option<u16>,
+    #[serde(default)]
+    retry_after_s: Option<u64>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+/// Reads one event: when, and what.
+///
+/// # Errors
+/// See [`EventError`].
+pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
+    let view: EventView<'_> = serde_json::from_str(json)?;
+    let via = match view.via.as_deref().or(view.op.as_deref()) {
+        Some("watch") => Via::Watch,
+        Some("list") => Via::List,
+        Some(_) | None => Via::Get,
+    };
+    let missing = |field| EventError::Missing { event: view.event.to_string(), field };
+    let pod = || -> Result<ObservedPod, EventError> {
+        let json = view.pod.ok_or_else(|| missing("pod"))?.get();
+        let pod: Pod = serde_json::from_str::<PodView>(json)?.try_into()?;
+        Ok(ObservedPod { via, pod: Box::new(pod), json: Bytes::copy_from_slice(json.as_bytes()) })
+    };
+    let observed = match &*view.event {
+        "snapshot" => Observed::Pod(pod()?),
+        "deleted" => Observed::Deleted(pod()?),
+        "not_found" => Observed::NotFound(via),
+        "api_error" => Observed::ApiError(ApiFailure {
+            via,
+            code: view.code.ok_or_else(|| missing("code"))?,
+            retry_after: view.retry_after_s.map(Duration::from_secs),
+            message: view.message.unwrap_or_default(),
+        }),
+        "tick" => Observed::Silence,
+        "cancel" => Observed::Cancelled,
+        unknown => return Err(EventError::Unknown(unknown.to_owned())),
+    };
+    Ok((view.at_ms, observed))
+}

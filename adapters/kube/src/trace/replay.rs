@@ -1,0 +1,69 @@
+//! Replaying: the recorded events, a new machine, the same answers.
+
+use super::{Decided, TraceError, TraceLine, TraceReader};
+use crate::drive::Step;
+use podwait_core::{Decision, Instant};
+use std::io::BufRead;
+
+/// What a replay came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// The decision after the last event; `None` for a trace without events.
+    pub decision: Option<Decision>,
+    /// The time of the event that brought the verdict.
+    pub decided_at: Option<Instant>,
+    /// The first decision that differs from the recorded one.
+    pub difference: Option<Difference>,
+}
+
+/// A decision that was not reproduced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: recorded {}, replayed {}", show(.recorded), show_replayed(.replayed))]
+pub struct Difference {
+    /// The line of the recorded decision.
+    pub line: u64,
+    /// What was recorded.
+    pub recorded: Decided,
+    /// What the machine answers now; `None` if no event precedes the recorded decision.
+    pub replayed: Option<Decided>,
+}
+
+fn show(decided: &Decided) -> String {
+    serde_json::to_string(decided).unwrap_or_default()
+}
+
+fn show_replayed(decided: &Option<Decided>) -> String {
+    decided.as_ref().map_or_else(|| String::from("nothing"), show)
+}
+
+/// Feeds exactly the events of a trace, with their times, to a new machine, and compares its answers with the recorded
+/// ones where there are any. `look` is called after every event.
+///
+/// # Errors
+/// The trace cannot be read to its end.
+pub fn replay<R: BufRead>(
+    mut trace: TraceReader<R>,
+    mut look: impl FnMut(Step<'_>),
+) -> Result<Replay, TraceError> {
+    let mut machine = trace.header().machine();
+    let mut replay = Replay { decision: None, decided_at: None, difference: None };
+    while let Some(line) = trace.next()? {
+        match line {
+            TraceLine::Event(at, observed) => {
+                let decision = machine.handle(at, observed.as_input());
+                look(Step { at, observed: &observed, decision: &decision });
+                if decision.is_final() {
+                    replay.decided_at.get_or_insert(at);
+                }
+                replay.decision = Some(decision);
+            }
+            TraceLine::Decision(_, recorded) => {
+                let replayed = replay.decision.as_ref().map(Decided::from);
+                if replayed.as_ref() != Some(&recorded) && replay.difference.is_none() {
+                    replay.difference = Some(Difference { line: trace.line(), recorded, replayed });
+                }
+            }
+        }
+    }
+    Ok(replay)
+}

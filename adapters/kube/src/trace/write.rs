@@ -1,0 +1,148 @@
+//! Writing: every turn of a wait as it happens.
+
+use super::{Decided, Header, reduce};
+use crate::drive::Step;
+use crate::source::{Observed, ObservedPod};
+use podwait_core::Decision;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::io::{self, Write};
+
+/// How much of a pod goes into a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pods {
+    /// What the rules read and nothing else: no command, environment, annotation, image or message. Such a trace can be
+    /// shown to anybody who may know the pod's and its containers' names.
+    #[default]
+    Reduced,
+    /// The whole object as received. It may hold secrets.
+    Full,
+}
+
+/// Writes a wait as a trace. Give [`Recorder::look`] to [`Wait::look`](crate::Wait::look) or [`drive`](crate::drive).
+///
+/// Every turn is flushed, so a trace of a process that was killed lacks at most its last line. A recorder that cannot
+/// write does not disturb the wait: it stops, and [`finish`](Self::finish) tells.
+pub struct Recorder<W> {
+    output: W,
+    pods: Pods,
+    failed: Option<io::Error>,
+}
+
+/// An event as it is written.
+#[derive(Serialize)]
+struct EventView<'a> {
+    at_ms: u64,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    op: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+/// A decision as it is written: what is compared, and the sentence for people.
+#[derive(Serialize)]
+struct DecisionView<'a> {
+    at_ms: u64,
+    #[serde(flatten)]
+    decided: Decided,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins a trace.
+    ///
+    /// # Errors
+    /// The header cannot be written.
+    pub fn new(mut output: W, header: &Header, pods: Pods) -> io::Result<Self> {
+        write_line(&mut output, header)?;
+        output.flush()?;
+        Ok(Self { output, pods, failed: None })
+    }
+
+    /// Writes one turn.
+    pub fn look(&mut self, step: Step<'_>) {
+        if self.failed.is_none() {
+            self.failed = self.write(step).err();
+        }
+    }
+
+    /// Ends the trace.
+    ///
+    /// # Errors
+    /// Some turn could not be written; the trace ends before it.
+    pub fn finish(self) -> io::Result<()> {
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn write(&mut self, step: Step<'_>) -> io::Result<()> {
+        let at_ms = step.at.as_millis();
+        let event = self.event(at_ms, step.observed)?;
+        write_line(&mut self.output, &event)?;
+        let message = match step.decision {
+            // The sentence of a failure may quote the cluster; whoever reduces pods does not want that.
+            Decision::Fail(failure) if self.pods == Pods::Full => Some(failure.message.as_str()),
+            Decision::Fail(_) | Decision::Done(_) | Decision::Retry { .. } => None,
+        };
+        write_line(&mut self.output, &DecisionView { at_ms, decided: step.decision.into(), message })?;
+        self.output.flush()
+    }
+
+    fn event<'a>(&self, at_ms: u64, observed: &'a Observed) -> io::Result<EventView<'a>> {
+        let none = EventView {
+            at_ms,
+            event: "tick",
+            via: None,
+            pod: None,
+            code: None,
+            retry_after_s: None,
+            op: None,
+            message: None,
+        };
+        Ok(match observed {
+            Observed::Pod(pod) => EventView {
+                event: "snapshot",
+                via: Some(pod.via.as_str()),
+                pod: Some(self.pod(pod)?),
+                ..none
+            },
+            Observed::Deleted(pod) => EventView { event: "deleted", pod: Some(self.pod(pod)?), ..none },
+            Observed::NotFound(via) => EventView { event: "not_found", via: Some(via.as_str()), ..none },
+            Observed::ApiError(failure) => EventView {
+                event: "api_error",
+                code: Some(failure.code),
+                // Whole seconds are all that the header has.
+                retry_after_s: failure.retry_after.map(|after| after.as_secs()),
+                op: Some(failure.via.as_str()),
+                message: Some(&failure.message),
+                ..none
+            },
+            Observed::Silence => none,
+            Observed::Cancelled => EventView { event: "cancel", ..none },
+        })
+    }
+
+    fn pod(&self, observed: &ObservedPod) -> io::Result<Box<RawValue>> {
+        let json = match self.pods {
+            Pods::Reduced => serde_json::to_string(&reduce(&observed.pod))?,
+            // As received, but on one line.
+            Pods::Full => serde_json::from_slice::<serde_json::Value>(&observed.json)?.to_string(),
+        };
+        Ok(RawValue::from_string(json)?)
+    }
+}
+
+fn write_line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    output.write_all(&line)
+}
