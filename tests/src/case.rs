@@ -1,7 +1,7 @@
 //! Test cases as data: events in, the expected answer out.
 
 use podwait::Observed;
-use podwait::trace::{Target, read_event};
+use podwait::trace::{Header, Target, read_event};
 use podwait_core::{Decision, Instant, Policy, WaitMachine};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -37,6 +37,19 @@ struct Expect {
     why: String,
 }
 
+/// The machine after a trip through JSON.
+///
+/// # Panics
+/// It does not come back as it was.
+#[must_use]
+pub fn restore(machine: &WaitMachine) -> WaitMachine {
+    let json = serde_json::to_string(&machine.save()).expect("a saved wait is JSON");
+    let restored =
+        WaitMachine::restore(serde_json::from_str(&json).expect("and reads back")).expect("and restores");
+    assert_eq!(&restored, machine, "after {json}");
+    restored
+}
+
 impl Case {
     /// Reads a file of cases, one a line.
     ///
@@ -61,17 +74,10 @@ impl Case {
         self.events.iter().map(|json| read(json)).collect()
     }
 
-    /// A machine for this case.
+    /// The header of a trace of this case.
     #[must_use]
-    pub fn machine(&self) -> WaitMachine {
-        let mut machine = WaitMachine::new(self.policy.clone().into());
-        if let Some(container) = &self.target.container {
-            machine = machine.container(container);
-        }
-        if let Some(uid) = &self.target.uid {
-            machine = machine.uid(uid);
-        }
-        machine
+    pub fn header(&self) -> Header {
+        Header::new(self.target.clone(), self.policy.clone())
     }
 
     /// Runs the case; the complaint says what is wrong and shows every step.
@@ -79,12 +85,19 @@ impl Case {
     /// # Errors
     /// The answer is not the expected one.
     pub fn check(&self) -> Result<(), String> {
-        let mut machine = self.machine();
+        let mut machine = self.header().machine();
         let mut steps = String::new();
         let mut decided_at = None;
         let mut last = None;
         for (at, observed) in self.events() {
+            let mut restored = restore(&machine);
             let decision = machine.handle(at, observed.as_input());
+            assert_eq!(
+                restored.handle(at, observed.as_input()),
+                decision,
+                "{} decides otherwise once restored",
+                self.id
+            );
             let _ = writeln!(steps, "  {:>7} ms: {decision:?}", at.as_millis());
             if decision.is_final() {
                 decided_at.get_or_insert(at.as_millis());
