@@ -72,7 +72,7 @@
 //!
 //! Which pod and which container are meant, when an exit is final, whether something else stopped the step first, what a
 //! code is worth, what a 404 means, how long to wait for what, when to come back. Every rule names its source in
-//! Kubernetes where it is implemented.
+//! Kubernetes where it is implemented; [`book`] has them in one place, with every reason code.
 //!
 //! # Out of scope
 //!
@@ -89,8 +89,11 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod backoff;
+pub mod book;
 mod decision;
 mod history;
 mod input;

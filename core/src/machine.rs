@@ -178,3 +178,15 @@ impl WaitMachine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{WaitMachine, Waiting};
+
+    /// An agent may hold ten thousand of them. The names and versions that were seen come on top, some 100 bytes.
+    #[test]
+    fn a_waiting_machine_is_small() {
+        let size = size_of::<WaitMachine>() + size_of::<Waiting>();
+        assert!(size <= 512, "{size} bytes");
+    }
+}

@@ -147,7 +147,42 @@ reasons! {
     }
 }
 
+impl DoneReason {
+    /// The rule that led to it, by its number in [the book](crate::book).
+    #[must_use]
+    pub const fn rule(self) -> u8 {
+        match self {
+            Self::Completed | Self::NonzeroExit => 3,
+            Self::OomKilled | Self::StartError => 5,
+            Self::InferredFromPhase => 7,
+        }
+    }
+}
+
 impl FailReason {
+    /// The rule that led to it, by its number in [the book](crate::book).
+    #[must_use]
+    pub const fn rule(self) -> u8 {
+        match self {
+            Self::PodReplaced => 1,
+            Self::ContainerNotInSpec | Self::ContainerAmbiguous => 2,
+            Self::Evicted
+            | Self::Disrupted
+            | Self::NodeShutdown
+            | Self::RejectedByNode
+            | Self::DeadlineExceeded => 4,
+            Self::ContainerStatusUnknown | Self::OomKilled => 5,
+            Self::PhaseContradictsExitCode => 6,
+            Self::TerminatedStateMissing | Self::InitContainerFailed => 7,
+            Self::ImagePull | Self::InvalidImageName | Self::ContainerConfigError => 8,
+            Self::PodDeleted | Self::PodNeverSeen => 9,
+            Self::NodeLost => 10,
+            Self::ApiUnavailable | Self::Unauthorized | Self::Forbidden | Self::ApiRejected => 11,
+            Self::StartTimeout | Self::Deadline => 12,
+            Self::Cancelled => 13,
+        }
+    }
+
     /// Who can do something about it.
     #[must_use]
     pub const fn class(self) -> Class {

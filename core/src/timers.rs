@@ -2,7 +2,7 @@
 
 use crate::decision::{Exit, Failure};
 use crate::rules::api::ApiFailure;
-use crate::rules::waiting::{Group, Stuck};
+use crate::rules::waiting::{Stuck, Trouble};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -44,20 +44,9 @@ pub(crate) struct Grace {
 impl Timers {
     /// Starts, keeps or cancels the grace timers of the waiting reasons: one for each group, counted from its first
     /// sight, not restarted by flapping inside the group.
-    pub(crate) fn set_graces<'a>(&mut self, at: Instant, stuck: impl Iterator<Item = Stuck<'a>>) {
-        let (mut image_pull, mut config_error) = (None, None);
-        for stuck in stuck {
-            match stuck.group {
-                Group::ImagePull | Group::InvalidImageName => image_pull = image_pull.or(Some(stuck)),
-                Group::ConfigError => config_error = config_error.or(Some(stuck)),
-            }
-        }
-        for (timer, stuck) in [(&mut self.image_pull, image_pull), (&mut self.config_error, config_error)] {
-            *timer = stuck.map(|stuck| Grace {
-                since: timer.as_ref().map_or(at, |grace| grace.since),
-                failure: Box::new(stuck.failure()),
-            });
-        }
+    pub(crate) fn set_graces(&mut self, at: Instant, stuck: &Stuck<'_>) {
+        set_grace(&mut self.image_pull, at, stuck.image_pull);
+        set_grace(&mut self.config_error, at, stuck.config_error);
     }
 
     /// A good read: the API server works.
@@ -66,6 +55,13 @@ impl Timers {
         self.auth_error = None;
         self.heard = Some(at);
     }
+}
+
+fn set_grace(timer: &mut Option<Grace>, at: Instant, trouble: Option<Trouble<'_>>) {
+    *timer = trouble.map(|trouble| Grace {
+        since: timer.as_ref().map_or(at, |grace| grace.since),
+        failure: Box::new(trouble.failure()),
+    });
 }
 
 /// Starts the timer if the condition holds and it is not running, cancels it if the condition does not hold.

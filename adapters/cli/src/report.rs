@@ -21,6 +21,7 @@ struct ReportView<'a> {
     container: Option<&'a str>,
     outcome: &'static str,
     reason: &'static str,
+    rule: u8,
     class: Option<&'static str>,
     exit_code: Option<i32>,
     evidence: Option<&'static str>,
@@ -70,6 +71,10 @@ impl Report<'_> {
             reason: match &self.outcome {
                 Ok(exit) => exit.reason.as_str(),
                 Err(failure) => failure.reason.as_str(),
+            },
+            rule: match &self.outcome {
+                Ok(exit) => exit.reason.rule(),
+                Err(failure) => failure.reason.rule(),
             },
             class: failure.map(|failure| failure.class().as_str()),
             exit_code: match &self.outcome {

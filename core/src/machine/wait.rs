@@ -8,6 +8,7 @@ use crate::policy::{OnGone, OnMissingTerminated, Policy};
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
 use crate::rules::target::Target;
+use crate::rules::waiting::Stuck;
 use crate::rules::{cause, exit, identity, restart, target, waiting};
 use crate::snapshot::{ContainerState, Phase, PodSnapshot};
 use crate::time::Instant;
@@ -51,16 +52,16 @@ impl Wait<'_> {
             Input::Snapshot(pod) => self.snapshot(pod, false),
             Input::Deleted(pod) => self.snapshot(pod, true),
             Input::NotFound => self.not_found(),
-            Input::ApiError(error) => return self.api_error(error),
+            Input::ApiError(error) => self.api_error(error),
             Input::Tick => None,
             Input::Cancel => {
                 let message = String::from("the wait was cancelled");
                 Some(Err(Failure::new(FailReason::Cancelled, message, self.seen_code())))
             }
         };
-        match verdict.or_else(|| self.expired()) {
+        match verdict {
             Some(verdict) => ControlFlow::Break(verdict),
-            None => ControlFlow::Continue(self.retry(matches!(input, Input::Tick))),
+            None => self.answer(matches!(input, Input::Tick)),
         }
     }
 
@@ -75,8 +76,9 @@ impl Wait<'_> {
         };
         let history = self.waiting.history.get_or_insert(History::NEW);
         history.record(pod, &found);
-        let reading = self.read(pod, &found, deleted);
-        self.set_timers(pod, &found);
+        let stuck = Stuck::in_pod(pod, &found);
+        let reading = self.read(pod, &found, &stuck, deleted);
+        self.set_timers(pod, &found, &stuck);
         match reading {
             Reading::Verdict(Ok(exit)) if self.must_settle(&exit, deleted) => {
                 let since = self.waiting.timers.settling.as_ref().map_or(self.at, |settling| settling.0);
@@ -119,7 +121,7 @@ impl Wait<'_> {
     }
 
     /// Rules 3 to 7: what the newest snapshot says.
-    fn read(&self, pod: &PodSnapshot, found: &Target<'_>, deleted: bool) -> Reading {
+    fn read(&self, pod: &PodSnapshot, found: &Target<'_>, stuck: &Stuck<'_>, deleted: bool) -> Reading {
         let history = self.history();
         let phase = history.phase;
         if let Some(record) = found.terminated()
@@ -148,10 +150,8 @@ impl Wait<'_> {
                 None => Reading::Missing,
             };
         }
-        if let Some(stuck) =
-            waiting::stuck(pod, found).find(|stuck| stuck.group == waiting::Group::InvalidImageName)
-        {
-            return Reading::Verdict(Err(stuck.failure()));
+        if let Some(invalid) = &stuck.invalid_image_name {
+            return Reading::Verdict(Err(invalid.failure()));
         }
         Reading::Waiting(if pod.deletion_timestamp.is_some() {
             RetryReason::PodTerminating
@@ -165,7 +165,7 @@ impl Wait<'_> {
     }
 
     /// Starts and cancels the timers that depend on what the pod shows.
-    fn set_timers(&mut self, pod: &PodSnapshot, found: &Target<'_>) {
+    fn set_timers(&mut self, pod: &PodSnapshot, found: &Target<'_>, stuck: &Stuck<'_>) {
         let at = self.at;
         let terminal = self.history().phase.is_terminal();
         let ended = matches!(found.state(), Some(ContainerState::Terminated(_)));
@@ -179,7 +179,8 @@ impl Wait<'_> {
             !terminal && (pod.phase == Phase::Unknown || pod.reason == "NodeLost"),
         );
         set(&mut timers.terminating, at, !terminal && pod.deletion_timestamp.is_some());
-        timers.set_graces(at, waiting::stuck(pod, found).filter(|_| !terminal));
+        let stuck = if terminal { &Stuck::default() } else { stuck };
+        timers.set_graces(at, stuck);
         let scheduler = pod.pod_scheduled.as_ref().filter(|condition| !condition.is_true);
         self.waiting.last_word.set(scheduler.map_or("", |condition| &condition.message));
     }
@@ -257,7 +258,7 @@ impl Wait<'_> {
     }
 
     /// Rule 11.
-    fn api_error(&mut self, error: ApiError<'_>) -> Answer {
+    fn api_error(&mut self, error: ApiError<'_>) -> Option<Result<Exit, Failure>> {
         let at = self.at;
         let failure = ApiFailure::of(error.code);
         self.waiting.missing.last_read = None;
@@ -265,7 +266,7 @@ impl Wait<'_> {
         let floor = match failure {
             ApiFailure::Expired => Duration::ZERO,
             ApiFailure::Rejected => {
-                return ControlFlow::Break(Err(self.api_failure(failure)));
+                return Some(Err(self.api_failure(failure)));
             }
             ApiFailure::Unauthorized | ApiFailure::Forbidden => {
                 let since = self.waiting.timers.auth_error.map_or(at, |(since, _)| since);
@@ -280,19 +281,10 @@ impl Wait<'_> {
         if failure != ApiFailure::Expired {
             self.waiting.timers.heard = Some(at);
         }
-        if let Some(verdict) = self.expired() {
-            return ControlFlow::Break(verdict);
-        }
         let why = failure.retry_reason();
         let delay = self.next_error_delay(why).max(floor);
-        self.waiting.wake = Some((self.at.after(delay), why));
-        ControlFlow::Continue(self.wait())
-    }
-
-    /// Rule 12: the verdict of the timer that expired first, if one has.
-    fn expired(&self) -> Option<Result<Exit, Failure>> {
-        let (expires, timer) = self.next_timer()?;
-        (expires <= self.at).then(|| self.verdict_of(timer))
+        self.waiting.wake = Some((at.after(delay), why));
+        None
     }
 
     /// The facts of a pod that has been seen.

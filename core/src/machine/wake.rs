@@ -1,14 +1,14 @@
 //! When the caller is to come back, and what a timer that ran out means.
 
-use super::Wait;
+use super::wait::{Answer, Wait};
 use crate::backoff::next_delay;
 use crate::decision::{Exit, Failure};
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
 use crate::time::Instant;
-use crate::timers::Grace;
 use alloc::format;
 use alloc::string::String;
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 /// The machine's own timers, in the order in which they speak when they run out together.
@@ -28,34 +28,50 @@ pub(super) enum Timer<'a> {
     Silence,
 }
 
+/// The timer that runs out first, of those that were told so far; of two, the one that was told first.
+struct Earliest<'a>(Option<(Instant, Timer<'a>)>);
+
+impl<'a> Earliest<'a> {
+    /// A timer that began at `since` and may last `limit`.
+    fn run(&mut self, since: Option<Instant>, limit: Option<Duration>, timer: Timer<'a>) {
+        let Some((since, limit)) = since.zip(limit) else { return };
+        let at = since.after(limit);
+        if self.0.as_ref().is_none_or(|(earliest, _)| at < *earliest) {
+            self.0 = Some((at, timer));
+        }
+    }
+}
+
 impl Wait<'_> {
     /// The timer that runs out first.
-    pub(super) fn next_timer(&self) -> Option<(Instant, Timer<'_>)> {
+    pub(super) fn next_timer<'a>(&'a self) -> Option<(Instant, Timer<'a>)> {
         let policy = &self.policy.0;
-        let timers = &self.waiting.timers;
+        let waiting = &*self.waiting;
+        let timers = &waiting.timers;
         let deletion_grace = self.history().deletion.map_or(Duration::ZERO, |deletion| deletion.grace);
         let terminating = deletion_grace.saturating_add(policy.unknown_grace);
-        let own = [
-            timers
-                .settling
-                .as_ref()
-                .and_then(|settling| due(settling.0, policy.settle, Timer::Settle(&settling.1))),
-            timers.image_pull.as_ref().and_then(|grace| due_grace(grace, policy.image_pull_grace)),
-            timers.config_error.as_ref().and_then(|grace| due_grace(grace, policy.config_error_grace)),
-            timers.node_lost.and_then(|since| due(since, policy.unknown_grace, Timer::NodeLost)),
-            timers.terminating.and_then(|since| due(since, terminating, Timer::Terminating)),
-            timers.absent.and_then(|since| due(since, policy.absent_grace, Timer::Absent)),
-            timers
-                .auth_error
-                .and_then(|(since, why)| due(since, policy.auth_error_budget, Timer::AuthError(why))),
-            timers.api_error.and_then(|since| due(since, policy.api_error_budget, Timer::ApiError)),
-            timers.idle.and_then(|since| due(since, policy.start_deadline, Timer::Start)),
-            timers.started.and_then(|since| due(since, policy.deadline, Timer::Deadline)),
-        ];
-        let next = own.into_iter().flatten().min_by_key(|(at, _)| *at);
+        let mut next = Earliest(None);
+        if let Some(settling) = &timers.settling {
+            next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
+        }
+        if let Some(grace) = &timers.image_pull {
+            next.run(Some(grace.since), Some(policy.image_pull_grace), Timer::Grace(&grace.failure));
+        }
+        if let Some(grace) = &timers.config_error {
+            next.run(Some(grace.since), Some(policy.config_error_grace), Timer::Grace(&grace.failure));
+        }
+        next.run(timers.node_lost, Some(policy.unknown_grace), Timer::NodeLost);
+        next.run(timers.terminating, Some(terminating), Timer::Terminating);
+        next.run(timers.absent, Some(policy.absent_grace), Timer::Absent);
+        if let Some((since, why)) = timers.auth_error {
+            next.run(Some(since), Some(policy.auth_error_budget), Timer::AuthError(why));
+        }
+        next.run(timers.api_error, Some(policy.api_error_budget), Timer::ApiError);
+        next.run(timers.idle, policy.start_deadline, Timer::Start);
+        next.run(timers.started, policy.deadline, Timer::Deadline);
         // A caller that only ticks never reads. While the target runs that is its own affair; otherwise every wait
         // has a bound, and where no timer gives one, silence does.
-        let is_bounded = match self.waiting.situation {
+        let is_bounded = match waiting.situation {
             RetryReason::Running | RetryReason::Restarting => true,
             RetryReason::AwaitingTerminatedState => false,
             RetryReason::AwaitingPod
@@ -63,10 +79,12 @@ impl Wait<'_> {
             | RetryReason::PodTerminating
             | RetryReason::ApiThrottled
             | RetryReason::ApiError
-            | RetryReason::Relist => next.is_some(),
+            | RetryReason::Relist => next.0.is_some(),
         };
-        let silence = timers.heard.and_then(|since| due(since, policy.api_error_budget, Timer::Silence));
-        next.into_iter().chain(silence.filter(|_| !is_bounded)).min_by_key(|(at, _)| *at)
+        if !is_bounded {
+            next.run(timers.heard, Some(policy.api_error_budget), Timer::Silence);
+        }
+        next.0
     }
 
     /// What it means that this timer ran out.
@@ -131,43 +149,43 @@ impl Wait<'_> {
         None
     }
 
-    /// Answers that nothing is decided. A wake-up that was promised is kept until it is due.
-    pub(super) fn retry(&mut self, is_tick: bool) -> (Duration, RetryReason) {
-        let promised = self.waiting.wake.filter(|(wake, _)| *wake > self.at);
+    /// Rule 12, and the answer where nothing was decided: the verdict of a timer that ran out, or else when to come back,
+    /// which is the promised wake-up and never past the next own timer.
+    pub(super) fn answer(&mut self, is_tick: bool) -> Answer {
+        let next = match self.next_timer() {
+            Some((at, timer)) if at <= self.at => return ControlFlow::Break(self.verdict_of(timer)),
+            next => next.map(|(at, _)| at),
+        };
+        let (wake, why) = self.promise(is_tick);
+        let after = next.map_or(wake, |next| next.min(wake)).since(self.at);
+        ControlFlow::Continue((after.max(Duration::from_millis(1)), why))
+    }
+
+    /// When the caller is to come back, and why. A wake-up that was promised is kept until it is due.
+    fn promise(&mut self, is_tick: bool) -> (Instant, RetryReason) {
         let why = self.waiting.wake.map_or(self.waiting.situation, |(_, why)| why);
+        if let Some((wake, why)) = self.waiting.wake
+            && wake > self.at
+            && (is_tick || !is_steady(why))
+        {
+            return (wake, why);
+        }
         let delay = match why {
-            RetryReason::AwaitingPod => promised.is_none().then(|| self.next_delay()),
-            RetryReason::AwaitingTerminatedState => promised.is_none().then(|| {
+            RetryReason::AwaitingPod => self.next_delay(),
+            RetryReason::AwaitingTerminatedState => {
                 // The last read of the budget falls on its end.
-                let missing = &self.waiting.missing;
-                let left = self.policy.0.finalize_budget.saturating_sub(missing.observed);
+                let left = self.policy.0.finalize_budget.saturating_sub(self.waiting.missing.observed);
                 self.next_delay().min(left.max(Duration::from_millis(1)))
-            }),
-            RetryReason::ApiThrottled | RetryReason::ApiError | RetryReason::Relist => {
-                promised.is_none().then(|| self.next_error_delay(why))
             }
-            // A snapshot is what these wait for, so it starts the silence anew; a tick does not.
+            RetryReason::ApiThrottled | RetryReason::ApiError | RetryReason::Relist => {
+                self.next_error_delay(why)
+            }
             RetryReason::Pending
             | RetryReason::Running
             | RetryReason::Restarting
-            | RetryReason::PodTerminating => {
-                (promised.is_none() || !is_tick).then_some(self.policy.0.reobserve)
-            }
+            | RetryReason::PodTerminating => self.policy.0.reobserve,
         };
-        if let Some(delay) = delay {
-            self.waiting.wake = Some((self.at.after(delay), why));
-        }
-        self.wait()
-    }
-
-    /// The promised wake-up as an answer, never past the next own timer.
-    pub(super) fn wait(&self) -> (Duration, RetryReason) {
-        let (wake, why) = self
-            .waiting
-            .wake
-            .unwrap_or_else(|| (self.at.after(self.policy.0.reobserve), self.waiting.situation));
-        let next = self.next_timer().map_or(wake, |(timer, _)| wake.min(timer));
-        (next.since(self.at).max(Duration::from_millis(1)), why)
+        *self.waiting.wake.insert((self.at.after(delay), why))
     }
 
     /// The delay after one more API error in a row.
@@ -197,11 +215,17 @@ impl Wait<'_> {
     }
 }
 
-/// When a timer runs out that began at `since` and may last `limit`.
-fn due(since: Instant, limit: impl Into<Option<Duration>>, timer: Timer<'_>) -> Option<(Instant, Timer<'_>)> {
-    Some((since.after(limit.into()?), timer))
-}
-
-fn due_grace(grace: &Grace, limit: Duration) -> Option<(Instant, Timer<'_>)> {
-    due(grace.since, limit, Timer::Grace(&grace.failure))
+/// Whether the wait is for whatever snapshot comes next, so that each starts the silence anew; a tick does not.
+const fn is_steady(why: RetryReason) -> bool {
+    match why {
+        RetryReason::Pending
+        | RetryReason::Running
+        | RetryReason::Restarting
+        | RetryReason::PodTerminating => true,
+        RetryReason::AwaitingPod
+        | RetryReason::AwaitingTerminatedState
+        | RetryReason::ApiThrottled
+        | RetryReason::ApiError
+        | RetryReason::Relist => false,
+    }
 }

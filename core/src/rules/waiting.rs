@@ -41,16 +41,52 @@ pub(crate) fn group(reason: &str) -> Option<Group> {
     }
 }
 
-/// A container that the target waits for, or the target itself, in a state of some [`Group`].
-#[derive(Clone, Copy)]
+/// What keeps the target from starting: for each group the first container, in starting order, of the target and of
+/// the init containers before it.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Stuck<'a> {
-    pub(crate) group: Group,
+    pub(crate) image_pull: Option<Trouble<'a>>,
+    pub(crate) config_error: Option<Trouble<'a>>,
+    pub(crate) invalid_image_name: Option<Trouble<'a>>,
+}
+
+impl<'a> Stuck<'a> {
+    pub(crate) fn in_pod(pod: &'a PodSnapshot, target: &Target<'a>) -> Self {
+        let mut stuck = Self::default();
+        let before = target.kind.init_containers_before(pod.init_containers.len());
+        for container in &pod.init_containers[..before] {
+            if let Some(status) = status(&pod.init_container_statuses, &container.name) {
+                stuck.add(status);
+            }
+        }
+        if let Some(status) = target.status {
+            stuck.add(status);
+        }
+        stuck
+    }
+
+    fn add(&mut self, status: &'a ContainerStatus) {
+        let Some(ContainerState::Waiting { reason, message }) = &status.state else { return };
+        let Some(group) = group(reason) else { return };
+        let of_group = match group {
+            Group::ImagePull => &mut self.image_pull,
+            Group::ConfigError => &mut self.config_error,
+            Group::InvalidImageName => &mut self.invalid_image_name,
+        };
+        of_group.get_or_insert(Trouble { group, container: &status.name, reason, message });
+    }
+}
+
+/// A container that waits for a reason of some [`Group`].
+#[derive(Clone, Copy)]
+pub(crate) struct Trouble<'a> {
+    group: Group,
     container: &'a str,
     reason: &'a str,
     message: &'a str,
 }
 
-impl Stuck<'_> {
+impl Trouble<'_> {
     /// The failure this becomes when its grace is over, or at once for an invalid image name.
     pub(crate) fn failure(&self) -> Failure {
         let (reason, text) = match self.group {
@@ -64,25 +100,6 @@ impl Stuck<'_> {
         let message =
             format!("container {} {text} ({}{detail}{})", self.container, self.reason, self.message);
         Failure::new(reason, message, None)
-    }
-}
-
-/// Every container before and including the target that waits for a reason of some group, in starting order.
-pub(crate) fn stuck<'a>(pod: &'a PodSnapshot, target: &Target<'a>) -> impl Iterator<Item = Stuck<'a>> {
-    let before = target.kind.init_containers_before(pod.init_containers.len());
-    pod.init_containers[..before]
-        .iter()
-        .filter_map(|container| status(&pod.init_container_statuses, &container.name))
-        .chain(target.status)
-        .filter_map(stuck_container)
-}
-
-fn stuck_container(status: &ContainerStatus) -> Option<Stuck<'_>> {
-    match status.state.as_ref()? {
-        ContainerState::Waiting { reason, message } => {
-            group(reason).map(|group| Stuck { group, container: &status.name, reason, message })
-        }
-        ContainerState::Running | ContainerState::Terminated(_) => None,
     }
 }
 

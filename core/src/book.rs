@@ -1,0 +1,158 @@
+//! The rules, as a chapter to read. There is no code here.
+//!
+//! Words: the **target** is the container whose exit is wanted. A **good read** is an answer that describes the pod: a
+//! snapshot, a deletion or a genuine 404. **Final** means that nothing can undo it. An **outside cause** is whatever
+//! stopped the step before it ended by itself.
+//!
+//! # The states of a wait
+//!
+//! ```text
+//!                         404, within absent_grace
+//!                       ┌──────────────┐
+//!                       ▼              │
+//!  start ────────▶ awaiting_pod ───────┴───────▶ FAIL pod_never_seen
+//!                       │ first snapshot: its uid is pinned
+//!                       ▼
+//!      ┌──────────▶ pending ──────────────────▶ FAIL image_pull, container_config_error, start_timeout, ...
+//!      │                │ the target runs
+//!      │                ▼
+//!  restarting ◀──── running ──────────────────▶ DONE the record is final and nothing stopped the step first
+//!                       │                       FAIL evicted, disrupted, node_shutdown, ... something did
+//!      deletionTimestamp│  phase terminal, no record
+//!           ┌───────────┴───────────┐
+//!           ▼                       ▼
+//!    pod_terminating     awaiting_terminated_state ▶ DONE inferred_from_phase, FAIL terminated_state_missing
+//!           │                       │
+//!           └────── pod gone ───────┴─────────▶ what was seen decides: DONE, or FAIL pod_deleted
+//!
+//!  from anywhere: api_error, api_throttled, relist ─ within a budget ─▶ back, else FAIL api_unavailable, ...
+//!                 cancel ▶ FAIL cancelled        the caller's deadline ▶ FAIL deadline
+//! ```
+//!
+//! # The rules
+//!
+//! 1. **Identity.** The uid is pinned: the caller's, or the first one seen. Before it was seen, another uid is not ours.
+//!    Afterwards another uid with a newer resourceVersion means that ours is gone. Older objects of either are ignored;
+//!    resourceVersions are compared as integers (KEP-5504).
+//! 2. **By name.** The kubelet sorts `containerStatuses` by name (`convertToAPIContainerStatuses`), so an index means
+//!    nothing. A name that the spec lacks fails at once, for a spec's containers never change.
+//! 3. **When a record is final.** The phase is terminal, the pod is being deleted (`ShouldContainerBeRestarted`), or the
+//!    container will not be restarted: its own rules (KEP-5307), else its own policy (KEP-753), else the pod's. A
+//!    container with the rule `RestartAllContainers` elsewhere in the pod can undo any end (KEP-5532). The phase is not
+//!    required: sidecars hold a pod Running, and the kubelet publishes the record about a second before the phase
+//!    (kubernetes#108366).
+//! 4. **Outside cause first.** Since 1.27 (kubernetes#115331) a pod that is deleted, evicted or shut down and whose
+//!    process exits 0 on SIGTERM is `Succeeded`. So a record that came after a delete, an eviction, a preemption, a node
+//!    shutdown or the pod's own deadline is a failure with that cause, whatever its code. Which came first is decided by
+//!    what was observed, then by generations, then by timestamps; undecided is after. Timestamps have two traps: the
+//!    kubelet's last DELETE rewrites deletionTimestamp and grace (a grace of 0 or 1 seen first leaves the request
+//!    unknown, see `BeforeDelete`), and the kubelet stamps its own `DisruptionTarget` when all containers have ended
+//!    (`mergePodStatus`), so that time proves nothing.
+//! 5. **Made-up codes.** `ContainerStatusUnknown`/137 (kubelet), `Unknown`/255 (containerd), `NotFound`/-137 and
+//!    `Terminated`/0 (virtual-kubelet) stand for a code that is lost. `OOMKilled` with 0 is a failure: a child was killed
+//!    and the parent swallowed it (kubernetes#131530).
+//! 6. **Exit 0 needs support.** In a `Failed` pod another container must explain the failure (`getPhase`; native sidecars
+//!    do not count there).
+//! 7. **A terminal phase without the record.** An outside cause, a rejection by the node or an init container that failed
+//!    for good decide at once: nothing will follow. Otherwise the record is awaited on a backoff, for 15 s of observed
+//!    time: only time between two good reads that miss it counts, so an outage burns nothing.
+//! 8. **Waiting reasons** of the target and of the init containers before it. Image trouble and configuration trouble have
+//!    one grace each, counted from first sight, not restarted by flapping, cancelled when the trouble is gone. An unknown
+//!    reason is progress.
+//! 9. **Gone.** The object that a DELETED event carries is judged first; it usually has the end. Then a real exit seen
+//!    earlier, then a clean `Succeeded`, then the outside cause. A 404 alone is never success.
+//! 10. **Unknown, lost, stuck.** Phase `Unknown`, a lost node and a pod that stays Terminating are no results; each is
+//!     bounded by the unknown grace. A terminal phase that goes back is ignored.
+//! 11. **API errors.** 429, 5xx and broken connections are retried, `Retry-After` obeyed, within a budget that any good
+//!     read resets; 401 and 403 have a shorter one. 410 means read again. 400, 405, 406, 415 and 422 end the wait. A 404
+//!     that is not about this pod is an error like any other.
+//! 12. **Timers.** The start deadline runs while the target is neither running nor between restarts. An observation beats
+//!     a timer that runs out in the same call; of several timers the one that ran out first speaks.
+//! 13. **Cancel** is a failure, never exit 0; a verdict that was reached before stands.
+//!
+//! # Every reason code
+//!
+//! What a `Retry` waits for:
+//!
+//! | code | meaning |
+//! |---|---|
+//! | `awaiting_pod` | the pod was not seen yet |
+//! | `pending` | the target has not started |
+//! | `running` | the target runs, or its exit 0 settles |
+//! | `restarting` | the target ended and will start again |
+//! | `awaiting_terminated_state` | the pod is terminal, the record is missing |
+//! | `pod_terminating` | the pod is being deleted; its last state may still bring the exit |
+//! | `api_throttled` | 429 |
+//! | `api_error` | another failure of the API server or the way to it |
+//! | `relist` | 410: read the pod again |
+//!
+//! A `Done`:
+//!
+//! | code | meaning | what to do |
+//! |---|---|---|
+//! | `completed` | exit 0 | go on |
+//! | `nonzero_exit` | another code | the step failed |
+//! | `oom_killed` | another code, and the record says that memory ran out | raise the memory limit |
+//! | `start_error` | the runtime could not start the command | mend the command or the image |
+//! | `inferred_from_phase` | exit 0 from phase `Succeeded` alone (or from a 404, under `assume_success`) | go on, or forbid it with `on_missing_terminated: fail` |
+//!
+//! A `Fail`, by class. *Infrastructure*: run it again, elsewhere if possible.
+//!
+//! | code | meaning | what to do |
+//! |---|---|---|
+//! | `evicted` | the kubelet evicted the pod | run again; set requests |
+//! | `disrupted` | preemption, the eviction API, a taint, pod garbage collection | run again |
+//! | `node_shutdown` | the node was shut down | run again |
+//! | `node_lost` | the node stopped answering; the step may have finished | run again if that is safe |
+//! | `rejected_by_node` | the kubelet refused to run the pod | run again |
+//! | `pod_deleted` | deleted before the target's own end was known | find out who deleted it |
+//! | `pod_replaced` | another pod of the name took its place | use unique names |
+//! | `pod_never_seen` | no such pod appeared | check name and namespace |
+//! | `container_status_unknown` | the node lost the container, the code is made up | run again |
+//! | `terminated_state_missing` | terminal, and nobody published the record | run again |
+//!
+//! *Step*: running it again will not help.
+//!
+//! | code | meaning | what to do |
+//! |---|---|---|
+//! | `oom_killed` | a child was killed for memory, the step exited 0 | raise the memory limit |
+//! | `image_pull` | the image cannot be pulled | check image, registry, pull secret |
+//! | `invalid_image_name` | the image's name cannot be parsed | mend the name |
+//! | `container_config_error` | a Secret or ConfigMap is missing, a hook fails | create it |
+//! | `init_container_failed` | an init container failed for good | see its logs |
+//! | `deadline_exceeded` | `activeDeadlineSeconds` ran out | allow more time |
+//! | `phase_contradicts_exit_code` | the pod is `Failed`, the target exited 0, nothing explains it | look at the pod |
+//! | `container_not_in_spec` | the pod has no such container | mend the name |
+//! | `container_ambiguous` | none was named, and there is not exactly one | name one |
+//!
+//! *Caller*:
+//!
+//! | code | meaning | what to do |
+//! |---|---|---|
+//! | `cancelled` | the caller gave up | nothing |
+//! | `deadline` | the wait's own deadline passed | allow more time |
+//! | `start_timeout` | the target did not start in time | look at the pod's events |
+//!
+//! *Api*:
+//!
+//! | code | meaning | what to do |
+//! |---|---|---|
+//! | `api_unavailable` | no good read for too long | wait again; the pod may have ended |
+//! | `unauthorized` | 401 for too long | renew the credentials |
+//! | `forbidden` | 403 for too long | grant `get` and `watch` on pods |
+//! | `api_rejected` | the request itself is refused | report it |
+
+#[cfg(test)]
+mod tests {
+    use crate::{DoneReason, FailReason, RetryReason};
+
+    #[test]
+    fn every_reason_code_is_in_the_book() {
+        let book = include_str!("book.rs");
+        let codes = RetryReason::ALL.iter().map(|reason| reason.as_str());
+        let codes = codes.chain(DoneReason::ALL.iter().map(|reason| reason.as_str()));
+        for code in codes.chain(FailReason::ALL.iter().map(|reason| reason.as_str())) {
+            assert!(book.contains(&std::format!("| `{code}` |")), "{code}");
+        }
+    }
+}
