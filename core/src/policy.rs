@@ -172,8 +172,9 @@ setters! {
     config_error_grace: Duration;
     /// How long a lost node may stay silent, and a pod stay Terminating beyond its own grace. Default 120 s.
     unknown_grace: Duration;
-    /// How long an exit 0 that was seen under a non-terminal phase waits for the phase before it is the
-    /// answer. Default off: the kubelet publishes an end that it brought about together with its reason.
+    /// How long an exit 0 that was seen under a non-terminal phase waits for the phase before it is the answer, unless
+    /// another container still runs and so holds the phase. Default off: the kubelet publishes an end that it brought
+    /// about together with its reason.
     settle: Option<Duration>;
     /// Tolerance between the node's clock and the API server's where only timestamps can tell whether the
     /// step ended before the delete request. Default 0.

@@ -10,7 +10,7 @@ use crate::rules::api::ApiFailure;
 use crate::rules::target::Target;
 use crate::rules::waiting::Stuck;
 use crate::rules::{cause, exit, identity, restart, target, waiting};
-use crate::snapshot::{ContainerState, Phase, PodSnapshot};
+use crate::snapshot::{ContainerState, ContainerStatus, Phase, PodSnapshot};
 use crate::time::Instant;
 use crate::timers::set;
 use alloc::boxed::Box;
@@ -80,7 +80,7 @@ impl Wait<'_> {
         let reading = self.read(pod, &found, &stuck, deleted);
         self.set_timers(pod, &found, &stuck);
         match reading {
-            Reading::Verdict(Ok(exit)) if self.must_settle(&exit, deleted) => {
+            Reading::Verdict(Ok(exit)) if !deleted && self.must_settle(&exit, pod) => {
                 let since = self.waiting.timers.settling.as_ref().map_or(self.at, |settling| settling.0);
                 self.waiting.timers.settling = Some(Box::new((since, exit)));
                 self.situate(RetryReason::Running)
@@ -185,8 +185,14 @@ impl Wait<'_> {
         self.waiting.last_word.set(scheduler.map_or("", |condition| &condition.message));
     }
 
-    fn must_settle(&self, exit: &Exit, deleted: bool) -> bool {
-        self.policy.0.settle.is_some() && exit.code == 0 && !deleted && !exit.pod_phase.is_terminal()
+    /// Whether an exit 0 must wait for the phase. A kubelet that ends a pod publishes nothing before all containers have
+    /// ended (`SyncTerminatingPod`), so one that still runs beside it shows that the step ended by itself.
+    fn must_settle(&self, exit: &Exit, pod: &PodSnapshot) -> bool {
+        let runs = |status: &ContainerStatus| status.state == Some(ContainerState::Running);
+        self.policy.0.settle.is_some()
+            && exit.code == 0
+            && !exit.pod_phase.is_terminal()
+            && !pod.container_statuses.iter().chain(&pod.init_container_statuses).any(runs)
     }
 
     /// Rule 7: a good read of a terminal pod without the target's record.
@@ -236,7 +242,7 @@ impl Wait<'_> {
         if let Some(failure) = &history.disrupted {
             return Err((**failure).clone());
         }
-        if history.phase.is_terminal() {
+        if history.phase == Phase::Failed || history.clean_terminal.is_some() {
             return Err(self.terminated_state_missing());
         }
         let what = if how == FailReason::PodReplaced { "replaced by another of its name" } else { "deleted" };

@@ -65,7 +65,8 @@ impl Cause {
 /// What `status.reason` of a `Failed` pod says about who stopped it.
 ///
 /// The rejections are `admissionRejectionReasons` of `pkg/kubelet/kubelet.go`, the predicates' names that
-/// `pkg/kubelet/lifecycle/predicate.go` puts in their place, and names of older versions.
+/// `pkg/kubelet/lifecycle/predicate.go` puts in their place, those of the CPU manager's own error types, and names of
+/// older versions.
 pub(crate) fn of_reason(reason: &str) -> Option<Cause> {
     match reason {
         "Evicted" => Some(Cause::Evicted),
@@ -80,6 +81,8 @@ pub(crate) fn of_reason(reason: &str) -> Option<Cause> {
         | "NodePorts"
         | "TaintToleration"
         | "TopologyAffinityError"
+        | "SMTAlignmentError"
+        | "EmptyPodSharedPoolError"
         | "AppArmor"
         | "SysctlForbidden"
         | "PodOSNotSupported"
@@ -162,7 +165,10 @@ pub(crate) fn of_end(
 /// The condition alone is no proof that anything was stopped: the delete behind it may have failed.
 fn disruption_counts(pod: &PodSnapshot, condition: &Condition) -> bool {
     let by_phase = match condition.reason.as_str() {
-        "TerminationByKubelet" | "DeletionByPodGC" => pod.phase == Phase::Failed,
+        // An eviction whose process exits 0 on SIGTERM ends as Succeeded, and the status that says so lacks the reason:
+        // `generateAPIPodStatus` drops it where the phase differs from the one that the kubelet had set.
+        "TerminationByKubelet" => pod.phase.is_terminal(),
+        "DeletionByPodGC" => pod.phase == Phase::Failed,
         _ => false,
     };
     pod.deletion_timestamp.is_some() || by_phase

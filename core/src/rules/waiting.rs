@@ -53,6 +53,10 @@ pub(crate) struct Stuck<'a> {
 impl<'a> Stuck<'a> {
     pub(crate) fn in_pod(pod: &'a PodSnapshot, target: &Target<'a>) -> Self {
         let mut stuck = Self::default();
+        if target.is_running() {
+            // A sidecar that is being restarted beside the step cannot keep it from starting any more.
+            return stuck;
+        }
         let before = target.kind.init_containers_before(pod.init_containers.len());
         for container in &pod.init_containers[..before] {
             if let Some(status) = status(&pod.init_container_statuses, &container.name) {
