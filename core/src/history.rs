@@ -20,6 +20,8 @@ pub(crate) struct History {
     pub(crate) phase: Phase,
     /// The terminal phase, once seen in an object without any mark of an outside cause.
     pub(crate) clean_terminal: Option<Phase>,
+    /// The newest snapshot is `Failed`, and a container other than the target explains that.
+    pub(crate) failure_is_explained: bool,
     /// The last real end of the target's latest run.
     pub(crate) run: Option<Box<Run>>,
     /// The target was seen unfinished in a pod that was being deleted.
@@ -65,6 +67,7 @@ impl History {
         resource_version: String::new(),
         phase: Phase::Pending,
         clean_terminal: None,
+        failure_is_explained: false,
         run: None,
         unfinished_under_deletion: false,
         unfinished_under_disruption: false,
@@ -82,6 +85,8 @@ impl History {
             self.container.clone_from(&target.spec.name);
         }
         self.record_phase(pod);
+        self.failure_is_explained =
+            self.phase == Phase::Failed && exit::another_container_failed(pod, &target.spec.name);
         self.record_deletion(pod);
         self.record_run(pod, target);
         self.succeeds_with_the_pod = target.kind.succeeds_with_the_pod();

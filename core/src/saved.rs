@@ -93,6 +93,8 @@ pub struct SavedPod {
     pub phase: Phase,
     /// The terminal phase, if it was seen without any mark of an outside cause.
     pub clean_terminal: Option<Phase>,
+    /// The newest snapshot is `Failed`, and a container other than the target explains that.
+    pub failure_is_explained: bool,
     /// The end of the target's latest run, if it left a real code.
     pub run: Option<SavedRun>,
     /// The target was seen unfinished while the pod was being deleted.
@@ -254,6 +256,7 @@ fn save_pod(history: &History) -> SavedPod {
         resource_version: history.resource_version.clone(),
         phase: history.phase,
         clean_terminal: history.clean_terminal,
+        failure_is_explained: history.failure_is_explained,
         run: history.run.as_deref().map(|run| SavedRun {
             record: run.record.clone(),
             restart_count: run.restart_count,
@@ -276,6 +279,7 @@ fn restore_pod(saved: SavedPod) -> History {
         resource_version: saved.resource_version,
         phase: saved.phase,
         clean_terminal: saved.clean_terminal,
+        failure_is_explained: saved.failure_is_explained,
         run: saved.run.map(|run| {
             Box::new(Run {
                 record: run.record,

@@ -58,6 +58,9 @@ impl Timers {
 }
 
 fn set_grace(timer: &mut Option<Grace>, at: Instant, trouble: Option<Trouble<'_>>) {
+    if timer.is_none() && trouble.is_none() {
+        return;
+    }
     *timer = trouble.map(|trouble| Grace {
         since: timer.as_ref().map_or(at, |grace| grace.since),
         failure: Box::new(trouble.failure()),

@@ -87,7 +87,10 @@ impl Wait<'_> {
             }
             Reading::Verdict(verdict) => Some(verdict),
             Reading::Missing | Reading::Waiting(_) if deleted => Some(self.gone(FailReason::PodDeleted)),
-            Reading::Missing => self.missing(pod, &found),
+            Reading::Missing => {
+                self.waiting.timers.settling = None;
+                self.missing()
+            }
             Reading::Waiting(why) => {
                 self.waiting.timers.settling = None;
                 self.situate(why)
@@ -138,7 +141,7 @@ impl Wait<'_> {
             if exit::is_fabricated(record) {
                 return Reading::Verdict(Err(exit::unknown(&found.spec.name, record)));
             }
-            return Reading::Verdict(exit::judge(&found.spec.name, record, restart_count, phase, Some(pod)));
+            return Reading::Verdict(exit::judge(history, record, restart_count));
         }
         if phase.is_terminal() {
             if let Some(cause) = cause::of_pod(pod, history) {
@@ -196,7 +199,7 @@ impl Wait<'_> {
     }
 
     /// Rule 7: a good read of a terminal pod without the target's record.
-    fn missing(&mut self, pod: &PodSnapshot, found: &Target<'_>) -> Option<Result<Exit, Failure>> {
+    fn missing(&mut self) -> Option<Result<Exit, Failure>> {
         let missing = &mut self.waiting.missing;
         if let Some(last_read) = missing.last_read.replace(self.at) {
             missing.observed = missing.observed.saturating_add(self.at.since(last_read));
@@ -206,8 +209,7 @@ impl Wait<'_> {
         }
         let history = self.history();
         if let Some(run) = history.run.as_deref() {
-            let name = &found.spec.name;
-            return Some(exit::judge(name, &run.record, run.restart_count, history.phase, Some(pod)));
+            return Some(exit::judge(history, &run.record, run.restart_count));
         }
         if history.proves_success() {
             return Some(self.infer());
@@ -234,7 +236,7 @@ impl Wait<'_> {
             return Ok(exit::inferred(&history.container, history.phase));
         }
         if let Some(run) = history.run.as_deref() {
-            return exit::judge(&history.container, &run.record, run.restart_count, history.phase, None);
+            return exit::judge(history, &run.record, run.restart_count);
         }
         if history.proves_success() {
             return self.infer();

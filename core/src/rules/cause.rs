@@ -165,9 +165,10 @@ pub(crate) fn of_end(
 /// The condition alone is no proof that anything was stopped: the delete behind it may have failed.
 fn disruption_counts(pod: &PodSnapshot, condition: &Condition) -> bool {
     let by_phase = match condition.reason.as_str() {
-        // An eviction whose process exits 0 on SIGTERM ends as Succeeded, and the status that says so lacks the reason:
-        // `generateAPIPodStatus` drops it where the phase differs from the one that the kubelet had set.
-        "TerminationByKubelet" => pod.phase.is_terminal(),
+        // Published when the kubelet has ended the pod, never before (`mergePodStatus`). An eviction whose process exits 0 on
+        // SIGTERM ends as Succeeded, and the status that says so lacks the reason: `generateAPIPodStatus` drops it
+        // where the phase differs from the one that the kubelet had set.
+        "TerminationByKubelet" => true,
         "DeletionByPodGC" => pod.phase == Phase::Failed,
         _ => false,
     };
@@ -189,12 +190,15 @@ fn ended_after_disruption(
     if history.unfinished_under_disruption {
         return true;
     }
+    // The kubelet stamps its own condition only when all containers have ended, so that time comes after every end and
+    // orders nothing; and its doing may well precede the delete that the generations tell of.
+    if by_kubelet {
+        return true;
+    }
     if run.is_some_and(|run| run.written_before_delete) {
         return false;
     }
-    // The kubelet stamps its own condition only when all containers have ended (`mergePodStatus` in
-    // `pkg/kubelet/status/status_manager.go`), so that time comes after every end and orders nothing.
-    by_kubelet || at_or_after(record.finished_at, condition.last_transition_time, skew)
+    at_or_after(record.finished_at, condition.last_transition_time, skew)
 }
 
 /// In this order of trust: what was observed, the generations, the timestamps.

@@ -1,6 +1,7 @@
 //! Rules 5 and 6: what a `terminated` record is worth.
 
 use crate::decision::{Evidence, Exit, Failure};
+use crate::history::History;
 use crate::reason::{DoneReason, FailReason};
 use crate::rules::restart::is_sidecar;
 use crate::snapshot::{Container, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated};
@@ -30,16 +31,9 @@ pub(crate) fn unknown(container: &str, record: &Terminated) -> Failure {
     Failure::new(FailReason::ContainerStatusUnknown, message, Some(record.exit_code))
 }
 
-/// The answer that a final, real record of the container gives in a pod of this phase.
-///
-/// `pod` is the object that may explain a `Failed` pod around an exit 0; without it nothing does.
-pub(crate) fn judge(
-    container: &str,
-    record: &Terminated,
-    restart_count: i32,
-    phase: Phase,
-    pod: Option<&PodSnapshot>,
-) -> Result<Exit, Failure> {
+/// The answer that a final, real record of the target gives.
+pub(crate) fn judge(history: &History, record: &Terminated, restart_count: i32) -> Result<Exit, Failure> {
+    let (container, phase) = (&history.container, history.phase);
     let oom_killed = record.reason == "OOMKilled";
     if record.exit_code == 0 && oom_killed {
         // The kernel killed a child and the parent swallowed it (kubernetes#131530).
@@ -47,13 +41,10 @@ pub(crate) fn judge(
             format!("a process of container {container} was killed for memory, yet the container exited 0");
         return Err(Failure::new(FailReason::OomKilled, message, Some(0)));
     }
-    if record.exit_code == 0
-        && phase == Phase::Failed
-        && !pod.is_some_and(|pod| another_container_failed(pod, container))
-    {
-        let reason = pod.map(|pod| pod.reason.as_str()).filter(|reason| !reason.is_empty());
-        let reason = reason.unwrap_or("without a reason");
-        let message = format!("container {container} exited 0, yet its pod is Failed ({reason})");
+    if record.exit_code == 0 && phase == Phase::Failed && !history.failure_is_explained {
+        let message = format!(
+            "container {container} exited 0, yet its pod is Failed and no other container explains it"
+        );
         return Err(Failure::new(FailReason::PhaseContradictsExitCode, message, Some(0)));
     }
     let reason = match record.reason.as_str() {
@@ -66,7 +57,7 @@ pub(crate) fn judge(
         code: record.exit_code,
         evidence: Evidence::Observed,
         reason,
-        container: String::from(container),
+        container: container.clone(),
         container_reason: record.reason.clone(),
         container_message: record.message.clone(),
         oom_killed,
@@ -81,7 +72,7 @@ pub(crate) fn judge(
 /// Whether some container other than the target explains that the pod is `Failed`.
 ///
 /// A reason that nobody knows on the pod itself is an explanation of its own, and not one for green.
-fn another_container_failed(pod: &PodSnapshot, target: &str) -> bool {
+pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &str) -> bool {
     let failed = |spec: &Container, statuses: &[ContainerStatus]| {
         let state = crate::rules::target::status(statuses, &spec.name)
             .and_then(|status| status.state.as_ref().map(|state| (state, status.last_terminated.is_some())));

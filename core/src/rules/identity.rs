@@ -7,6 +7,10 @@ use core::cmp::Ordering;
 /// resourceVersions of one resource compare as decimal integers of any length (KEP-5504, stable in 1.35, and
 /// true of etcd-backed servers before). One that is not decimal cannot be ordered and counts as newer.
 pub(crate) fn is_older(candidate: &str, accepted: &str) -> bool {
+    if candidate == accepted {
+        // The same object again, as every GET of a pod that does not change brings it.
+        return false;
+    }
     match (decimal(candidate), decimal(accepted)) {
         (Some(candidate), Some(accepted)) => compare(candidate, accepted) == Ordering::Less,
         _ => false,

@@ -134,8 +134,9 @@ impl<W: Write> Recorder<W> {
     fn pod(&self, observed: &ObservedPod) -> io::Result<Box<RawValue>> {
         let json = match self.pods {
             Pods::Reduced => serde_json::to_string(&reduce(&observed.pod))?,
-            // As received, but on one line.
-            Pods::Full => serde_json::from_slice::<serde_json::Value>(&observed.json)?.to_string(),
+            // As received, but on one line: JSON has line ends between its tokens only. It is not parsed for that, since
+            // there may be numbers in it that no type here can hold.
+            Pods::Full => String::from_utf8_lossy(&observed.json).replace(['\n', '\r'], " "),
         };
         Ok(RawValue::from_string(json)?)
     }
