@@ -186,7 +186,7 @@ pub struct ContainerStatus {
     pub restart_count: i32,
     /// `containerID`; empty when absent.
     pub container_id: String,
-    /// `state`; `None` when it says nothing.
+    /// `state`; `None` when it says nothing, which in Kubernetes means waiting.
     pub state: Option<ContainerState>,
     /// `lastState.terminated`
     pub last_terminated: Option<Terminated>,

@@ -154,7 +154,8 @@ impl Wait<'_> {
             };
         }
         if let Some(invalid) = &stuck.invalid_image_name {
-            return Reading::Verdict(Err(invalid.failure()));
+            let failure = Failure { exit_code: self.seen_code(), ..invalid.failure() };
+            return Reading::Verdict(Err(failure));
         }
         Reading::Waiting(if pod.deletion_timestamp.is_some() {
             RetryReason::PodTerminating

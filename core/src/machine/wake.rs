@@ -92,7 +92,7 @@ impl Wait<'_> {
         let policy = &self.policy.0;
         let (reason, message) = match timer {
             Timer::Settle(exit) => return Ok(exit.clone()),
-            Timer::Grace(failure) => return Err(failure.clone()),
+            Timer::Grace(failure) => return Err(Failure { exit_code: self.seen_code(), ..failure.clone() }),
             Timer::NodeLost => (
                 FailReason::NodeLost,
                 format!("the pod's node was lost for {:?}; run it again", policy.unknown_grace),

@@ -4,6 +4,7 @@ use crate::decision::{Evidence, Exit, Failure};
 use crate::history::History;
 use crate::reason::{DoneReason, FailReason};
 use crate::rules::restart::is_sidecar;
+use crate::rules::target::status;
 use crate::snapshot::{Container, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated};
 use alloc::format;
 use alloc::string::String;
@@ -74,15 +75,14 @@ pub(crate) fn judge(history: &History, record: &Terminated, restart_count: i32) 
 /// A reason that nobody knows on the pod itself is an explanation of its own, and not one for green.
 pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &str) -> bool {
     let failed = |spec: &Container, statuses: &[ContainerStatus]| {
-        let state = crate::rules::target::status(statuses, &spec.name)
-            .and_then(|status| status.state.as_ref().map(|state| (state, status.last_terminated.is_some())));
+        let Some(status) = status(statuses, &spec.name) else { return false };
         spec.name != target
             && !is_sidecar(spec)
-            && match state {
-                Some((ContainerState::Terminated(record), _)) => record.exit_code != 0,
+            && match &status.state {
+                Some(ContainerState::Terminated(record)) => record.exit_code != 0,
                 // `getPhase` counts it as stopped, and not as succeeded.
-                Some((ContainerState::Waiting { .. }, ended_before)) => ended_before,
-                Some((ContainerState::Running, _)) | None => false,
+                Some(ContainerState::Waiting { .. }) | None => status.last_terminated.is_some(),
+                Some(ContainerState::Running) => false,
             }
     };
     pod.reason.is_empty()

@@ -48,16 +48,18 @@ pub(crate) fn may_restart(pod: &PodSnapshot, target: &Target<'_>, exit_code: i32
 
 /// Whether the target sits between two runs: it ended, or waits after an end, and will start again.
 pub(crate) fn is_between_restarts(pod: &PodSnapshot, target: &Target<'_>) -> bool {
+    let waits_after_an_end = || {
+        target
+            .last_terminated()
+            .is_some_and(|last| is_restarting_all(last) || may_restart(pod, target, last.exit_code))
+    };
     match target.state() {
-        Some(ContainerState::Running) | None => false,
+        Some(ContainerState::Running) => false,
         Some(ContainerState::Terminated(record)) => !is_final(pod, target, record, pod.phase.is_terminal()),
         Some(ContainerState::Waiting { reason, .. }) => {
-            reason == RESTARTING_ALL_CONTAINERS
-                || reason == CRASH_LOOP_BACK_OFF
-                || target
-                    .last_terminated()
-                    .is_some_and(|last| is_restarting_all(last) || may_restart(pod, target, last.exit_code))
+            reason == RESTARTING_ALL_CONTAINERS || reason == CRASH_LOOP_BACK_OFF || waits_after_an_end()
         }
+        None => waits_after_an_end(),
     }
 }
 

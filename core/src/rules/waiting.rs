@@ -114,10 +114,10 @@ pub(crate) fn failed_init_container(pod: &PodSnapshot, target: &Target<'_>) -> O
     let before = target.kind.init_containers_before(pod.init_containers.len());
     pod.init_containers[..before].iter().filter(|container| !is_sidecar(container)).find_map(|container| {
         let status = status(&pod.init_container_statuses, &container.name)?;
-        let record = match status.state.as_ref()? {
-            ContainerState::Terminated(record) => record,
-            ContainerState::Waiting { .. } => status.last_terminated.as_ref()?,
-            ContainerState::Running => return None,
+        let record = match &status.state {
+            Some(ContainerState::Terminated(record)) => record,
+            Some(ContainerState::Waiting { .. }) | None => status.last_terminated.as_ref()?,
+            Some(ContainerState::Running) => return None,
         };
         if record.exit_code == 0 {
             return None;
