@@ -18,7 +18,8 @@ pub(crate) fn is_fabricated(record: &Terminated) -> bool {
         "ContainerStatusUnknown" => true,
         "Unknown" => record.exit_code == 255,
         "NotFound" => record.exit_code == -137,
-        "Terminated" => record.exit_code == 0,
+        // The latter two nobody was seen to write, but a command that never ran has no exit 0.
+        "Terminated" | "StartError" | "ContainerCannotRun" => record.exit_code == 0,
         _ => false,
     }
 }
