@@ -75,20 +75,25 @@ pub(crate) fn judge(history: &History, record: &Terminated, restart_count: i32) 
 ///
 /// A reason that nobody knows on the pod itself is an explanation of its own, and not one for green.
 pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &str) -> bool {
-    let failed = |spec: &Container, statuses: &[ContainerStatus]| {
-        let Some(status) = status(statuses, &spec.name) else { return false };
-        spec.name != target
-            && !is_sidecar(spec)
-            && match &status.state {
-                Some(ContainerState::Terminated(record)) => record.exit_code != 0,
-                // `getPhase` counts it as stopped, and not as succeeded.
-                Some(ContainerState::Waiting { .. }) | None => status.last_terminated.is_some(),
-                Some(ContainerState::Running) => false,
-            }
+    // `getPhase` counts a regular container that waits after an end as stopped, and not as succeeded.
+    let stopped = |status: &ContainerStatus| match &status.state {
+        Some(ContainerState::Terminated(record)) => record.exit_code != 0,
+        Some(ContainerState::Waiting { .. }) | None => status.last_terminated.is_some(),
+        Some(ContainerState::Running) => false,
     };
+    let failed = |status: &ContainerStatus| match &status.state {
+        Some(ContainerState::Terminated(record)) => record.exit_code != 0,
+        Some(ContainerState::Waiting { .. }) | None => {
+            status.last_terminated.as_ref().is_some_and(|last| last.exit_code != 0)
+        }
+        Some(ContainerState::Running) => false,
+    };
+    let is_other = |spec: &&Container| spec.name != target;
+    let regular = pod.containers.iter().filter(is_other);
+    let mut init = pod.init_containers.iter().filter(is_other).filter(|spec| !is_sidecar(spec));
     pod.reason.is_empty()
-        && (pod.containers.iter().any(|spec| failed(spec, &pod.container_statuses))
-            || pod.init_containers.iter().any(|spec| failed(spec, &pod.init_container_statuses)))
+        && (regular.filter_map(|spec| status(&pod.container_statuses, &spec.name)).any(stopped)
+            || init.any(|spec| status(&pod.init_container_statuses, &spec.name).is_some_and(failed)))
 }
 
 /// The answer that phase `Succeeded`, or under `assume_success` mere absence, stands for.
