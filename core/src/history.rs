@@ -130,9 +130,10 @@ impl History {
                 run.see(pod);
                 self.run = Some(run);
             }
-            // A made-up record, or a status that went missing, takes nothing away.
-            Some(_) => {}
+            // A made-up record takes nothing away from its own run; one of another run says that there was another.
+            Some(record) => self.run = self.run.take().filter(|run| run.is_same(record, restart_count)),
             None if target.is_running() => self.run = None,
+            // Neither does a status that went missing.
             None => {}
         }
         // A terminal pod has no unfinished containers, whatever an old status still says.
