@@ -125,10 +125,9 @@ impl History {
         match record {
             Some(record) if restart::is_restarting_all(record) => self.run = None,
             Some(record) if !exit::is_fabricated(record) => {
-                let same_end = |run: &Box<Run>| {
+                let known = self.run.take().filter(|run| {
                     run.is_same(record, restart_count) && run.record.exit_code == record.exit_code
-                };
-                let known = self.run.take().filter(same_end);
+                });
                 let mut run = known.unwrap_or_else(|| Box::new(Run::new(record.clone(), restart_count)));
                 run.see(pod);
                 self.run = Some(run);

@@ -68,9 +68,9 @@ pub(crate) fn is_sidecar(init_container: &Container) -> bool {
     init_container.restart_policy == Some(RestartPolicy::Always)
 }
 
-/// The container's own rules, then its own policy, then the pod's.
+/// The container's own rules, then its own policy, then the pod's. As in the kubelet, rules count only beside a policy of
+/// the container's own.
 pub(crate) fn restarts(container: &Container, pod_policy: RestartPolicy, exit_code: i32) -> bool {
-    // As in the kubelet, rules count only beside a policy of the container's own.
     let rule = match container.restart_policy {
         Some(_) => container.restart_policy_rules.iter().find(|rule| rule.matches(exit_code)),
         None => None,
@@ -89,6 +89,7 @@ pub(crate) fn restarts(container: &Container, pod_policy: RestartPolicy, exit_co
 fn another_may_restart_all(pod: &PodSnapshot, target: &Container) -> bool {
     let armed = |container: &Container, statuses: &[ContainerStatus]| {
         container.name != target.name
+            && container.restart_policy.is_some()
             && container.restart_policy_rules.iter().any(|rule| {
                 rule.action == RestartAction::RestartAllContainers
                     && match status(statuses, &container.name).and_then(|status| status.state.as_ref()) {
