@@ -5,35 +5,36 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// The binary `podwait`, built on first use: Cargo builds the binaries of the package under test only.
+pub fn podwait() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| build(&["--package", "podwait-cli", "--bin", "podwait"]))
+}
+
+/// An example of podwait-core, built.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    build(&["--package", "podwait-core", "--example", name])
+}
+
+/// Builds one executable.
 ///
 /// # Panics
 /// It cannot be built.
-pub fn podwait() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "podwait-cli",
-                "--bin",
-                "podwait",
-                "--message-format",
-                "json",
-            ])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo runs");
-        assert!(cargo.status.success(), "the command must build");
-        let messages = String::from_utf8(cargo.stdout).expect("cargo prints UTF-8");
-        messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .expect("cargo names the executable")
-    })
+fn build(arguments: &[&str]) -> PathBuf {
+    let cargo = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--message-format", "json"])
+        .args(arguments)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(cargo.status.success(), "{arguments:?} must build");
+    let messages = String::from_utf8(cargo.stdout).expect("cargo prints UTF-8");
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .expect("cargo names the executable")
 }
 
 /// A run of the command that is over.

@@ -4,3 +4,7 @@
 pub mod case;
 pub mod cli;
 pub mod cluster;
+pub mod duel;
+pub mod explore;
+pub mod fuzz;
+pub mod model;

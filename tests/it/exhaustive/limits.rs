@@ -1,0 +1,182 @@
+//! Rules 8, 10, 12 and 13: what is waited for, and how long.
+
+use super::pods::{Change, container, ended, exit, pod, running, waiting};
+use super::{check, config, error};
+use podwait_core::{Container, ContainerState, Phase, PodSnapshot, RestartPolicy};
+use podwait_tests::explore::Seen;
+use podwait_tests::model::Config;
+use std::time::Duration;
+
+fn up(state: Option<ContainerState>) -> PodSnapshot {
+    pod().phase(Phase::Running).step(state)
+}
+
+#[test]
+fn reasons_to_wait() {
+    check(
+        "reasons to wait",
+        [config(), Config { start_deadline: None, ..config() }],
+        &[2700],
+        4,
+        [
+            ("creating", pod().step(waiting("ContainerCreating")).seen()),
+            ("ErrImagePull", pod().step(waiting("ErrImagePull")).seen()),
+            ("ImagePullBackOff", pod().step(waiting("ImagePullBackOff")).seen()),
+            ("CreateContainerConfigError", pod().step(waiting("CreateContainerConfigError")).seen()),
+            ("RunContainerError", pod().step(waiting("RunContainerError")).seen()),
+            ("Novel", pod().step(waiting("NovelError")).seen()),
+            ("InvalidImageName", pod().step(waiting("InvalidImageName")).seen()),
+            ("running", up(running()).seen()),
+            ("503", error(503)),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn every_reason_of_a_group() {
+    let reasons = [
+        "ErrImageNeverPull",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "SignatureValidationFailed",
+        "CreateContainerError",
+        "PreStartHookError",
+        "PostStartHookError",
+        "PreCreateHookError",
+        "PodInitializing",
+        "",
+    ];
+    for reason in reasons {
+        check(
+            "every reason of a group",
+            [config()],
+            &[1000, 5003, 7007],
+            4,
+            [
+                (reason, pod().step(waiting(reason)).seen()),
+                ("ErrImagePull", pod().step(waiting("ErrImagePull")).seen()),
+                ("tick", Seen::Tick),
+            ],
+        );
+    }
+}
+
+#[test]
+fn init_containers_wait_too() {
+    let init = |state| pod().step(waiting("PodInitializing")).init(container("setup"), state);
+    let sidecar = || Container { restart_policy: Some(RestartPolicy::Always), ..container("proxy") };
+    check(
+        "init containers wait too",
+        [config()],
+        &[2700],
+        4,
+        [
+            ("init runs", init(running()).seen()),
+            ("init ErrImagePull", init(waiting("ErrImagePull")).seen()),
+            ("init config error", init(waiting("CreateContainerConfigError")).seen()),
+            ("init InvalidImageName", init(waiting("InvalidImageName")).seen()),
+            (
+                "init 0, ErrImagePull",
+                pod().step(waiting("ErrImagePull")).init(container("setup"), ended(exit(0))).seen(),
+            ),
+            ("init 5", init(ended(exit(5))).seen()),
+            ("failed, init 5", init(ended(exit(5))).phase(Phase::Failed).seen()),
+            ("failed, init 0", init(ended(exit(0))).phase(Phase::Failed).seen()),
+            (
+                "failed, sidecar 5",
+                pod().step(waiting("")).init(sidecar(), ended(exit(5))).phase(Phase::Failed).seen(),
+            ),
+            ("running, sidecar ErrImagePull", up(running()).init(sidecar(), waiting("ErrImagePull")).seen()),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn init_failures_and_causes() {
+    let init = |state| pod().step(waiting("PodInitializing")).init(container("setup"), state);
+    check(
+        "init failures and causes",
+        [config()],
+        &[1000],
+        4,
+        [
+            ("init runs", init(running()).seen()),
+            ("init runs, deleting", init(running()).deleted(30, 140).seen()),
+            ("init 5, deleting", init(ended(exit(5))).deleted(30, 140).seen()),
+            ("failed, init 5", init(ended(exit(5))).phase(Phase::Failed).seen()),
+            ("failed, init 5, deleting", init(ended(exit(5))).phase(Phase::Failed).deleted(30, 140).seen()),
+            ("failed, init 5, Evicted", init(ended(exit(5))).phase(Phase::Failed).reason("Evicted").seen()),
+            ("failed, init runs", init(running()).phase(Phase::Failed).seen()),
+            ("InvalidImageName, deleting", pod().step(waiting("InvalidImageName")).deleted(30, 140).seen()),
+            ("failed, InvalidImageName", pod().phase(Phase::Failed).step(waiting("InvalidImageName")).seen()),
+            ("404", Seen::NotFound),
+        ],
+    );
+}
+
+#[test]
+fn unknown_lost_and_stuck() {
+    let lost = |pod: PodSnapshot| pod.reason("NodeLost");
+    check(
+        "unknown, lost and stuck",
+        [config()],
+        &[2900],
+        5,
+        [
+            ("pending", pod().seen()),
+            ("running", up(running()).seen()),
+            ("unknown", up(running()).phase(Phase::Unknown).seen()),
+            ("unknown, pending", pod().phase(Phase::Unknown).seen()),
+            ("novel phase", up(running()).phase(Phase::Unrecognized).seen()),
+            ("lost", lost(up(running())).seen()),
+            ("failed, lost", lost(up(running())).phase(Phase::Failed).seen()),
+            ("deleting in 3 s", up(running()).deleted(3, 130).seen()),
+            ("deleting at once", up(running()).deleted(0, 127).seen()),
+            ("lost, deleting", lost(up(running())).deleted(3, 130).seen()),
+            ("pull, deleting", pod().step(waiting("ErrImagePull")).deleted(2, 130).seen()),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn the_caller_s_limits() {
+    let deadline = Some(Duration::from_millis(7919));
+    let start_deadline = Some(Duration::from_millis(5309));
+    check(
+        "the caller's limits",
+        [
+            Config { deadline, start_deadline, ..config() },
+            Config { deadline, start_deadline: None, ..config() },
+            Config { deadline: Some(Duration::from_millis(2003)), ..config() },
+        ],
+        &[700, 4700],
+        3,
+        [
+            ("pending", pod().seen()),
+            ("running", up(running()).seen()),
+            ("crashed", up(waiting("CrashLoopBackOff")).policy(RestartPolicy::Always).last(exit(1)).seen()),
+            ("rebooted", up(waiting("ContainerCreating")).phase(Phase::Pending).last(exit(1)).seen()),
+            ("not ours", pod().uid("b").version("3").seen()),
+            ("failed, no record", up(running()).phase(Phase::Failed).seen()),
+            ("exit 0", up(ended(exit(0))).seen()),
+            ("404", Seen::NotFound),
+            ("503", error(503)),
+            ("cancel", Seen::Cancel),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn nothing_but_time() {
+    check(
+        "nothing but time",
+        [config(), Config { start_deadline: None, ..config() }],
+        &[0, 1, 3001, 8017, 9013],
+        3,
+        [("tick", Seen::Tick), ("404", Seen::NotFound), ("pending", pod().seen()), ("410", error(410))],
+    );
+}

@@ -1,0 +1,243 @@
+//! What counts as a sight of the pod, and how the race for the record and the API's failures go.
+
+use super::pods::{Change, container, ended, exit, pod, running, waiting};
+use super::{check, config, error, step};
+use podwait_core::{Container, ContainerState, OnGone, OnMissingTerminated, Phase, RestartPolicy};
+use podwait_tests::explore::{Alphabet, Seen};
+use podwait_tests::model::{Config, Goal};
+use std::time::Duration;
+
+#[test]
+fn identity_and_order() {
+    let seen = [
+        ("running 5", pod().phase(Phase::Running).step(running()).version("5").seen()),
+        ("pending 010", pod().step(waiting("ContainerCreating")).version("010").seen()),
+        ("succeeded 9, no record", pod().phase(Phase::Succeeded).version("9").seen()),
+        ("exit 3, 11", pod().phase(Phase::Failed).step(ended(exit(3))).version("11").seen()),
+        ("running, x", pod().phase(Phase::Running).step(running()).version("x").seen()),
+        ("b running 12", pod().uid("b").phase(Phase::Running).step(running()).version("12").seen()),
+        ("b exit 0, 7", pod().uid("b").phase(Phase::Succeeded).step(ended(exit(0))).version("7").seen()),
+        ("b deleted 13", pod().uid("b").version("13").gone()),
+        ("deleted 8", pod().phase(Phase::Running).step(running()).version("8").gone()),
+        ("404", Seen::NotFound),
+        ("tick", Seen::Tick),
+    ];
+    for (uid, length) in [(None, 5), (Some("a"), 4), (Some("b"), 4)] {
+        let goal = Goal { uid: uid.map(str::to_owned), ..step() };
+        let count = Alphabet::new(config(), goal, &[1000], seen.clone()).check(length);
+        println!("identity and order: {count} sequences");
+    }
+}
+
+#[test]
+fn the_target_in_the_spec() {
+    let two = || pod().phase(Phase::Running).step(ended(exit(3))).other(ended(exit(0)));
+    let mut none = pod();
+    none.containers.clear();
+    let seen = [
+        ("one", pod().phase(Phase::Running).step(ended(exit(3))).seen()),
+        ("two", two().seen()),
+        ("two, deleted", two().gone()),
+        ("none", none.seen()),
+        ("404", Seen::NotFound),
+    ];
+    for container in [None, Some("step"), Some("other"), Some("nobody"), Some("")] {
+        let goal = Goal { container: container.map(str::to_owned), uid: None };
+        let count = Alphabet::new(config(), goal, &[1000], seen.clone()).check(3);
+        println!("the target in the spec: {count} sequences");
+    }
+}
+
+#[test]
+fn the_race_for_the_record() {
+    let strict = OnMissingTerminated::Fail;
+    check(
+        "the race for the record",
+        [config(), Config { on_missing_terminated: strict, ..config() }],
+        &[1200, 2900],
+        3,
+        [
+            ("running", pod().phase(Phase::Running).step(running()).seen()),
+            ("succeeded, no record", pod().phase(Phase::Succeeded).step(running()).seen()),
+            ("failed, no record", pod().phase(Phase::Failed).step(running()).seen()),
+            ("failed, no status", pod().phase(Phase::Failed).seen()),
+            ("succeeded, exit 0", pod().phase(Phase::Succeeded).step(ended(exit(0))).seen()),
+            ("failed, exit 0", pod().phase(Phase::Failed).step(ended(exit(0))).seen()),
+            ("stale", pod().phase(Phase::Running).step(running()).version("1").seen()),
+            ("500", error(500)),
+            ("410", error(410)),
+            ("404", Seen::NotFound),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn the_race_by_the_clock() {
+    check(
+        "the race by the clock",
+        [config()],
+        &[1500, 4000, 8017],
+        5,
+        [
+            ("succeeded, no record", pod().phase(Phase::Succeeded).seen()),
+            ("500", error(500)),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn other_lists_than_containers() {
+    let with = |phase, state: Option<ContainerState>| {
+        let sidecar = Container { restart_policy: Some(RestartPolicy::Always), ..container("proxy") };
+        let pod = pod().phase(phase).step(waiting("PodInitializing"));
+        let mut pod = pod.init(sidecar, state.clone()).init(container("setup"), state);
+        pod.ephemeral_containers.push(container("debug"));
+        pod
+    };
+    for name in ["setup", "proxy", "debug"] {
+        let seen = [
+            ("pending", with(Phase::Pending, running()).seen()),
+            ("exit 0", with(Phase::Pending, ended(exit(0))).seen()),
+            ("exit 3", with(Phase::Pending, ended(exit(3))).seen()),
+            ("succeeded, no record", with(Phase::Succeeded, running()).seen()),
+            ("failed, no record", with(Phase::Failed, running()).seen()),
+            ("failed, exit 0", with(Phase::Failed, ended(exit(0))).seen()),
+            ("failed, exit 3", with(Phase::Failed, ended(exit(3))).seen()),
+            ("404", Seen::NotFound),
+        ];
+        let count = Alphabet::new(config(), Goal::container(name), &[4000], seen).check(4);
+        println!("other lists than containers: {count} sequences");
+    }
+}
+
+#[test]
+fn errors_of_the_api() {
+    let throttled = |seconds| Seen::Error { code: 429, retry_after: Some(seconds) };
+    check(
+        "errors of the API",
+        [config(), Config { start_deadline: None, jitter_seed: Some(7), ..config() }],
+        &[1000, 4500],
+        3,
+        [
+            ("running", pod().phase(Phase::Running).step(running()).seen()),
+            ("pending", pod().seen()),
+            ("404", Seen::NotFound),
+            ("no answer", error(0)),
+            ("503", error(503)),
+            ("429 for 3 s", throttled(3)),
+            ("429 for a day", throttled(86_400)),
+            ("401", error(401)),
+            ("403", error(403)),
+            ("410", error(410)),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn budgets_of_the_api() {
+    let budgets =
+        |start_deadline| Config { start_deadline, absent_grace: Duration::from_secs(60), ..config() };
+    check(
+        "budgets of the API",
+        [budgets(None), budgets(Some(Duration::from_secs(60)))],
+        &[700, 3900],
+        4,
+        [
+            ("good read", pod().seen()),
+            ("503", error(503)),
+            ("401", error(401)),
+            ("410", error(410)),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn versions_of_any_length() {
+    let version = |version: &str| pod().version(version);
+    check(
+        "versions of any length",
+        [config()],
+        &[1000],
+        4,
+        [
+            ("9", version("9").phase(Phase::Running).step(running()).seen()),
+            ("10, succeeded", version("10").phase(Phase::Succeeded).seen()),
+            ("2^64, failed", version("18446744073709551616").phase(Phase::Failed).seen()),
+            ("2^64 + 1", version("18446744073709551617").step(waiting("")).seen()),
+            ("no version", version("0x11").phase(Phase::Succeeded).seen()),
+            ("b 11", version("11").uid("b").seen()),
+            ("404", Seen::NotFound),
+        ],
+    );
+}
+
+#[test]
+fn refusals_and_odd_codes() {
+    check(
+        "refusals and odd codes",
+        [config()],
+        &[1000],
+        3,
+        [
+            ("running", pod().phase(Phase::Running).step(running()).seen()),
+            ("400", error(400)),
+            ("405", error(405)),
+            ("406", error(406)),
+            ("415", error(415)),
+            ("422", error(422)),
+            ("404 of something else", error(404)),
+            ("408", error(408)),
+            ("409", error(409)),
+            ("418", error(418)),
+            ("301", error(301)),
+            ("500", error(500)),
+            ("504", error(504)),
+            ("999", error(999)),
+            ("tick", Seen::Tick),
+        ],
+    );
+}
+
+#[test]
+fn gone() {
+    let policies = [OnGone::Evidence, OnGone::AssumeSuccess];
+    let configs = policies.into_iter().flat_map(|on_gone| {
+        let missing = [OnMissingTerminated::Infer, OnMissingTerminated::Fail];
+        missing.map(|on_missing_terminated| Config { on_gone, on_missing_terminated, ..config() })
+    });
+    let crashed = || pod().phase(Phase::Running).step(waiting("CrashLoopBackOff")).last(exit(3));
+    check(
+        "gone",
+        configs,
+        &[1000],
+        4,
+        [
+            ("running", pod().phase(Phase::Running).step(running()).seen()),
+            ("succeeded", pod().phase(Phase::Succeeded).step(running()).seen()),
+            ("failed", pod().phase(Phase::Failed).step(running()).seen()),
+            ("crashed", crashed().seen()),
+            (
+                "disrupted",
+                pod().phase(Phase::Running).step(running()).disrupted("PreemptionByScheduler", 100).seen(),
+            ),
+            ("deleting", pod().phase(Phase::Running).step(running()).deleted(30, 140).seen()),
+            ("404", Seen::NotFound),
+            ("DELETED running", pod().phase(Phase::Running).step(running()).deleted(0, 110).gone()),
+            ("DELETED unmarked", pod().phase(Phase::Running).step(running()).gone()),
+            ("DELETED succeeded", pod().phase(Phase::Succeeded).gone()),
+            ("DELETED succeeded late", pod().phase(Phase::Succeeded).deleted(0, 140).gone()),
+            ("DELETED failed", pod().phase(Phase::Failed).gone()),
+            ("DELETED exit 0", pod().phase(Phase::Succeeded).step(ended(exit(0))).deleted(0, 140).gone()),
+            (
+                "DELETED exit 0 just now",
+                pod().phase(Phase::Succeeded).step(ended(exit(0))).deleted(0, 102).gone(),
+            ),
+            ("replaced", pod().uid("b").seen()),
+            ("tick", Seen::Tick),
+        ],
+    );
+}

@@ -1,0 +1,236 @@
+//! Long lives of pods, seen through every fault an observer can have, against the naive model.
+
+mod lives;
+
+use lives::{Moment, plan};
+use podwait_core::{Decision, Instant, OnGone, OnMissingTerminated, Policy, WaitMachine};
+use podwait_tests::duel::Duel;
+use podwait_tests::explore::Seen;
+use podwait_tests::model::{Config, Goal};
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an observer does next.
+#[derive(Clone, Debug)]
+enum Look {
+    /// Sees the next state.
+    Next,
+    /// Misses some, and sees the one after.
+    Skip(usize),
+    /// Sees the newest state there is, as after a relist.
+    Relist,
+    /// Sees the last state again, as every poll does.
+    Again,
+    /// Sees an old state, as a cache or a late watch event shows it.
+    Stale(usize),
+    /// Asks, and the pod is not there yet, or not any more; otherwise like `Again`.
+    Absent,
+    Error {
+        code: u16,
+        retry_after: Option<u64>,
+    },
+    Tick,
+}
+
+/// What the observer's clock does before that.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    Runs(u64),
+    Jumps(u64),
+    GoesBack(u64),
+}
+
+fn looks() -> impl Strategy<Value = Vec<(Clock, Look)>> {
+    let clock = prop_oneof![
+        20 => (1..6000_u64).prop_map(Clock::Runs),
+        2 => Just(Clock::Runs(0)),
+        1 => (60_000..4_000_000_u64).prop_map(Clock::Jumps),
+        1 => (1..100_000_u64).prop_map(Clock::GoesBack),
+    ];
+    let code = prop_oneof![
+        4 => Just(0_u16), 4 => Just(503), 2 => Just(429), 2 => Just(410), 2 => Just(401), 2 => Just(403), 1 => Just(404),
+        1 => Just(422),
+    ];
+    let look = prop_oneof![
+        20 => Just(Look::Next),
+        4 => (1..4_usize).prop_map(Look::Skip),
+        2 => Just(Look::Relist),
+        8 => Just(Look::Again),
+        3 => any::<usize>().prop_map(Look::Stale),
+        3 => Just(Look::Absent),
+        5 => (code, proptest::option::of(0..90_u64))
+            .prop_map(|(code, retry_after)| Look::Error { code, retry_after }),
+        6 => Just(Look::Tick),
+    ];
+    prop::collection::vec((clock, look), 1..40)
+}
+
+/// What that observer sees of this life, and when.
+fn observe(moments: &[Moment], looks: &[(Clock, Look)]) -> Vec<(Instant, Seen)> {
+    // How many states there were so far, and what became of the observer's clock.
+    let (mut known, mut now) = (0_usize, 100_000_u64);
+    let mut seen = Vec::new();
+    for (clock, look) in looks {
+        now = match clock {
+            Clock::Runs(millis) | Clock::Jumps(millis) => now + millis,
+            Clock::GoesBack(millis) => now.saturating_sub(*millis),
+        };
+        known = match look {
+            Look::Next => known + 1,
+            Look::Skip(missed) => known + 1 + missed,
+            Look::Relist => moments.len(),
+            Look::Again | Look::Stale(_) | Look::Absent | Look::Error { .. } | Look::Tick => known,
+        };
+        known = known.min(moments.len());
+        let last = moments[..known].last();
+        let gone = last.is_none_or(|last| last.deleted);
+        let sight = match (look, last) {
+            (Look::Error { code, retry_after }, _) => Seen::Error { code: *code, retry_after: *retry_after },
+            (Look::Tick, _) => Seen::Tick,
+            (Look::Again | Look::Absent, _) if gone => Seen::NotFound,
+            (Look::Stale(which), Some(_)) => seen_as(&moments[which % known]),
+            (Look::Next | Look::Skip(_) | Look::Relist | Look::Again | Look::Stale(_) | Look::Absent, _) => {
+                last.map_or(Seen::NotFound, seen_as)
+            }
+        };
+        seen.push((Instant::from_millis(now), sight));
+    }
+    seen
+}
+
+fn seen_as(moment: &Moment) -> Seen {
+    if moment.deleted { Seen::Deleted(moment.pod.clone()) } else { Seen::Pod(moment.pod.clone()) }
+}
+
+/// Limits that do not end at the same time where they begin at the same time.
+fn limits() -> Config {
+    let millis = Duration::from_millis;
+    Config {
+        absent_grace: millis(10_007),
+        image_pull_grace: millis(20_011),
+        config_error_grace: millis(26_003),
+        unknown_grace: millis(30_011),
+        start_deadline: Some(millis(60_013)),
+        api_error_budget: millis(40_009),
+        auth_error_budget: millis(20_021),
+        ..Config::default()
+    }
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let on_missing = prop_oneof![4 => Just(OnMissingTerminated::Infer), 1 => Just(OnMissingTerminated::Fail)];
+    let on_gone = prop_oneof![8 => Just(OnGone::Evidence), 1 => Just(OnGone::AssumeSuccess)];
+    let millis = |millis| Some(Duration::from_millis(millis));
+    let settle = prop_oneof![3 => Just(None), 1 => Just(millis(2503))];
+    let deadline = prop_oneof![3 => Just(None), 1 => Just(millis(90_001))];
+    let start = prop_oneof![3 => Just(millis(60_013)), 1 => Just(None)];
+    let skew = prop_oneof![3 => Just(0_u64), 1 => 1..5000_u64];
+    (on_missing, on_gone, settle, deadline, start, skew, any::<Option<u64>>()).prop_map(
+        |(on_missing_terminated, on_gone, settle, deadline, start_deadline, skew, jitter_seed)| Config {
+            on_missing_terminated,
+            on_gone,
+            settle,
+            deadline,
+            start_deadline,
+            clock_skew: Duration::from_millis(skew),
+            jitter_seed,
+            ..limits()
+        },
+    )
+}
+
+fn goal() -> impl Strategy<Value = Goal> {
+    let name = |name: &str| Goal::container(name);
+    prop_oneof![
+        8 => Just(name("step")),
+        1 => Just(name("istio-proxy")),
+        1 => Just(name("cache")),
+        1 => Just(name("clone")),
+        1 => Just(Goal::default()),
+    ]
+}
+
+/// `PROPTEST_CASES` can only ask for more.
+fn cases(fixed: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(fixed), ..config }
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    #[test]
+    fn machine_and_model_agree_on_whatever_is_seen_of_a_life(
+        plan in plan(), looks in looks(), config in config(), mut goal in goal(), knows_uid in any::<bool>(),
+    ) {
+        let moments = plan.moments();
+        if knows_uid {
+            goal.uid = Some(moments[0].pod.uid.clone());
+        }
+        let seen = observe(&moments, &looks);
+        let mut duel = Duel::new(&config, &goal, &Arc::new(config.policy()));
+        for (number, (at, sight)) in seen.iter().enumerate() {
+            let outcome = duel.step(*at, sight.as_input()).and_then(|()| duel.check_ticks_alone());
+            prop_assert!(outcome.is_ok(), "input {number}, {sight:?}\n{}", outcome.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_is_missed_makes_no_answer_greener(
+        plan in plan(), missed in prop::collection::vec(any::<bool>(), 40), settle in any::<bool>(),
+    ) {
+        // Rule 9 lets an end that was seen answer for a pod that is gone, also one that was not final. Whoever misses
+        // the runs after an exit 0 and the end of the pod therefore gets a success that is none.
+        prop_assume!(!plan.succeeds_in_vain());
+        let moments = plan.moments();
+        let last = moments.len() - 1;
+        let uid = Some(moments[0].pod.uid.clone());
+        let goal = Goal { uid, ..Goal::container("step") };
+        let settle = settle.then_some(Duration::from_millis(2503));
+        let policy = Arc::new(Config { settle, ..limits() }.policy());
+        let whole = answer(&goal, &policy, moments.iter());
+        let partly = moments.iter().enumerate().filter(|(index, _)| *index == last || !missed[*index % 40]);
+        let partly = answer(&goal, &policy, partly.map(|(_, moment)| moment));
+        let as_good = if plan.never_restarts() { promises_no_more } else { is_no_greener };
+        prop_assert!(as_good(&partly, &whole), "partly: {partly:?}\nwhole: {whole:?}");
+    }
+}
+
+/// The answer to these states, all seen before any timer can fire, and then to the last of them for as long as it takes.
+fn answer<'a>(goal: &Goal, policy: &Arc<Policy>, moments: impl Iterator<Item = &'a Moment>) -> Decision {
+    let mut machine: WaitMachine = goal.machine(Arc::clone(policy));
+    let mut now = Instant::from_millis(1000);
+    let mut last = Seen::NotFound;
+    let mut decision = machine.handle(now, last.as_input());
+    for moment in moments {
+        last = seen_as(moment);
+        now = now.after(Duration::from_millis(1));
+        decision = machine.handle(now, last.as_input());
+    }
+    if matches!(last, Seen::Deleted(_)) {
+        last = Seen::NotFound;
+    }
+    for _ in 0..100 {
+        now = now.after(Duration::from_secs(3));
+        decision = machine.handle(now, last.as_input());
+    }
+    decision
+}
+
+/// Whether the answer to a part of a history is the one to the whole of it, or one that promises less: a `Done` has the
+/// same code for the whole. What cannot be told from a part is a `Fail`, or no answer at all.
+fn promises_no_more(partly: &Decision, whole: &Decision) -> bool {
+    match (partly, whole) {
+        (Decision::Done(partly), Decision::Done(whole)) => partly.code == whole.code,
+        (Decision::Done(_), Decision::Fail(_) | Decision::Retry { .. }) => false,
+        (Decision::Fail(_) | Decision::Retry { .. }, _) => true,
+    }
+}
+
+/// The same where containers restart. An end that was not the last one answers for a pod that is gone (rule 9), though
+/// nobody saw what came after it; so all that can be asked is that a failure does not become a success.
+fn is_no_greener(partly: &Decision, whole: &Decision) -> bool {
+    let is_success = |decision: &Decision| matches!(decision, Decision::Done(exit) if exit.is_success());
+    !is_success(partly) || is_success(whole)
+}

@@ -1,0 +1,209 @@
+//! Every sequence over an alphabet of inputs, as a tree whose branches share their beginnings.
+
+use crate::duel::Duel;
+use crate::model::{Config, Goal};
+use podwait_core::{ApiError, Input, Instant, PodSnapshot};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One thing to observe, owned.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A snapshot. An empty resourceVersion stands for one that is newer than all before.
+    Pod(PodSnapshot),
+    /// The object of a DELETED event; its resourceVersion likewise.
+    Deleted(PodSnapshot),
+    /// A 404 about this pod.
+    NotFound,
+    /// A failed call.
+    Error {
+        /// The HTTP status.
+        code: u16,
+        /// `Retry-After`, in seconds.
+        retry_after: Option<u64>,
+    },
+    /// Nothing but time.
+    Tick,
+    /// The caller gives up.
+    Cancel,
+}
+
+impl Seen {
+    /// The same for the machine.
+    #[must_use]
+    pub fn as_input(&self) -> Input<'_> {
+        match self {
+            Self::Pod(pod) => Input::Snapshot(pod),
+            Self::Deleted(pod) => Input::Deleted(pod),
+            Self::NotFound => Input::NotFound,
+            Self::Error { code, retry_after } => Input::ApiError(ApiError {
+                code: *code,
+                retry_after: retry_after.map(Duration::from_secs),
+                message: "no answer",
+            }),
+            Self::Tick => Input::Tick,
+            Self::Cancel => Input::Cancel,
+        }
+    }
+
+    fn stamped(&self, version: usize) -> Self {
+        let stamp = |pod: &PodSnapshot| {
+            let mut pod = pod.clone();
+            if pod.resource_version.is_empty() {
+                pod.resource_version = version.to_string();
+            }
+            pod
+        };
+        match self {
+            Self::Pod(pod) => Self::Pod(stamp(pod)),
+            Self::Deleted(pod) => Self::Deleted(stamp(pod)),
+            Self::NotFound | Self::Error { .. } | Self::Tick | Self::Cancel => self.clone(),
+        }
+    }
+}
+
+/// One letter: an observation, and the time since the one before.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    label: &'static str,
+    step: Duration,
+    seen: Seen,
+}
+
+/// What a tree grows from.
+pub struct Alphabet {
+    /// The values of the policy.
+    pub config: Config,
+    /// The target.
+    pub goal: Goal,
+    /// The letters.
+    pub letters: Vec<Letter>,
+}
+
+impl Alphabet {
+    /// Every one of these observations after every one of these times.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        goal: Goal,
+        steps_ms: &[u64],
+        seen: impl IntoIterator<Item = (&'static str, Seen)>,
+    ) -> Self {
+        let letters = seen.into_iter().flat_map(|(label, seen)| {
+            steps_ms.iter().map(move |step| Letter {
+                label,
+                step: Duration::from_millis(*step),
+                seen: seen.clone(),
+            })
+        });
+        Self { config, goal, letters: letters.collect() }
+    }
+
+    /// Walks through every sequence up to this length, and returns how many there were. A branch ends where the
+    /// wait does, after one more round of all letters that must change nothing.
+    ///
+    /// # Panics
+    /// The machine disagrees with the model somewhere, or breaks an invariant; the shortest such sequences are shown.
+    #[must_use]
+    pub fn check(&self, length: usize) -> usize {
+        let policy = Arc::new(self.config.policy());
+        // One copy of the letters for each place, so that every place can have resourceVersions of its own.
+        let copy = |place| self.letters.iter().map(move |letter| letter.seen.stamped(100 + place)).collect();
+        let places: Vec<Vec<Seen>> = (0..length).map(copy).collect();
+        let mut walk =
+            Walk { alphabet: self, places: &places, path: Vec::new(), count: 0, complaints: vec![] };
+        walk.from(&Duel::new(&self.config, &self.goal, &policy), Instant::from_millis(1000));
+        walk.complaints.sort_by_key(|complaint| complaint.length);
+        let mut kinds = BTreeSet::new();
+        let first_of_kind = walk.complaints.iter().filter(|complaint| kinds.insert(complaint.kind()));
+        let shown: Vec<_> = first_of_kind.map(|complaint| complaint.text.as_str()).collect();
+        assert!(
+            shown.is_empty(),
+            "{} of {} sequences:\n{}",
+            walk.complaints.len(),
+            walk.count,
+            shown.join("\n")
+        );
+        walk.count
+    }
+}
+
+struct Walk<'a> {
+    alphabet: &'a Alphabet,
+    places: &'a [Vec<Seen>],
+    path: Vec<&'a Letter>,
+    count: usize,
+    complaints: Vec<Complaint>,
+}
+
+impl<'a> Walk<'a> {
+    fn from(&mut self, duel: &Duel<'a>, now: Instant) {
+        let Some(place) = self.places.get(self.path.len()) else { return };
+        for (index, (letter, seen)) in self.alphabet.letters.iter().zip(place).enumerate() {
+            if self.takes_deletion_back(index) {
+                continue;
+            }
+            let mut next = duel.clone();
+            let at = now.after(letter.step);
+            self.path.push(letter);
+            self.count += 1;
+            let outcome = next.step(at, seen.as_input()).and_then(|()| next.check_ticks_alone());
+            match outcome {
+                Err(complaint) => self.complain(&complaint),
+                Ok(()) if next.is_over() => self.check_latched(next, at),
+                Ok(()) => self.from(&next, at),
+            }
+            self.path.pop();
+        }
+    }
+
+    /// Whether this letter would show a newer state of a deleted pod in which it is not deleted: no API server does.
+    fn takes_deletion_back(&self, letter: usize) -> bool {
+        let fresh = |letter: &Letter| match &letter.seen {
+            Seen::Pod(pod) | Seen::Deleted(pod) if pod.resource_version.is_empty() => {
+                Some(pod.deletion_timestamp.is_some())
+            }
+            Seen::Pod(_) | Seen::Deleted(_) | Seen::NotFound => None,
+            Seen::Error { .. } | Seen::Tick | Seen::Cancel => None,
+        };
+        fresh(&self.alphabet.letters[letter]) == Some(false)
+            && self.path.iter().any(|before| fresh(before) == Some(true))
+    }
+
+    /// Invariant 3, against every letter.
+    fn check_latched(&mut self, mut over: Duel<'a>, now: Instant) {
+        let Some(place) = self.places.get(self.path.len()) else { return };
+        for seen in place {
+            if let Err(complaint) = over.step(now, seen.as_input()) {
+                return self.complain(&complaint);
+            }
+        }
+    }
+
+    fn complain(&mut self, complaint: &str) {
+        let path: Vec<_> =
+            self.path.iter().map(|letter| format!("+{:?} {}", letter.step, letter.label)).collect();
+        let text = format!("{}\n    {complaint}", path.join(", "));
+        self.complaints.push(Complaint {
+            length: path.len(),
+            last: self.path.last().map_or("", |letter| letter.label),
+            text,
+        });
+    }
+}
+
+struct Complaint {
+    length: usize,
+    /// The last letter.
+    last: &'static str,
+    text: String,
+}
+
+impl Complaint {
+    /// Complaints of one kind differ in their sequences and in times only.
+    fn kind(&self) -> (&'static str, String) {
+        let complaint = self.text.lines().skip(1).flat_map(str::chars);
+        (self.last, complaint.filter(|c| !c.is_ascii_digit()).collect())
+    }
+}

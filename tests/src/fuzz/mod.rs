@@ -1,0 +1,25 @@
+//! What the fuzz targets do with their bytes; `cargo test` replays the committed corpora through the same functions.
+//!
+//! Bytes are decoded position by position, so that a small change of the input is a small change of the wait.
+
+mod pod;
+mod policy;
+mod script;
+mod trace;
+
+pub use pod::{pod_bytes, pod_shape};
+pub use policy::policy;
+pub use script::machine;
+pub use trace::trace;
+
+/// A fuzz target: any bytes must pass.
+pub type Target = fn(&[u8]);
+
+/// The targets by the names of their corpora.
+pub const TARGETS: [(&str, Target); 5] = [
+    ("machine", machine),
+    ("pod_bytes", pod_bytes),
+    ("pod_shape", pod_shape),
+    ("trace", trace),
+    ("policy", policy),
+];

@@ -1,0 +1,227 @@
+//! Pod JSON: any bytes, and objects that look like pods but have anything anywhere.
+
+use arbitrary::{Arbitrary, Unstructured};
+use podwait::trace::reduce;
+use podwait_core::{Input, Instant, WaitMachine};
+use serde_json::{Map, Value, json};
+
+/// Decoding is total: a snapshot or a typed error, never a panic; and what was read once reads the same again.
+///
+/// # Panics
+/// A finding.
+pub fn pod_bytes(data: &[u8]) {
+    let Ok(pod) = podwait::decode(data) else { return };
+    let reduced = reduce(&pod).to_string();
+    let again = podwait::decode(reduced.as_bytes()).expect("a reduced pod is a pod");
+    assert_eq!(reduce(&again).to_string(), reduced);
+    let answer =
+        |snapshot| WaitMachine::new(Default::default()).handle(Instant::ZERO, Input::Snapshot(snapshot));
+    let (whole, reduced) = (answer(&pod.snapshot), answer(&again.snapshot));
+    assert_eq!(whole.code(), reduced.code(), "{pod:#?}");
+}
+
+/// The same with JSON that has a pod's fields, so that the fuzzer need not find their names.
+///
+/// # Panics
+/// A finding.
+pub fn pod_shape(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(value) = pod(&mut input) else { return };
+    pod_bytes(value.to_string().as_bytes());
+}
+
+type Made = arbitrary::Result<Value>;
+
+/// How to make one kind of value.
+type Make = fn(&mut Unstructured<'_>) -> Made;
+
+fn pod(u: &mut Unstructured<'_>) -> Made {
+    let metadata = fields(
+        u,
+        &[
+            ("name", text),
+            ("namespace", text),
+            ("uid", text),
+            ("resourceVersion", text),
+            ("generation", number),
+            ("deletionTimestamp", time),
+            ("deletionGracePeriodSeconds", number),
+        ],
+    )?;
+    let spec = fields(
+        u,
+        &[
+            ("restartPolicy", text),
+            ("terminationGracePeriodSeconds", number),
+            ("containers", containers),
+            ("initContainers", containers),
+            ("ephemeralContainers", containers),
+        ],
+    )?;
+    let status = fields(
+        u,
+        &[
+            ("phase", text),
+            ("reason", text),
+            ("message", text),
+            ("observedGeneration", number),
+            ("conditions", conditions),
+            ("containerStatuses", statuses),
+            ("initContainerStatuses", statuses),
+            ("ephemeralContainerStatuses", statuses),
+        ],
+    )?;
+    Ok(json!({ "kind": "Pod", "metadata": metadata, "spec": spec, "status": status }))
+}
+
+/// Each field there or not, and sometimes anything at all.
+fn fields(u: &mut Unstructured<'_>, of: &[(&str, Make)]) -> Made {
+    let mut object = Map::new();
+    for (name, make) in of {
+        match u8::arbitrary(u)? {
+            0..=20 => {}
+            21..=30 => {
+                object.insert((*name).to_owned(), Value::Null);
+            }
+            31..=36 => {
+                object.insert((*name).to_owned(), anything(u)?);
+            }
+            _ => {
+                object.insert((*name).to_owned(), make(u)?);
+            }
+        }
+    }
+    Ok(Value::Object(object))
+}
+
+fn anything(u: &mut Unstructured<'_>) -> Made {
+    Ok(match u8::arbitrary(u)? % 6 {
+        0 => Value::Null,
+        1 => json!(bool::arbitrary(u)?),
+        2 => json!(i64::arbitrary(u)?),
+        3 => json!(String::arbitrary(u)?),
+        4 => json!([]),
+        _ => json!({}),
+    })
+}
+
+fn list(u: &mut Unstructured<'_>, make: Make) -> Made {
+    let length = u.int_in_range(0..=3)?;
+    (0..length).map(|_| make(u)).collect::<arbitrary::Result<Vec<_>>>().map(Value::from)
+}
+
+fn containers(u: &mut Unstructured<'_>) -> Made {
+    list(u, |u| fields(u, &[("name", text), ("restartPolicy", text), ("restartPolicyRules", rules)]))
+}
+
+fn rules(u: &mut Unstructured<'_>) -> Made {
+    list(u, |u| fields(u, &[("action", text), ("exitCodes", exit_codes)]))
+}
+
+fn exit_codes(u: &mut Unstructured<'_>) -> Made {
+    fields(u, &[("operator", text), ("values", |u| list(u, number))])
+}
+
+fn conditions(u: &mut Unstructured<'_>) -> Made {
+    list(u, |u| {
+        fields(u, &[("type", text), ("status", text), ("reason", text), ("lastTransitionTime", time)])
+    })
+}
+
+fn statuses(u: &mut Unstructured<'_>) -> Made {
+    list(u, |u| {
+        fields(
+            u,
+            &[
+                ("name", text),
+                ("restartCount", number),
+                ("containerID", text),
+                ("state", state),
+                ("lastState", state),
+            ],
+        )
+    })
+}
+
+fn state(u: &mut Unstructured<'_>) -> Made {
+    fields(u, &[("waiting", waiting), ("running", |_| Ok(json!({}))), ("terminated", terminated)])
+}
+
+fn waiting(u: &mut Unstructured<'_>) -> Made {
+    fields(u, &[("reason", text), ("message", text)])
+}
+
+fn terminated(u: &mut Unstructured<'_>) -> Made {
+    fields(
+        u,
+        &[
+            ("exitCode", number),
+            ("reason", text),
+            ("message", text),
+            ("startedAt", time),
+            ("finishedAt", time),
+            ("containerID", text),
+        ],
+    )
+}
+
+/// A word that means something somewhere, or any text.
+fn text(u: &mut Unstructured<'_>) -> Made {
+    const WORDS: [&str; 24] = [
+        "step",
+        "aux",
+        "p",
+        "u",
+        "110",
+        "Never",
+        "Always",
+        "OnFailure",
+        "Running",
+        "Succeeded",
+        "Failed",
+        "Pending",
+        "True",
+        "DisruptionTarget",
+        "PodScheduled",
+        "TerminationByKubelet",
+        "Evicted",
+        "NotIn",
+        "Restart",
+        "RestartAllContainers",
+        "Completed",
+        "ContainerStatusUnknown",
+        "ImagePullBackOff",
+        "",
+    ];
+    let choice = u8::arbitrary(u)?;
+    Ok(match WORDS.get(usize::from(choice)) {
+        Some(word) => json!(word),
+        None if choice < 250 => json!(WORDS[usize::from(choice) % WORDS.len()]),
+        None => json!(String::arbitrary(u)?),
+    })
+}
+
+fn number(u: &mut Unstructured<'_>) -> Made {
+    Ok(match u8::arbitrary(u)? {
+        choice @ 0..=200 => json!(choice),
+        201..=230 => json!(i32::arbitrary(u)?),
+        _ => json!(i64::arbitrary(u)?),
+    })
+}
+
+fn time(u: &mut Unstructured<'_>) -> Made {
+    const TIMES: [&str; 8] = [
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:00:30Z",
+        "2026-01-01T01:00:00.5+01:00",
+        "0001-01-01T00:00:00Z",
+        "9999-12-30T22:00:00Z",
+        "-009999-01-02T01:59:59Z",
+        "1970-01-01T00:00:00Z",
+        "2016-12-31T23:59:60Z",
+    ];
+    Ok(match TIMES.get(usize::from(u8::arbitrary(u)? % 10)) {
+        Some(time) => json!(time),
+        None => text(u)?,
+    })
+}

@@ -1,0 +1,227 @@
+//! The naive model: what the rules say about a whole history, computed from its beginning each time.
+//!
+//! It is the oracle of the exhaustive and the property tests, and of the fuzz targets, so it shares nothing with the
+//! machine but the public types, and is written to be compared with the rules by eye: no state that changes, no
+//! timer that is set or cancelled, only questions about the history. That makes it slow, and that is fine.
+
+mod cause;
+mod config;
+mod gone;
+mod record;
+mod story;
+mod target;
+mod timers;
+
+pub use config::{Config, Goal};
+
+use podwait_core::{
+    Decision, DoneReason, Evidence, FailReason, Input, Instant, OnGone, OnMissingTerminated, Phase,
+    RetryReason,
+};
+use record::Ending;
+use story::Story;
+use target::{List, State};
+
+/// One input with its time.
+pub type Event<'a> = (Instant, Input<'a>);
+
+/// What the model answers: of a decision that which the rules fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is decided.
+    Retry {
+        /// What is being waited for.
+        why: RetryReason,
+        /// The machine's next own timer; `after` must not reach past it.
+        timer: Option<Instant>,
+    },
+    /// The target's own exit.
+    Done {
+        /// The exit code.
+        code: i32,
+        /// Why this is the answer.
+        reason: DoneReason,
+    },
+    /// There is no exit that the step itself produced.
+    Fail {
+        /// Why not.
+        reason: FailReason,
+        /// An exit code that was seen.
+        code: Option<i32>,
+    },
+}
+
+impl Verdict {
+    /// Whether this is the last word.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Retry { .. } => false,
+            Self::Done { .. } | Self::Fail { .. } => true,
+        }
+    }
+
+    /// Whether the machine's decision says the same; the timer aside, which only bounds `after`.
+    #[must_use]
+    pub fn agrees_with(&self, decision: &Decision) -> bool {
+        match (self, decision) {
+            (Self::Retry { why, .. }, Decision::Retry { why: machine, .. }) => why == machine,
+            (Self::Done { code, reason }, Decision::Done(exit)) => {
+                let inferred = *reason == DoneReason::InferredFromPhase;
+                let evidence = if inferred { Evidence::Inferred } else { Evidence::Observed };
+                *code == exit.code && *reason == exit.reason && evidence == exit.evidence
+            }
+            (Self::Fail { reason, code }, Decision::Fail(failure)) => {
+                *reason == failure.reason && *code == failure.exit_code
+            }
+            (Self::Retry { .. } | Self::Done { .. } | Self::Fail { .. }, _) => false,
+        }
+    }
+
+    const fn inferred() -> Self {
+        Self::Done { code: 0, reason: DoneReason::InferredFromPhase }
+    }
+
+    const fn fail(reason: FailReason, code: Option<i32>) -> Self {
+        Self::Fail { reason, code }
+    }
+}
+
+/// The answer after this history: the first last word in it, or what the end of it says.
+///
+/// # Panics
+/// The history is empty.
+#[must_use]
+pub fn decide(config: &Config, goal: &Goal, history: &[Event<'_>]) -> Verdict {
+    let mut answers = (1..=history.len()).map(|length| judge(config, goal, &history[..length]));
+    let last = answers.clone().next_back();
+    answers.find(Verdict::is_final).or(last).expect("a history that is not empty")
+}
+
+/// The answer to the last input of a history in which nothing was decided before.
+///
+/// # Panics
+/// The history is empty.
+#[must_use]
+pub fn judge(config: &Config, goal: &Goal, history: &[Event<'_>]) -> Verdict {
+    let story = Story::of(config, goal, history);
+    if let Some(verdict) = observed(&story) {
+        return verdict;
+    }
+    // What was observed beats a timer; of several timers the earliest wins.
+    match timers::armed(&story).into_iter().min_by_key(|(at, _)| *at) {
+        Some((at, verdict)) if at <= story.now() => verdict,
+        next => Verdict::Retry { why: why(&story), timer: next.map(|(at, _)| at) },
+    }
+}
+
+/// What the last input by itself decides.
+fn observed(story: &Story<'_>) -> Option<Verdict> {
+    match story.last() {
+        Input::Cancel => Some(Verdict::fail(FailReason::Cancelled, story.seen_code())),
+        Input::Tick => None,
+        Input::ApiError(error) => matches!(error.code, 400 | 405 | 406 | 415 | 422)
+            .then(|| Verdict::fail(FailReason::ApiRejected, story.seen_code())),
+        Input::NotFound if story.sights.is_empty() => {
+            (story.config.on_gone == OnGone::AssumeSuccess).then(Verdict::inferred)
+        }
+        Input::NotFound => Some(gone::judge(story, FailReason::PodDeleted)),
+        Input::Snapshot(_) if story.replaced => Some(gone::judge(story, FailReason::PodReplaced)),
+        Input::Snapshot(_) => story.fresh.then(|| sight(story)).flatten(),
+        Input::Deleted(_) if story.fresh => {
+            Some(sight(story).unwrap_or_else(|| gone::judge(story, FailReason::PodDeleted)))
+        }
+        // A pod that is gone does not come back, however old the object is that says so.
+        Input::Deleted(_) => story.ours.then(|| gone::judge(story, FailReason::PodDeleted)),
+    }
+}
+
+/// What the newest sight of our pod decides.
+fn sight(story: &Story<'_>) -> Option<Verdict> {
+    let sight = story.newest()?;
+    if let Err(reason) = sight.target {
+        return Some(Verdict::fail(reason, None));
+    }
+    match record::ending(story.config, &story.sights) {
+        Some(Ending::Final(verdict)) => return Some(verdict),
+        Some(Ending::Unsettled(_)) => return None,
+        None => {}
+    }
+    if sight.phase.is_terminal() {
+        return missing_record(story);
+    }
+    let invalid = |reason: &str| reason == "InvalidImageName";
+    timers::waits_for(sight, invalid).then(|| Verdict::fail(FailReason::InvalidImageName, story.seen_code()))
+}
+
+/// Rule 7: the phase is terminal, the target's record is not there.
+fn missing_record(story: &Story<'_>) -> Option<Verdict> {
+    let sight = story.newest()?;
+    let target = sight.target.as_ref().ok()?;
+    if let Some(reason) = cause::of_missing_record(&story.sights) {
+        return Some(Verdict::fail(reason, story.seen_code()));
+    }
+    let failed_init = target.init_before(sight.pod).find_map(|init| match init.state() {
+        // `getPhase` counts one that waits after a failure like one that has just failed.
+        State::Ended(record) | State::Waiting { last: Some(record), .. }
+            if !init.is_sidecar() && record.exit_code != 0 =>
+        {
+            Some(record)
+        }
+        State::Ended(_) | State::Waiting { .. } | State::Running | State::Unreported => None,
+    });
+    if let Some(record) = failed_init {
+        // A made-up code says that the node lost the container, and not that the container failed.
+        let lost = record::is_fabricated(record);
+        let reason = if lost { FailReason::ContainerStatusUnknown } else { FailReason::InitContainerFailed };
+        return Some(Verdict::fail(reason, Some(record.exit_code)));
+    }
+    // Nothing is awaited of a pod that is gone: rule 9 judges it, however long the record was missing.
+    let is_awaited = !matches!(story.last(), Input::Deleted(_));
+    (is_awaited && timers::missed(story) >= story.config.finalize_budget).then(|| give_up_on_record(story))
+}
+
+/// The answer when the record will not come any more, from the best that was seen.
+fn give_up_on_record(story: &Story<'_>) -> Verdict {
+    if let Some(record) = record::latest(&story.sights) {
+        return record::exit(record, &story.sights);
+    }
+    match story::clean_end(&story.sights) {
+        Some(Phase::Succeeded) => infer(story),
+        _ => Verdict::fail(FailReason::TerminatedStateMissing, None),
+    }
+}
+
+/// `Succeeded` speaks for every regular container and, as they came first, for every init container that ends.
+fn infer(story: &Story<'_>) -> Verdict {
+    let target = story.newest().and_then(|sight| sight.target.as_ref().ok());
+    let spoken_for = target.is_some_and(|target| target.list != List::Ephemeral && !target.is_sidecar());
+    match story.config.on_missing_terminated {
+        OnMissingTerminated::Infer if spoken_for => Verdict::inferred(),
+        OnMissingTerminated::Infer | OnMissingTerminated::Fail => {
+            Verdict::fail(FailReason::TerminatedStateMissing, None)
+        }
+    }
+}
+
+/// What is being waited for.
+fn why(story: &Story<'_>) -> RetryReason {
+    let latest = story.inputs.iter().rev().find(|(_, input)| !matches!(input, Input::Tick));
+    if let Some((_, Input::ApiError(error))) = latest {
+        return match error.code {
+            410 => RetryReason::Relist,
+            429 => RetryReason::ApiThrottled,
+            _ => RetryReason::ApiError,
+        };
+    }
+    let Some(sight) = story.newest() else { return RetryReason::AwaitingPod };
+    let Ok(target) = &sight.target else { return RetryReason::Pending };
+    match target.state() {
+        _ if sight.phase.is_terminal() => RetryReason::AwaitingTerminatedState,
+        _ if record::ending(story.config, &story.sights).is_some() => RetryReason::Running,
+        _ if sight.pod.deletion_timestamp.is_some() => RetryReason::PodTerminating,
+        _ if target.is_between_restarts(sight.pod) => RetryReason::Restarting,
+        State::Running => RetryReason::Running,
+        State::Unreported | State::Waiting { .. } | State::Ended(_) => RetryReason::Pending,
+    }
+}

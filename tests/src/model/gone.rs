@@ -1,0 +1,25 @@
+//! Rule 9: the pod does not exist any more.
+
+use super::story::{self, Story};
+use super::{Verdict, cause, infer, record};
+use podwait_core::{FailReason, OnGone, Phase};
+
+/// The answer for a pod that was seen and is gone; `otherwise` says how it went if nothing better is known.
+pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
+    let newest = story.newest().expect("a pod that was seen");
+    if story.config.on_gone == OnGone::AssumeSuccess && otherwise == FailReason::PodDeleted {
+        return Verdict::inferred();
+    }
+    if let Some(record) = record::latest(&story.sights) {
+        return record::exit(record, &story.sights);
+    }
+    match story::clean_end(&story.sights) {
+        Some(Phase::Succeeded) => infer(story),
+        clean => {
+            let cause = cause::of_pod_that_is_gone(newest).filter(|_| clean.is_none());
+            let failed = clean.is_some() || newest.phase == Phase::Failed;
+            let missing = failed.then_some(FailReason::TerminatedStateMissing);
+            Verdict::fail(cause.or(missing).unwrap_or(otherwise), None)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Rules 3 to 6: the target's `terminated` record, what it is worth, and what it answers.
+
+use super::Verdict;
+use super::cause;
+use super::config::Config;
+use super::story::Sight;
+use super::target::{List, State, Target};
+use podwait_core::{DoneReason, FailReason, Phase, Terminated};
+
+/// What the target's record in the newest sight says.
+pub(super) enum Ending {
+    /// The answer.
+    Final(Verdict),
+    /// The answer, unless the phase that has yet to come says otherwise (policy `settle`).
+    Unsettled(Verdict),
+}
+
+/// The end of the target, if the newest of these sights shows one that is final.
+pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
+    let sight = sights.last()?;
+    let target = sight.target.as_ref().ok()?;
+    let State::Ended(record) = target.state() else { return None };
+    let is_over = sight.gone || sight.phase.is_terminal();
+    if is_restarting_all(record) || !(is_over || target.is_final(sight.pod, record)) {
+        return None;
+    }
+    if let Some(reason) = cause::of_record(config, sights) {
+        return Some(Ending::Final(Verdict::fail(reason, Some(record.exit_code))));
+    }
+    let verdict = match (is_fabricated(record), latest(sights)) {
+        (false, _) => exit(record, sights),
+        (true, Some(real)) => exit(real, sights),
+        (true, None) => Verdict::fail(FailReason::ContainerStatusUnknown, Some(record.exit_code)),
+    };
+    let completed = matches!(verdict, Verdict::Done { code: 0, .. });
+    // The kubelet ends a pod's containers together and tells of no end before the last: beside one that runs, the
+    // target ended by itself.
+    let unsettled = config.settle.is_some()
+        && completed
+        && !is_over
+        && !target
+            .others(sight.pod)
+            .any(|other| other.list != List::Ephemeral && matches!(other.state(), State::Running));
+    Some(if unsettled { Ending::Unsettled(verdict) } else { Ending::Final(verdict) })
+}
+
+/// The real record of the latest run that was seen, wherever it was seen.
+pub(super) fn latest<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
+    let mut latest: Option<End<'a>> = None;
+    for target in sights.iter().filter_map(|sight| sight.target.as_ref().ok()) {
+        latest = match (target.state(), End::of(target)) {
+            (State::Running, _) => None,
+            (_, Some(end)) if is_restarting_all(end.record) => None,
+            (_, Some(end)) if is_fabricated(end.record) => latest.filter(|known| known.is_of_same_run(&end)),
+            (_, Some(end)) => Some(end),
+            (State::Waiting { .. } | State::Unreported | State::Ended(_), None) => latest,
+        };
+    }
+    latest.map(|end| end.record)
+}
+
+/// The end of one run of the target.
+#[derive(Clone, Copy)]
+pub(super) struct End<'a> {
+    pub(super) record: &'a Terminated,
+    restart_count: i32,
+}
+
+impl<'a> End<'a> {
+    /// The last end that a status tells of.
+    pub(super) fn of(target: &Target<'a>) -> Option<Self> {
+        let restart_count = target.status?.restart_count;
+        match target.state() {
+            State::Ended(record) | State::Waiting { last: Some(record), .. } => {
+                Some(Self { record, restart_count })
+            }
+            State::Waiting { last: None, .. } | State::Running | State::Unreported => None,
+        }
+    }
+
+    /// Whether both are the end of one run. A made-up record may lack the container's id.
+    pub(super) fn is_of_same_run(&self, other: &End<'_>) -> bool {
+        let (mine, theirs) = (&self.record.container_id, &other.record.container_id);
+        if mine.is_empty() || theirs.is_empty() {
+            self.restart_count == other.restart_count
+        } else {
+            mine == theirs
+        }
+    }
+}
+
+/// What this real record answers.
+pub(super) fn exit(record: &Terminated, sights: &[Sight<'_>]) -> Verdict {
+    let sight = sights.last().expect("the sight that shows the end");
+    let done = |reason| Verdict::Done { code: record.exit_code, reason };
+    match (record.reason.as_str(), record.exit_code) {
+        ("OOMKilled", 0) => Verdict::fail(FailReason::OomKilled, Some(0)),
+        ("OOMKilled", _) => done(DoneReason::OomKilled),
+        ("StartError" | "ContainerCannotRun", _) => done(DoneReason::StartError),
+        (_, 0) if sight.phase == Phase::Failed && !is_failure_explained(sight) => {
+            Verdict::fail(FailReason::PhaseContradictsExitCode, Some(0))
+        }
+        (_, 0) => done(DoneReason::Completed),
+        (_, _) => done(DoneReason::NonzeroExit),
+    }
+}
+
+/// Rule 6: another container, native sidecars aside, is why the pod is `Failed`. Only a `terminated` state with code 0
+/// is a success to `getPhase`; a regular container that ended and waits is a failure whatever its code was.
+fn is_failure_explained(sight: &Sight<'_>) -> bool {
+    let Ok(target) = &sight.target else { return false };
+    let failed = |other: Target<'_>| match (other.list, other.state()) {
+        (List::Ephemeral, _) => false,
+        (List::Init, _) if other.is_sidecar() => false,
+        (List::Regular, State::Waiting { last: Some(_), .. }) => true,
+        (_, State::Ended(record) | State::Waiting { last: Some(record), .. }) => record.exit_code != 0,
+        (_, State::Waiting { last: None, .. } | State::Running | State::Unreported) => false,
+    };
+    sight.pod.reason.is_empty() && target.others(sight.pod).any(failed)
+}
+
+/// Rule 5: written by the kubelet, the runtime or a provider when the real code is lost.
+pub(super) fn is_fabricated(record: &Terminated) -> bool {
+    matches!(
+        (record.reason.as_str(), record.exit_code),
+        ("ContainerStatusUnknown", _)
+            | ("Unknown", 255)
+            | ("NotFound", -137)
+            | ("Terminated" | "StartError" | "ContainerCannotRun", 0)
+    )
+}
+
+/// KEP-5532: no end of the container, only the beginning of the next run of them all.
+pub(super) fn is_restarting_all(record: &Terminated) -> bool {
+    record.reason == "RestartingAllContainers"
+}

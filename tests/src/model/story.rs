@@ -1,0 +1,124 @@
+//! A history as the rules see it: what counts as a sight of our pod (rules 1 and 10), and what was seen so far.
+
+use super::config::{Config, Goal};
+use super::target::Target;
+use super::{Event, cause, record};
+use podwait_core::{FailReason, Input, Instant, Phase, PodSnapshot};
+use std::cmp::Ordering;
+
+/// A history, and what it says about identity.
+pub(super) struct Story<'a> {
+    pub(super) config: &'a Config,
+    /// Every input; time that ran backwards is time that stood still.
+    pub(super) inputs: Vec<Event<'a>>,
+    /// The snapshots that count, in the order they came.
+    pub(super) sights: Vec<Sight<'a>>,
+    /// The last input is the newest of the sights.
+    pub(super) fresh: bool,
+    /// The last input shows our pod, be it an old state of it.
+    pub(super) ours: bool,
+    /// The last input shows that another pod took the place of ours.
+    pub(super) replaced: bool,
+}
+
+/// A snapshot of our pod that is not older than what was known.
+pub(super) struct Sight<'a> {
+    /// Which of the inputs it was.
+    pub(super) index: usize,
+    pub(super) at: Instant,
+    pub(super) pod: &'a PodSnapshot,
+    /// It is the object of a DELETED event.
+    pub(super) gone: bool,
+    /// The phase; one that went back from terminal is ignored, so this is the latest terminal one then.
+    pub(super) phase: Phase,
+    /// The target in it.
+    pub(super) target: Result<Target<'a>, FailReason>,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn of(config: &'a Config, goal: &Goal, history: &[Event<'a>]) -> Self {
+        let mut pinned = goal.uid.as_deref();
+        let mut story = Self {
+            config,
+            inputs: Vec::new(),
+            sights: Vec::new(),
+            fresh: false,
+            ours: false,
+            replaced: false,
+        };
+        let mut now = Instant::ZERO;
+        for (index, (at, input)) in history.iter().enumerate() {
+            now = now.max(*at);
+            story.inputs.push((now, *input));
+            story.fresh = false;
+            story.ours = false;
+            let (Input::Snapshot(pod) | Input::Deleted(pod)) = input else { continue };
+            let ours = *pinned.get_or_insert(&pod.uid) == pod.uid;
+            story.ours = ours;
+            let newest = story.newest();
+            let stale = newest.is_some_and(|known| is_older(pod, known.pod));
+            if ours && !stale {
+                let terminal = newest.map(|known| known.phase).filter(|phase| phase.is_terminal());
+                let phase = if pod.phase.is_terminal() { pod.phase } else { terminal.unwrap_or(pod.phase) };
+                story.sights.push(Sight {
+                    index,
+                    at: now,
+                    pod,
+                    gone: matches!(input, Input::Deleted(_)),
+                    phase,
+                    target: Target::find(goal, pod),
+                });
+                story.fresh = true;
+            } else if !ours && !stale && newest.is_some() && matches!(input, Input::Snapshot(_)) {
+                story.replaced = true;
+            }
+        }
+        story
+    }
+
+    pub(super) fn start(&self) -> Instant {
+        self.inputs.first().expect("a history that is not empty").0
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.inputs.last().expect("a history that is not empty").0
+    }
+
+    pub(super) fn last(&self) -> Input<'a> {
+        self.inputs.last().expect("a history that is not empty").1
+    }
+
+    pub(super) fn newest(&self) -> Option<&Sight<'a>> {
+        self.sights.last()
+    }
+
+    /// The code that a failure carries for information.
+    pub(super) fn seen_code(&self) -> Option<i32> {
+        record::latest(&self.sights).map(|record| record.exit_code)
+    }
+}
+
+/// The terminal phase, if one was seen in an object without any mark of an outside cause: nobody but the pod itself
+/// brought it there. A `Failed` that comes after a clean `Succeeded` takes that back.
+pub(super) fn clean_end(sights: &[Sight<'_>]) -> Option<Phase> {
+    sights.iter().filter(|sight| sight.pod.phase.is_terminal()).fold(None, |clean, sight| {
+        match (clean, sight.pod.phase) {
+            (_, phase) if !cause::is_marked(sight.pod) => Some(phase),
+            (Some(Phase::Succeeded), Phase::Failed) => None,
+            (clean, _) => clean,
+        }
+    })
+}
+
+/// Whether `pod` is an older state than `known`: both versions are decimal, and it has the smaller one.
+fn is_older(pod: &PodSnapshot, known: &PodSnapshot) -> bool {
+    match (decimal(&pod.resource_version), decimal(&known.resource_version)) {
+        (Some(new), Some(old)) => new.len().cmp(&old.len()).then_with(|| new.cmp(old)) == Ordering::Less,
+        _ => false,
+    }
+}
+
+fn decimal(version: &str) -> Option<&str> {
+    (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| version.trim_start_matches('0'))
+}

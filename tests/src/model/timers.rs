@@ -1,0 +1,177 @@
+//! Rules 7, 8, 10, 11 and 12: the timers that run at the end of a history.
+
+use super::Verdict;
+use super::record::{self, Ending};
+use super::story::{Sight, Story};
+use super::target::State;
+use podwait_core::{FailReason, Input, Instant, Phase};
+use std::time::Duration;
+
+/// Every timer that runs, with the time at which it fires and what it says then.
+pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
+    let config = story.config;
+    let fail = |since: Option<Instant>, limit: Duration, reason| {
+        since.map(|since| (since.after(limit), Verdict::fail(reason, story.seen_code())))
+    };
+    let deadline = config.deadline.and_then(|limit| fail(Some(story.start()), limit, FailReason::Deadline));
+    let start = config
+        .start_deadline
+        .and_then(|limit| fail(not_started_since(story), limit, FailReason::StartTimeout));
+    let since = |holds: &dyn Fn(&Sight<'_>) -> bool| since(&story.sights, holds);
+
+    let mut timers = vec![
+        deadline,
+        start,
+        fail(absent_since(story), config.absent_grace, FailReason::PodNeverSeen),
+        fail(since(&is_lost), config.unknown_grace, FailReason::NodeLost),
+        fail(since(&|sight| waits_for(sight, is_image_pull)), config.image_pull_grace, FailReason::ImagePull),
+        fail(
+            since(&|sight| waits_for(sight, is_config_error)),
+            config.config_error_grace,
+            FailReason::ContainerConfigError,
+        ),
+        terminating(story),
+        settling(story),
+        fail(failing_since(story, is_transient), config.api_error_budget, FailReason::ApiUnavailable),
+        fail(failing_since(story, is_auth), config.auth_error_budget, auth_reason(story)),
+    ];
+    timers.retain(Option::is_some);
+    // Nobody may wait for ever for a pod that does not move because nobody asks about it.
+    let moves = story.newest().is_some_and(is_running_or_restarting);
+    let terminal = story.newest().is_some_and(|sight| sight.phase.is_terminal());
+    if terminal || (timers.is_empty() && !moves) {
+        timers.push(fail(Some(heard_of(story)), config.api_error_budget, FailReason::ApiUnavailable));
+    }
+    timers.into_iter().flatten().collect()
+}
+
+/// Rule 7: the time between consecutive good reads that miss the record, with no API error in between.
+pub(super) fn missed(story: &Story<'_>) -> Duration {
+    let missing = |sight: &Sight<'_>| sight.phase.is_terminal();
+    let pairs = story.sights.windows(2).filter(|pair| missing(&pair[0]) && missing(&pair[1]));
+    let answered = pairs.filter(|pair| !has_error_between(story, pair));
+    answered.map(|pair| pair[1].at.since(pair[0].at)).sum()
+}
+
+fn has_error_between(story: &Story<'_>, pair: &[Sight<'_>]) -> bool {
+    let between = &story.inputs[pair[0].index..pair[1].index];
+    between.iter().any(|(_, input)| matches!(input, Input::ApiError(_)))
+}
+
+/// The beginning of the stretch of sights, up to the newest, of which all are like this.
+fn since(sights: &[Sight<'_>], holds: &dyn Fn(&Sight<'_>) -> bool) -> Option<Instant> {
+    sights.iter().rev().take_while(|sight| holds(sight)).last().map(|sight| sight.at)
+}
+
+fn not_started_since(story: &Story<'_>) -> Option<Instant> {
+    let waits = |sight: &Sight<'_>| !sight.phase.is_terminal() && !is_running_or_restarting(sight);
+    let always = story.sights.iter().all(waits);
+    if always { Some(story.start()) } else { since(&story.sights, &waits) }
+}
+
+/// Running, between two runs, or over and only waiting to be believed.
+fn is_running_or_restarting(sight: &Sight<'_>) -> bool {
+    let Ok(target) = &sight.target else { return false };
+    matches!(target.state(), State::Running | State::Ended(_)) || target.is_between_restarts(sight.pod)
+}
+
+fn absent_since(story: &Story<'_>) -> Option<Instant> {
+    let first = story.inputs.iter().find(|(_, input)| matches!(input, Input::NotFound));
+    first.filter(|_| story.sights.is_empty()).map(|(at, _)| *at)
+}
+
+/// Rule 10: nobody can ask the node.
+fn is_lost(sight: &Sight<'_>) -> bool {
+    sight.phase == Phase::Unknown || (sight.pod.reason == "NodeLost" && !sight.phase.is_terminal())
+}
+
+/// Rule 10: a pod that should be gone by now, by the grace period that its deletion had at first sight.
+fn terminating(story: &Story<'_>) -> Option<(Instant, Verdict)> {
+    let is_deleted = |sight: &Sight<'_>| sight.pod.deletion_timestamp.is_some();
+    let since = since(&story.sights, &|sight| !sight.phase.is_terminal() && is_deleted(sight))?;
+    let first = story.sights.iter().find(|sight| is_deleted(sight))?;
+    let grace = first.pod.deletion_grace_period_seconds.and_then(|grace| u64::try_from(grace).ok());
+    let own = Duration::from_secs(grace.unwrap_or(0));
+    let verdict = Verdict::fail(FailReason::PodDeleted, story.seen_code());
+    Some((since.after(own).after(story.config.unknown_grace), verdict))
+}
+
+/// Policy `settle`: an exit 0 that the phase has not confirmed yet.
+fn settling(story: &Story<'_>) -> Option<(Instant, Verdict)> {
+    let unsettled = |end: usize| match record::ending(story.config, &story.sights[..end]) {
+        Some(Ending::Unsettled(verdict)) => Some((story.sights[end - 1].at, verdict)),
+        Some(Ending::Final(_)) | None => None,
+    };
+    let (since, verdict) = (1..=story.sights.len()).rev().map_while(unsettled).last()?;
+    Some((since.after(story.config.settle?), verdict))
+}
+
+/// Rule 8: whether the target, or an init container before it, waits for such a reason.
+pub(super) fn waits_for(sight: &Sight<'_>, group: fn(&str) -> bool) -> bool {
+    let Ok(target) = &sight.target else { return false };
+    let in_group = |state: State<'_>| matches!(state, State::Waiting { reason, .. } if group(reason));
+    // One that has ended and will run again waits for them once more: sidecars come first.
+    let started = matches!(target.state(), State::Running);
+    let held_up = target.init_before(sight.pod).any(|init| in_group(init.state()));
+    !sight.phase.is_terminal() && (in_group(target.state()) || (!started && held_up))
+}
+
+fn is_image_pull(reason: &str) -> bool {
+    matches!(
+        reason,
+        "ErrImagePull"
+            | "ImagePullBackOff"
+            | "ErrImageNeverPull"
+            | "RegistryUnavailable"
+            | "ImageInspectError"
+            | "SignatureValidationFailed"
+    )
+}
+
+fn is_config_error(reason: &str) -> bool {
+    matches!(
+        reason,
+        "CreateContainerConfigError"
+            | "CreateContainerError"
+            | "RunContainerError"
+            | "PreStartHookError"
+            | "PostStartHookError"
+            | "PreCreateHookError"
+    )
+}
+
+const fn is_auth(code: u16) -> bool {
+    matches!(code, 401 | 403)
+}
+
+const fn is_transient(code: u16) -> bool {
+    !is_auth(code) && code != 410
+}
+
+/// Rule 11: the first error of this kind since the last good read.
+fn failing_since(story: &Story<'_>, kind: fn(u16) -> bool) -> Option<Instant> {
+    let good = |input: &Input<'_>| matches!(input, Input::Snapshot(_) | Input::Deleted(_) | Input::NotFound);
+    let errors = story.inputs.iter().rev().take_while(|(_, input)| !good(input));
+    errors.filter(|(_, input)| is_error(input, kind)).last().map(|(at, _)| *at)
+}
+
+fn auth_reason(story: &Story<'_>) -> FailReason {
+    match story.inputs.iter().rev().find(|(_, input)| is_error(input, is_auth)) {
+        Some((_, Input::ApiError(error))) if error.code == 403 => FailReason::Forbidden,
+        _ => FailReason::Unauthorized,
+    }
+}
+
+fn is_error(input: &Input<'_>, kind: fn(u16) -> bool) -> bool {
+    matches!(input, Input::ApiError(error) if kind(error.code))
+}
+
+/// When the API server was last heard of.
+fn heard_of(story: &Story<'_>) -> Instant {
+    let heard = |input: &Input<'_>| match input {
+        Input::Snapshot(_) | Input::Deleted(_) | Input::NotFound => true,
+        Input::ApiError(error) => error.code != 410,
+        Input::Tick | Input::Cancel => false,
+    };
+    story.inputs.iter().rev().find(|(_, input)| heard(input)).map_or_else(|| story.start(), |(at, _)| *at)
+}
