@@ -57,4 +57,22 @@ mod tests {
         }
         assert_ne!(next_delay(INITIAL, MAX, 3, Some(1)), next_delay(INITIAL, MAX, 3, Some(2)));
     }
+
+    #[test]
+    fn splitmix64_is_the_published_one() {
+        // The first two numbers of the reference implementation seeded with 0.
+        assert_eq!(splitmix64(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(splitmix64(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
+    }
+
+    #[test]
+    fn jitter_reaches_both_ends_and_differs_from_attempt_to_attempt() {
+        let four = Duration::from_millis(4);
+        let delays: alloc::collections::BTreeSet<u64> =
+            (0..200).map(|seed| millis(next_delay(four, four, 0, Some(seed)))).collect();
+        assert_eq!(delays.into_iter().collect::<alloc::vec::Vec<_>>(), [2, 3, 4]);
+        let capped: alloc::collections::BTreeSet<_> =
+            (10..40).map(|attempt| next_delay(MAX, MAX, attempt, Some(7))).collect();
+        assert!(capped.len() > 20, "the seed is mixed with the attempt");
+    }
 }

@@ -56,5 +56,6 @@ mod tests {
         assert_eq!(Instant::ZERO.since(late), Duration::ZERO);
         assert_eq!(Instant::from_millis(7).since(Instant::from_millis(2)), Duration::from_millis(5));
         assert_eq!(Instant::ZERO.after(Duration::from_micros(1999)), Instant::from_millis(1));
+        assert_eq!(Instant::from_millis(42).as_millis(), 42);
     }
 }

@@ -97,3 +97,25 @@ impl LastWord {
         if self.0.is_empty() { String::new() } else { alloc::format!(" ({})", self.0) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LastWord;
+    use alloc::borrow::ToOwned;
+
+    #[test]
+    fn foreign_text_is_cut_between_characters_and_kept_once() {
+        let mut word = LastWord::default();
+        assert_eq!(word.in_parentheses(), "");
+        word.set("no nodes available");
+        word.set("no nodes available");
+        assert_eq!(word.in_parentheses(), " (no nodes available)");
+        word.set(&"ä".repeat(400));
+        assert_eq!(word.0, "ä".repeat(150));
+        // One byte off, so that the limit falls into the middle of a character.
+        word.set(&("x".to_owned() + &"ä".repeat(400)));
+        assert_eq!(word.0, "x".to_owned() + &"ä".repeat(149));
+        word.set("");
+        assert_eq!(word.in_parentheses(), "");
+    }
+}
