@@ -47,7 +47,8 @@
 //!    what was observed, then by generations, then by timestamps; undecided is after. Timestamps have two traps: the
 //!    kubelet's last DELETE rewrites deletionTimestamp and grace (a grace of 0 or 1 seen first leaves the request
 //!    unknown, see `BeforeDelete`), and the kubelet stamps its own `DisruptionTarget` when all containers have ended
-//!    (`mergePodStatus`), so that time proves nothing.
+//!    (`mergePodStatus`), so that time proves nothing; it keeps the condition and drops the reason where such a pod ends
+//!    as `Succeeded` (`generateAPIPodStatus`).
 //! 5. **Made-up codes.** `ContainerStatusUnknown`/137 (kubelet), `Unknown`/255 (containerd), `NotFound`/-137 and
 //!    `Terminated`/0 (virtual-kubelet) stand for a code that is lost. `OOMKilled` with 0 is a failure: a child was killed
 //!    and the parent swallowed it (kubernetes#131530).
@@ -60,7 +61,8 @@
 //!    one grace each, counted from first sight, not restarted by flapping, cancelled when the trouble is gone. An unknown
 //!    reason is progress.
 //! 9. **Gone.** The object that a DELETED event carries is judged first; it usually has the end. Then a real exit seen
-//!    earlier, then a clean `Succeeded`, then the outside cause. A 404 alone is never success.
+//!    earlier (an exit 0 only if nothing could undo it: the container may have run again unseen), then a clean
+//!    `Succeeded`, then the outside cause. A 404 alone is never success.
 //! 10. **Unknown, lost, stuck.** Phase `Unknown`, a lost node and a pod that stays Terminating are no results; each is
 //!     bounded by the unknown grace. A terminal phase that goes back is ignored.
 //! 11. **API errors.** 429, 5xx and broken connections are retried, `Retry-After` obeyed, within a budget that any good

@@ -236,21 +236,24 @@ impl Wait<'_> {
         if self.policy.0.on_gone == OnGone::AssumeSuccess && how == FailReason::PodDeleted {
             return Ok(exit::inferred(&history.container, history.phase));
         }
-        if let Some(run) = history.run.as_deref() {
+        // An end that something could still undo is no ground for green: the container may have run again unseen.
+        let is_open = !history.phase.is_terminal() && self.waiting.timers.settling.is_none();
+        let run = history.run.as_deref();
+        if let Some(run) = run.filter(|run| run.record.exit_code != 0 || !is_open) {
             return exit::judge(history, &run.record, run.restart_count);
         }
         if history.proves_success() {
             return self.infer();
         }
         if let Some(failure) = &history.disrupted {
-            return Err((**failure).clone());
+            return Err(Failure { exit_code: self.seen_code(), ..(**failure).clone() });
         }
         if history.phase == Phase::Failed || history.clean_terminal.is_some() {
             return Err(self.terminated_state_missing());
         }
         let what = if how == FailReason::PodReplaced { "replaced by another of its name" } else { "deleted" };
         let message = format!("the pod was {what} before the step's exit was known; run it again");
-        Err(Failure::new(how, message, None))
+        Err(Failure::new(how, message, self.seen_code()))
     }
 
     fn infer(&self) -> Result<Exit, Failure> {

@@ -173,9 +173,10 @@ impl Wait<'_> {
         let delay = match why {
             RetryReason::AwaitingPod => self.next_delay(),
             RetryReason::AwaitingTerminatedState => {
-                // The last read of the budget falls on its end.
+                // The last read of the budget falls on its end. A tick reads nothing, so it brings that no nearer.
                 let left = self.policy.0.finalize_budget.saturating_sub(self.waiting.missing.observed);
-                self.next_delay().min(left.max(Duration::from_millis(1)))
+                let delay = self.next_delay();
+                if is_tick { delay } else { delay.min(left.max(Duration::from_millis(1))) }
             }
             RetryReason::ApiThrottled | RetryReason::ApiError | RetryReason::Relist => {
                 self.next_error_delay(why)

@@ -191,7 +191,7 @@ impl PodChoice {
                     pick(choice.policy, &own)
                 })
                 // The API server takes rules only beside a policy of the container's own.
-                .or(self.rule.filter(|_| name != "init").map(|_| RestartPolicy::Never)),
+                .or_else(|| self.rule.filter(|_| name != "init").map(|_| RestartPolicy::Never)),
             restart_policy_rules: self.rule.filter(|_| name != "init").into_iter().map(rule).collect(),
         };
         let sidecar = self.sidecar.as_ref();
@@ -266,7 +266,11 @@ impl StatusChoice {
             )
             .to_owned(),
             finished_at: self.finished.map(time),
-            container_id: pick(self.restarts, &["c0", "c1", ""]).to_owned(),
+            // A container ends once: another end is another container. What is made up has none.
+            container_id: match reason % 10 {
+                3 | 4 => String::new(),
+                reason => format!("c{}-{}-{reason}", self.restarts % 3, code % 6),
+            },
             ..Terminated::default()
         };
         let state = match self.state % 5 {

@@ -1,5 +1,6 @@
 //! Rule 9: the pod does not exist any more.
 
+use super::record::Ending;
 use super::story::{self, Story};
 use super::{Verdict, cause, infer, record};
 use podwait_core::{FailReason, OnGone, Phase};
@@ -10,7 +11,11 @@ pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
     if story.config.on_gone == OnGone::AssumeSuccess && otherwise == FailReason::PodDeleted {
         return Verdict::inferred();
     }
-    if let Some(record) = record::latest(&story.sights) {
+    let latest = record::latest(&story.sights);
+    // What could still be undone when it was seen may have been undone unseen: that is no ground for green.
+    let is_settling = matches!(record::ending(story.config, &story.sights), Some(Ending::Unsettled(_)));
+    let is_open = !newest.phase.is_terminal() && !is_settling;
+    if let Some(record) = latest.filter(|record| record.exit_code != 0 || !is_open) {
         return record::exit(record, &story.sights);
     }
     match story::clean_end(&story.sights) {
@@ -19,7 +24,7 @@ pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
             let cause = cause::of_pod_that_is_gone(newest).filter(|_| clean.is_none());
             let failed = clean.is_some() || newest.phase == Phase::Failed;
             let missing = failed.then_some(FailReason::TerminatedStateMissing);
-            Verdict::fail(cause.or(missing).unwrap_or(otherwise), None)
+            Verdict::fail(cause.or(missing).unwrap_or(otherwise), story.seen_code())
         }
     }
 }

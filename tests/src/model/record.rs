@@ -78,8 +78,13 @@ impl<'a> End<'a> {
         }
     }
 
-    /// Whether both are the end of one run. A made-up record may lack the container's id.
+    /// Whether both are the end of one run. A made-up record may lack the container's id; two real ones that name different
+    /// codes are two ends.
     pub(super) fn is_of_same_run(&self, other: &End<'_>) -> bool {
+        let are_real = !is_fabricated(self.record) && !is_fabricated(other.record);
+        if are_real && self.record.exit_code != other.record.exit_code {
+            return false;
+        }
         let (mine, theirs) = (&self.record.container_id, &other.record.container_id);
         if mine.is_empty() || theirs.is_empty() {
             self.restart_count == other.restart_count
