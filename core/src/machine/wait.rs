@@ -79,22 +79,20 @@ impl Wait<'_> {
         let stuck = Stuck::in_pod(pod, &found);
         let reading = self.read(pod, &found, &stuck, deleted);
         self.set_timers(pod, &found, &stuck);
+        if let Reading::Verdict(Ok(exit)) = &reading
+            && !deleted
+            && self.must_settle(exit, pod)
+        {
+            let since = self.waiting.timers.settling.as_ref().map_or(self.at, |settling| settling.0);
+            self.waiting.timers.settling = Some(Box::new((since, exit.clone())));
+            return self.situate(RetryReason::Running);
+        }
+        self.waiting.timers.settling = None;
         match reading {
-            Reading::Verdict(Ok(exit)) if !deleted && self.must_settle(&exit, pod) => {
-                let since = self.waiting.timers.settling.as_ref().map_or(self.at, |settling| settling.0);
-                self.waiting.timers.settling = Some(Box::new((since, exit)));
-                self.situate(RetryReason::Running)
-            }
             Reading::Verdict(verdict) => Some(verdict),
             Reading::Missing | Reading::Waiting(_) if deleted => Some(self.gone(FailReason::PodDeleted)),
-            Reading::Missing => {
-                self.waiting.timers.settling = None;
-                self.missing()
-            }
-            Reading::Waiting(why) => {
-                self.waiting.timers.settling = None;
-                self.situate(why)
-            }
+            Reading::Missing => self.missing(),
+            Reading::Waiting(why) => self.situate(why),
         }
     }
 
