@@ -8,6 +8,7 @@ use podwait_tests::duel::Duel;
 use podwait_tests::explore::Seen;
 use podwait_tests::model::{Config, Goal};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,10 +152,15 @@ fn goal() -> impl Strategy<Value = Goal> {
     ]
 }
 
-/// `PROPTEST_CASES` can only ask for more.
+/// `PROPTEST_CASES` can only ask for more, `PROPTEST_RNG_SEED` for others: without it the cases are always the same, so
+/// that a change is judged by what it changes.
 fn cases(fixed: u32) -> ProptestConfig {
     let config = ProptestConfig::default();
-    ProptestConfig { cases: config.cases.max(fixed), ..config }
+    let rng_seed = match config.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(20_261_123),
+        RngSeed::Fixed(seed) => RngSeed::Fixed(seed),
+    };
+    ProptestConfig { cases: config.cases.max(fixed), rng_seed, ..config }
 }
 
 proptest! {

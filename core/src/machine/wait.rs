@@ -234,8 +234,8 @@ impl Wait<'_> {
         if self.policy.0.on_gone == OnGone::AssumeSuccess && how == FailReason::PodDeleted {
             return Ok(exit::inferred(&history.container, history.phase));
         }
-        // An end that something could still undo is no ground for green: the container may have run again unseen.
-        let is_open = !history.phase.is_terminal() && self.waiting.timers.settling.is_none();
+        // An exit 0 that was seen and was no answer (it could still be undone, or had not settled) is no ground for green.
+        let is_open = !history.phase.is_terminal();
         let run = history.run.as_deref();
         if let Some(run) = run.filter(|run| run.record.exit_code != 0 || !is_open) {
             return exit::judge(history, &run.record, run.restart_count);

@@ -1,6 +1,5 @@
 //! Rule 9: the pod does not exist any more.
 
-use super::record::Ending;
 use super::story::{self, Story};
 use super::{Verdict, cause, infer, record};
 use podwait_core::{FailReason, OnGone, Phase};
@@ -12,9 +11,8 @@ pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
         return Verdict::inferred();
     }
     let latest = record::latest(&story.sights);
-    // What could still be undone when it was seen may have been undone unseen: that is no ground for green.
-    let is_settling = matches!(record::ending(story.config, &story.sights), Some(Ending::Unsettled(_)));
-    let is_open = !newest.phase.is_terminal() && !is_settling;
+    // What was seen and was no answer yet, for it could be undone or had not settled, is no ground for green.
+    let is_open = !newest.phase.is_terminal();
     if let Some(record) = latest.filter(|record| record.exit_code != 0 || !is_open) {
         return record::exit(record, &story.sights);
     }
