@@ -43,7 +43,7 @@ enum Stream {
     Resting(Instant),
     /// With the resourceVersion that it starts from.
     Opening(BoxFuture<'static, Result<Lines, ApiFailure>>, String),
-    /// With the resourceVersion that it has reached, and since when it is open.
+    /// With the pod's resourceVersion that it has reached, and since when it is open.
     Open(Lines, String, Instant),
 }
 
@@ -156,13 +156,12 @@ async fn news(stream: &mut Stream, name: &str) -> News {
             Err(end) => return News::Failed(failure(Via::Watch, 0, end.to_string())),
         };
         match event(line) {
-            Ok(Event::Bookmark(reached)) => *version = reached,
             Ok(Event::Pod(pod)) if pod.pod.name == name => {
                 version.clone_from(&pod.pod.snapshot.resource_version);
                 return News::Observed(Observed::Pod(pod));
             }
             Ok(Event::Deleted(pod)) if pod.pod.name == name => return News::Observed(Observed::Deleted(pod)),
-            Ok(Event::Pod(_) | Event::Deleted(_)) => {}
+            Ok(Event::Pod(_) | Event::Deleted(_) | Event::Bookmark) => {}
             Err(failure) => return News::Failed(failure),
         }
     }
@@ -171,7 +170,9 @@ async fn news(stream: &mut Stream, name: &str) -> News {
 enum Event {
     Pod(ObservedPod),
     Deleted(ObservedPod),
-    Bookmark(String),
+    /// Nothing about the pod, and its object is almost empty. The place in history that it names is not kept: a watch that
+    /// ends is followed by a GET, and what is compared with a GET is the pod's own version.
+    Bookmark,
 }
 
 #[derive(Deserialize)]
@@ -179,18 +180,6 @@ struct EventView<'a> {
     r#type: std::borrow::Cow<'a, str>,
     #[serde(borrow)]
     object: &'a serde_json::value::RawValue,
-}
-
-/// A bookmark's object is almost empty: it must not be taken for a pod.
-#[derive(Deserialize)]
-struct BookmarkView {
-    metadata: BookmarkMetadataView,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BookmarkMetadataView {
-    resource_version: String,
 }
 
 /// Reads one line of a watch.
@@ -206,9 +195,7 @@ fn event(line: Bytes) -> Result<Event, ApiFailure> {
     match &*view.r#type {
         "ADDED" | "MODIFIED" => pod().map(Event::Pod).map_err(|error| unreadable(&error)),
         "DELETED" => pod().map(Event::Deleted).map_err(|error| unreadable(&error)),
-        "BOOKMARK" => serde_json::from_str::<BookmarkView>(view.object.get())
-            .map(|bookmark| Event::Bookmark(bookmark.metadata.resource_version))
-            .map_err(|error| unreadable(&error)),
+        "BOOKMARK" => Ok(Event::Bookmark),
         "ERROR" => {
             Err(serde_json::from_str::<StatusView>(view.object.get()).unwrap_or_default().into_failure())
         }
