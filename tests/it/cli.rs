@@ -2,8 +2,8 @@
 
 use podwait_sim::{Cluster, Fault, Life, Server, Terminated, Verb, pod};
 use podwait_tests::cli::{Run, kubeconfig, podwait, run};
+use podwait_tests::cluster::pause;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// A simulated cluster over HTTP, and a kubeconfig for it whose context names the namespace `ci`.
@@ -145,7 +145,7 @@ async fn signals_cancel() {
             command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         // It watches, so it waits; a signal before its handlers stand would end it the ordinary way.
         while sim.cluster.requests().watch == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            pause(10).await;
         }
         let killed = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
         assert!(killed.expect("kill runs").success());

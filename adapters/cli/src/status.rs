@@ -1,7 +1,6 @@
 //! The exit statuses that are podwait's own.
 
 use podwait::{Class, FailReason, Failure};
-use std::fmt;
 use std::process::ExitCode;
 
 /// Exit statuses for everything that is not a container's exit code.
@@ -52,15 +51,10 @@ impl Status {
 
 /// One sentence about what the user can mend, and the status to exit with.
 #[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
 pub(crate) struct Complaint {
     pub(crate) status: Status,
     sentence: String,
-}
-
-impl fmt::Display for Complaint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence)
-    }
 }
 
 impl Complaint {
