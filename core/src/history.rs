@@ -24,10 +24,14 @@ pub(crate) struct History {
     pub(crate) failure_is_explained: bool,
     /// The last real end of the target's latest run.
     pub(crate) run: Option<Box<Run>>,
-    /// The target was seen unfinished in a pod that was being deleted.
+    /// A snapshot before that with the target's latest end showed the pod being deleted, and not over.
     pub(crate) unfinished_under_deletion: bool,
-    /// The target was seen unfinished in a pod with `DisruptionTarget`.
+    /// Likewise with `DisruptionTarget`.
     pub(crate) unfinished_under_disruption: bool,
+    /// Some snapshot showed the pod being deleted, and not over.
+    pub(crate) open_under_deletion: bool,
+    /// Likewise with `DisruptionTarget`.
+    pub(crate) open_under_disruption: bool,
     /// The deletion, as first seen.
     pub(crate) deletion: Option<Deletion>,
     /// An outside cause other than a plain delete that the newest snapshot carries, as the failure it would be.
@@ -71,6 +75,8 @@ impl History {
         run: None,
         unfinished_under_deletion: false,
         unfinished_under_disruption: false,
+        open_under_deletion: false,
+        open_under_disruption: false,
         deletion: None,
         disrupted: None,
         succeeds_with_the_pod: false,
@@ -107,41 +113,57 @@ impl History {
         }
     }
 
+    /// The first sight of a deletion knows most: only a shorter grace can follow, requested later.
     fn record_deletion(&mut self, pod: &PodSnapshot) {
+        if self.deletion.is_some() {
+            return;
+        }
         let Some(earliest) = cause::earliest_request(pod) else { return };
         let seconds = u64::try_from(pod.deletion_grace_period_seconds.unwrap_or(0)).unwrap_or(0);
-        let deletion =
-            self.deletion.get_or_insert_with(|| Deletion { earliest, grace: Duration::from_secs(seconds) });
-        // A later sight may carry an earlier request. One with a rewritten timestamp knows less than the first.
-        if pod.deletion_grace_period_seconds > Some(1) && earliest < deletion.earliest {
-            deletion.earliest = earliest;
-        }
+        self.deletion = Some(Deletion { earliest, grace: Duration::from_secs(seconds) });
     }
 
     fn record_run(&mut self, pod: &PodSnapshot, target: &Target<'_>) {
         let record =
             target.terminated().or_else(|| target.last_terminated().filter(|_| !target.is_running()));
         let restart_count = target.status.map_or(0, |status| status.restart_count);
-        match record {
-            Some(record) if restart::is_restarting_all(record) => self.run = None,
+        let is_new_end = match record {
+            Some(record) if restart::is_restarting_all(record) => {
+                self.run = None;
+                false
+            }
             Some(record) if !exit::is_fabricated(record) => {
                 let known = self.run.take().filter(|run| {
                     run.is_same(record, restart_count) && run.record.exit_code == record.exit_code
                 });
+                let is_new = known.is_none();
                 let mut run = known.unwrap_or_else(|| Box::new(Run::new(record.clone(), restart_count)));
                 run.see(pod);
                 self.run = Some(run);
+                is_new
             }
             // A made-up record takes nothing away from its own run; one of another run says that there was another.
-            Some(record) => self.run = self.run.take().filter(|run| run.is_same(record, restart_count)),
-            None if target.is_running() => self.run = None,
-            // Neither does a status that went missing.
-            None => {}
+            Some(record) => {
+                self.run = self.run.take().filter(|run| run.is_same(record, restart_count));
+                self.run.is_none()
+            }
+            None => {
+                // Neither does a status that went missing.
+                if target.is_running() {
+                    self.run = None;
+                }
+                false
+            }
+        };
+        // Whatever was seen of the pod before a new end, that end was not there yet.
+        if is_new_end {
+            self.unfinished_under_deletion |= self.open_under_deletion;
+            self.unfinished_under_disruption |= self.open_under_disruption;
         }
         // A terminal pod has no unfinished containers, whatever an old status still says.
-        if record.is_none() && self.run.is_none() && !pod.phase.is_terminal() {
-            self.unfinished_under_deletion |= pod.deletion_timestamp.is_some();
-            self.unfinished_under_disruption |= cause::disruption(pod).is_some();
+        if !pod.phase.is_terminal() {
+            self.open_under_deletion |= pod.deletion_timestamp.is_some();
+            self.open_under_disruption |= cause::disruption(pod).is_some();
         }
     }
 

@@ -97,10 +97,14 @@ pub struct SavedPod {
     pub failure_is_explained: bool,
     /// The end of the target's latest run, if it left a real code.
     pub run: Option<SavedRun>,
-    /// The target was seen unfinished while the pod was being deleted.
+    /// A snapshot before that with the target's latest end showed the pod being deleted, and not over.
     pub unfinished_under_deletion: bool,
-    /// The target was seen unfinished under the condition `DisruptionTarget`.
+    /// Likewise with the condition `DisruptionTarget`.
     pub unfinished_under_disruption: bool,
+    /// Some snapshot showed the pod being deleted, and not over.
+    pub open_under_deletion: bool,
+    /// Likewise with the condition `DisruptionTarget`.
+    pub open_under_disruption: bool,
     /// The earliest moment of the delete request, and the grace period in milliseconds when it was first seen.
     pub deletion: Option<(Timestamp, u64)>,
     /// The failure that the pod's absence would be, if the newest snapshot carries a cause for it.
@@ -267,6 +271,8 @@ fn save_pod(history: &History) -> SavedPod {
         }),
         unfinished_under_deletion: history.unfinished_under_deletion,
         unfinished_under_disruption: history.unfinished_under_disruption,
+        open_under_deletion: history.open_under_deletion,
+        open_under_disruption: history.open_under_disruption,
         deletion: history.deletion.map(|deletion| (deletion.earliest, millis(deletion.grace))),
         disrupted: history.disrupted.as_deref().cloned(),
         succeeds_with_the_pod: history.succeeds_with_the_pod,
@@ -292,6 +298,8 @@ fn restore_pod(saved: SavedPod) -> History {
         }),
         unfinished_under_deletion: saved.unfinished_under_deletion,
         unfinished_under_disruption: saved.unfinished_under_disruption,
+        open_under_deletion: saved.open_under_deletion,
+        open_under_disruption: saved.open_under_disruption,
         deletion: saved
             .deletion
             .map(|(earliest, grace_ms)| Deletion { earliest, grace: Duration::from_millis(grace_ms) }),

@@ -36,10 +36,9 @@ pub(super) fn of_pod_that_is_gone(sight: &Sight<'_>) -> Option<FailReason> {
     said.or_else(|| disruption(sight.pod).map(|_| FailReason::Disrupted))
 }
 
-/// The cause of the end that the newest of these sights shows.
-pub(super) fn of_record(config: &Config, sights: &[Sight<'_>]) -> Option<FailReason> {
+/// The cause of the end that the newest of these sights shows, of which this is the best record.
+pub(super) fn of_record(config: &Config, sights: &[Sight<'_>], record: &Terminated) -> Option<FailReason> {
     let sight = sights.last()?;
-    let State::Ended(record) = sight.target.as_ref().ok()?.state() else { return None };
     let counts = match sight.pod.phase {
         Phase::Failed => true,
         Phase::Pending | Phase::Running => sight.pod.reason != "NodeLost",
@@ -91,7 +90,7 @@ fn effective_disruption<'a>(sight: &Sight<'a>) -> Option<&'a Condition> {
     disruption(sight.pod).filter(|condition| {
         sight.pod.deletion_timestamp.is_some()
             || condition.reason == "TerminationByKubelet"
-            || (condition.reason == "DeletionByPodGC" && sight.phase == Phase::Failed)
+            || (condition.reason == "DeletionByPodGC" && sight.pod.phase == Phase::Failed)
     })
 }
 
@@ -125,33 +124,34 @@ fn ended_before_deletion(config: &Config, sights: &[Sight<'_>], record: &Termina
         .unwrap_or_else(|| written_before_deletion(sights) || is_before(config, record, requested_at(sights)))
 }
 
-/// Our own eyes: the last earlier sight that tells. Unfinished under the cause is after, finished without is before.
+/// Our own eyes. Seen ended without the cause is before; seen under the cause, and not ended yet, is after. In a terminal
+/// pod everything has ended, whatever an old status still says.
 fn observed_before(sights: &[Sight<'_>], is_under: impl Fn(&PodSnapshot) -> bool) -> Option<bool> {
-    let earlier = 0..sights.len() - 1;
-    earlier.rev().find_map(|index| match (had_ended(sights, index), is_under(sights[index].pod)) {
-        (true, false) => Some(true),
-        (false, true) if !shows_an_end(&sights[index]) => Some(false),
-        (true, true) | (false, true | false) => None,
-    })
-}
-
-/// The end of another run says nothing about the one that ended last.
-fn shows_an_end(sight: &Sight<'_>) -> bool {
-    matches!(&sight.target, Ok(target) if matches!(target.state(), State::Ended(_)))
+    let mut ends = (0..sights.len()).filter(|index| had_ended(sights, *index));
+    if ends.clone().any(|index| !is_under(sights[index].pod)) {
+        return Some(true);
+    }
+    let first = ends.next().unwrap_or(sights.len() - 1);
+    let is_open = |sight: &Sight<'_>| is_under(sight.pod) && !sight.pod.phase.is_terminal();
+    sights[..first].iter().any(is_open).then_some(false)
 }
 
 /// Whether the run whose end the newest sight shows had been seen to be over in an earlier one: all that was seen since
 /// is that very end. What is made up tells of no end.
 fn had_ended(sights: &[Sight<'_>], index: usize) -> bool {
-    let Some(newest) = sights.last().and_then(last_end) else { return false };
+    let Some(newest) = record::latest_end(sights) else { return false };
     let is_over = |sight: &Sight<'_>| match last_end(sight) {
         Some(end) => end.is_of_same_run(&newest) && !record::is_restarting_all(end.record),
         None => false,
     };
-    let is_unreported = |sight: &Sight<'_>| matches!(&sight.target, Ok(target) if matches!(target.state(), State::Unreported));
+    // A status that forgot the end, or went missing, undoes nothing; only a new run does.
+    let tells_nothing = |sight: &Sight<'_>| {
+        last_end(sight).is_none()
+            && !matches!(&sight.target, Ok(target) if matches!(target.state(), State::Running))
+    };
     let (then, since) = (&sights[index], &sights[index..]);
     last_end(then).is_some_and(|end| !record::is_fabricated(end.record))
-        && since.iter().all(|sight| is_over(sight) || is_unreported(sight))
+        && since.iter().all(|sight| is_over(sight) || tells_nothing(sight))
 }
 
 fn last_end<'a>(sight: &Sight<'a>) -> Option<End<'a>> {
@@ -160,7 +160,7 @@ fn last_end<'a>(sight: &Sight<'a>) -> Option<End<'a>> {
 
 /// Generations: the delete raises the generation, and the end was written by one who had not seen that.
 fn written_before_deletion(sights: &[Sight<'_>]) -> bool {
-    let Some(newest) = sights.last().and_then(last_end) else { return false };
+    let Some(newest) = record::latest_end(sights) else { return false };
     let of_this_run = |sight: &&Sight<'_>| {
         let real = last_end(sight).filter(|end| !record::is_fabricated(end.record));
         real.is_some_and(|end| end.is_of_same_run(&newest))
@@ -171,18 +171,16 @@ fn written_before_deletion(sights: &[Sight<'_>]) -> bool {
     })
 }
 
-/// Timestamps: the earliest moment at which the delete can have been requested. The kubelet's last DELETE writes
-/// grace 0, or 1 if it is late, over the grace period that was asked for.
+/// Timestamps: the earliest moment at which the delete can have been requested, by the first sight of it. What comes later
+/// is a shorter grace, asked for later. The kubelet's last DELETE writes grace 0, or 1 if it is late, over the grace
+/// period that was asked for.
 fn requested_at(sights: &[Sight<'_>]) -> Option<i64> {
-    let mut deleted =
-        sights.iter().filter_map(|sight| Some((sight.pod, sight.pod.deletion_timestamp?.0))).peekable();
-    let (first, timestamp) = *deleted.peek()?;
-    let own_grace = first.termination_grace_period_seconds.unwrap_or(30);
-    let overwritten = first.deletion_grace_period_seconds.is_none_or(|grace| grace <= 1);
-    let guessed = overwritten.then(|| timestamp.saturating_sub(own_grace));
-    let said = deleted
-        .map(|(pod, timestamp)| timestamp.saturating_sub(pod.deletion_grace_period_seconds.unwrap_or(0)));
-    said.chain(guessed).min()
+    let (pod, timestamp) =
+        sights.iter().find_map(|sight| Some((sight.pod, sight.pod.deletion_timestamp?.0)))?;
+    let said = pod.deletion_grace_period_seconds.unwrap_or(0);
+    let own = pod.termination_grace_period_seconds.unwrap_or(30);
+    let is_overwritten = said <= 1;
+    Some(timestamp.saturating_sub(if is_overwritten { own.max(said) } else { said }))
 }
 
 /// Timestamps, which name whole seconds: the same second is not before, and no time at all is not before either.

@@ -24,13 +24,15 @@ pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
     if is_restarting_all(record) || !(is_over || target.is_final(sight.pod, record)) {
         return None;
     }
-    if let Some(reason) = cause::of_record(config, sights) {
+    // What is made up says nothing where the real record of that run was seen.
+    let record = latest(sights).unwrap_or(record);
+    if let Some(reason) = cause::of_record(config, sights, record) {
         return Some(Ending::Final(Verdict::fail(reason, Some(record.exit_code))));
     }
-    let verdict = match (is_fabricated(record), latest(sights)) {
-        (false, _) => exit(record, sights),
-        (true, Some(real)) => exit(real, sights),
-        (true, None) => Verdict::fail(FailReason::ContainerStatusUnknown, Some(record.exit_code)),
+    let verdict = if is_fabricated(record) {
+        Verdict::fail(FailReason::ContainerStatusUnknown, Some(record.exit_code))
+    } else {
+        exit(record, sights)
     };
     let completed = matches!(verdict, Verdict::Done { code: 0, .. });
     // The kubelet ends a pod's containers together and tells of no end before the last: beside one that runs, the
@@ -46,17 +48,23 @@ pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
 
 /// The real record of the latest run that was seen, wherever it was seen.
 pub(super) fn latest<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
+    latest_end(sights).map(|end| end.record)
+}
+
+/// The end of that run.
+pub(super) fn latest_end<'a>(sights: &[Sight<'a>]) -> Option<End<'a>> {
     let mut latest: Option<End<'a>> = None;
     for target in sights.iter().filter_map(|sight| sight.target.as_ref().ok()) {
         latest = match (target.state(), End::of(target)) {
             (State::Running, _) => None,
             (_, Some(end)) if is_restarting_all(end.record) => None,
             (_, Some(end)) if is_fabricated(end.record) => latest.filter(|known| known.is_of_same_run(&end)),
-            (_, Some(end)) => Some(end),
+            // A container ends once: what is said of it later can only be less.
+            (_, Some(end)) => latest.filter(|known| known.is_of_same_run(&end)).or(Some(end)),
             (State::Waiting { .. } | State::Unreported | State::Ended(_), None) => latest,
         };
     }
-    latest.map(|end| end.record)
+    latest
 }
 
 /// The end of one run of the target.

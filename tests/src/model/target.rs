@@ -85,7 +85,8 @@ impl<'a> Target<'a> {
         match self.state() {
             State::Ended(record) => !self.is_final(pod, record),
             State::Waiting { reason: "CrashLoopBackOff" | "RestartingAllContainers", .. } => true,
-            State::Waiting { last: Some(record), .. } => !self.is_final(pod, record),
+            // A deletion ends the restarts; it does not make a step that has run one that never started.
+            State::Waiting { last: Some(record), .. } => !self.is_last_but_for_deletion(pod, record),
             State::Waiting { .. } | State::Running | State::Unreported => false,
         }
     }
@@ -95,10 +96,13 @@ impl<'a> Target<'a> {
         if record.reason == "RestartingAllContainers" {
             return false;
         }
-        if pod.deletion_timestamp.is_some() {
-            return true;
-        }
-        !self.restarts_after(pod, record.exit_code) && !self.others(pod).any(|other| other.may_restart_all())
+        pod.deletion_timestamp.is_some() || self.is_last_but_for_deletion(pod, record)
+    }
+
+    fn is_last_but_for_deletion(&self, pod: &'a PodSnapshot, record: &Terminated) -> bool {
+        record.reason != "RestartingAllContainers"
+            && !self.restarts_after(pod, record.exit_code)
+            && !self.others(pod).any(|other| other.may_restart_all())
     }
 
     /// Kubernetes' `ContainerShouldRestart`, and what it leaves to its callers.
