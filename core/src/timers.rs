@@ -82,6 +82,12 @@ impl LastWord {
 
     /// Keeps the beginning of `text`, without allocating where it says the same again.
     pub(crate) fn set(&mut self, text: &str) {
+        // Nothing to keep, as nearly always. Told apart first because comparing two empty strings costs more than all the
+        // rest of a decision: some vectorised `memcmp`s load from the pointer, which for an empty String is invalid.
+        if text.is_empty() {
+            self.0.clear();
+            return;
+        }
         let mut end = text.len().min(Self::LONGEST);
         while !text.is_char_boundary(end) {
             end -= 1;
