@@ -8,6 +8,7 @@ const API: &str = include_str!("../cases/api.jsonl");
 const CAUSE: &str = include_str!("../cases/cause.jsonl");
 const EXIT: &str = include_str!("../cases/exit.jsonl");
 const FINAL: &str = include_str!("../cases/final.jsonl");
+const FUZZ: &str = include_str!("../cases/fuzz.jsonl");
 const GONE: &str = include_str!("../cases/gone.jsonl");
 const IDENTITY: &str = include_str!("../cases/identity.jsonl");
 const LOST: &str = include_str!("../cases/lost.jsonl");
@@ -15,7 +16,7 @@ const OBSERVED: &str = include_str!("../cases/observed.jsonl");
 const TIMERS: &str = include_str!("../cases/timers.jsonl");
 const WAITING: &str = include_str!("../cases/waiting.jsonl");
 
-const ALL: [&str; 10] = [API, CAUSE, EXIT, FINAL, GONE, IDENTITY, LOST, OBSERVED, TIMERS, WAITING];
+const ALL: [&str; 11] = [API, CAUSE, EXIT, FINAL, FUZZ, GONE, IDENTITY, LOST, OBSERVED, TIMERS, WAITING];
 
 #[track_caller]
 fn check(jsonl: &str) {
@@ -102,4 +103,10 @@ fn timers_cases_have_their_answers() {
 #[test]
 fn observed_cases_have_their_answers() {
     check(OBSERVED);
+}
+
+/// What the fuzzer found, as a pod could show it.
+#[test]
+fn fuzz_cases_have_their_answers() {
+    check(FUZZ);
 }

@@ -267,9 +267,9 @@ impl StatusChoice {
             .to_owned(),
             finished_at: self.finished.map(time),
             // A container ends once: another end is another container. What is made up has none.
-            container_id: match reason % 10 {
-                3 | 4 => String::new(),
-                reason => format!("c{}-{}-{reason}", self.restarts % 3, code % 6),
+            container_id: match (reason % 10, code % 6) {
+                (3, _) | (4, 3) => String::new(),
+                (reason, code) => format!("c{}-{code}-{reason}", self.restarts % 3),
             },
             ..Terminated::default()
         };
