@@ -17,26 +17,26 @@ import (
 // writeCerts makes a certificate authority nobody else trusts, the API server's
 // certificate signed by it, and the key that signs service account tokens. The
 // authority's own key is not written: nothing else is going to be signed.
-func (c *cluster) writeCerts() error {
+func writeCerts(p *plan) (authorityPEM []byte, err error) {
 	authorityKey, err := newKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	authority := template(1, "podwait-cluster-ca")
 	authority.IsCA = true
 	authority.KeyUsage = x509.KeyUsageCertSign
 	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authorityDER})
+	authorityPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authorityDER})
 	if authority, err = x509.ParseCertificate(authorityDER); err != nil {
-		return err
+		return nil, err
 	}
 
 	serverKey, err := newKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	server := template(2, "kube-apiserver")
 	server.KeyUsage = x509.KeyUsageDigitalSignature
@@ -45,20 +45,20 @@ func (c *cluster) writeCerts() error {
 	server.DNSNames = []string{"localhost"}
 	serverDER, err := x509.CreateCertificate(rand.Reader, server, authority, serverKey.Public(), authorityKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := writePEM(c.path("apiserver.crt"), "CERTIFICATE", serverDER); err != nil {
-		return err
+	if err := writePEM(p.path("apiserver.crt"), "CERTIFICATE", serverDER); err != nil {
+		return nil, err
 	}
-	if err := writeKey(c.path("apiserver.key"), serverKey); err != nil {
-		return err
+	if err := writeKey(p.path("apiserver.key"), serverKey); err != nil {
+		return nil, err
 	}
 
 	serviceAccountKey, err := newKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return writeKey(c.path("service-account.key"), serviceAccountKey)
+	return authorityPEM, writeKey(p.path("service-account.key"), serviceAccountKey)
 }
 
 func template(serial int64, name string) *x509.Certificate {

@@ -4,43 +4,58 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
 )
 
-func startEtcd(ctx context.Context, c *cluster) error {
-	// Port 0 lets the system choose while binding, so there is no race for it.
-	// As the only member, etcd never dials the peer URL it calls its own.
-	free := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+// runEtcd is the etcd component. Its data outlives it, for the next start.
+func runEtcd(p *plan) error {
 	config := embed.NewConfig()
-	config.Dir = c.path("etcd")
-	config.ListenClientUrls, config.AdvertiseClientUrls = free, free
-	config.ListenPeerUrls, config.AdvertisePeerUrls = free, free
+	config.Dir = p.path("etcd")
+	client := []url.URL{{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", p.EtcdPort)}}
+	peer := []url.URL{{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", p.PeerPort)}}
+	config.ListenClientUrls, config.AdvertiseClientUrls = client, client
+	config.ListenPeerUrls, config.AdvertisePeerUrls = peer, peer
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	config.LogOutputs = []string{c.path("etcd.log")}
-	// Nothing here is meant to survive the process.
+	// What a killed process has written is still there without fsync. Only a
+	// machine that goes down loses it, and the cluster with it.
 	config.UnsafeNoFsync = true
 	// Unset, it is zero, and every single request is logged as a slow one.
 	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
-	// The gateway would dial the client URL as written above, port 0 and all.
-	config.EnableGRPCGateway = false
 
 	server, err := embed.StartEtcd(config)
 	if err != nil {
 		return err
 	}
-	c.onStop(server.Close)
-	go func() {
-		if err, ok := <-server.Err(); ok {
-			c.fail(fmt.Errorf("etcd: %w", err))
-		}
-	}()
-
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
 	select {
-	case <-server.Server.ReadyNotify():
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case <-stop:
+		server.Close()
+		return nil
+	case err := <-server.Err():
+		return err
 	}
-	c.etcd = "http://" + server.Clients[0].Addr().String()
-	return nil
+}
+
+// compactEtcd forgets the history before now: a watch that asks for an older
+// resourceVersion gets 410 Gone.
+func compactEtcd(ctx context.Context, url string) (revision int64, err error) {
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, Logger: zap.NewNop()})
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	answer, err := client.Get(ctx, "/", clientv3.WithCountOnly())
+	if err != nil {
+		return 0, err
+	}
+	revision = answer.Header.Revision
+	_, err = client.Compact(ctx, revision)
+	return revision, err
 }

@@ -5,49 +5,79 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// tokens of the two users: admin may do anything, nobody next to nothing.
-type tokens struct{ admin, nobody string }
+// tokens of the users, by a short name: admin may do anything, nobody next to
+// nothing, and each component what it may do on any cluster.
+type tokens map[string]string
 
-func (c *cluster) writeTokens() error {
-	c.tokens = tokens{admin: rand.Text(), nobody: rand.Text()}
-	table := fmt.Sprintf("%s,admin,admin,system:masters\n%s,nobody,nobody\n", c.tokens.admin, c.tokens.nobody)
-	return os.WriteFile(c.path("tokens.csv"), []byte(table), 0o600)
+// writeUsers writes the table of users for the API server and a kubeconfig for
+// each component.
+func writeUsers(p *plan) error {
+	p.Tokens = tokens{}
+	var table strings.Builder
+	add := func(short, name string, groups ...string) {
+		p.Tokens[short] = rand.Text()
+		fmt.Fprintf(&table, "%s,%s,%s,%q\n", p.Tokens[short], name, name, strings.Join(groups, ","))
+	}
+	add("admin", "admin", "system:masters")
+	add("nobody", "nobody")
+	// Its role leaves the rights to the service accounts of the controllers.
+	add("controllers", "system:kube-controller-manager", "system:masters")
+	add("scheduler", "system:kube-scheduler")
+	components := []string{"controllers", "scheduler"}
+	for _, node := range p.Nodes {
+		add(node.Name, "system:node:"+node.Name, "system:nodes")
+		components = append(components, node.Name)
+	}
+	if err := os.WriteFile(p.path("tokens.csv"), []byte(table.String()), 0o600); err != nil {
+		return err
+	}
+	for _, user := range components {
+		config := api.NewConfig()
+		config.Clusters["cluster"] = &api.Cluster{Server: p.serverURL(), CertificateAuthorityData: p.CA}
+		config.AuthInfos[user] = &api.AuthInfo{Token: p.Tokens[user]}
+		config.Contexts[user] = &api.Context{Cluster: "cluster", AuthInfo: user}
+		config.CurrentContext = user
+		if err := clientcmd.WriteToFile(*config, p.kubeconfigOf(user)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// writeKubeconfig writes one context for each way a client can fare: all goes
-// well, it lacks the rights, it does not trust the server's certificate.
-func (c *cluster) writeKubeconfig(path string) error {
+// writeUserKubeconfig writes one context for each way a client can fare: all
+// goes well, it lacks the rights, it does not trust the server's certificate.
+func writeUserKubeconfig(p *plan, path string) (string, error) {
 	config := api.NewConfig()
-	config.Clusters["trusted"] = &api.Cluster{Server: c.server, CertificateAuthorityData: c.ca}
-	config.Clusters["untrusted"] = &api.Cluster{Server: c.server}
-	config.AuthInfos["admin"] = &api.AuthInfo{Token: c.tokens.admin}
-	config.AuthInfos["nobody"] = &api.AuthInfo{Token: c.tokens.nobody}
+	config.Clusters["trusted"] = &api.Cluster{Server: p.serverURL(), CertificateAuthorityData: p.CA}
+	config.Clusters["untrusted"] = &api.Cluster{Server: p.serverURL()}
+	config.AuthInfos["admin"] = &api.AuthInfo{Token: p.Tokens["admin"]}
+	config.AuthInfos["nobody"] = &api.AuthInfo{Token: p.Tokens["nobody"]}
 	config.Contexts["admin"] = &api.Context{Cluster: "trusted", AuthInfo: "admin", Namespace: "default"}
 	config.Contexts["nobody"] = &api.Context{Cluster: "trusted", AuthInfo: "nobody", Namespace: "default"}
 	config.Contexts["untrusted"] = &api.Context{Cluster: "untrusted", AuthInfo: "admin", Namespace: "default"}
 	config.CurrentContext = "admin"
 	text, err := clientcmd.Write(*config)
 	if err != nil {
-		return err
+		return "", err
 	}
 
 	if path, err = filepath.Abs(path); err != nil {
-		return err
+		return "", err
 	}
 	// Never over an existing file: it is removed on exit, and it may be the one
 	// that leads to somebody's real clusters.
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return "", err
 	}
-	c.kubeconfig = path
 	if _, err = file.Write(text); err != nil {
-		return err
+		return path, err
 	}
-	return file.Close()
+	return path, file.Close()
 }

@@ -1,6 +1,8 @@
-// Command podwait-cluster is a Kubernetes control plane for integration tests:
-// a real etcd and a real kube-apiserver in one process, listening on 127.0.0.1
-// only, with everything it writes in one folder that goes away with it.
+// Command podwait-cluster is a small Kubernetes cluster for integration tests:
+// real etcd, kube-apiserver, controllers, scheduler and kubelets, each a process
+// of this program, with a container runtime that runs commands as plain local
+// processes. It listens on 127.0.0.1 only, and everything it writes is in one
+// folder that goes away with it.
 //
 // Once the cluster can be used, one line of JSON appears on stdout; see ready.
 package main
@@ -11,39 +13,67 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
+	"io"
 	"os"
 	"time"
 
-	"k8s.io/klog/v2"
+	"google.golang.org/grpc/grpclog"
 )
 
 // ready is the line on stdout. Nothing else is ever written there, so a test
 // can read one line and know that it has it all.
 type ready struct {
-	Ready      bool   `json:"ready"`
-	Kubeconfig string `json:"kubeconfig"`
-	Server     string `json:"server"`
-	Version    string `json:"version"`
-	Dir        string `json:"dir"`
+	Ready      bool     `json:"ready"`
+	Kubeconfig string   `json:"kubeconfig"`
+	Server     string   `json:"server"`
+	Version    string   `json:"version"`
+	Dir        string   `json:"dir"`
+	Control    string   `json:"control"`
+	Exits      string   `json:"exits"`
+	Nodes      []string `json:"nodes"`
 }
 
-func main() { os.Exit(run()) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "component" {
+		if err := runComponent(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "podwait-cluster:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(launch())
+}
 
-func run() int {
+func launch() int {
+	// What the client of etcd has to say is of no use on our stderr.
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	p := &plan{}
+	n := node{}
 	flags := flag.NewFlagSet("podwait-cluster", flag.ExitOnError)
-	dir := flags.String("dir", "", "new or empty `folder` for data, keys and logs (default: a temporary one)")
+	flags.StringVar(&p.Dir, "dir", "", "new or empty `folder` for data, keys and logs (default: a temporary one)")
 	kubeconfig := flags.String("kubeconfig", "", "new `file` to write the kubeconfig to (default: in the folder)")
 	keep := flags.Bool("keep", false, "leave the folder and the kubeconfig behind on exit")
 	timeout := flags.Duration("timeout", 120*time.Second, "give up when the cluster is not ready after this `time`")
 	withParent := flags.Bool("with-parent", false, "exit when stdin reaches its end or the parent process is gone")
+	nodes := flags.Int("nodes", 1, "`number` of nodes; 0 is an API server without controllers and scheduler")
+	flags.IntVar(&n.CPUs, "cpus", 8, "`number` of CPUs a node says it has")
+	flags.StringVar(&n.Memory, "memory", "16Gi", "`amount` of memory a node says it has")
+	flags.IntVar(&n.MaxPods, "max-pods", 110, "`number` of pods a node takes")
+	flags.StringVar(&n.LogMaxSize, "log-max-size", "10Mi", "`size` at which a container's log is rotated")
+	flags.DurationVar(&n.ShutdownGrace, "shutdown-grace", 30*time.Second, "`time` that a node's shutdown leaves its pods, a third of it to critical ones")
+	flags.DurationVar(&p.NodeGrace, "node-grace", 8*time.Second, "`time` a node may be silent before it is NotReady")
 	flags.Parse(os.Args[1:])
 
-	stdout, stderr := os.Stdout, os.Stderr
-	complain := func(err error) { fmt.Fprintln(stderr, "podwait-cluster:", err) }
+	complain := func(err error) { fmt.Fprintln(os.Stderr, "podwait-cluster:", err) }
 	if flags.NArg() > 0 {
 		complain(fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 		return 2
+	}
+	names := make([]string, 0, *nodes)
+	for i := range *nodes {
+		n.Name = fmt.Sprintf("node-%d", i+1)
+		names = append(names, n.Name)
+		p.Nodes = append(p.Nodes, n)
 	}
 
 	// Everything that ends this process ends this context, and says why: a
@@ -54,56 +84,45 @@ func run() int {
 		watchParent(end)
 	}
 
-	c, err := newCluster(*dir, *kubeconfig, end)
+	l, err := newLauncher(p, *kubeconfig, end)
 	if err != nil {
 		complain(err)
 		return 1
 	}
 	if !*keep {
 		defer func() {
-			if err := c.remove(); err != nil {
+			if err := l.remove(); err != nil {
 				complain(err)
 			}
 		}()
 	}
 
-	// The components are written to be whole programs and print where they
-	// like. Swapping these variables sends all of it to a file; a Go panic still
-	// reaches the real stderr, because the runtime does not go through them.
-	logFile, err := os.Create(c.path("kubernetes.log"))
-	if err != nil {
-		complain(err)
-		return 1
-	}
-	os.Stdout, os.Stderr = logFile, logFile
-	log.SetOutput(logFile)
-	// klog.Fatal would end the process on the spot and leave the folder behind.
-	klog.OsExit = func(int) {
-		end(errors.New("a component logged a fatal error"))
-		select {}
-	}
-
 	startCtx, cancel := context.WithTimeoutCause(ctx, *timeout, fmt.Errorf("not ready after %s", *timeout))
-	err = c.start(startCtx)
+	err = l.start(startCtx)
 	cancel()
 	if err == nil {
-		err = json.NewEncoder(stdout).Encode(ready{true, c.kubeconfig, c.server, c.version, c.dir})
+		err = serveControl(ctx, p.controlSocket(), l.command)
+	}
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(ready{
+			true, l.kubeconfig, p.serverURL(), l.version, p.Dir, p.controlSocket(), p.exitsFile(), names,
+		})
 	}
 	if err == nil {
 		<-ctx.Done()
 	}
 
-	// The tail has to be read before stopping adds its own lines to the logs.
+	// The tail has to be read before the folder goes.
 	cause := context.Cause(ctx)
 	asked := errors.As(cause, new(stopRequest))
 	if cause != nil && !asked {
 		err = cause
 	}
+	l.stop()
 	if err != nil && !asked {
 		complain(err)
-		fmt.Fprint(stderr, c.logTails())
+		fmt.Fprint(os.Stderr, l.logTails())
 	}
-	c.stop()
 
 	switch {
 	case err == nil:

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// component is one process of the cluster, over all its starts.
+type component struct {
+	name      string
+	arguments []string
+	clone     uintptr // namespaces it gets, where the system lets us
+	log       string
+	died      func(error) // called, on a goroutine of its own, when it ends and nobody told it to
+
+	mu       sync.Mutex
+	process  *os.Process   // nil while it is not running
+	ended    chan struct{} // closed when the process has ended
+	told     bool          // it was told to end
+	throttle chan struct{} // closed to stop throttling
+	share    int           // percent of the time it may run
+}
+
+// spawner runs functions on one thread that never ends. A child with
+// PR_SET_PDEATHSIG dies with the thread that started it, not with the process.
+var spawner = func() chan func() {
+	functions := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for function := range functions {
+			function()
+		}
+	}()
+	return functions
+}()
+
+func (c *component) start() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process != nil {
+		return fmt.Errorf("%s is running already", c.name)
+	}
+	log, err := os.OpenFile(c.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+
+	spawn := func(clone uintptr, users, groups []syscall.SysProcIDMap) (command *exec.Cmd, err error) {
+		// This very program, even if a build has put another one in its place.
+		command = exec.Command("/proc/self/exe", c.arguments...)
+		command.Args[0] = "podwait-cluster"
+		command.Stdout, command.Stderr = log, log
+		command.SysProcAttr = &syscall.SysProcAttr{
+			Pdeathsig: syscall.SIGKILL,
+			// A terminal's Ctrl-C is for the launcher.
+			Setpgid:     true,
+			Cloneflags:  clone,
+			UidMappings: users,
+			GidMappings: groups,
+		}
+		done := make(chan struct{})
+		spawner <- func() {
+			err = command.Start()
+			close(done)
+		}
+		<-done
+		return command, err
+	}
+	command, err := spawn(c.clone, nil, nil)
+	if c.clone != 0 && errors.Is(err, syscall.EPERM) {
+		// Not root. Then it is root among its own users, if that is allowed.
+		command, err = spawn(c.clone|syscall.CLONE_NEWUSER,
+			[]syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+			[]syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}})
+		if err != nil {
+			command, err = spawn(0, nil, nil)
+		}
+	}
+	if err != nil {
+		return err
+	}
+
+	ended := make(chan struct{})
+	c.process, c.ended, c.told = command.Process, ended, false
+	go func() {
+		command.Wait()
+		c.mu.Lock()
+		c.process = nil
+		told := c.told
+		c.mu.Unlock()
+		close(ended)
+		if !told {
+			c.died(fmt.Errorf("%s ended: %s", c.name, command.ProcessState))
+		}
+	}()
+	return nil
+}
+
+// kill returns when the process has ended.
+func (c *component) kill() error {
+	ended, err := c.end(syscall.SIGKILL)
+	if err == nil {
+		<-ended
+	}
+	return err
+}
+
+// terminate asks the process to end. It may take its time.
+func (c *component) terminate(patience time.Duration) error {
+	ended, err := c.end(syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(patience):
+		return fmt.Errorf("%s is still running after %s", c.name, patience)
+	}
+}
+
+func (c *component) end(signal syscall.Signal) (ended chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process == nil {
+		return nil, fmt.Errorf("%s is not running", c.name)
+	}
+	c.told = true
+	return c.ended, c.process.Signal(signal)
+}
+
+func (c *component) signal(signal syscall.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process == nil {
+		return fmt.Errorf("%s is not running", c.name)
+	}
+	return c.process.Signal(signal)
+}
+
+func (c *component) pause() error {
+	c.unthrottle()
+	return c.signal(syscall.SIGSTOP)
+}
+
+func (c *component) resume() error {
+	c.unthrottle()
+	return c.signal(syscall.SIGCONT)
+}
+
+// slice is the time in which a throttled process runs once and stands once.
+const slice = 40 * time.Millisecond
+
+// setShare lets the process run for so many percent of the time, also after it
+// was started again.
+func (c *component) setShare(percent int) {
+	c.unthrottle()
+	if percent >= 100 {
+		c.signal(syscall.SIGCONT)
+		return
+	}
+	stop := make(chan struct{})
+	c.mu.Lock()
+	c.throttle, c.share = stop, percent
+	c.mu.Unlock()
+	run := slice * time.Duration(percent) / 100
+	go func() {
+		for {
+			for _, step := range []struct {
+				signal syscall.Signal
+				time   time.Duration
+			}{{syscall.SIGCONT, run}, {syscall.SIGSTOP, slice - run}} {
+				// Under the lock of unthrottle, so that no stop comes after it.
+				c.mu.Lock()
+				current := c.throttle == stop
+				if current && c.process != nil {
+					c.process.Signal(step.signal)
+				}
+				c.mu.Unlock()
+				if !current {
+					return
+				}
+				select {
+				case <-stop:
+				case <-time.After(step.time):
+				}
+			}
+		}
+	}()
+}
+
+func (c *component) unthrottle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.throttle != nil {
+		close(c.throttle)
+		c.throttle = nil
+		if c.process != nil {
+			c.process.Signal(syscall.SIGCONT)
+		}
+	}
+}
+
+// componentStatus is what the control channel says of a component.
+type componentStatus struct {
+	Name     string `json:"name"`
+	Running  bool   `json:"running"`
+	PID      int    `json:"pid,omitempty"`
+	Throttle int    `json:"throttle,omitempty"`
+}
+
+func (c *component) status() componentStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := componentStatus{Name: c.name, Running: c.process != nil}
+	if c.process != nil {
+		s.PID = c.process.Pid
+	}
+	if c.throttle != nil {
+		s.Throttle = c.share
+	}
+	return s
+}

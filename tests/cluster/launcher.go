@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// launcher prepares a cluster's folder, starts the components as processes of
+// their own, and takes orders about them. By itself it is no part of the cluster.
+type launcher struct {
+	plan       *plan
+	kubeconfig string
+	version    string // as the API server reports it
+	components []*component
+	client     *client
+
+	fail  func(error)
+	ports []*os.File
+}
+
+// newLauncher prepares all files the components read.
+func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err error) {
+	l = &launcher{plan: p, fail: fail}
+	if p.Dir, err = makeDir(p.Dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.remove()
+		}
+	}()
+	if path := p.longestSocket(); len(path) > 107 {
+		return nil, fmt.Errorf("the folder's path is too long for the socket %s", path)
+	}
+
+	ports := []*int{&p.EtcdPort, &p.PeerPort, &p.APIPort}
+	for i := range p.Nodes {
+		ports = append(ports, &p.Nodes[i].Port)
+		for _, path := range []string{p.kubeletRoot(p.Nodes[i].Name), p.podLogs(p.Nodes[i].Name)} {
+			if err = os.MkdirAll(path, 0o700); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, port := range ports {
+		var hold *os.File
+		if *port, hold, err = reservePort(); err != nil {
+			return nil, err
+		}
+		l.ports = append(l.ports, hold)
+	}
+	if p.CA, err = writeCerts(p); err != nil {
+		return nil, err
+	}
+	if err = writeUsers(p); err != nil {
+		return nil, err
+	}
+	if err = os.WriteFile(p.exitsFile(), nil, 0o600); err != nil {
+		return nil, err
+	}
+	if err = p.write(); err != nil {
+		return nil, err
+	}
+	l.client = newClient(p)
+	l.addComponents()
+	if kubeconfig == "" {
+		kubeconfig = p.path("kubeconfig")
+	}
+	l.kubeconfig, err = writeUserKubeconfig(p, kubeconfig)
+	return l, err
+}
+
+// makeDir returns an empty folder. A folder with anything in it is refused: it
+// would be removed on exit, and it may be somebody's home.
+func makeDir(dir string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp("", "podwait-cluster-")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s is not empty", dir)
+	}
+	return dir, err
+}
+
+func (l *launcher) addComponents() {
+	add := func(name string, clone uintptr, arguments ...string) *component {
+		c := &component{
+			name:      name,
+			arguments: append([]string{"component", l.plan.Dir}, arguments...),
+			clone:     clone,
+			log:       l.plan.path(name + ".log"),
+			died:      l.fail,
+		}
+		l.components = append(l.components, c)
+		return c
+	}
+	add("etcd", 0, "etcd")
+	add("apiserver", 0, "apiserver")
+	if len(l.plan.Nodes) == 0 {
+		return
+	}
+	l.revive(add("controllers", 0, "controllers"))
+	l.revive(add("scheduler", 0, "scheduler"))
+	for i, node := range l.plan.Nodes {
+		// In a process namespace of its own: whatever it started, and whatever
+		// that started, ends with it.
+		add(fmt.Sprintf("runtime-%d", i+1), syscall.CLONE_NEWPID, "runtime", node.Name)
+		add(fmt.Sprintf("kubelet-%d", i+1), 0, "kubelet", node.Name)
+	}
+}
+
+// revivals is how often a component may give up.
+const revivals = 5
+
+// revive starts a component again that gives up where the API server does not
+// answer for some seconds of its start, as others would on any cluster.
+func (l *launcher) revive(c *component) {
+	left := revivals
+	c.died = func(err error) {
+		if left--; left < 0 {
+			l.fail(err)
+			return
+		}
+		waitFor(context.Background(), func() error { return l.client.apiServerReady(context.Background()) })
+		// If somebody else was faster, that is as good.
+		c.start()
+	}
+}
+
+func (l *launcher) component(name string) (*component, error) {
+	names := make([]string, 0, len(l.components))
+	for _, component := range l.components {
+		if component.name == name {
+			return component, nil
+		}
+		names = append(names, component.name)
+	}
+	return nil, fmt.Errorf("no component is called %q, only %s", name, strings.Join(names, ", "))
+}
+
+// start returns once the cluster can be used.
+func (l *launcher) start(ctx context.Context) error {
+	for _, component := range l.components {
+		if err := component.start(); err != nil {
+			return fmt.Errorf("%s: %w", component.name, err)
+		}
+		var err error
+		switch component.name {
+		case "etcd":
+			// The API server and the rest would wait too, but in long steps.
+			err = waitFor(ctx, func() error { return dial("tcp", l.client.etcd) })
+		case "apiserver":
+			err = waitFor(ctx, func() error { return l.client.apiServerReady(ctx) })
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", component.name, err)
+		}
+	}
+	if err := l.waitReady(ctx); err != nil {
+		return err
+	}
+	var err error
+	l.version, err = l.client.version(ctx)
+	return err
+}
+
+// waitReady returns once every node is ready, and so all that a node needs.
+func (l *launcher) waitReady(ctx context.Context) error {
+	return waitFor(ctx, func() error {
+		if err := l.client.apiServerReady(ctx); err != nil {
+			return err
+		}
+		return l.client.nodesReady(ctx, l.plan.Nodes)
+	})
+}
+
+// waitFor tries until it works, and says what was wrong last if it does not.
+func waitFor(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last answer: %w)", context.Cause(ctx), err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func dial(network, address string) error {
+	connection, err := net.Dial(network, address)
+	if err == nil {
+		connection.Close()
+	}
+	return err
+}
+
+// stop ends all components at once. Nothing is worth saving, and an API server
+// with watches open would take up to a minute.
+func (l *launcher) stop() {
+	for _, component := range l.components {
+		component.kill()
+	}
+	for _, port := range l.ports {
+		port.Close()
+	}
+}
+
+// remove deletes all that was written. A process that was killed just now may
+// still be ending, so one failure is not the end of it.
+func (l *launcher) remove() (err error) {
+	if l.kubeconfig != "" {
+		os.Remove(l.kubeconfig)
+	}
+	for range 20 {
+		if err = os.RemoveAll(l.plan.Dir); err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+// logTails is the end of every log, for a failure: the folder is about to go.
+func (l *launcher) logTails() string {
+	const lines = 25
+	var out strings.Builder
+	for _, component := range l.components {
+		text, err := os.ReadFile(component.log)
+		if err != nil || len(text) == 0 {
+			continue
+		}
+		all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+		tail := all[max(0, len(all)-lines):]
+		fmt.Fprintf(&out, "--- end of %s\n%s\n", component.log, strings.Join(tail, "\n"))
+	}
+	return out.String()
+}
+
+// runComponent is what a process does that the launcher has started.
+func runComponent(arguments []string) error {
+	if len(arguments) < 2 {
+		return errors.New("the launcher starts components, nobody else does")
+	}
+	p, err := readPlan(arguments[0])
+	if err != nil {
+		return err
+	}
+	switch arguments[1] {
+	case "etcd":
+		return runEtcd(p)
+	case "apiserver":
+		return runAPIServer(p)
+	case "controllers":
+		return runControllers(p)
+	case "scheduler":
+		return runScheduler(p)
+	}
+	if len(arguments) < 3 {
+		return fmt.Errorf("no component is called %q", arguments[1])
+	}
+	n, err := p.node(arguments[2])
+	if err != nil {
+		return err
+	}
+	switch arguments[1] {
+	case "runtime":
+		return runRuntime(p, n)
+	case "kubelet":
+		return runKubelet(p, n)
+	}
+	return fmt.Errorf("no component is called %q", arguments[1])
+}

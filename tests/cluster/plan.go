@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// plan is all that the processes of a cluster have to agree on. The launcher
+// writes it once; each component reads it, also when it is started again.
+type plan struct {
+	Dir      string
+	EtcdPort int
+	PeerPort int
+	APIPort  int
+	Tokens   tokens
+	CA       []byte // PEM
+	Nodes    []node
+
+	// NodeGrace is how long a node may be silent before it is NotReady.
+	NodeGrace time.Duration
+}
+
+// node is one kubelet and the runtime under it. What is settable is what makes
+// a kubelet refuse, evict or rotate.
+type node struct {
+	Name       string
+	Port       int
+	CPUs       int
+	Memory     string
+	MaxPods    int
+	LogMaxSize string
+	// ShutdownGrace is what pods have in all when the node is shut down.
+	ShutdownGrace time.Duration
+}
+
+// planFile is the file's name in the cluster's folder.
+const planFile = "plan.json"
+
+func readPlan(dir string) (*plan, error) {
+	text, err := os.ReadFile(filepath.Join(dir, planFile))
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{}
+	return p, json.Unmarshal(text, p)
+}
+
+func (p *plan) write() error {
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(p.path(planFile), text, 0o600)
+}
+
+func (p *plan) node(name string) (*node, error) {
+	for i := range p.Nodes {
+		if p.Nodes[i].Name == name {
+			return &p.Nodes[i], nil
+		}
+	}
+	return nil, fmt.Errorf("no node is called %q", name)
+}
+
+func (p *plan) path(elements ...string) string {
+	return filepath.Join(append([]string{p.Dir}, elements...)...)
+}
+
+func (p *plan) etcdURL() string   { return fmt.Sprintf("http://127.0.0.1:%d", p.EtcdPort) }
+func (p *plan) serverURL() string { return fmt.Sprintf("https://127.0.0.1:%d", p.APIPort) }
+
+// Sockets, and files that more than one process reads or writes. The names are
+// short because a socket's path may have 107 bytes only.
+func (p *plan) controlSocket() string            { return p.path("control") }
+func (p *plan) exitsFile() string                { return p.path("exits.jsonl") }
+func (p *plan) criSocket(node string) string     { return p.path(node, "cri") }
+func (p *plan) runtimeSocket(node string) string { return p.path(node, "runtime.control") }
+func (p *plan) kubeletSocket(node string) string { return p.path(node, "kubelet.control") }
+func (p *plan) busSocket(node string) string     { return p.path(node, "bus") }
+func (p *plan) knobsFile(node string) string     { return p.path(node, "knobs.json") }
+func (p *plan) kubeletRoot(node string) string   { return p.path(node, "kubelet") }
+func (p *plan) kubeconfigOf(user string) string  { return p.path(user + ".kubeconfig") }
+func (p *plan) podLogs(node string) string       { return p.path(node, "logs") }
+func (p *plan) scratch(node, container string) string {
+	return p.path(node, "scratch", container)
+}
+
+// longestSocket is the longest path of a socket in the folder. The kubelet
+// chooses that name.
+func (p *plan) longestSocket() (longest string) {
+	for _, node := range p.Nodes {
+		path := filepath.Join(p.kubeletRoot(node.Name), "pod-resources", "kubelet.sock")
+		if len(path) > len(longest) {
+			longest = path
+		}
+	}
+	return longest
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// processes starts processes and collects all that end, also those it has
+// inherited from a process that ended before its children.
+type processes struct {
+	mu      sync.Mutex
+	running map[int]*process
+}
+
+// process is the command of a container.
+type process struct {
+	pid       int
+	alone     bool
+	startedAt time.Time
+	output    *sync.WaitGroup // those who read what it writes
+	pipes     []*os.File
+	ended     chan end
+}
+
+// end is how and when a process ended.
+type end struct {
+	code int // 128 and the signal's number if that was it
+	at   time.Time
+}
+
+type spawn struct {
+	path        string
+	arguments   []string
+	environment []string
+	dir         string
+	alone       bool // in a process namespace of its own
+	output      func(from io.Reader, stream string)
+}
+
+func newProcesses() *processes {
+	p := &processes{running: map[int]*process{}}
+	// Outside of a process namespace, orphans would go past us to init.
+	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, syscall.SIGCHLD)
+	go func() {
+		for range children {
+			p.reap()
+		}
+	}()
+	return p
+}
+
+func (p *processes) start(s spawn) (*process, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	files := []uintptr{null.Fd()}
+	started := &process{ended: make(chan end, 1), output: &sync.WaitGroup{}, alone: s.alone}
+	for range 2 {
+		read, write, err := os.Pipe()
+		if err != nil {
+			started.closePipes()
+			return nil, err
+		}
+		defer write.Close()
+		started.pipes = append(started.pipes, read)
+		files = append(files, write.Fd())
+	}
+
+	attributes := &syscall.ProcAttr{
+		Dir: s.dir, Env: s.environment, Files: files,
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	if s.alone {
+		attributes.Sys.Cloneflags = syscall.CLONE_NEWPID
+	}
+	// Locked, so that a process that ends at once is known when it is collected.
+	p.mu.Lock()
+	pid, err := syscall.ForkExec(s.path, s.arguments, attributes)
+	if s.alone && errors.Is(err, syscall.EPERM) {
+		// Not root. Then a group of processes has to do.
+		attributes.Sys.Cloneflags, started.alone = 0, false
+		pid, err = syscall.ForkExec(s.path, s.arguments, attributes)
+	}
+	if err == nil {
+		started.pid = pid
+		started.startedAt = time.Now()
+		p.running[pid] = started
+	}
+	p.mu.Unlock()
+	if err != nil {
+		started.closePipes()
+		return nil, &os.PathError{Op: "exec", Path: s.path, Err: err}
+	}
+	for i, stream := range []string{"stdout", "stderr"} {
+		started.output.Go(func() { s.output(started.pipes[i], stream) })
+	}
+	return started, nil
+}
+
+func (p *processes) reap() {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		now := time.Now()
+		p.mu.Lock()
+		process := p.running[pid]
+		delete(p.running, pid)
+		p.mu.Unlock()
+		if process == nil {
+			continue
+		}
+		code := status.ExitStatus()
+		if status.Signaled() {
+			code = 128 + int(status.Signal())
+		}
+		process.ended <- end{code, now}
+	}
+}
+
+// outputLimit is how long an ended command's output may stay open. Only a
+// process that fled into a session of its own keeps it so.
+const outputLimit = time.Second
+
+// wait returns when the process has ended and its output is written.
+func (p *process) wait() end {
+	e := <-p.ended
+	if !p.alone {
+		syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
+	written := make(chan struct{})
+	go func() {
+		p.output.Wait()
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-time.After(outputLimit):
+	}
+	p.closePipes()
+	<-written
+	return e
+}
+
+func (p *process) closePipes() {
+	for _, pipe := range p.pipes {
+		pipe.Close()
+	}
+}
+
+func (p *process) signal(signal syscall.Signal) error { return syscall.Kill(p.pid, signal) }
