@@ -259,3 +259,27 @@ fn a_code_that_was_seen_goes_along_with_a_failure() {
         assert!(matches!(&decision, Decision::Fail(failure) if failure.exit_code == Some(7)), "{decision:?}");
     }
 }
+
+#[test]
+fn targets_that_nobody_can_find() {
+    let snapshot = |names: &[&str]| {
+        let container = |name: &&str| Container { name: (*name).into(), ..Default::default() };
+        PodSnapshot { containers: names.iter().map(container).collect(), ..pod(Phase::Running, None) }
+    };
+    let cases = [
+        (None, &["step", "proxy"][..], "no container was named and the pod has 2: step, proxy; name one"),
+        (None, &[], "no container was named and the pod has none"),
+        (Some("step"), &["build", "proxy"], "the pod has no container named step; it has build, proxy"),
+    ];
+    for (target, names, expected) in cases {
+        let mut machine = WaitMachine::new(std::sync::Arc::default());
+        if let Some(target) = target {
+            machine = machine.container(target);
+        }
+        let decision = machine.handle(Instant::from_millis(0), Input::Snapshot(&snapshot(names)));
+        assert!(
+            matches!(&decision, Decision::Fail(failure) if failure.to_string() == expected),
+            "{decision:?}"
+        );
+    }
+}

@@ -101,3 +101,34 @@ fn another_may_restart_all(pod: &PodSnapshot, target: &Container) -> bool {
     pod.containers.iter().any(|container| armed(container, &pod.container_statuses))
         || pod.init_containers.iter().any(|container| armed(container, &pod.init_container_statuses))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::may_restart;
+    use crate::rules::target::find;
+    use crate::snapshot::{Container, PodSnapshot, RestartPolicy};
+
+    /// Whether the container of that list may start again after this code, in a pod of that policy.
+    fn may(pod_policy: RestartPolicy, is_init: bool, exit_code: i32) -> bool {
+        let step = Container { name: "step".into(), ..Container::default() };
+        let mut pod = PodSnapshot { restart_policy: pod_policy, ..PodSnapshot::default() };
+        if is_init { &mut pod.init_containers } else { &mut pod.containers }.push(step);
+        let target = find(&pod, Some("step")).expect("it is there");
+        may_restart(&pod, &target, exit_code)
+    }
+
+    #[test]
+    fn an_init_container_that_is_through_is_not_run_again() {
+        use RestartPolicy::{Always, Never, OnFailure};
+        for (policy, after_0, after_1) in
+            [(Always, true, true), (OnFailure, false, true), (Never, false, false)]
+        {
+            assert_eq!(
+                (may(policy, false, 0), may(policy, false, 1)),
+                (after_0, after_1),
+                "regular, {policy:?}"
+            );
+            assert_eq!((may(policy, true, 0), may(policy, true, 1)), (false, after_1), "init, {policy:?}");
+        }
+    }
+}
