@@ -62,7 +62,9 @@ impl Wait<'_> {
         }
         next.run(timers.node_lost, Some(policy.unknown_grace), Timer::NodeLost);
         next.run(timers.terminating, Some(terminating), Timer::Terminating);
-        next.run(timers.absent, Some(policy.absent_grace), Timer::Absent);
+        // Who cannot read cannot say that the pod is not there: the next good read says so, late as it may be.
+        let reads = timers.api_error.is_none() && timers.auth_error.is_none();
+        next.run(timers.absent.filter(|_| reads), Some(policy.absent_grace), Timer::Absent);
         if let Some((since, why)) = timers.auth_error {
             next.run(Some(since), Some(policy.auth_error_budget), Timer::AuthError(why));
         }

@@ -77,7 +77,9 @@ fn is_running_or_restarting(sight: &Sight<'_>) -> bool {
 
 fn absent_since(story: &Story<'_>) -> Option<Instant> {
     let first = story.inputs.iter().find(|(_, input)| matches!(input, Input::NotFound));
-    first.filter(|_| story.sights.is_empty()).map(|(at, _)| *at)
+    // Nobody knows whether the pod is there while it cannot be read.
+    let fails = failing_since(story, is_transient).or_else(|| failing_since(story, is_auth)).is_some();
+    first.filter(|_| story.sights.is_empty() && !fails).map(|(at, _)| *at)
 }
 
 /// Rule 10: nobody can ask the node.
