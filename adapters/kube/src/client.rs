@@ -7,6 +7,7 @@
 use crate::decode::decode;
 use crate::lines::Lines;
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
+use crate::token::TokenFile;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -15,6 +16,7 @@ use kube::core::params::{GetParams, WatchParams};
 use serde::Deserialize;
 use std::error::Error;
 use std::time::Duration;
+use tower::util::MapRequestLayer;
 
 /// How long a call may take, its whole body included; for a watch, until its stream begins.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,19 +31,29 @@ const LONGEST_POD: usize = 8 << 20;
 /// Longest error answer that is read, in bytes.
 const LONGEST_ERROR: usize = 64 << 10;
 
+/// How long to wait for an error's body once its status is there.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Longest message that is kept of an error, in characters.
 const LONGEST_MESSAGE: usize = 300;
 
 /// A client from a configuration, made for podwait: without kube's hidden retries.
 ///
 /// kube's own default repeats a failed call for minutes before it says so. The wait machine has budgets for
-/// that, so each failure must reach it at once.
+/// that, so each failure must reach it at once. A token file is read anew for each request.
 ///
 /// # Errors
 /// The configuration cannot be used, for instance because a certificate in it cannot be read.
 pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
     config.default_retry = false;
-    kube::Client::try_from(config)
+    let token = TokenFile::take_from(&mut config.auth_info);
+    let client = kube::client::ClientBuilder::try_from(config)?;
+    Ok(match token {
+        Some(token) => {
+            client.with_layer(&MapRequestLayer::new(move |request| token.authorize(request))).build()
+        }
+        None => client.build(),
+    })
 }
 
 /// Reads the pod once, to find out whether the API server can be reached and lets us. The pod need not exist.
@@ -86,7 +98,7 @@ impl PodClient {
             if response.status() == StatusCode::OK {
                 let body = Limited::new(response.into_body(), LONGEST_POD).collect().await;
                 let json = body.map_err(|error| failure(Via::Get, 0, root_cause(&*error)))?.to_bytes();
-                return observed_pod(Via::Get, json);
+                return self.observed(json);
             }
             let refusal = Refusal::read(Via::Get, response).await;
             if refusal.is_absence_of(&self.name) {
@@ -99,6 +111,15 @@ impl PodClient {
             Ok(answer) => answer.unwrap_or_else(Observed::ApiError),
             Err(_) => Observed::ApiError(timed_out(Via::Get)),
         }
+    }
+
+    /// A GET's answer, which must be about the pod that was asked for: a cache on the way may mix up its answers.
+    fn observed(&self, json: Bytes) -> Result<Observed, ApiFailure> {
+        let pod = decode(&json).map_err(|error| failure(Via::Get, 0, error.to_string()))?;
+        if pod.name != self.name {
+            return Err(failure(Via::Get, 0, format!("asked for pod {} and got {}", self.name, pod.name)));
+        }
+        Ok(Observed::Pod(ObservedPod { via: Via::Get, pod: Box::new(pod), json }))
     }
 
     /// Opens a watch of this pod from a resourceVersion.
@@ -141,14 +162,6 @@ pub fn is_dns_subdomain(name: &str) -> bool {
         !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inner)
     };
     name.len() <= 253 && name.split('.').all(label)
-}
-
-/// A pod object's JSON as an observation.
-fn observed_pod(via: Via, json: Bytes) -> Result<Observed, ApiFailure> {
-    match decode(&json) {
-        Ok(pod) => Ok(Observed::Pod(ObservedPod { via, pod: Box::new(pod), json })),
-        Err(error) => Err(failure(via, 0, error.to_string())),
-    }
 }
 
 pub(crate) fn failure(via: Via, code: u16, message: impl Into<String>) -> ApiFailure {
@@ -222,11 +235,12 @@ impl Refusal {
     async fn read(via: Via, response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
         let code = head.status.as_u16();
-        // A body that breaks or is too long still leaves the code.
-        let body = Limited::new(body, LONGEST_ERROR)
-            .collect()
-            .await
-            .map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        // A body that breaks, is too long or does not come still leaves the code.
+        let body = Limited::new(body, LONGEST_ERROR).collect();
+        let body = match tokio::time::timeout(ERROR_BODY_TIMEOUT, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) | Err(_) => Bytes::new(),
+        };
         let status =
             serde_json::from_slice::<StatusView>(&body).ok().filter(|status| status.kind == "Status");
         let message = status.as_ref().and_then(|status| status.message.clone());

@@ -44,6 +44,7 @@ mod lines;
 mod poll;
 mod reader;
 mod source;
+mod token;
 pub mod trace;
 mod wait;
 mod watch;

@@ -1,7 +1,7 @@
 //! GETs of one pod, one at a time, at a pace.
 
-use crate::client::PodClient;
-use crate::source::Observed;
+use crate::client::{PodClient, failure};
+use crate::source::{Observed, Via};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,7 +29,9 @@ enum Pace {
     Now,
     /// After this time, the pod being at this resourceVersion.
     Interval(Duration, String),
-    /// When the machine says: there is no pod, or the last call failed.
+    /// When the machine says: there is no pod.
+    Absent,
+    /// When the machine says: the last call failed.
     Asked,
 }
 
@@ -50,7 +52,7 @@ impl Reader {
         let delay = match self.pace {
             Pace::Now => Duration::ZERO,
             Pace::Interval(interval, _) => interval.min(after),
-            Pace::Asked => after,
+            Pace::Absent | Pace::Asked => after,
         };
         self.read(delay, after).await
     }
@@ -63,7 +65,13 @@ impl Reader {
             end = end.max(now + delay + LAST_LOOK);
         }
         let in_flight = self.in_flight.get_or_insert_with(|| Box::pin(self.client.clone().get()));
-        let Ok(observed) = tokio::time::timeout_at(end, in_flight).await else { return Observed::Silence };
+        let Ok(observed) = tokio::time::timeout_at(end, in_flight).await else {
+            // A 404 is no news for long: a pod may be there by now, and an answer that does not come is no absence.
+            return match self.pace {
+                Pace::Absent => Observed::ApiError(failure(Via::Get, 0, "no answer yet")),
+                Pace::Now | Pace::Interval(..) | Pace::Asked => Observed::Silence,
+            };
+        };
         self.in_flight = None;
         self.pace = match &observed {
             Observed::Pod(pod) => {
@@ -72,15 +80,14 @@ impl Reader {
                     Pace::Interval(interval, last) if last == version => {
                         interval.mul_f32(1.5).min(LONGEST_INTERVAL)
                     }
-                    Pace::Interval(..) | Pace::Now | Pace::Asked => SHORTEST_INTERVAL,
+                    Pace::Interval(..) | Pace::Now | Pace::Absent | Pace::Asked => SHORTEST_INTERVAL,
                 };
                 Pace::Interval(interval, version.clone())
             }
-            Observed::NotFound(_)
-            | Observed::ApiError(_)
-            | Observed::Deleted(_)
-            | Observed::Silence
-            | Observed::Cancelled => Pace::Asked,
+            Observed::NotFound(_) => Pace::Absent,
+            Observed::ApiError(_) | Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => {
+                Pace::Asked
+            }
         };
         observed
     }
