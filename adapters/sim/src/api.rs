@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use crate::deletion::DeleteOptions;
+use crate::fault::Fault;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, SimBody};
 use crate::selector::Selector;
@@ -42,19 +43,24 @@ impl Cluster {
         {
             return Ok(reply.into_response());
         }
-        let reply = self.answer(call, body).await.unwrap_or_else(Reply::from);
+        let behind = match fault {
+            Some(Fault::Stale { writes }) => writes,
+            _ => 0,
+        };
+        let reply = self.answer(call, body, behind).await.unwrap_or_else(Reply::from);
         Ok(match &fault {
             Some(fault) => reply.damaged_by(fault).into_response(),
             None => reply.into_response(),
         })
     }
 
-    async fn answer<B: Body>(&self, call: Call, body: B) -> Result<Reply, Refusal> {
+    /// Handles the request; a GET as a server does that is behind by so many writes.
+    async fn answer<B: Body>(&self, call: Call, body: B, behind: usize) -> Result<Reply, Refusal> {
         let Call { verb, namespace, name, query } = call;
         let ns = namespace.as_deref();
         match (verb, ns, name) {
             (Verb::Get, Some(ns), Some(name)) => {
-                Ok(Reply::json(200, &*self.with(|store| store.get(ns, &name))?))
+                Ok(Reply::json(200, &*self.with(|store| store.get_as_of(ns, &name, behind))?))
             }
             (Verb::List, ns, _) => Ok(Reply::json(200, &self.list(&query.selector(ns)?))),
             (Verb::Watch, ns, _) => Ok(Reply::stream(self.watch(query.watch_request(ns)?))),

@@ -11,7 +11,7 @@ use crate::reply::{Frames, Reply};
 
 /// What goes wrong with one request.
 ///
-/// The faults of a stream count its events; any other answer counts as a stream of one.
+/// The faults of a stream count its events or its time; any other answer counts as a stream of one.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -26,6 +26,12 @@ pub enum Fault {
     },
     /// Handles the request, but only after this time.
     Delay(Duration),
+    /// Answers a GET from a server that is behind by so many of the pod's writes, at most back to the
+    /// oldest in the log; nothing goes wrong with other requests.
+    Stale {
+        /// How many.
+        writes: usize,
+    },
     /// Never answers.
     Hang,
     /// Breaks the connection before any answer.
@@ -50,6 +56,12 @@ pub enum Fault {
         /// Whole events before the silence.
         events: usize,
     },
+    /// Ends the stream cleanly this long after it began, wherever it is.
+    CutIn(Duration),
+    /// Breaks the connection this long after the stream began.
+    ResetIn(Duration),
+    /// A connection that becomes half-open this long after the stream began.
+    SilentIn(Duration),
 }
 
 /// The body of a [`Fault::Status`].
@@ -106,17 +118,21 @@ impl Fault {
             }
             Self::Hang => std::future::pending().await,
             Self::Reset => Err(reset()),
-            Self::CutAfter { .. }
+            Self::Stale { .. }
+            | Self::CutAfter { .. }
             | Self::CutMidLine { .. }
             | Self::ResetAfter { .. }
-            | Self::SilentAfter { .. } => Ok(None),
+            | Self::SilentAfter { .. }
+            | Self::CutIn(_)
+            | Self::ResetIn(_)
+            | Self::SilentIn(_) => Ok(None),
         }
     }
 
     /// The part of the fault that damages the answer.
     pub(crate) fn damage(&self, frames: Frames) -> Frames {
         match *self {
-            Self::Status { .. } | Self::Delay(_) | Self::Hang | Self::Reset => frames,
+            Self::Status { .. } | Self::Delay(_) | Self::Stale { .. } | Self::Hang | Self::Reset => frames,
             Self::CutAfter { events } => frames.take(events).boxed(),
             Self::CutMidLine { events } => frames
                 .take(events.saturating_add(1))
@@ -125,6 +141,13 @@ impl Fault {
                 .boxed(),
             Self::ResetAfter { events } => frames.take(events).chain(stream::once(broken())).boxed(),
             Self::SilentAfter { events } => frames.take(events).chain(stream::pending()).boxed(),
+            Self::CutIn(time) => frames.take_until(tokio::time::sleep(time)).boxed(),
+            Self::ResetIn(time) => {
+                frames.take_until(tokio::time::sleep(time)).chain(stream::once(broken())).boxed()
+            }
+            Self::SilentIn(time) => {
+                frames.take_until(tokio::time::sleep(time)).chain(stream::pending()).boxed()
+            }
         }
     }
 }

@@ -120,6 +120,11 @@ impl Life {
         self.then(Step::DisruptionTarget { reason: reason.to_owned(), message: message.to_owned() })
     }
 
+    /// [`Step::Together`]
+    pub fn together(self, steps: impl Into<Vec<Step>>) -> Self {
+        self.then(Step::Together(steps.into()))
+    }
+
     /// [`Step::Merge`]
     pub fn merge(self, patch: Value) -> Self {
         self.then(Step::Merge(patch))

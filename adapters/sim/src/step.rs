@@ -76,6 +76,9 @@ pub enum Step {
         /// For people.
         message: String,
     },
+    /// Several changes of the pod in one write, as a kubelet says together what belongs together:
+    /// how the containers ended, the phase, and the reason.
+    Together(Vec<Self>),
     /// A JSON merge patch of the whole pod, for what no honest kubelet writes.
     Merge(Value),
     /// Someone deletes the pod.
@@ -111,6 +114,7 @@ impl Step {
             | Self::Finished { .. }
             | Self::Failed { .. }
             | Self::DisruptionTarget { .. }
+            | Self::Together(_)
             | Self::Merge(_) => self.write(cluster, namespace, name),
         }
     }
@@ -118,7 +122,7 @@ impl Step {
     fn write(&self, cluster: &Cluster, namespace: &str, name: &str) -> Result<(), Refusal> {
         let now = cluster.now();
         cluster.with(|store| {
-            self.check_container(&*store.get(namespace, name)?)?;
+            self.check(&*store.get(namespace, name)?)?;
             store.update(namespace, name, |pod| self.change(pod, &now)).map(drop)
         })
     }
@@ -132,6 +136,7 @@ impl Step {
             Self::DisruptionTarget { reason, message } => {
                 return set_condition(pod, "DisruptionTarget", true, reason, message, now);
             }
+            Self::Together(steps) => return steps.iter().for_each(|step| step.change(pod, now)),
             Self::Merge(patch) => return merge(pod, patch),
             Self::ContainersCreating => kubelet::containers_creating(pod, now),
             Self::Waiting { container, reason, message } => {
@@ -151,8 +156,34 @@ impl Step {
         kubelet::settle(pod, now);
     }
 
-    /// A script that names a container the pod does not have is a mistake, not a life.
-    fn check_container(&self, pod: &Value) -> Result<(), Refusal> {
+    /// A script that names a container the pod does not have is a mistake, not a life; so is one
+    /// that puts the doings of several writers into one write.
+    fn check(&self, pod: &Value) -> Result<(), Refusal> {
+        if let Self::Together(steps) = self {
+            return steps.iter().try_for_each(|step| match step {
+                Self::Created(_)
+                | Self::DeletionRequested { .. }
+                | Self::FinalizerRemoved(_)
+                | Self::Removed => Err(Refusal::Invalid {
+                    name: text(pod, "/metadata/name").to_owned(),
+                    message: format!("{step:?} is a write of its own"),
+                }),
+                Self::Scheduled { .. }
+                | Self::Unschedulable { .. }
+                | Self::ContainersCreating
+                | Self::Waiting { .. }
+                | Self::Running
+                | Self::Started { .. }
+                | Self::Terminated { .. }
+                | Self::Restarted { .. }
+                | Self::Phase(_)
+                | Self::Finished { .. }
+                | Self::Failed { .. }
+                | Self::DisruptionTarget { .. }
+                | Self::Together(_)
+                | Self::Merge(_) => step.check(pod),
+            });
+        }
         let Some(wanted) = self.container() else { return Ok(()) };
         let lists = ["containers", "initContainers"];
         let mut known = lists.iter().flat_map(|list| kubelet::containers(pod, list));
@@ -180,6 +211,7 @@ impl Step {
             | Self::Finished { .. }
             | Self::Failed { .. }
             | Self::DisruptionTarget { .. }
+            | Self::Together(_)
             | Self::Merge(_)
             | Self::DeletionRequested { .. }
             | Self::FinalizerRemoved(_)

@@ -147,6 +147,25 @@ impl Store {
         pod.cloned().ok_or_else(|| Refusal::NotFound { name: name.to_owned() })
     }
 
+    /// The pod before the last so many of its writes, as far as the log knows.
+    pub(crate) fn get_as_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        behind: usize,
+    ) -> Result<Arc<Value>, Refusal> {
+        let is_its = |event: &&Event| {
+            let pod = &event.object;
+            text(pod, "/metadata/name") == name && text(pod, "/metadata/namespace") == namespace
+        };
+        let last =
+            if behind == 0 { None } else { self.log.iter().rev().filter(is_its).take(behind + 1).last() };
+        match last {
+            Some(event) if event.kind != EventType::Deleted => Ok(Arc::clone(&event.object)),
+            Some(_) | None => self.get(namespace, name),
+        }
+    }
+
     fn create(&mut self, mut pod: Value) -> Result<Arc<Value>, Refusal> {
         let name = text(&pod, "/metadata/name").to_owned();
         if name.is_empty() || !pod["spec"].is_object() {

@@ -60,6 +60,25 @@ async fn delay_then_the_answer_of_that_later_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stale_read_is_some_writes_behind() {
+    let cluster = cluster();
+    cluster.update_status("ci", "a", |pod| pod["status"]["phase"] = json!("Running")).unwrap();
+    cluster.remove("ci", "a").unwrap();
+    let client = cluster.client();
+    // ADDED, MODIFIED, MODIFIED by the deletion, DELETED; further back than the log nobody sees.
+    for (writes, revision) in [(1, "6"), (2, "5"), (3, "2"), (9, "2")] {
+        cluster.faults().push(Verb::Get, Fault::Stale { writes });
+        let answer = get(&client, POD).await;
+        assert_eq!((answer.code, &answer.json()["metadata"]["resourceVersion"]), (200, &json!(revision)));
+    }
+    cluster.faults().push(Verb::Get, Fault::Stale { writes: 0 });
+    assert_eq!(get(&client, POD).await.code, 404);
+    cluster.compact(cluster.revision());
+    cluster.faults().push(Verb::Get, Fault::Stale { writes: 1 });
+    assert_eq!(get(&client, POD).await.code, 404);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hang_never_answers() {
     let cluster = cluster();
     cluster.faults().push(Verb::Get, Fault::Hang);
@@ -117,6 +136,31 @@ async fn silent_after_is_a_half_open_connection() {
             watch.brief().await;
         }
         assert!(timeout(LONG, watch.frame()).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_end_break_or_fall_silent_after_a_time() {
+    let cluster = cluster();
+    let time = Duration::from_secs(70);
+    for fault in [Fault::CutIn(time), Fault::ResetIn(time), Fault::SilentIn(time)] {
+        cluster.faults().push(Verb::Watch, fault.clone());
+        let begin = Instant::now();
+        let mut watch = Stream::open(&cluster.client(), WATCH).await;
+        for seen in ["ADDED a 2", "ADDED b 3", "ADDED c 4"] {
+            assert_eq!(watch.brief().await, seen);
+        }
+        let end = timeout(LONG, watch.frame()).await;
+        if matches!(fault, Fault::SilentIn(_)) {
+            assert!(end.is_err());
+            continue;
+        }
+        if matches!(fault, Fault::CutIn(_)) {
+            assert_eq!(end, Ok(None));
+        } else {
+            assert!(end.unwrap().unwrap().unwrap_err().contains("reset"));
+        }
+        assert_eq!(begin.elapsed(), time);
     }
 }
 

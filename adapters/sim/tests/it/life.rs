@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podwait_sim::{Cluster, EventType, Life, Refusal, Terminated, container, pod};
+use podwait_sim::{Cluster, EventType, Life, Refusal, Step, Terminated, container, pod};
 use serde_json::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -57,6 +57,31 @@ fn phase_first_and_terminated_later() {
             "4700 DELETED Succeeded terminated",
         ]
     );
+}
+
+#[test]
+fn what_is_said_together_is_one_write() {
+    let evicted = [
+        Step::Finished { exit_code: 137 },
+        Step::Failed { reason: "Evicted".to_owned(), message: "no memory".to_owned() },
+        Step::DisruptionTarget { reason: "TerminationByKubelet".to_owned(), message: String::new() },
+    ];
+    let mut objects = objects(begun().running().together(evicted));
+    let (last, before) = (objects.pop().unwrap(), objects.pop().unwrap());
+    assert_eq!((&before["status"]["phase"], before["status"].get("reason")), (&json!("Running"), None));
+    assert_eq!((&last["status"]["phase"], &last["status"]["reason"]), (&json!("Failed"), &json!("Evicted")));
+    assert_eq!(last["status"]["containerStatuses"][1]["state"]["terminated"]["exitCode"], 137);
+    assert_eq!(condition(&last, "DisruptionTarget")["reason"], "TerminationByKubelet");
+
+    let strangers = [
+        Step::DeletionRequested { grace: None },
+        Step::Started { container: "other".to_owned() },
+        Step::Together(vec![Step::Removed]),
+    ];
+    for step in strangers {
+        let life = begun().together([step.clone()]);
+        assert!(matches!(life.events(), Err(Refusal::Invalid { .. })), "{step:?}");
+    }
 }
 
 #[test]
