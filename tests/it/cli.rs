@@ -161,7 +161,7 @@ async fn signals_cancel() {
 
 #[tokio::test]
 async fn wrong_arguments_are_told_in_one_line() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["wait"], "required"),
         (&["wait", "A_B"], "a name has lowercase letters"),
         (&["wait", "pod/"], "a name has lowercase letters"),
@@ -169,6 +169,8 @@ async fn wrong_arguments_are_told_in_one_line() {
         (&["wait", "a", "--timeout", "5"], "time unit needed"),
         (&["wait", "a", "--timeout", "0s"], "--timeout must be between"),
         (&["wait", "a", "--timeout", "9000y"], "--timeout must be between"),
+        (&["wait", "a", "--start-timeout", "9000y"], "--start-timeout must be between"),
+        (&["wait", "a", "--image-pull-grace", "0s"], "--image-pull-grace must be between"),
         (&["wait", "a", "--output", "yaml"], "yaml"),
         (&["weit"], "weit"),
     ];

@@ -38,6 +38,12 @@ pub(crate) struct WaitArgs {
     /// Give up after this time, for instance `90s` or `1h 30m` [default: never].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Option<Duration>,
+    /// Give up if the step has not started after this time, `0` for never.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10m")]
+    pub(crate) start_timeout: Duration,
+    /// How long an image may fail to be pulled. The kubelet tries again after 10 s, then 20 s, 40 s and so on.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "1m")]
+    pub(crate) image_pull_grace: Duration,
     /// How to print the result on standard output: the reason code and the exit code, or one JSON object.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

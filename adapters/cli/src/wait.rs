@@ -6,14 +6,12 @@ use crate::record::Record;
 use crate::report::Report;
 use crate::status::{Complaint, Status};
 use podwait::trace::{Header, Pods, Target};
-use podwait::{CancellationToken, Policy};
+use podwait::{CancellationToken, Policy, PolicyError};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode, Complaint> {
-    let policy = Policy::builder().deadline(args.timeout).build();
-    let policy =
-        policy.map_err(|_| Complaint::new(Status::Usage, "--timeout must be between 1 ms and 366 days"))?;
+    let policy = policy(&args)?;
     let cancel = cancelled_by_signals()?;
     let connection = connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let namespace = args.namespace.unwrap_or_else(|| connection.namespace.clone());
@@ -49,6 +47,26 @@ pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode, Complaint> {
     }
     report.print(args.output);
     Ok(report.exit_code())
+}
+
+fn policy(args: &WaitArgs) -> Result<Policy, Complaint> {
+    let policy = Policy::builder()
+        .deadline(args.timeout)
+        .start_deadline(Some(args.start_timeout).filter(|timeout| !timeout.is_zero()))
+        .image_pull_grace(args.image_pull_grace)
+        .build();
+    policy.map_err(|error| {
+        let option = match error {
+            PolicyError::TooShort { field } | PolicyError::TooLong { field } => field,
+            PolicyError::InitialOverMax | _ => "deadline",
+        };
+        let option = match option {
+            "start_deadline" => "--start-timeout",
+            "image_pull_grace" => "--image-pull-grace",
+            _ => "--timeout",
+        };
+        Complaint::new(Status::Usage, format!("{option} must be between 1 ms and 366 days"))
+    })
 }
 
 /// A token that SIGINT and SIGTERM cancel.
