@@ -1,61 +1,21 @@
 //! Waits on real pods of a real API server, through the library (watching and polling) and the command at once.
 
-use podwait::{DoneReason, Exit, FailReason, Failure, wait};
-use podwait_tests::cli::{Run, run};
-use podwait_tests::cluster::{Scratch, client, kubeconfig, pause, running, terminated};
+use podwait::{DoneReason, FailReason, wait};
+use podwait_tests::cli::run;
+use podwait_tests::cluster::{Answers, Scratch, Waiters, client, kubeconfig, pause, running, terminated};
 use std::future::Future;
-
-/// What the four ways of waiting answered.
-#[derive(Debug)]
-struct Answers {
-    watched: Result<Exit, Failure>,
-    polled: Result<Exit, Failure>,
-    command: Run,
-}
-
-impl Answers {
-    #[track_caller]
-    fn all_done(&self, reason: DoneReason, code: i32) {
-        for exit in [&self.watched, &self.polled] {
-            let exit = exit.as_ref().unwrap_or_else(|failure| panic!("{failure:?} in {self:?}"));
-            assert_eq!((exit.reason, exit.code), (reason, code), "{self:?}");
-        }
-        assert_eq!(self.command.status, Some(code), "{self:?}");
-        assert_eq!(self.command.stdout, format!("{reason} {code}\n"), "{self:?}");
-    }
-
-    #[track_caller]
-    fn all_fail(&self, reasons: &[FailReason], code: Option<i32>, status: i32) {
-        for failure in [&self.watched, &self.polled] {
-            let failure = failure.as_ref().expect_err("no exit of its own");
-            assert!(reasons.contains(&failure.reason) && failure.exit_code == code, "{self:?}");
-        }
-        assert_eq!(self.command.status, Some(status), "{self:?}");
-        assert!(reasons.iter().any(|reason| self.command.stdout == format!("{reason}\n")), "{self:?}");
-    }
-}
 
 /// Waits in every way for `pod`'s container `step`, while `life` happens to it in a namespace of its own.
 async fn wait_through<L: Future<Output = ()>>(
     pod: &str,
-    container: Option<&str>,
+    container: Option<&'static str>,
     life: impl FnOnce(std::rc::Rc<Scratch>) -> L,
 ) -> Option<Answers> {
     let scratch = std::rc::Rc::new(Scratch::new(pod).await?);
-    let one = |poll: bool| {
-        let mut wait = wait(scratch.client(), scratch.namespace(), pod);
-        if let Some(container) = container {
-            wait = wait.container(container);
-        }
-        if poll { wait.poll() } else { wait }
-    };
-    let mut arguments = vec!["wait", pod, "-n", scratch.namespace(), "--timeout", "60s", "--kubeconfig"];
-    arguments.push(kubeconfig()?.to_str().expect("a readable path"));
-    arguments.extend(container.into_iter().flat_map(|container| ["-c", container]));
-    let (watched, polled, command, ()) =
-        tokio::join!(one(false), one(true), run(&arguments), life(std::rc::Rc::clone(&scratch)));
+    let waiters = Waiters { container, ..Waiters::default() };
+    let (answers, ()) = tokio::join!(waiters.wait(&scratch, pod), life(std::rc::Rc::clone(&scratch)));
     std::rc::Rc::into_inner(scratch).expect("the life is over").remove().await;
-    Some(Answers { watched, polled, command })
+    Some(answers)
 }
 
 /// Long enough for every way of waiting to have seen the pod, the command's start included.

@@ -1,7 +1,12 @@
 //! A real cluster, if the environment says so.
 //!
-//! `PODWAIT_CLUSTER=go` builds and starts the control plane of `tests/cluster`; `PODWAIT_CLUSTER=kubeconfig` takes the
-//! current context. There need be no kubelet: the tests write the pods' status as a kubelet would.
+//! `PODWAIT_CLUSTER=go` builds and starts that of `tests/cluster`, with two real kubelets; `PODWAIT_CLUSTER=kubeconfig` takes
+//! the current context. Tests that write the pods' status as a kubelet would run on both, and need no kubelet; those that
+//! have one run steps, or do something to it, need the former.
+
+mod answers;
+
+pub use answers::{Answers, Waiters};
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
@@ -12,31 +17,52 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 /// How to turn the real-cluster tests on, for those who see that they were skipped.
 const HOW: &str =
     "real-cluster tests skipped: set PODWAIT_CLUSTER=go (needs Go) or PODWAIT_CLUSTER=kubeconfig";
 
-/// The control plane, which goes away with this process's end of its standard input.
-static CONTROL_PLANE: Mutex<Option<Child>> = Mutex::new(None);
+/// Our own cluster, which goes away with this process's end of its standard input.
+static OWN_CLUSTER: Mutex<Option<Child>> = Mutex::new(None);
+
+/// Where the cluster is, and what may be done to it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The path of the kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// Of our own cluster: the socket that takes orders.
+    control: Option<PathBuf>,
+    /// Of our own cluster: what its runtimes write down, one line of JSON for each end of a container.
+    pub exits: Option<PathBuf>,
+}
 
 /// The path of the kubeconfig, or `None` after saying how to get one.
 ///
 /// # Panics
 /// A cluster was asked for and cannot be had: then the tests must not pass.
 pub fn kubeconfig() -> Option<&'static PathBuf> {
-    static KUBECONFIG: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let path = KUBECONFIG.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
-        Ok("go") => Some(start_control_plane()),
+    cluster().map(|cluster| &cluster.kubeconfig)
+}
+
+/// The cluster, or `None` after saying how to get one.
+///
+/// # Panics
+/// A cluster was asked for and cannot be had: then the tests must not pass.
+pub fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    let cluster = CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
+        Ok("go") => Some(start_own_cluster()),
         Ok("kubeconfig") => {
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
             let path = std::env::var_os("KUBECONFIG").map(PathBuf::from).or(home);
-            Some(path.expect("PODWAIT_CLUSTER=kubeconfig needs KUBECONFIG or HOME"))
+            let kubeconfig = path.expect("PODWAIT_CLUSTER=kubeconfig needs KUBECONFIG or HOME");
+            Some(Cluster { kubeconfig, control: None, exits: None })
         }
         Ok("") | Err(_) => None,
         Ok(other) => panic!("PODWAIT_CLUSTER is {other:?}, neither \"go\" nor \"kubeconfig\""),
     });
-    if path.is_none() {
+    if cluster.is_none() {
         // Past the capture of the test harness, once: a skipped test must be seen.
         static SAID: OnceLock<()> = OnceLock::new();
         SAID.get_or_init(|| {
@@ -44,29 +70,53 @@ pub fn kubeconfig() -> Option<&'static PathBuf> {
             let _ = writeln!(std::io::stderr(), "{HOW}");
         });
     }
-    path.as_ref()
+    cluster.as_ref()
 }
 
-fn start_control_plane() -> PathBuf {
+/// The cluster of `tests/cluster`, or `None` where there is none, or another one that takes no orders.
+pub fn own_cluster() -> Option<&'static Cluster> {
+    cluster().filter(|cluster| cluster.control.is_some())
+}
+
+fn start_own_cluster() -> Cluster {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
     let build = Command::new("./build").current_dir(folder).stderr(Stdio::inherit()).output();
     let build = build.expect("tests/cluster/build runs");
-    assert!(build.status.success(), "the control plane must build");
+    assert!(build.status.success(), "the cluster must build");
     let printed = String::from_utf8(build.stdout).expect("build prints UTF-8");
     let program =
         PathBuf::from(folder).join(printed.lines().last().expect("build prints the program's path"));
     let mut child = Command::new(&program)
-        .arg("--with-parent")
+        .args(["--with-parent", "--nodes", "2", "--max-pods", "400", "--shutdown-grace", "6s"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("the control plane starts");
+        .expect("the cluster starts");
     let mut line = String::new();
     let stdout = child.stdout.take().expect("standard output is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("the control plane speaks");
-    let ready: Value = serde_json::from_str(&line).expect("the control plane says that it is ready");
-    *CONTROL_PLANE.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-    PathBuf::from(ready["kubeconfig"].as_str().expect("it names its kubeconfig"))
+    BufReader::new(stdout).read_line(&mut line).expect("the cluster speaks");
+    let ready: Value = serde_json::from_str(&line).expect("the cluster says that it is ready");
+    *OWN_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+    let path = |key: &str| PathBuf::from(ready[key].as_str().unwrap_or_else(|| panic!("{key} in {line}")));
+    Cluster { kubeconfig: path("kubeconfig"), control: Some(path("control")), exits: Some(path("exits")) }
+}
+
+impl Cluster {
+    /// Gives an order, as the cluster's README lists them, and returns its answer.
+    ///
+    /// # Panics
+    /// The order is refused, or the cluster is not our own.
+    pub async fn order(&self, order: &str) -> Value {
+        let socket = self.control.as_ref().expect("only our own cluster takes orders");
+        let stream = tokio::net::UnixStream::connect(socket).await.expect("the cluster listens");
+        let (answers, mut orders) = stream.into_split();
+        orders.write_all(format!("{order}\n").as_bytes()).await.expect("the order is sent");
+        let mut answer = String::new();
+        tokio::io::BufReader::new(answers).read_line(&mut answer).await.expect("the order is answered");
+        let answer: Value = serde_json::from_str(&answer).expect("the answer is JSON");
+        assert_eq!(answer["ok"], true, "{order}: {answer}");
+        answer
+    }
 }
 
 /// A throwaway namespace on the real cluster.
@@ -117,23 +167,68 @@ impl Scratch {
     pub async fn create(&self, name: &str, containers: &[&str]) -> Pod {
         let containers: Vec<Value> =
             containers.iter().map(|name| json!({ "name": name, "image": "none" })).collect();
-        let pod = serde_json::from_value(json!({
+        self.create_pod(&json!({
             "metadata": { "name": name },
             "spec": {
                 "nodeName": "podwait-no-node", "restartPolicy": "Never", "automountServiceAccountToken": false,
                 "containers": containers,
             },
-        }));
-        let pod: Pod = pod.expect("a pod");
-        // On a full cluster the namespace's service account takes a moment to appear.
+        }))
+        .await
+    }
+
+    /// Creates this pod.
+    ///
+    /// # Panics
+    /// It is refused, or none.
+    pub async fn create_pod(&self, pod: &Value) -> Pod {
+        let name = &pod["metadata"]["name"];
+        let pod: Pod = serde_json::from_value(pod.clone()).expect("a pod");
+        // A new namespace's service account, or the place of a pod of that name, takes a moment to be there.
         for _ in 0..50 {
             match self.pods().create(&PostParams::default(), &pod).await {
                 Ok(pod) => return pod,
-                Err(kube::Error::Api(status)) if status.code == 403 => pause(200).await,
+                Err(kube::Error::Api(status)) if matches!(status.code, 403 | 409) => pause(200).await,
                 Err(error) => panic!("{name} is not created: {error}"),
             }
         }
-        panic!("{name} is not created: no service account")
+        panic!("{name} is not created")
+    }
+
+    /// Waits until the pod's first container runs, and returns the pod's uid.
+    ///
+    /// # Panics
+    /// It does not within a minute.
+    pub async fn wait_until_running(&self, name: &str) -> String {
+        self.wait_until(name, |status| status["state"]["running"].is_object()).await
+    }
+
+    /// Waits until the pod's first container has ended.
+    ///
+    /// # Panics
+    /// It does not within a minute.
+    pub async fn wait_until_ended(&self, name: &str) -> String {
+        self.wait_until(name, |status| status["state"]["terminated"].is_object()).await
+    }
+
+    /// Waits until the pod's first container was started again.
+    ///
+    /// # Panics
+    /// It is not within a minute.
+    pub async fn wait_until_restarted(&self, name: &str) -> String {
+        self.wait_until(name, |status| status["restartCount"].as_i64() > Some(0)).await
+    }
+
+    async fn wait_until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> String {
+        for _ in 0..300 {
+            let pod = self.pods().get(name).await.expect("the pod is there");
+            let pod = serde_json::to_value(pod).expect("a pod is JSON");
+            if holds(&pod["status"]["containerStatuses"][0]) {
+                return pod["metadata"]["uid"].as_str().expect("a pod has a uid").to_owned();
+            }
+            pause(200).await;
+        }
+        panic!("{name} does not get there")
     }
 
     /// Writes the pod's status, as its kubelet would: the phase, and each container's state.
@@ -169,11 +264,17 @@ impl Scratch {
     /// # Panics
     /// It is refused.
     pub async fn remove(self) {
+        // Whatever a scenario has deleted already, namespace included, is not there any more.
+        let gone = |error: &kube::Error| matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409));
+        let now = DeleteParams { grace_period_seconds: Some(0), ..Default::default() };
         for pod in self.pods().list(&Default::default()).await.expect("pods are listed") {
-            self.delete(&pod.metadata.name.expect("a pod has a name"), 0).await;
+            let name = pod.metadata.name.expect("a pod has a name");
+            let deleted = self.pods().delete(&name, &now).await;
+            assert!(deleted.as_ref().err().is_none_or(gone), "{name} is not deleted: {deleted:?}");
         }
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await.expect("the namespace is deleted");
+        let deleted = namespaces.delete(&self.namespace, &DeleteParams::default()).await;
+        assert!(deleted.as_ref().err().is_none_or(gone), "the namespace is not deleted: {deleted:?}");
     }
 }
 

@@ -8,3 +8,5 @@ pub mod duel;
 pub mod explore;
 pub mod fuzz;
 pub mod model;
+pub mod proxy;
+pub mod storm;

@@ -1,0 +1,80 @@
+//! Waits on steps that a real kubelet runs, in every way at once; what the container's runtime saw is the truth.
+//!
+//! The scenarios of one test run side by side, since most of them wait for a kubelet's backoff. With `PODWAIT_RECORD=1` the
+//! recordings go to `tests/recordings`.
+
+mod deletions;
+mod disruptions;
+mod images;
+mod restarts;
+mod steps;
+
+use podwait_tests::cluster::{Answers, Scratch, Waiters, own_cluster};
+use serde_json::{Value, json};
+
+/// A pod of the container `step`, which runs this in a shell, on the node that nothing happens to.
+fn step(script: &str) -> Value {
+    json!({
+        "metadata": { "name": "step" },
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 5,
+            "nodeSelector": { "kubernetes.io/hostname": "node-1" },
+            "containers": [shell("step", script)],
+        },
+    })
+}
+
+/// A container that runs this in a shell.
+fn shell(name: &str, script: &str) -> Value {
+    json!({ "name": name, "image": "busybox:1", "command": ["sh", "-c", script] })
+}
+
+/// `step` with its object changed.
+fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let mut pod = step(script);
+    change(&mut pod);
+    pod
+}
+
+/// Runs the step for an hour, and ends with this code when it is asked to end.
+fn trap(code: i32) -> String {
+    format!("trap 'exit {code}' TERM; sleep 3600 & wait")
+}
+
+/// Waits for the pod `step`, which this creates in a namespace of its own, while `life` happens to it. The name is that of
+/// the recording.
+async fn scenario(
+    name: &str,
+    waiters: Waiters,
+    pod: Value,
+    life: impl AsyncFnOnce(&Scratch),
+) -> Option<Answers> {
+    own_cluster()?;
+    let scratch = Scratch::new(name).await?;
+    let create_and_live = async {
+        // Long enough for the waits to be there first.
+        podwait_tests::cluster::pause(300).await;
+        scratch.create_pod(&pod).await;
+        life(&scratch).await;
+    };
+    let (answers, ()) = tokio::join!(waiters.wait(&scratch, "step"), create_and_live);
+    answers.agree_with_the_runtime(scratch.namespace(), waiters.container.unwrap_or("step"));
+    answers.keep_recording(name);
+    scratch.remove().await;
+    Some(answers)
+}
+
+/// A scenario in which nothing happens but the step itself.
+async fn undisturbed(name: &str, waiters: Waiters, pod: Value) -> Option<Answers> {
+    scenario(name, waiters, pod, async |_| {}).await
+}
+
+/// A namespace in which `life` has happened to this pod, for waits that come late.
+async fn late(name: &str, pod: &Value, life: impl AsyncFnOnce(&Scratch)) -> Option<Scratch> {
+    own_cluster()?;
+    let scratch = Scratch::new(name).await?;
+    scratch.create_pod(pod).await;
+    life(&scratch).await;
+    Some(scratch)
+}

@@ -1,0 +1,163 @@
+//! Steps whose pod is deleted, by whomever.
+
+use super::{scenario, step, step_with, trap, undisturbed};
+use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams};
+use podwait::{DoneReason, FailReason};
+use podwait_tests::cluster::{Scratch, Waiters, pause};
+use serde_json::{Value, json};
+
+/// A step that something of ours keeps in the API server.
+fn held(script: &str) -> Value {
+    step_with(script, |pod| pod["metadata"]["finalizers"] = json!(["podwait.test/hold"]))
+}
+
+async fn release(cluster: &Scratch) {
+    let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    cluster.pods().patch("step", &PatchParams::default(), &patch).await.expect("the finalizer is removed");
+}
+
+#[tokio::test]
+async fn a_step_that_was_stopped_is_no_success() {
+    tokio::join!(
+        async {
+            let answers = scenario("deleted-exits-0", Waiters::default(), step(&trap(0)), async |cluster| {
+                cluster.wait_until_running("step").await;
+                cluster.delete("step", 5).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.watchers_fail(&[FailReason::PodDeleted], Some(0));
+            }
+        },
+        async {
+            // Process 1 of a container that handles no SIGTERM is deaf to it.
+            let answers = scenario("deleted-deaf", Waiters::default(), step("sleep 3600"), async |cluster| {
+                cluster.wait_until_running("step").await;
+                cluster.delete("step", 2).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.watchers_fail(&[FailReason::PodDeleted], Some(137));
+            }
+        },
+        async {
+            let answers = scenario("force-deleted", Waiters::default(), step(&trap(0)), async |cluster| {
+                cluster.wait_until_running("step").await;
+                cluster.delete("step", 0).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.watchers_fail(&[FailReason::PodDeleted], None);
+            }
+        },
+        async {
+            let answers =
+                scenario("force-deleted-held", Waiters::default(), held(&trap(0)), async |cluster| {
+                    cluster.wait_until_running("step").await;
+                    cluster.delete("step", 0).await;
+                    pause(4000).await;
+                    release(cluster).await;
+                });
+            if let Some(answers) = answers.await {
+                answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
+            }
+        },
+        async {
+            let answers = scenario("deleted-held", Waiters::default(), held(&trap(0)), async |cluster| {
+                cluster.wait_until_running("step").await;
+                cluster.delete("step", 5).await;
+                pause(4000).await;
+                release(cluster).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
+            }
+        },
+        async {
+            let answers = scenario("evicted-by-api", Waiters::default(), step(&trap(0)), async |cluster| {
+                cluster.wait_until_running("step").await;
+                cluster.pods().evict("step", &EvictParams::default()).await.expect("the pod is evicted");
+            });
+            if let Some(answers) = answers.await {
+                answers.watchers_fail(&[FailReason::Disrupted], Some(0));
+            }
+        },
+        async {
+            let answers =
+                scenario("namespace-deleted", Waiters::default(), step(&trap(0)), async |cluster| {
+                    cluster.wait_until_running("step").await;
+                    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.client());
+                    let deleted = namespaces.delete(cluster.namespace(), &DeleteParams::default()).await;
+                    deleted.expect("the namespace is deleted");
+                });
+            if let Some(answers) = answers.await {
+                answers.watchers_fail(&[FailReason::PodDeleted], Some(0));
+            }
+        },
+        async {
+            let answers = scenario("recreated", Waiters::default(), step(&trap(0)), async |cluster| {
+                cluster.wait_until_running("step").await;
+                // Who has not seen the first may take the second for what was meant.
+                pause(2500).await;
+                cluster.delete("step", 0).await;
+                cluster.create_pod(&step("exit 0")).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.watchers_fail(&[FailReason::PodDeleted, FailReason::PodReplaced], None);
+            }
+        },
+        async {
+            let pod = step_with(&trap(0), |pod| pod["spec"]["activeDeadlineSeconds"] = json!(3));
+            if let Some(answers) = undisturbed("active-deadline", Waiters::default(), pod).await {
+                answers.all_fail(&[FailReason::DeadlineExceeded], Some(0), 221);
+            }
+        },
+    );
+}
+
+#[tokio::test]
+async fn a_step_that_had_ended_keeps_its_exit() {
+    tokio::join!(
+        async {
+            let answers =
+                scenario("deleted-after-end", Waiters::default(), step("sleep 1; exit 7"), async |cluster| {
+                    cluster.wait_until_ended("step").await;
+                    cluster.delete("step", 0).await;
+                });
+            if let Some(answers) = answers.await {
+                answers.watchers_done(DoneReason::NonzeroExit, 7);
+            }
+        },
+        async {
+            // Who comes when the pod is being deleted already has only the object to go by.
+            let Some(scratch) = super::late("late-deleted-held", &held("sleep 1; exit 0"), async |cluster| {
+                cluster.wait_until_ended("step").await;
+                pause(2000).await;
+                cluster.delete("step", 5).await;
+                pause(1000).await;
+            })
+            .await
+            else {
+                return;
+            };
+            let answers = Waiters::default().wait(&scratch, "step").await;
+            answers.all_done(DoneReason::Completed, 0);
+            answers.keep_recording("late-deleted-held");
+            release(&scratch).await;
+            scratch.remove().await;
+        },
+        async {
+            let Some(scratch) = super::late("late-killed-held", &held(&trap(0)), async |cluster| {
+                cluster.wait_until_running("step").await;
+                cluster.delete("step", 5).await;
+                pause(4000).await;
+            })
+            .await
+            else {
+                return;
+            };
+            let answers = Waiters::default().wait(&scratch, "step").await;
+            answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
+            answers.keep_recording("late-killed-held");
+            release(&scratch).await;
+            scratch.remove().await;
+        },
+    );
+}

@@ -1,0 +1,74 @@
+//! Steps that cannot start, or not yet.
+
+use super::{scenario, step_with, undisturbed};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PostParams};
+use podwait::{DoneReason, FailReason};
+use podwait_tests::cluster::{Waiters, pause};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test]
+async fn what_the_step_needs_is_missing_for_a_while_or_for_good() {
+    let image = |image: &'static str| {
+        step_with("exit 3", move |pod| pod["spec"]["containers"][0]["image"] = json!(image))
+    };
+    let secret = || {
+        step_with("exit $CODE", |pod| {
+            pod["spec"]["containers"][0]["env"] = json!([
+                { "name": "CODE", "valueFrom": { "secretKeyRef": { "name": "code", "key": "code" } } },
+            ]);
+        })
+    };
+    tokio::join!(
+        async {
+            if let Some(answers) =
+                undisturbed("image-refused", Waiters::default(), image("refuse/step:1")).await
+            {
+                answers.all_fail(&[FailReason::ImagePull], None, 221);
+            }
+        },
+        async {
+            let pod = image("Not A/Name");
+            if let Some(answers) = undisturbed("image-name-invalid", Waiters::default(), pod).await {
+                answers.all_fail(&[FailReason::InvalidImageName], None, 221);
+            }
+        },
+        async {
+            // The kubelet waits 10, 20 and 40 s between its tries.
+            let patient = Waiters {
+                options: &["--image-pull-grace", "4m"],
+                policy: Some(|policy| policy.image_pull_grace(Duration::from_secs(240))),
+                ..Waiters::default()
+            };
+            let pod = image("refuse3/step:1");
+            if let Some(answers) = undisturbed("image-refused-three-times", patient, pod).await {
+                answers.all_done(DoneReason::NonzeroExit, 3);
+            }
+        },
+        async {
+            if let Some(answers) =
+                undisturbed("image-refused-once", Waiters::default(), image("refuse1/step:1")).await
+            {
+                answers.all_done(DoneReason::NonzeroExit, 3);
+            }
+        },
+        async {
+            if let Some(answers) = undisturbed("secret-missing", Waiters::default(), secret()).await {
+                answers.all_fail(&[FailReason::ContainerConfigError], None, 221);
+            }
+        },
+        async {
+            let answers = scenario("secret-created-late", Waiters::default(), secret(), async |cluster| {
+                pause(5000).await;
+                let secrets: Api<Secret> = Api::namespaced(cluster.client(), cluster.namespace());
+                let secret = json!({ "metadata": { "name": "code" }, "stringData": { "code": "8" } });
+                let secret = serde_json::from_value(secret).expect("a Secret");
+                secrets.create(&PostParams::default(), &secret).await.expect("the Secret is created");
+            });
+            if let Some(answers) = answers.await {
+                answers.all_done(DoneReason::NonzeroExit, 8);
+            }
+        },
+    );
+}

@@ -1,0 +1,153 @@
+//! Steps that end by themselves, alone or beside others.
+
+use super::{scenario, shell, step, step_with, undisturbed};
+use podwait::{DoneReason, FailReason, wait};
+use podwait_tests::cluster::{Scratch, Waiters, own_cluster};
+use serde_json::json;
+
+const STEP: Waiters = Waiters { container: Some("step"), options: &[], policy: None };
+
+async fn exits(name: &str, script: &str, reason: DoneReason, code: i32) {
+    if let Some(answers) = undisturbed(name, Waiters::default(), step(script)).await {
+        answers.all_done(reason, code);
+    }
+}
+
+#[tokio::test]
+async fn every_code_is_the_step_s_own() {
+    tokio::join!(
+        exits("exit-0", "exit 0", DoneReason::Completed, 0),
+        exits("exit-1", "sleep 1; exit 1", DoneReason::NonzeroExit, 1),
+        exits("exit-3", "sleep 1; exit 3", DoneReason::NonzeroExit, 3),
+        // What others take for an OOM kill or for a deletion, the step may say by itself.
+        exits("exit-137", "sleep 1; exit 137", DoneReason::NonzeroExit, 137),
+        exits("exit-143", "sleep 1; exit 143", DoneReason::NonzeroExit, 143),
+        exits("exit-255", "sleep 1; exit 255", DoneReason::NonzeroExit, 255),
+        async {
+            let answers = scenario("killed", Waiters::default(), step("sleep 3600"), async |cluster| {
+                let uid = cluster.wait_until_running("step").await;
+                own_cluster().expect("a cluster").order(&format!("runtime signal {uid} step SIGKILL")).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.all_done(DoneReason::NonzeroExit, 137);
+            }
+        },
+        async {
+            let answers = scenario("oom", Waiters::default(), step("sleep 3600"), async |cluster| {
+                let uid = cluster.wait_until_running("step").await;
+                own_cluster().expect("a cluster").order(&format!("runtime oom {uid} step")).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.all_done(DoneReason::OomKilled, 137);
+            }
+        },
+        async {
+            let pod = step_with("", |pod| {
+                pod["spec"]["containers"][0]["command"] = json!(["/no/such/program"]);
+            });
+            if let Some(answers) = undisturbed("start-error", Waiters::default(), pod).await {
+                answers.all_done(DoneReason::StartError, 128);
+            }
+        },
+        async {
+            let answers = scenario("lost", Waiters::default(), step("sleep 3600"), async |cluster| {
+                let uid = cluster.wait_until_running("step").await;
+                own_cluster().expect("a cluster").order(&format!("runtime lose {uid} step")).await;
+            });
+            if let Some(answers) = answers.await {
+                answers.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
+            }
+        },
+    );
+}
+
+#[tokio::test]
+async fn others_in_the_pod_decide_nothing() {
+    let beside = |sidecar: &str, script: &str| {
+        step_with(script, |pod| {
+            let sidecar = shell("a-proxy", sidecar);
+            pod["spec"]["containers"].as_array_mut().expect("a list").insert(0, sidecar);
+        })
+    };
+    tokio::join!(
+        async {
+            // The pod stays Running for as long as the sidecar does.
+            let pod = beside("sleep 3600", "sleep 1; exit 4");
+            if let Some(answers) = undisturbed("sidecar-never-ends", STEP, pod).await {
+                answers.all_done(DoneReason::NonzeroExit, 4);
+            }
+        },
+        async {
+            let pod = beside("exit 9", "sleep 3; exit 0");
+            if let Some(answers) = undisturbed("sidecar-fails", STEP, pod).await {
+                answers.all_done(DoneReason::Completed, 0);
+            }
+        },
+        async {
+            let pod = beside("exit 0", "sleep 3; exit 5");
+            if let Some(answers) = undisturbed("sidecar-ends-first", STEP, pod).await {
+                answers.all_done(DoneReason::NonzeroExit, 5);
+            }
+        },
+        async {
+            let pod = step_with("sleep 1; exit 6", |pod| {
+                let mut sidecar = shell("proxy", "trap 'sleep 2; exit 0' TERM; sleep 3600 & wait");
+                sidecar["restartPolicy"] = json!("Always");
+                pod["spec"]["initContainers"] = json!([sidecar]);
+            });
+            if let Some(answers) = undisturbed("native-sidecar-outlives", STEP, pod).await {
+                answers.all_done(DoneReason::NonzeroExit, 6);
+            }
+        },
+        async {
+            let pod = step_with("exit 0", |pod| {
+                pod["spec"]["initContainers"] = json!([shell("clone", "sleep 1; exit 9")]);
+            });
+            if let Some(answers) = undisturbed("init-fails", Waiters::default(), pod).await {
+                answers.all_fail(&[FailReason::InitContainerFailed], Some(9), 221);
+            }
+        },
+        async {
+            let clone = Waiters { container: Some("clone"), ..Waiters::default() };
+            let pod = step_with("sleep 2; exit 3", |pod| {
+                pod["spec"]["initContainers"] = json!([shell("clone", "sleep 1; exit 0")]);
+            });
+            if let Some(answers) = undisturbed("init-is-the-step", clone, pod).await {
+                answers.all_done(DoneReason::Completed, 0);
+            }
+        },
+    );
+}
+
+/// Real steps of a second each, many at a time: `PODWAIT_STEPS` of them, 100 unless told.
+#[tokio::test]
+async fn steps_in_a_row_without_one_wrong_answer() {
+    if own_cluster().is_none() {
+        return;
+    }
+    const AT_ONCE: usize = 25;
+    let total: usize =
+        std::env::var("PODWAIT_STEPS").map_or(100, |n| n.parse().expect("PODWAIT_STEPS is a number"));
+    let scratch = Scratch::new("row").await.expect("a cluster");
+    let mut right = 0;
+    for first in (0..total).step_by(AT_ONCE) {
+        let waits = (first..total.min(first + AT_ONCE)).map(|number| {
+            let (name, code) = (format!("step-{number}"), i32::try_from(number % 7).expect("small"));
+            let scratch = &scratch;
+            async move {
+                let pod = step_with(&format!("sleep 1; exit {code}"), |pod| {
+                    pod["metadata"]["name"] = json!(name);
+                });
+                scratch.create_pod(&pod).await;
+                let exit = wait(scratch.client(), scratch.namespace(), &name).await;
+                let exit = exit.unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+                assert_eq!(exit.code, code, "{name}: {exit:?}");
+                scratch.delete(&name, 0).await;
+            }
+        });
+        right += futures_util::future::join_all(waits).await.len();
+    }
+    scratch.remove().await;
+    println!("{right} of {total} steps answered with their own code");
+    assert_eq!(right, total);
+}

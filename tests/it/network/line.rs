@@ -1,0 +1,75 @@
+//! A wait through a proxy, while it goes on and when it is over.
+
+use podwait::{Exit, Failure, Observed, Step};
+use podwait_tests::proxy::Proxy;
+use std::fmt;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A wait that goes on: its proxy, and what has become of its calls.
+pub(super) struct Line {
+    pub(super) proxy: Proxy,
+    calls: watch::Sender<Calls>,
+}
+
+/// What the wait knows of its calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Calls {
+    /// Those that brought the pod, a watch as often as it did.
+    pub(super) reads: u64,
+    /// Those that failed.
+    pub(super) errors: u64,
+}
+
+impl Line {
+    pub(super) fn new(proxy: Proxy) -> Self {
+        Self { proxy, calls: watch::Sender::new(Calls::default()) }
+    }
+
+    /// What looks on at the wait.
+    pub(super) fn look(&self) -> impl FnMut(Step<'_>) + Send + 'static {
+        let calls = self.calls.clone();
+        move |step| {
+            calls.send_modify(|calls| {
+                calls.reads += u64::from(matches!(step.observed, Observed::Pod(_)));
+                calls.errors += u64::from(matches!(step.observed, Observed::ApiError(_)));
+            });
+        }
+    }
+
+    pub(super) fn calls(&self) -> Calls {
+        *self.calls.borrow()
+    }
+
+    /// Returns as soon as the wait knows as much of its calls.
+    pub(super) async fn until_knows(&self, is_so: impl FnMut(&Calls) -> bool) {
+        let mut calls = self.calls.subscribe();
+        // The sender lives as long as this line.
+        drop(calls.wait_for(is_so).await);
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}\n{:?}", self.calls(), self.proxy)
+    }
+}
+
+impl std::ops::Deref for Line {
+    type Target = Proxy;
+
+    fn deref(&self) -> &Proxy {
+        &self.proxy
+    }
+}
+
+/// A wait that is over.
+#[derive(Debug)]
+pub(super) struct Waited {
+    pub(super) outcome: Result<Exit, Failure>,
+    /// How long it took, in the time that leaps.
+    pub(super) took: Duration,
+    /// How long after the end of the pod's life it answered.
+    pub(super) late: Duration,
+    pub(super) proxy: Proxy,
+}

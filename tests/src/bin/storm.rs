@@ -1,0 +1,112 @@
+//! Runs storms and prints their table: `storm --runs 20000 [--first SEED] [--poll|--watch] [--crowd]`.
+//!
+//! Exits with 1 if any run came to what must not be, after printing its story.
+
+use podwait_tests::storm::Storm;
+use podwait_tests::storm::crowd::Crowd;
+use podwait_tests::storm::table::Table;
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How many stories of failed runs are printed.
+const STORIES: usize = 10;
+
+const USAGE: &str = "usage: storm [--runs N] [--first SEED] [--poll | --watch] [--crowd] [--story SEED]";
+
+struct Args {
+    runs: u64,
+    first: u64,
+    polls: Option<bool>,
+    crowd: bool,
+    story: Option<u64>,
+}
+
+fn args() -> Option<Args> {
+    let mut args = Args { runs: 1000, first: 0, polls: None, crowd: false, story: None };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--runs" => args.runs = words.next()?.parse().ok()?,
+            "--first" => args.first = words.next()?.parse().ok()?,
+            "--story" => args.story = Some(words.next()?.parse().ok()?),
+            "--poll" => args.polls = Some(true),
+            "--watch" => args.polls = Some(false),
+            "--crowd" => args.crowd = true,
+            _ => return None,
+        }
+    }
+    Some(args)
+}
+
+fn main() -> ExitCode {
+    let Some(args) = args() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let storm = Storm { polls: args.polls, ..Storm::default() };
+    if let Some(seed) = args.story {
+        print!("{}", Storm { keeps_decisions: true, ..storm }.run(seed));
+        return ExitCode::SUCCESS;
+    }
+    if args.crowd {
+        crowds();
+        return ExitCode::SUCCESS;
+    }
+    let begin = Instant::now();
+    let table = table(storm, args.first, args.runs);
+    print!("{table}");
+    let took = begin.elapsed().as_secs_f64();
+    let (burst, busiest) = table.total().burst();
+    eprintln!("{} runs in {took:.1} s; the most requests in 10 s, {burst}, had seed {busiest}", args.runs);
+    for (seed, _) in table.bad.iter().take(STORIES) {
+        println!("\n{}", Storm { keeps_decisions: true, ..storm }.run(*seed));
+    }
+    if table.bad.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("\nfailed seeds: {:?}", table.bad);
+    ExitCode::FAILURE
+}
+
+/// Every run has its own clock, so they can be spread over the cores.
+fn table(storm: Storm, first: u64, runs: u64) -> Table {
+    let (next, end) = (AtomicU64::new(first), first.saturating_add(runs));
+    let work = || {
+        let mut table = Table::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return table;
+            }
+            table.add(&storm.run(seed));
+        }
+    };
+    let mut table = Table::default();
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            table.merge(worker.join().expect("a worker that does not panic"));
+        }
+    });
+    table
+}
+
+fn crowds() {
+    println!(
+        "| 200 waits, ten minutes of outage | right | most in a second of the outage | most in a second when the server is back | most in 10 ms |"
+    );
+    println!("|---|---|---|---|---|");
+    for (name, polls, jitter) in [
+        ("watching", false, false),
+        ("watching, jitter", false, true),
+        ("polling", true, false),
+        ("polling, jitter", true, true),
+    ] {
+        let meeting = Crowd { waits: 200, outage: Duration::from_secs(600), jitter, polls }.run();
+        let (during, afterwards) = (meeting.during(), meeting.afterwards());
+        println!("| {name} | {} | {during} | {afterwards} | {} |", meeting.right, meeting.peak);
+    }
+}

@@ -1,0 +1,173 @@
+//! Waiting on one pod in every way at once.
+
+use super::{Scratch, own_cluster};
+use crate::cli::{Run, run};
+use podwait::trace::{Replay, TraceReader, replay};
+use podwait::{DoneReason, Exit, FailReason, Failure, Policy, PolicyBuilder, wait};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How the waits are made.
+#[derive(Default)]
+pub struct Waiters {
+    /// The container, where there are several.
+    pub container: Option<&'static str>,
+    /// Options of the command beside those that say which pod is meant.
+    pub options: &'static [&'static str],
+    /// The same for the library.
+    pub policy: Option<fn(PolicyBuilder) -> PolicyBuilder>,
+}
+
+/// What the ways of waiting answered.
+#[derive(Debug)]
+pub struct Answers {
+    /// The library, watching.
+    pub watched: Result<Exit, Failure>,
+    /// The library, polling once in half a second.
+    pub polled: Result<Exit, Failure>,
+    /// The command.
+    pub command: Run,
+    /// What the command recorded, reduced.
+    pub trace: String,
+}
+
+impl Waiters {
+    /// Waits for this pod of the namespace until every way has answered.
+    ///
+    /// # Panics
+    /// The cluster cannot be used, or the command's recording does not replay to what it answered.
+    pub async fn wait(&self, scratch: &Scratch, pod: &str) -> Answers {
+        let kubeconfig = super::kubeconfig().and_then(|path| path.to_str()).expect("a readable path");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let trace = folder.path().join("trace.jsonl");
+        let one = |poll: bool| {
+            let builder = Policy::builder().deadline(Some(Duration::from_secs(300)));
+            let builder = self.policy.unwrap_or(std::convert::identity)(builder);
+            let builder = if poll { builder.reobserve(Duration::from_millis(500)) } else { builder };
+            let policy = builder.build().expect("a policy within its bounds");
+            let mut wait = wait(scratch.client(), scratch.namespace(), pod).policy(policy);
+            if let Some(container) = self.container {
+                wait = wait.container(container);
+            }
+            if poll { wait.poll() } else { wait }
+        };
+        let mut arguments = vec!["wait", pod, "-n", scratch.namespace(), "--timeout", "300s"];
+        arguments.extend(["--kubeconfig", kubeconfig, "--record", trace.to_str().expect("a readable path")]);
+        arguments.extend(self.container.into_iter().flat_map(|container| ["-c", container]));
+        arguments.extend(self.options);
+        let (watched, polled, command) = tokio::join!(one(false), one(true), run(&arguments));
+        let trace = read(&trace);
+        Answers { watched, polled, command, trace }
+    }
+}
+
+fn read(trace: &Path) -> String {
+    let text = std::fs::read_to_string(trace).expect("the command recorded its wait");
+    let reader = TraceReader::new(text.as_bytes()).expect("the recording has a header");
+    let Replay { difference, .. } = replay(reader, |_| {}).expect("the recording can be read");
+    assert_eq!(difference, None, "the recording replays:\n{text}");
+    text
+}
+
+impl Answers {
+    /// Asserts that every way found this exit.
+    ///
+    /// # Panics
+    /// One did not.
+    #[track_caller]
+    pub fn all_done(&self, reason: DoneReason, code: i32) {
+        for exit in [&self.watched, &self.polled] {
+            let exit = exit.as_ref().unwrap_or_else(|failure| panic!("{failure:?} in {self:#?}"));
+            assert_eq!((exit.reason, exit.code), (reason, code), "{self:#?}");
+        }
+        assert_eq!(self.command.status, Some(code), "{self:#?}");
+        assert_eq!(self.command.stdout, format!("{reason} {code}\n"), "{self:#?}");
+    }
+
+    /// Asserts that every way found one of these reasons why there is no exit, and carries this code.
+    ///
+    /// # Panics
+    /// One did not.
+    #[track_caller]
+    pub fn all_fail(&self, reasons: &[FailReason], code: Option<i32>, status: i32) {
+        self.all_fail_with(reasons, &[code], status);
+    }
+
+    /// The same where it is the kubelet's affair which of these codes can be seen in time.
+    ///
+    /// # Panics
+    /// One did not.
+    #[track_caller]
+    pub fn all_fail_with(&self, reasons: &[FailReason], codes: &[Option<i32>], status: i32) {
+        for failure in [&self.watched, &self.polled] {
+            let failure = failure.as_ref().expect_err("no exit of its own");
+            assert!(reasons.contains(&failure.reason) && codes.contains(&failure.exit_code), "{self:#?}");
+        }
+        assert_eq!(self.command.status, Some(status), "{self:#?}");
+        assert!(
+            reasons.iter().any(|reason| self.command.stdout == format!("{reason}\n")),
+            "{reasons:?}: {self:#?}"
+        );
+    }
+
+    /// Asserts that those who watched found this exit. One who polls may come too late for it.
+    ///
+    /// # Panics
+    /// One did not.
+    #[track_caller]
+    pub fn watchers_done(&self, reason: DoneReason, code: i32) {
+        let exit = self.watched.as_ref().unwrap_or_else(|failure| panic!("{failure:?} in {self:#?}"));
+        assert_eq!((exit.reason, exit.code), (reason, code), "{self:#?}");
+        assert_eq!(self.command.status, Some(code), "{self:#?}");
+        if let Ok(polled) = &self.polled {
+            assert_eq!(polled.code, code, "{self:#?}");
+        }
+    }
+
+    /// Asserts that those who watched found one of these reasons, and carry this code. One who polls may come too late for
+    /// more than that the pod is gone.
+    ///
+    /// # Panics
+    /// One did not.
+    #[track_caller]
+    pub fn watchers_fail(&self, reasons: &[FailReason], code: Option<i32>) {
+        let failure = self.watched.as_ref().expect_err("no exit of its own");
+        assert!(reasons.contains(&failure.reason) && failure.exit_code == code, "{self:#?}");
+        assert_eq!(self.command.status, Some(220), "{self:#?}");
+        assert!(reasons.iter().any(|reason| self.command.stdout == format!("{reason}\n")), "{self:#?}");
+        let polled = self.polled.as_ref().expect_err("no exit of its own");
+        assert!(reasons.contains(&polled.reason) || polled.reason == FailReason::PodDeleted, "{self:#?}");
+        assert!(polled.exit_code.is_none() || polled.exit_code == code, "{self:#?}");
+    }
+
+    /// Keeps the recording under this name in `tests/recordings`, if `PODWAIT_RECORD` is set.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn keep_recording(&self, name: &str) {
+        if std::env::var_os("PODWAIT_RECORD").is_some() {
+            let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/recordings"));
+            std::fs::create_dir_all(&folder).expect("the folder is made");
+            std::fs::write(folder.join(format!("{name}.jsonl")), &self.trace).expect("the recording is kept");
+        }
+    }
+
+    /// Asserts that whoever says that the container ended by itself says what the runtime saw: the code of its last end.
+    ///
+    /// # Panics
+    /// Somebody says something else.
+    #[track_caller]
+    pub fn agree_with_the_runtime(&self, namespace: &str, container: &str) {
+        let Some(exits) = own_cluster().and_then(|cluster| cluster.exits.as_ref()) else { return };
+        let exits = std::fs::read_to_string(exits).expect("the runtime's journal");
+        let last = exits
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .rfind(|exit| exit["namespace"] == namespace && exit["container"] == container);
+        for exit in [&self.watched, &self.polled].into_iter().filter_map(|answer| answer.as_ref().ok()) {
+            let last = last.as_ref().unwrap_or_else(|| panic!("the runtime saw no end: {self:#?}"));
+            assert_eq!(last["exitCode"], exit.code, "the runtime saw {last}: {self:#?}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A proxy between podwait and an API server on which everything can go wrong.
+//!
+//! It terminates TLS with an authority of its own, decodes the API server's answers and writes them again byte by byte,
+//! so that a [`Fault`] can hit any place of them. Towards the API server it is an ordinary `kube::Client`, which may
+//! lead to the simulated cluster or to a real one.
+//!
+//! ```no_run
+//! # async fn example(upstream: kube::Client) -> std::io::Result<()> {
+//! use podwait_sim::Verb;
+//! use podwait_tests::proxy::{Answer, Ending, Fault, Place, Proxy};
+//!
+//! let proxy = Proxy::start(upstream).await?;
+//! proxy.push(Verb::Get, Answer::status(429).retry_after("1"));
+//! proxy.rule(|request| (request.verb == Verb::Watch).then_some(Fault::Stop(Place::Middle(0), Ending::Reset)));
+//! let outcome = podwait::wait(proxy.client(), "ci", "step-1").await;
+//! println!("{outcome:?}, {:?}", proxy.traffic());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Only HTTP/1.1 is spoken, since podwait speaks nothing else ([`Traffic::http2`] shows it): there is no GOAWAY, but
+//! [`Fault::Close`]. Only GETs are served, since podwait sends nothing else.
+
+mod connection;
+mod door;
+mod fault;
+mod forward;
+mod mixture;
+mod plan;
+mod tls;
+
+pub use door::Door;
+pub use fault::{Answer, Ending, Extra, Fault, Place};
+pub use mixture::mixture;
+pub use plan::{Request, Traffic};
+
+use door::Order;
+use plan::Plan;
+use podwait_sim::Verb;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use tls::Authority;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::rustls::ServerConfig;
+
+/// A running proxy; it and its connections end when this is dropped.
+pub struct Proxy {
+    addr: SocketAddr,
+    authority: Authority,
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedSender<(Order, oneshot::Sender<()>)>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+/// What the connections share.
+struct Shared {
+    upstream: kube::Client,
+    identity: Mutex<Arc<ServerConfig>>,
+    plan: Mutex<Plan>,
+    traffic: watch::Sender<Traffic>,
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1 and forwards to wherever `upstream` leads.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub async fn start(upstream: kube::Client) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let addr = listener.local_addr()?;
+        let authority = Authority::new("podwait proxy");
+        let plan = Plan::new();
+        let shared = Arc::new(Shared {
+            upstream,
+            identity: Mutex::new(authority.server()),
+            traffic: watch::Sender::new(plan.traffic()),
+            plan: Mutex::new(plan),
+        });
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let task = tokio::spawn(door::accept(listener, Arc::clone(&shared), inbox));
+        Ok(Self { addr, authority, shared, orders, task })
+    }
+
+    /// The configuration of a client that trusts the proxy, without credentials.
+    ///
+    /// # Panics
+    /// Never: the address is a good URL.
+    #[must_use]
+    pub fn config(&self) -> kube::Config {
+        let url = format!("https://{}", self.addr).parse().expect("an address is a good URL");
+        let mut config = kube::Config::new(url);
+        config.root_cert = Some(vec![self.authority.der()]);
+        config
+    }
+
+    /// A client of the proxy, made as podwait's users make it.
+    ///
+    /// # Panics
+    /// Never: the configuration can be used.
+    #[must_use]
+    pub fn client(&self) -> kube::Client {
+        podwait::client(self.config()).expect("a client")
+    }
+
+    /// The same as a kubeconfig with its certificate, in a folder of their own: for the command.
+    ///
+    /// # Panics
+    /// The files cannot be written.
+    #[must_use]
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("ca.crt"), self.authority.pem())
+            .expect("the certificate is written");
+        let cluster = serde_json::json!({
+            "server": format!("https://{}", self.addr), "certificate-authority": "ca.crt",
+        });
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
+            "clusters": [{ "name": "proxy", "cluster": cluster }],
+            "users": [{ "name": "proxy", "user": {} }],
+            "contexts": [{ "name": "proxy", "context": { "cluster": "proxy", "user": "proxy" } }],
+        });
+        let path = folder.path().join("config");
+        std::fs::write(&path, config.to_string()).expect("the kubeconfig is written");
+        Kubeconfig { path, _folder: folder }
+    }
+
+    /// Lets the next request with this verb meet this fault; faults of one verb are used up in order.
+    pub fn push(&self, verb: Verb, fault: impl Into<Fault>) {
+        self.shared.with(|plan| plan.push(verb, fault.into()));
+    }
+
+    /// Lets `rule` decide for every request that no pushed fault waits for. It replaces the rule before it.
+    pub fn rule(&self, rule: impl FnMut(&Request) -> Option<Fault> + Send + 'static) {
+        self.shared.with(|plan| plan.rule(Box::new(rule)));
+    }
+
+    /// Forgets all faults, pushed ones and the rule; one that has begun goes on.
+    pub fn clear(&self) {
+        self.shared.with(Plan::clear);
+    }
+
+    /// What has come in so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        *self.shared.traffic.borrow()
+    }
+
+    /// Returns as soon as what has come in is like this.
+    pub async fn until(&self, is_so: impl FnMut(&Traffic) -> bool) -> Traffic {
+        let mut traffic = self.shared.traffic.subscribe();
+        // The sender lives as long as this proxy.
+        traffic.wait_for(is_so).await.map_or_else(|_| self.traffic(), |traffic| *traffic)
+    }
+
+    /// Sets what becomes of new connections. Those that are open stay so; see [`sever`](Self::sever).
+    pub async fn door(&self, door: Door) {
+        self.order(Order::Door(door)).await;
+    }
+
+    /// Breaks all open connections, whose clients see what they see when a process crashes.
+    pub async fn sever(&self) {
+        self.order(Order::Sever).await;
+    }
+
+    /// Shows a new certificate of the same authority from now on, and breaks all connections.
+    pub async fn renew(&self) {
+        self.show(self.authority.server()).await;
+    }
+
+    /// Shows a certificate of an authority that nobody trusts, and breaks all connections. [`renew`](Self::renew) ends it.
+    pub async fn pose(&self) {
+        self.show(Authority::new("somebody else").server()).await;
+    }
+
+    async fn show(&self, identity: Arc<ServerConfig>) {
+        *self.shared.identity.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+        self.sever().await;
+    }
+
+    async fn order(&self, order: Order) {
+        let (done, is_done) = oneshot::channel();
+        if self.orders.send((order, done)).is_ok() {
+            // An error means that the proxy is over, and its connections with it.
+            drop(is_done.await);
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Every request and its fault, for the message of a test that fails.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner).fmt(f)
+    }
+}
+
+/// A kubeconfig in a temporary folder.
+#[derive(Debug)]
+pub struct Kubeconfig {
+    path: std::path::PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Kubeconfig {
+    /// Where it is, as long as this value lives.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+impl Shared {
+    fn identity(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `f` on the plan, and tells those who wait for traffic.
+    fn with<R>(&self, f: impl FnOnce(&mut Plan) -> R) -> R {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut plan);
+        let now = plan.traffic();
+        self.traffic.send_if_modified(|traffic| std::mem::replace(traffic, now) != now);
+        result
+    }
+}

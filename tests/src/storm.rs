@@ -1,0 +1,209 @@
+//! Storms: lives of pods and bad weather, drawn by lot, and waited through by the real library.
+//!
+//! One seed is one run: a [`life::Story`] on the simulated cluster, a [`weather::Weather`] between it and the wait, and
+//! tokio's paused time, so that hours pass in milliseconds. The story knows how its step truly ended, so that
+//! [`Run::verdict`] can say what the answer is worth. The same seed is the same run, to the byte.
+
+pub mod crowd;
+pub mod dice;
+pub mod life;
+pub mod table;
+pub mod truth;
+pub mod verdict;
+pub mod weather;
+pub mod wire;
+
+use dice::Dice;
+use life::Story;
+use podwait::{OnGone, Policy, wait};
+use podwait_sim::Cluster;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use truth::{Answer, STEP};
+use weather::Weather;
+use wire::{Ledger, Wire};
+
+/// How long after the bound a run that hangs is given up.
+const GIVE_UP: Duration = Duration::from_secs(3600);
+
+/// What is the same for all runs of a storm.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Storm {
+    /// Only polling, or only watching; otherwise the seed decides.
+    pub polls: Option<bool>,
+    /// The policy for a pod that is gone. The default one is what is tested; the other one shows that the tests see.
+    pub on_gone: OnGone,
+    /// Keep the decisions, for people to read.
+    pub keeps_decisions: bool,
+}
+
+/// The limits of one wait, as far as an answer is judged by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `api_error_budget`
+    pub api: Duration,
+    /// `auth_error_budget`
+    pub auth: Duration,
+    /// `settle`
+    pub settle: Option<Duration>,
+    /// `jitter_seed`
+    pub jitter: Option<u64>,
+}
+
+/// One run and what came of it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// Whether it polled rather than watched.
+    pub polls: bool,
+    /// The life of the pod.
+    pub story: Story,
+    /// What came between.
+    pub weather: Weather,
+    /// The limits of the wait.
+    pub limits: Limits,
+    /// What went over the line.
+    pub ledger: Ledger,
+    /// What the wait said, if anything.
+    pub answer: Option<Answer>,
+    /// The exit code that a failure carried along.
+    pub code_beside: Option<i32>,
+    /// When, in the run's time.
+    pub answered_at: Duration,
+    /// The decisions on the way, if they were kept.
+    pub decisions: Vec<String>,
+}
+
+impl Storm {
+    /// Runs what this seed stands for.
+    ///
+    /// # Panics
+    /// No runtime can be had, or a life is one that the API server refuses.
+    #[must_use]
+    pub fn run(&self, seed: u64) -> Run {
+        let mut dice = Dice::new(seed);
+        let polls = dice.chance(40);
+        let limits = Limits {
+            // The longer one outlives every outage there is.
+            api: Duration::from_secs(dice.weighted(&[(7, 300), (3, 900)])),
+            auth: Duration::from_secs(60),
+            settle: dice.chance(10).then_some(Duration::from_secs(5)),
+            jitter: dice.chance(50).then(|| dice.roll()),
+        };
+        let story = Story::draw(&mut dice);
+        let mut moments: Vec<_> = story.history.iter().map(|(at, _)| *at).collect();
+        moments.insert(0, story.wait_at);
+        moments.sort_unstable();
+        let weather = Weather::draw(&mut dice, &moments);
+        let mut run = Run {
+            seed,
+            polls: self.polls.unwrap_or(polls),
+            story,
+            weather,
+            limits,
+            ledger: Ledger::default(),
+            answer: None,
+            code_beside: None,
+            answered_at: Duration::ZERO,
+            decisions: Vec::new(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(self.play(&mut run, dice));
+        run
+    }
+
+    async fn play(&self, run: &mut Run, dice: Dice) {
+        let wire = Wire::new();
+        let cluster = Cluster::new();
+        cluster.faults().rule(run.weather.rule(wire.start(), dice));
+        for at in run.weather.compactions() {
+            let cluster = cluster.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(at).await;
+                cluster.compact(cluster.revision());
+            });
+        }
+        run.story.life.clone().spawn(&cluster);
+        tokio::time::sleep(run.story.wait_at).await;
+
+        let mut wait = wait(wire.client(&cluster), "ci", "p").container(STEP).policy(self.policy(run.limits));
+        if run.story.knows_uid {
+            wait = wait.uid(run.story.first_uid());
+        }
+        if run.polls {
+            wait = wait.poll();
+        }
+        let decisions = Arc::new(Mutex::new(Vec::new()));
+        if self.keeps_decisions {
+            let decisions = Arc::clone(&decisions);
+            let start = wire.start();
+            wait = wait.look(move |step| {
+                let at = start.elapsed().as_secs_f64();
+                let line = format!("{at:>9.3} s  {} => {}", observed(step.observed), decided(step.decision));
+                decisions.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            });
+        }
+        let outcome = tokio::time::timeout(run.bound() + GIVE_UP, wait.into_future()).await;
+        run.answer = outcome.as_ref().ok().map(Answer::of);
+        run.code_beside = outcome.ok().and_then(Result::err).and_then(|failure| failure.exit_code);
+        run.answered_at = wire.start().elapsed();
+        run.ledger = wire.ledger();
+        run.decisions = std::mem::take(&mut *decisions.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn policy(&self, limits: Limits) -> Policy {
+        let policy = Policy::builder().api_error_budget(limits.api).auth_error_budget(limits.auth);
+        let policy = policy.settle(limits.settle).jitter_seed(limits.jitter).on_gone(self.on_gone);
+        policy.build().expect("a policy")
+    }
+}
+
+fn observed(observed: &podwait::Observed) -> String {
+    use podwait::Observed;
+    match observed {
+        Observed::Pod(pod) => format!("{} {}", pod.via.as_str(), pod.pod.snapshot.resource_version),
+        Observed::Deleted(pod) => format!("DELETED {}", pod.pod.snapshot.resource_version),
+        Observed::NotFound(via) => format!("{} 404", via.as_str()),
+        Observed::ApiError(error) => format!("{} {} {}", error.via.as_str(), error.code, error.message),
+        Observed::Silence => String::from("silence"),
+        Observed::Cancelled => String::from("cancelled"),
+    }
+}
+
+fn decided(decision: &podwait::Decision) -> String {
+    match decision {
+        podwait::Decision::Retry { after, why } => format!("{why} for {after:?}"),
+        podwait::Decision::Done(exit) => format!("{} {}: {exit}", exit.reason, exit.code),
+        podwait::Decision::Fail(failure) => format!("{}: {failure}", failure.reason),
+    }
+}
+
+/// The whole story, for people.
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.polls { "polls" } else { "watches" };
+        writeln!(f, "seed {} {way}: {}, {:?}", self.seed, self.verdict(), self.limits)?;
+        let (answer, at) = (self.answer, self.answered_at.as_secs_f64());
+        writeln!(f, "answer: {answer:?} at {at:.3} s; bound {:.3} s", self.bound().as_secs_f64())?;
+        write!(f, "{}", self.story)?;
+        for spell in &self.weather.spells {
+            let (from, to) = (spell.from.as_secs_f64(), spell.to.as_secs_f64());
+            writeln!(f, "weather: {from:.3} s to {to:.3} s {:?}", spell.what)?;
+        }
+        // The same again and again is told once, with its last time.
+        for lines in self.decisions.chunk_by(|a, b| gist(a).is_some() && gist(a) == gist(b)) {
+            match lines {
+                [first, .., last] => writeln!(f, "{first}\n{last} ({} times)", lines.len())?,
+                lines => lines.iter().try_for_each(|line| writeln!(f, "{line}"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A decision to wait on, without its times.
+fn gist(decision: &str) -> Option<&str> {
+    Some(decision.split_once(" s  ")?.1.rsplit_once(" for ")?.0)
+}

@@ -1,0 +1,145 @@
+//! The table: what came of many runs, by kind of life.
+
+use crate::storm::Run;
+use crate::storm::life::Kind;
+use crate::storm::verdict::Verdict;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The window in which bursts of requests are counted.
+pub const WINDOW: Duration = Duration::from_secs(10);
+
+/// What came of many runs.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    kinds: BTreeMap<Kind, Row>,
+    watching: Row,
+    polling: Row,
+    /// The seeds of the runs that must not be, with what they are.
+    pub bad: Vec<(u64, Verdict)>,
+}
+
+/// What came of some of them.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    verdicts: BTreeMap<Verdict, u64>,
+    requests: Vec<usize>,
+    /// With the seed of the first run that had it.
+    burst: (usize, u64),
+}
+
+impl Table {
+    /// Counts a run.
+    pub fn add(&mut self, run: &Run) {
+        let verdict = run.verdict();
+        if verdict.is_bad() {
+            self.bad.push((run.seed, verdict));
+        }
+        let way = if run.polls { &mut self.polling } else { &mut self.watching };
+        let (requests, burst) = (run.ledger.requests.len(), run.ledger.burst(WINDOW));
+        for row in [self.kinds.entry(run.story.kind).or_default(), way] {
+            *row.verdicts.entry(verdict).or_default() += 1;
+            row.requests.push(requests);
+            row.take_burst((burst, run.seed));
+        }
+    }
+
+    /// Counts the runs of another table, too.
+    pub fn merge(&mut self, other: Self) {
+        for (kind, row) in other.kinds {
+            self.kinds.entry(kind).or_default().merge(row);
+        }
+        self.watching.merge(other.watching);
+        self.polling.merge(other.polling);
+        self.bad.extend(other.bad);
+        self.bad.sort_unstable();
+    }
+
+    /// All runs.
+    #[must_use]
+    pub fn total(&self) -> Row {
+        let mut total = self.watching.clone();
+        total.merge(self.polling.clone());
+        total
+    }
+
+    /// Which kinds of life there were.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.kinds.keys().copied()
+    }
+}
+
+impl Row {
+    fn merge(&mut self, other: Self) {
+        for (verdict, count) in other.verdicts {
+            *self.verdicts.entry(verdict).or_default() += count;
+        }
+        self.requests.extend(other.requests);
+        self.take_burst(other.burst);
+    }
+
+    /// Which thread counted first must make no difference.
+    fn take_burst(&mut self, (burst, seed): (usize, u64)) {
+        if burst > self.burst.0 || burst == self.burst.0 && seed < self.burst.1 {
+            self.burst = (burst, seed);
+        }
+    }
+
+    /// How many runs.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// How many of them came to this.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        self.verdicts.get(&verdict).copied().unwrap_or(0)
+    }
+
+    /// The most requests in any [`WINDOW`] of any run, and the seed of that run.
+    #[must_use]
+    pub const fn burst(&self) -> (usize, u64) {
+        self.burst
+    }
+
+    fn requests(&self, percent: usize) -> usize {
+        let mut requests = self.requests.clone();
+        requests.sort_unstable();
+        let last = requests.len().saturating_sub(1);
+        requests.get(last * percent / 100).copied().unwrap_or(0)
+    }
+}
+
+/// As Markdown.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| life | runs | right | cut off | unseen | wrong | greener | lost | spurious | hung | requests p50 | p99 | max \
+             | in 10 s |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+        let mut row = |name: &str, row: &Row| {
+            use Verdict::{CutOff, Greener, Hung, Lost, Right, Spurious, Unseen, Wrong};
+            // What is greener than the truth is wrong, too.
+            let wrong = row.count(Wrong) + row.count(Greener);
+            write!(f, "| {name} | {} ", row.runs())?;
+            for count in [row.count(Right), row.count(CutOff), row.count(Unseen), wrong] {
+                write!(f, "| {count} ")?;
+            }
+            for verdict in [Greener, Lost, Spurious, Hung] {
+                write!(f, "| {} ", row.count(verdict))?;
+            }
+            let percentiles = [50, 99, 100].map(|percent| row.requests(percent));
+            writeln!(f, "| {} | {} | {} | {} |", percentiles[0], percentiles[1], percentiles[2], row.burst.0)
+        };
+        for (kind, counts) in &self.kinds {
+            row(kind.name(), counts)?;
+        }
+        row("**watching**", &self.watching)?;
+        row("**polling**", &self.polling)?;
+        row("**all**", &self.total())
+    }
+}

@@ -1,0 +1,220 @@
+//! What an answer is worth, given the truth and what could be known of it.
+
+use crate::storm::Run;
+use crate::storm::life::uid;
+use crate::storm::truth::{Answer, ToldBy, Truth};
+use podwait::{Class, FailReason};
+use std::fmt;
+use std::time::Duration;
+
+/// How long an object must have stood in the store in fair weather to count as observable even if nothing asked for it: a
+/// watch that is silent makes its GET after 30 s, a poll after 5 s.
+const IN_PLAIN_SIGHT: Duration = Duration::from_secs(45);
+
+/// What one answer is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// True.
+    Right,
+    /// The API server could not be read for longer than the budget, and the wait says so.
+    CutOff,
+    /// Less than the truth, which nobody could observe, and not green.
+    Unseen,
+    /// Untrue, and not green.
+    Wrong,
+    /// Exit 0, and that is not true.
+    Greener,
+    /// Less than the truth, though it was observable.
+    Lost,
+    /// A failure that only the weather explains, though no outage exceeded the budget.
+    Spurious,
+    /// No answer within the bound.
+    Hung,
+}
+
+impl Verdict {
+    /// Whether this must not be.
+    #[must_use]
+    pub const fn is_bad(self) -> bool {
+        match self {
+            Self::Right | Self::CutOff | Self::Unseen => false,
+            Self::Wrong | Self::Greener | Self::Lost | Self::Spurious | Self::Hung => true,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Right => "right",
+            Self::CutOff => "cut off",
+            Self::Unseen => "unseen",
+            Self::Wrong => "WRONG",
+            Self::Greener => "GREENER THAN THE TRUTH",
+            Self::Lost => "LOST",
+            Self::Spurious => "SPURIOUS",
+            Self::Hung => "HUNG",
+        })
+    }
+}
+
+impl Run {
+    /// Judges the answer.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let Some(answer) = self.answer else { return Verdict::Hung };
+        let verdict = self.worth(answer);
+        if !verdict.is_bad() && self.answered_at > self.bound() { Verdict::Hung } else { verdict }
+    }
+
+    fn worth(&self, answer: Answer) -> Verdict {
+        let ours = self.ours();
+        let truth = self.truth_of(ours);
+        if self.code_beside.is_some_and(|code| !self.story.has_code(code)) {
+            return Verdict::Wrong;
+        }
+        if truth.right.contains(&answer) {
+            return Verdict::Right;
+        }
+        match answer {
+            Answer::Exit(0, _) => Verdict::Greener,
+            Answer::Exit(..) => Verdict::Wrong,
+            Answer::Fail(reason) if reason.class() == Class::Api => {
+                if self.was_cut_off(reason) {
+                    Verdict::CutOff
+                } else {
+                    Verdict::Spurious
+                }
+            }
+            // The caller's own limit, and true as far as could be known.
+            Answer::Fail(FailReason::StartTimeout) if !self.was_observable(ours, ToldBy::Start) => {
+                Verdict::Unseen
+            }
+            Answer::Fail(reason) if truth.vague.contains(&reason) => {
+                let is_never_seen = reason == FailReason::PodNeverSeen;
+                let told_by = if is_never_seen { ToldBy::Anything } else { truth.told_by };
+                if self.was_observable(ours, told_by) { Verdict::Lost } else { Verdict::Unseen }
+            }
+            // A limit of the policy that ran out while the API could not be read, as if it had been.
+            Answer::Fail(
+                FailReason::PodNeverSeen
+                | FailReason::ImagePull
+                | FailReason::ContainerConfigError
+                | FailReason::NodeLost
+                | FailReason::PodDeleted
+                | FailReason::StartTimeout,
+            ) if self.weather_was_bad() => Verdict::Spurious,
+            Answer::Fail(_) => Verdict::Wrong,
+        }
+    }
+
+    /// The uid of the pod that the wait is about: the one it was told, or else the first one that reached it.
+    fn ours(&self) -> &str {
+        let first_seen = || {
+            let (_, version) = self.ledger.objects.first()?;
+            self.story.history.iter().find(|(_, event)| event.revision == *version)
+        };
+        match first_seen().filter(|_| !self.story.knows_uid) {
+            Some((_, event)) => uid(event),
+            None => self.story.first_uid(),
+        }
+    }
+
+    fn truth_of(&self, ours: &str) -> &Truth {
+        let story = &self.story;
+        story.successor.as_ref().filter(|_| ours != story.first_uid()).unwrap_or(&story.truth)
+    }
+
+    /// Whether an object that tells the truth about our pod could be observed: it arrived whole, or it stood in the store
+    /// for a while, during the wait, in weather that harmed no read.
+    fn was_observable(&self, ours: &str, told_by: ToldBy) -> bool {
+        let mut standing: Option<Duration> = None;
+        for (at, event) in &self.story.history {
+            if uid(event) != ours {
+                continue;
+            }
+            let tells = told_by.tells(&event.object);
+            if tells && self.ledger.objects.iter().any(|(_, version)| *version == event.revision) {
+                return true;
+            }
+            let stands = tells && event.kind != podwait_sim::EventType::Deleted;
+            match (standing, stands) {
+                (None, true) => standing = Some(*at),
+                (Some(since), false) => {
+                    if self.is_in_plain_sight(since, *at) {
+                        return true;
+                    }
+                    standing = None;
+                }
+                (Some(_), true) | (None, false) => {}
+            }
+        }
+        standing.is_some_and(|since| self.is_in_plain_sight(since, self.answered_at))
+    }
+
+    fn is_in_plain_sight(&self, from: Duration, to: Duration) -> bool {
+        let (mut from, to) = (from.max(self.story.wait_at), to.min(self.answered_at));
+        for (begin, end) in self.weather.shadows() {
+            if begin.min(to).saturating_sub(from) >= IN_PLAIN_SIGHT {
+                return true;
+            }
+            from = from.max(end);
+        }
+        to.saturating_sub(from) >= IN_PLAIN_SIGHT
+    }
+
+    /// Whether a failure of the API is true: nothing was read for as long as the budget, all that time was in the shadow of
+    /// bad weather, and the weather was still bad at the last look.
+    fn was_cut_off(&self, reason: FailReason) -> bool {
+        let budget = if reason == FailReason::ApiUnavailable {
+            self.limits.api
+        } else if matches!(reason, FailReason::Unauthorized | FailReason::Forbidden) {
+            self.limits.auth
+        } else {
+            // Nothing in the weather makes the request itself a bad one.
+            return false;
+        };
+        let end = self.answered_at;
+        let Some(begin) = end.checked_sub(budget) else { return false };
+        let was_read = self.ledger.last_good_read(end).is_some_and(|at| at > begin);
+        let is_covered = self.weather.shadows().iter().any(|(from, to)| *from <= begin && end <= *to);
+        !was_read && is_covered && self.weather_was_bad()
+    }
+
+    /// Whether the weather harmed reads at the time of the answer, or of the call that hung until then.
+    fn weather_was_bad(&self) -> bool {
+        let last_look = self.answered_at.saturating_sub(Duration::from_secs(11));
+        self.weather.harms_reads(last_look, self.answered_at)
+    }
+
+    /// When the answer must be there at the latest.
+    ///
+    /// Counted from the last change that matters: the policy's own waiting time, the 30 s after which a silent watch is
+    /// checked, a call that hangs (10 s), the longest backoff (5 s); and all that again after every spell that may have kept
+    /// the wait from reading during it.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        let truth = &self.story.truth;
+        let decided = match truth.told_by {
+            // A step that has ended is told at once, whatever becomes of its pod.
+            ToldBy::Record(_) if self.story.successor.is_none() => {
+                let mut history = self.story.history.iter();
+                history.find(|(_, event)| truth.told_by.tells(&event.object)).map(|(at, _)| *at)
+            }
+            ToldBy::Record(_) | ToldBy::Phase(_) | ToldBy::Cause | ToldBy::Start | ToldBy::Anything => None,
+        };
+        let mut last = decided.unwrap_or_else(|| self.story.end()).max(self.story.wait_at);
+        let mut patience = truth.patience.max(self.limits.settle.unwrap_or_default());
+        if self.story.successor.is_some() && self.story.knows_uid {
+            // Whoever comes too late waits until the start deadline for a pod that is gone.
+            patience = patience.max(Duration::from_secs(600));
+        }
+        let slack = patience + Duration::from_secs(30 + 10 + 5);
+        for (from, to) in self.weather.shadows() {
+            if from <= last + slack {
+                last = last.max(to);
+            }
+        }
+        last + slack
+    }
+}
