@@ -54,17 +54,18 @@ impl Wait<'_> {
         if let Some(settling) = &timers.settling {
             next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
         }
-        if let Some(grace) = &timers.image_pull {
-            next.run(Some(grace.since), Some(policy.image_pull_grace), Timer::Grace(&grace.failure));
+        // Who cannot read cannot say that nothing has changed: these speak at the next good read, late as it may be.
+        if timers.api_error.is_none() && timers.auth_error.is_none() {
+            if let Some(grace) = &timers.image_pull {
+                next.run(Some(grace.since), Some(policy.image_pull_grace), Timer::Grace(&grace.failure));
+            }
+            if let Some(grace) = &timers.config_error {
+                next.run(Some(grace.since), Some(policy.config_error_grace), Timer::Grace(&grace.failure));
+            }
+            next.run(timers.node_lost, Some(policy.unknown_grace), Timer::NodeLost);
+            next.run(timers.terminating, Some(terminating), Timer::Terminating);
+            next.run(timers.absent, Some(policy.absent_grace), Timer::Absent);
         }
-        if let Some(grace) = &timers.config_error {
-            next.run(Some(grace.since), Some(policy.config_error_grace), Timer::Grace(&grace.failure));
-        }
-        next.run(timers.node_lost, Some(policy.unknown_grace), Timer::NodeLost);
-        next.run(timers.terminating, Some(terminating), Timer::Terminating);
-        // Who cannot read cannot say that the pod is not there: the next good read says so, late as it may be.
-        let reads = timers.api_error.is_none() && timers.auth_error.is_none();
-        next.run(timers.absent.filter(|_| reads), Some(policy.absent_grace), Timer::Absent);
         if let Some((since, why)) = timers.auth_error {
             next.run(Some(since), Some(policy.auth_error_budget), Timer::AuthError(why));
         }

@@ -122,6 +122,8 @@ async fn under_pressure(own: &Cluster) {
             answers.all_fail_with(reasons, &[None, code], 220);
         }
         own.order(&format!("pressure {NODE} none")).await;
+        // Until its eviction manager has looked again, the kubelet refuses pods, whatever the node's conditions say.
+        pause(11_000).await;
         until_schedulable().await;
     }
 }

@@ -22,19 +22,28 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     let mut timers = vec![
         deadline,
         start,
-        fail(absent_since(story), config.absent_grace, FailReason::PodNeverSeen),
-        fail(since(&is_lost), config.unknown_grace, FailReason::NodeLost),
-        fail(since(&|sight| waits_for(sight, is_image_pull)), config.image_pull_grace, FailReason::ImagePull),
-        fail(
-            since(&|sight| waits_for(sight, is_config_error)),
-            config.config_error_grace,
-            FailReason::ContainerConfigError,
-        ),
-        terminating(story),
         settling(story),
         fail(failing_since(story, is_transient), config.api_error_budget, FailReason::ApiUnavailable),
         fail(failing_since(story, is_auth), config.auth_error_budget, auth_reason(story)),
     ];
+    // Nobody knows whether what was seen still holds while it cannot be read.
+    if failing_since(story, is_transient).or_else(|| failing_since(story, is_auth)).is_none() {
+        timers.extend([
+            fail(absent_since(story), config.absent_grace, FailReason::PodNeverSeen),
+            fail(since(&is_lost), config.unknown_grace, FailReason::NodeLost),
+            fail(
+                since(&|sight| waits_for(sight, is_image_pull)),
+                config.image_pull_grace,
+                FailReason::ImagePull,
+            ),
+            fail(
+                since(&|sight| waits_for(sight, is_config_error)),
+                config.config_error_grace,
+                FailReason::ContainerConfigError,
+            ),
+            terminating(story),
+        ]);
+    }
     timers.retain(Option::is_some);
     // Nobody may wait for ever for a pod that does not move because nobody asks about it.
     let moves = story.newest().is_some_and(is_running_or_restarting);
@@ -77,9 +86,7 @@ fn is_running_or_restarting(sight: &Sight<'_>) -> bool {
 
 fn absent_since(story: &Story<'_>) -> Option<Instant> {
     let first = story.inputs.iter().find(|(_, input)| matches!(input, Input::NotFound));
-    // Nobody knows whether the pod is there while it cannot be read.
-    let fails = failing_since(story, is_transient).or_else(|| failing_since(story, is_auth)).is_some();
-    first.filter(|_| story.sights.is_empty() && !fails).map(|(at, _)| *at)
+    first.filter(|_| story.sights.is_empty()).map(|(at, _)| *at)
 }
 
 /// Rule 10: nobody can ask the node.

@@ -166,11 +166,16 @@ fn restarted_until_deleted(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let policy = dice.pick(&["Always", "OnFailure"]);
     pod["spec"]["restartPolicy"] = policy.into();
     let mut life = running(life, pod, dice);
+    let mut truth = gone(stopped(&[FailReason::PodDeleted], ToldBy::Anything));
     for _ in 0..=dice.below(3) {
         let code = if policy == "Always" { code(dice) } else { failing_code(dice) };
         life = crash(life, code, dice);
+        // Who saw nothing later than that end has a real exit, and the pod is gone (rule 9).
+        if code != 0 {
+            truth.right.push(Answer::Exit(code, DoneReason::NonzeroExit));
+        }
     }
-    (ends::delete(life, dice), gone(stopped(&[FailReason::PodDeleted], ToldBy::Anything)))
+    (ends::delete(life, dice), truth)
 }
 
 fn no_record(life: Life, dice: &mut Dice) -> (Life, Truth) {
