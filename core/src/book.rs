@@ -48,7 +48,8 @@
 //!    kubelet's last DELETE rewrites deletionTimestamp and grace (a grace of 0 or 1 seen first leaves the request
 //!    unknown, see `BeforeDelete`), and the kubelet stamps its own `DisruptionTarget` when all containers have ended
 //!    (`mergePodStatus`), so that time proves nothing; it keeps the condition and drops the reason where such a pod ends
-//!    as `Succeeded` (`generateAPIPodStatus`).
+//!    as `Succeeded` (`generateAPIPodStatus`). One cause leaves no mark at all: the eviction of a pod whose volume is over
+//!    its limit (`localStorageEviction`), if its step exits 0 on SIGTERM. No object tells that from a success.
 //! 5. **Made-up codes.** `ContainerStatusUnknown`/137 (kubelet), `Unknown`/255 (containerd), `NotFound`/-137 and
 //!    `Terminated`/0 (virtual-kubelet) stand for a code that is lost. `OOMKilled` with 0 is a failure: a child was killed
 //!    and the parent swallowed it (kubernetes#131530).
@@ -69,7 +70,9 @@
 //!     read resets; 401 and 403 have a shorter one. 410 means read again. 400, 405, 406, 415 and 422 end the wait. A 404
 //!     that is not about this pod is an error like any other.
 //! 12. **Timers.** The start deadline runs while the target is neither running nor between restarts. An observation beats
-//!     a timer that runs out in the same call; of several timers the one that ran out first speaks.
+//!     a timer that runs out in the same call; of several timers the one that ran out first speaks. While API errors are
+//!     outstanding nobody knows whether what was seen still holds: the graces of rules 8 to 10 speak at the next good read
+//!     then, and the budgets of rule 11 are the bound.
 //! 13. **Cancel** is a failure, never exit 0; a verdict that was reached before stands.
 //!
 //! # Every reason code

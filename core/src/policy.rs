@@ -174,7 +174,8 @@ setters! {
     unknown_grace: Duration;
     /// How long an exit 0 that was seen under a non-terminal phase waits for the phase before it is the answer, unless
     /// another container still runs and so holds the phase. Default off: the kubelet publishes an end that it brought
-    /// about together with its reason.
+    /// about together with its reason, in 2649 of 2649 pods that real kubelets ended, starved ones among them (see
+    /// `tests/RELIABILITY.md`). Its price is about a second for each step that exits 0.
     settle: Option<Duration>;
     /// Tolerance between the node's clock and the API server's where only timestamps can tell whether the
     /// step ended before the delete request. Default 0.

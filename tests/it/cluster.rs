@@ -162,6 +162,7 @@ async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
     if std::env::var("PODWAIT_CLUSTER").as_deref() != Ok("go") {
         return;
     }
+    let scratch = Scratch::new("trust").await.expect("there is a cluster");
     let denied = run(&["wait", "a", "--kubeconfig", kubeconfig, "--context", "nobody"]).await;
     assert_eq!(denied.status, Some(233), "{denied:?}");
     assert!(denied.stderr.contains("denies access") && denied.stderr.lines().count() == 1, "{denied:?}");
@@ -176,4 +177,5 @@ async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
     let nobody = client(Some("nobody")).await.expect("there is a cluster");
     let failure = wait(nobody, "default", "a").policy(policy.expect("a policy")).await.expect_err("denied");
     assert_eq!(failure.reason, FailReason::Forbidden, "{failure:?}");
+    scratch.remove().await;
 }

@@ -6,6 +6,7 @@
 mod deletions;
 mod disruptions;
 mod images;
+mod outages;
 mod restarts;
 mod steps;
 

@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// How to turn the real-cluster tests on, for those who see that they were skipped.
 const HOW: &str =
@@ -119,10 +120,19 @@ impl Cluster {
     }
 }
 
+/// Held by everybody who uses the cluster, and by one alone who takes it down.
+static IN_USE: RwLock<()> = RwLock::const_new(());
+
+/// Waits until nobody else uses the cluster, and keeps them off.
+pub async fn alone() -> RwLockWriteGuard<'static, ()> {
+    IN_USE.write().await
+}
+
 /// A throwaway namespace on the real cluster.
 pub struct Scratch {
     client: kube::Client,
     namespace: String,
+    _in_use: Option<RwLockReadGuard<'static, ()>>,
 }
 
 impl Scratch {
@@ -131,6 +141,15 @@ impl Scratch {
     /// # Panics
     /// The cluster does not let us.
     pub async fn new(word: &str) -> Option<Self> {
+        let in_use = IN_USE.read().await;
+        Some(Self { _in_use: Some(in_use), ..Self::in_outages(word).await? })
+    }
+
+    /// The same for one who is [`alone`].
+    ///
+    /// # Panics
+    /// The cluster does not let us.
+    pub async fn in_outages(word: &str) -> Option<Self> {
         let client = client(None).await?;
         let namespace = format!("podwait-{word}-{}", std::process::id());
         let object = Namespace {
@@ -139,7 +158,7 @@ impl Scratch {
         };
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &object).await.expect("the namespace is created");
-        Some(Self { client, namespace })
+        Some(Self { client, namespace, _in_use: None })
     }
 
     /// A client of the cluster, made as podwait's users make it.

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 const NODE: &str = "node-2";
 
+/// Held while something happens to the node, also between two scenarios.
+pub(super) static NODE_IN_USE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A step on the node that something happens to.
 fn on_node(script: &str) -> Value {
     step_with(script, |pod| {
@@ -21,6 +24,7 @@ fn on_node(script: &str) -> Value {
 #[tokio::test]
 async fn the_node_takes_its_pods_with_it() {
     let Some(own) = own_cluster() else { return };
+    let _node = NODE_IN_USE.lock().await;
     rejected().await;
     restarted(own).await;
     preempted().await;
