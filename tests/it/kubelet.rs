@@ -6,6 +6,7 @@
 mod deletions;
 mod disruptions;
 mod images;
+mod mixtures;
 mod outages;
 mod restarts;
 mod steps;

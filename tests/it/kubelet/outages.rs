@@ -1,8 +1,13 @@
 //! The API server and its store go away and come back. Alone on the cluster, since everybody would notice.
 
 use super::{Waiters, step};
-use podwait::DoneReason;
-use podwait_tests::cluster::{Scratch, alone, own_cluster, pause};
+use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{Api, DeleteParams, PostParams};
+use podwait::{DoneReason, RetryReason, wait};
+use podwait_tests::cluster::{Scratch, alone, client, own_cluster, pause};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[tokio::test]
 async fn an_outage_changes_no_answer() {
@@ -36,4 +41,85 @@ async fn an_outage_changes_no_answer() {
         answers.keep_recording(name);
         scratch.remove().await;
     }
+}
+
+/// The name of all that starves.
+const NAME: &str = "podwait-starved";
+
+/// How often the waits were told to wait.
+static THROTTLED: AtomicU32 = AtomicU32::new(0);
+
+/// API priority and fairness gives the user who waits no place at all for a while: 429, again and again.
+#[tokio::test]
+async fn being_starved_changes_no_answer() {
+    if own_cluster().is_none() {
+        return;
+    }
+    let _node = super::disruptions::NODE_IN_USE.lock().await;
+    let _alone = alone().await;
+    let scratch = Scratch::in_outages("starved").await.expect("a cluster");
+    let nobody = json!({ "kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io" });
+    let may_view = json!({
+        "metadata": { "name": NAME },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "subjects": [nobody],
+    });
+    let level = json!({
+        "metadata": { "name": NAME },
+        "spec": { "type": "Limited", "limited": {
+            "nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0,
+            "limitResponse": { "type": "Reject" },
+        } },
+    });
+    let schema = json!({
+        "metadata": { "name": NAME },
+        "spec": {
+            "priorityLevelConfiguration": { "name": NAME },
+            "matchingPrecedence": 2,
+            "rules": [{
+                "subjects": [{ "kind": "User", "user": { "name": "nobody" } }],
+                "resourceRules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"] }],
+            }],
+        },
+    });
+    let bindings: Api<RoleBinding> = Api::namespaced(scratch.client(), scratch.namespace());
+    create(&bindings, may_view).await;
+    let levels: Api<PriorityLevelConfiguration> = Api::all(scratch.client());
+    create(&levels, level).await;
+    let schemas: Api<FlowSchema> = Api::all(scratch.client());
+    scratch.create_pod(&step("sleep 4; exit 6")).await;
+    scratch.wait_until_running("step").await;
+    create(&schemas, schema).await;
+    // The server takes a moment to act upon it.
+    pause(1500).await;
+    let nobody = client(Some("nobody")).await.expect("a cluster");
+    let one = |poll: bool| {
+        let wait = wait(nobody.clone(), scratch.namespace(), "step").look(|step| {
+            if let podwait::Decision::Retry { why: RetryReason::ApiThrottled, .. } = step.decision {
+                THROTTLED.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        if poll { wait.poll() } else { wait }
+    };
+    let relent = async {
+        pause(8000).await;
+        schemas.delete(NAME, &DeleteParams::default()).await.expect("the FlowSchema is deleted");
+    };
+    let (watched, polled, ()) = tokio::join!(one(false), one(true), relent);
+    for exit in [watched, polled] {
+        assert_eq!(exit.as_ref().map(|exit| exit.code), Ok(6), "{exit:?}");
+    }
+    let throttled = THROTTLED.load(Ordering::Relaxed);
+    // Retry-After is one second, and the backoff goes beyond it.
+    assert!((2..40).contains(&throttled), "throttled {throttled} times");
+    levels.delete(NAME, &DeleteParams::default()).await.expect("the priority level is deleted");
+    scratch.remove().await;
+}
+
+async fn create<K>(api: &Api<K>, object: Value)
+where
+    K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let object = serde_json::from_value(object).expect("an object of that kind");
+    api.create(&PostParams::default(), &object).await.expect("it is created");
 }
