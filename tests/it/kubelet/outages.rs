@@ -49,7 +49,7 @@ const NAME: &str = "podwait-starved";
 /// How often the waits were told to wait.
 static THROTTLED: AtomicU32 = AtomicU32::new(0);
 
-/// API priority and fairness gives the user who waits no place at all for a while: 429, again and again.
+/// API priority and fairness has a level without shares for the user who waits: 429 for whoever finds its one seat taken.
 #[tokio::test]
 async fn being_starved_changes_no_answer() {
     if own_cluster().is_none() {
@@ -59,9 +59,9 @@ async fn being_starved_changes_no_answer() {
     let _alone = alone().await;
     let scratch = Scratch::in_outages("starved").await.expect("a cluster");
     let nobody = json!({ "kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io" });
-    let may_view = json!({
+    let may_all = json!({
         "metadata": { "name": NAME },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
         "subjects": [nobody],
     });
     let level = json!({
@@ -83,7 +83,7 @@ async fn being_starved_changes_no_answer() {
         },
     });
     let bindings: Api<RoleBinding> = Api::namespaced(scratch.client(), scratch.namespace());
-    create(&bindings, may_view).await;
+    create(&bindings, may_all).await;
     let levels: Api<PriorityLevelConfiguration> = Api::all(scratch.client());
     create(&levels, level).await;
     let schemas: Api<FlowSchema> = Api::all(scratch.client());
@@ -110,8 +110,8 @@ async fn being_starved_changes_no_answer() {
         assert_eq!(exit.as_ref().map(|exit| exit.code), Ok(6), "{exit:?}");
     }
     let throttled = THROTTLED.load(Ordering::Relaxed);
-    // Retry-After is one second, and the backoff goes beyond it.
-    assert!((2..40).contains(&throttled), "throttled {throttled} times");
+    // Retry-After is one second, so this is no storm.
+    assert!((1..40).contains(&throttled), "throttled {throttled} times");
     levels.delete(NAME, &DeleteParams::default()).await.expect("the priority level is deleted");
     scratch.remove().await;
 }
