@@ -38,6 +38,8 @@ impl Waiters {
     /// # Panics
     /// The cluster cannot be used, or the command's recording does not replay to what it answered.
     pub async fn wait(&self, scratch: &Scratch, pod: &str) -> Answers {
+        // Built before any wait begins: a pod that is not there has ten seconds, and a build may take longer.
+        crate::cli::podwait();
         let kubeconfig = super::kubeconfig().and_then(|path| path.to_str()).expect("a readable path");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let trace = folder.path().join("trace.jsonl");
