@@ -18,15 +18,12 @@ async fn wait_through<L: Future<Output = ()>>(
     Some(answers)
 }
 
-/// Long enough for every way of waiting to have seen the pod, the command's start included.
-const SEEN: u64 = 1500;
-
 #[tokio::test]
 async fn completes_with_0() {
     let answers = wait_through("completes-0", None, async |cluster| {
         cluster.create("completes-0", &["step"]).await;
         cluster.write_status("completes-0", "Running", &[("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("completes-0").await;
         cluster.write_status("completes-0", "Succeeded", &[("step", terminated(0))]).await;
     });
     if let Some(answers) = answers.await {
@@ -39,7 +36,7 @@ async fn completes_with_3() {
     let answers = wait_through("completes-3", None, async |cluster| {
         cluster.create("completes-3", &["step"]).await;
         cluster.write_status("completes-3", "Running", &[("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("completes-3").await;
         cluster.write_status("completes-3", "Failed", &[("step", terminated(3))]).await;
     });
     if let Some(answers) = answers.await {
@@ -52,7 +49,7 @@ async fn terminal_phase_comes_700_ms_before_the_exit() {
     let answers = wait_through("race", None, async |cluster| {
         cluster.create("race", &["step"]).await;
         cluster.write_status("race", "Running", &[("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("race").await;
         cluster.write_status("race", "Failed", &[("step", running())]).await;
         pause(700).await;
         cluster.write_status("race", "Failed", &[("step", terminated(4))]).await;
@@ -67,11 +64,11 @@ async fn deleted_while_running_and_exiting_0_is_no_success() {
     let answers = wait_through("deleted", None, async |cluster| {
         cluster.create("deleted", &["step"]).await;
         cluster.write_status("deleted", "Running", &[("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("deleted").await;
         cluster.delete("deleted", 30).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("deleted").await;
         cluster.write_status("deleted", "Succeeded", &[("step", terminated(0))]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("deleted").await;
         cluster.delete("deleted", 0).await;
     });
     if let Some(answers) = answers.await {
@@ -84,7 +81,7 @@ async fn force_deleted_while_running_has_no_exit() {
     let answers = wait_through("forced", None, async |cluster| {
         cluster.create("forced", &["step"]).await;
         cluster.write_status("forced", "Running", &[("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("forced").await;
         cluster.delete("forced", 0).await;
     });
     if let Some(answers) = answers.await {
@@ -97,7 +94,7 @@ async fn deleted_after_completion_keeps_its_exit() {
     let answers = wait_through("collected", None, async |cluster| {
         cluster.create("collected", &["step"]).await;
         cluster.write_status("collected", "Running", &[("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("collected").await;
         cluster.write_status("collected", "Failed", &[("step", terminated(7))]).await;
         cluster.delete("collected", 0).await;
     });
@@ -125,7 +122,7 @@ async fn name_re_created_with_a_new_uid() {
     let answers = wait_through("twice", None, async |cluster| {
         cluster.create("twice", &["step"]).await;
         cluster.write_status("twice", "Running", &[("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("twice").await;
         cluster.delete("twice", 0).await;
         cluster.create("twice", &["step"]).await;
         cluster.write_status("twice", "Succeeded", &[("step", terminated(0))]).await;
@@ -140,12 +137,12 @@ async fn sidecar_that_sorts_first_decides_nothing() {
     let answers = wait_through("sidecar", Some("step"), async |cluster| {
         cluster.create("sidecar", &["step", "istio-proxy"]).await;
         cluster.write_status("sidecar", "Running", &[("istio-proxy", running()), ("step", running())]).await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("sidecar").await;
         // The sidecar fails first; then the step ends well in a pod that is Failed for the sidecar's sake.
         cluster
             .write_status("sidecar", "Running", &[("istio-proxy", terminated(9)), ("step", running())])
             .await;
-        pause(SEEN).await;
+        cluster.wait_until_seen("sidecar").await;
         cluster
             .write_status("sidecar", "Failed", &[("istio-proxy", terminated(9)), ("step", terminated(0))])
             .await;

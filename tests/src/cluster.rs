@@ -18,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
 
 /// How to turn the real-cluster tests on, for those who see that they were skipped.
 const HOW: &str =
@@ -132,7 +132,30 @@ pub async fn alone() -> RwLockWriteGuard<'static, ()> {
 pub struct Scratch {
     client: kube::Client,
     namespace: String,
+    /// Of each wait, the resourceVersion that it has seen last.
+    seen: watch::Sender<Vec<u64>>,
     _in_use: Option<RwLockReadGuard<'static, ()>>,
+}
+
+/// A wait that tells what it sees, until it is dropped with its answer.
+struct Looking {
+    seen: watch::Sender<Vec<u64>>,
+    number: usize,
+}
+
+/// What a wait has seen that has answered: nothing can be newer.
+const ANSWERED: u64 = u64::MAX;
+
+impl Looking {
+    fn sees(&self, resource_version: u64) {
+        self.seen.send_modify(|seen| seen[self.number] = resource_version);
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.sees(ANSWERED);
+    }
 }
 
 impl Scratch {
@@ -158,7 +181,7 @@ impl Scratch {
         };
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &object).await.expect("the namespace is created");
-        Some(Self { client, namespace, _in_use: None })
+        Some(Self { client, namespace, seen: watch::Sender::default(), _in_use: None })
     }
 
     /// A client of the cluster, made as podwait's users make it.
@@ -214,7 +237,38 @@ impl Scratch {
         panic!("{name} is not created")
     }
 
-    /// Waits until the pod's first container runs, and returns the pod's uid.
+    fn looking(&self) -> Looking {
+        let number = self.seen.borrow().len();
+        self.seen.send_modify(|seen| seen.push(0));
+        Looking { seen: self.seen.clone(), number }
+    }
+
+    async fn wait_until_all_have_seen(&self, resource_version: u64) {
+        let mut seen = self.seen.subscribe();
+        let all = seen.wait_for(|seen| seen.iter().all(|seen| *seen >= resource_version));
+        let all = tokio::time::timeout(Duration::from_secs(60), all).await.map(|_| ());
+        assert_eq!(all, Ok(()), "{resource_version} is not seen in {}: {:?}", self.namespace, self.seen);
+    }
+
+    /// Waits until everybody who waits has seen the pod as it is now.
+    ///
+    /// # Panics
+    /// Somebody does not within a minute, or there is no such pod.
+    pub async fn wait_until_seen(&self, name: &str) {
+        let pod = self.pods().get(name).await.expect("the pod is there");
+        let version = pod.metadata.resource_version.expect("the API server says which version it is");
+        self.wait_until_all_have_seen(version.parse().expect("etcd's revision")).await;
+    }
+
+    /// Waits until everybody who waits has answered.
+    ///
+    /// # Panics
+    /// Somebody does not within a minute.
+    pub async fn wait_until_answered(&self) {
+        self.wait_until_all_have_seen(ANSWERED).await;
+    }
+
+    /// Waits until the pod's first container runs and everybody who waits has seen the pod, and returns the pod's uid.
     ///
     /// # Panics
     /// It does not within a minute.
@@ -243,6 +297,7 @@ impl Scratch {
             let pod = self.pods().get(name).await.expect("the pod is there");
             let pod = serde_json::to_value(pod).expect("a pod is JSON");
             if holds(&pod["status"]["containerStatuses"][0]) {
+                self.wait_until_all_have_seen(1).await;
                 return pod["metadata"]["uid"].as_str().expect("a pod has a uid").to_owned();
             }
             pause(200).await;

@@ -52,7 +52,7 @@ async fn a_step_that_was_stopped_is_no_success() {
                 scenario("force-deleted-held", Waiters::default(), held(&trap(0)), async |cluster| {
                     cluster.wait_until_running("step").await;
                     cluster.delete("step", 0).await;
-                    pause(4000).await;
+                    cluster.wait_until_answered().await;
                     release(cluster).await;
                 });
             if let Some(answers) = answers.await {
@@ -63,7 +63,7 @@ async fn a_step_that_was_stopped_is_no_success() {
             let answers = scenario("deleted-held", Waiters::default(), held(&trap(0)), async |cluster| {
                 cluster.wait_until_running("step").await;
                 cluster.delete("step", 5).await;
-                pause(4000).await;
+                cluster.wait_until_answered().await;
                 release(cluster).await;
             });
             if let Some(answers) = answers.await {
@@ -94,8 +94,6 @@ async fn a_step_that_was_stopped_is_no_success() {
         async {
             let answers = scenario("recreated", Waiters::default(), step(&trap(0)), async |cluster| {
                 cluster.wait_until_running("step").await;
-                // Who has not seen the first may take the second for what was meant.
-                pause(2500).await;
                 cluster.delete("step", 0).await;
                 cluster.create_pod(&step("exit 0")).await;
             });
@@ -129,9 +127,9 @@ async fn a_step_that_had_ended_keeps_its_exit() {
             // Who comes when the pod is being deleted already has only the object to go by.
             let Some(scratch) = super::late("late-deleted-held", &held("sleep 1; exit 0"), async |cluster| {
                 cluster.wait_until_ended("step").await;
+                // The object tells times to the second.
                 pause(2000).await;
                 cluster.delete("step", 5).await;
-                pause(1000).await;
             })
             .await
             else {
@@ -147,7 +145,7 @@ async fn a_step_that_had_ended_keeps_its_exit() {
             let Some(scratch) = super::late("late-killed-held", &held(&trap(0)), async |cluster| {
                 cluster.wait_until_running("step").await;
                 cluster.delete("step", 5).await;
-                pause(4000).await;
+                cluster.wait_until_ended("step").await;
             })
             .await
             else {

@@ -1,9 +1,9 @@
 //! Waiting on one pod in every way at once.
 
-use super::{Scratch, own_cluster};
+use super::{Looking, Scratch, own_cluster, pause};
 use crate::cli::{Run, run};
 use podwait::trace::{Replay, TraceReader, replay};
-use podwait::{DoneReason, Exit, FailReason, Failure, Policy, PolicyBuilder, wait};
+use podwait::{DoneReason, Exit, FailReason, Failure, Observed, Policy, PolicyBuilder, wait};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,7 +43,8 @@ impl Waiters {
         let kubeconfig = super::kubeconfig().and_then(|path| path.to_str()).expect("a readable path");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let trace = folder.path().join("trace.jsonl");
-        let one = |poll: bool| {
+        let [of_watch, of_poll, of_command] = [(); 3].map(|()| scratch.looking());
+        let one = |poll: bool, looking: Looking| {
             let builder = Policy::builder().deadline(Some(Duration::from_secs(300)));
             let builder = self.policy.unwrap_or(std::convert::identity)(builder);
             let builder = if poll { builder.reobserve(Duration::from_millis(500)) } else { builder };
@@ -52,16 +53,46 @@ impl Waiters {
             if let Some(container) = self.container {
                 wait = wait.container(container);
             }
+            let wait = wait.look(move |step| {
+                if let Observed::Pod(seen) = step.observed {
+                    looking.sees(version(&seen.pod.snapshot.resource_version));
+                }
+            });
             if poll { wait.poll() } else { wait }
         };
         let mut arguments = vec!["wait", pod, "-n", scratch.namespace(), "--timeout", "300s"];
         arguments.extend(["--kubeconfig", kubeconfig, "--record", trace.to_str().expect("a readable path")]);
         arguments.extend(self.container.into_iter().flat_map(|container| ["-c", container]));
         arguments.extend(self.options);
-        let (watched, polled, command) = tokio::join!(one(false), one(true), run(&arguments));
+        let command = async {
+            let looks = looks(of_command, &trace);
+            tokio::select! {
+                run = run(&arguments) => run,
+                never = looks => never,
+            }
+        };
+        let (watched, polled, command) = tokio::join!(one(false, of_watch), one(true, of_poll), command);
         let trace = read(&trace);
         Answers { watched, polled, command, trace }
     }
+}
+
+/// Tells what the command sees, by what it records. Ends with the command.
+async fn looks(looking: Looking, trace: &Path) -> ! {
+    loop {
+        pause(50).await;
+        let text = std::fs::read_to_string(trace).unwrap_or_default();
+        let mut events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let seen = events.rfind(|event| event["event"] == "snapshot");
+        if let Some(seen) = seen {
+            let of = seen["pod"]["metadata"]["resourceVersion"].as_str();
+            looking.sees(version(of.expect("the API server says which version it is")));
+        }
+    }
+}
+
+fn version(of: &str) -> u64 {
+    of.parse().expect("etcd's revision")
 }
 
 fn read(trace: &Path) -> String {
