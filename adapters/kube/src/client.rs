@@ -1,4 +1,4 @@
-//! Raw calls for one pod: every call has a timeout, every answer is an observation.
+//! Raw calls for pods: every call has a timeout, every answer is an observation.
 //!
 //! `kube` gives the connection, TLS and credentials. Its typed calls are not used, because they lose what the
 //! rules need: the HTTP status of a proxy's answer, `Retry-After`, whose 404 it is, and the last object of a
@@ -6,24 +6,28 @@
 
 use crate::decode::decode;
 use crate::lines::Lines;
+use crate::selection::{PodName, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use crate::token::TokenFile;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
-use kube::core::params::{GetParams, WatchParams};
+use kube::core::params::{GetParams, ListParams, WatchParams};
 use serde::Deserialize;
 use std::error::Error;
 use std::time::Duration;
 use tower::util::MapRequestLayer;
 
 /// How long a call may take, its whole body included; for a watch, until its stream begins.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the server is asked to keep a watch open: under the 5 minutes after which many proxies cut
 /// idle connections.
-const WATCH_SECONDS: u32 = 290;
+pub(crate) const WATCH_SECONDS: u32 = 290;
+
+/// How many pods one page of a LIST holds: some megabytes, which an API server has ready within a second.
+const PAGE: u32 = 500;
 
 /// Longest answer to a GET that is read, in bytes.
 const LONGEST_POD: usize = 8 << 20;
@@ -63,7 +67,7 @@ pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
 /// # Errors
 /// The failure of the call, with code 0 when no answer came.
 pub async fn check_access(client: &kube::Client, namespace: &str, pod: &str) -> Result<(), ApiFailure> {
-    match PodClient::new(client.clone(), namespace, pod).get().await {
+    match Calls::new(client.clone()).get(PodName::new(namespace, pod)).await {
         Observed::ApiError(failure) => Err(failure),
         Observed::Pod(_)
         | Observed::Deleted(_)
@@ -73,35 +77,30 @@ pub async fn check_access(client: &kube::Client, namespace: &str, pod: &str) -> 
     }
 }
 
-/// Calls for one pod.
+/// Calls for pods.
 #[derive(Clone)]
-pub(crate) struct PodClient {
+pub(crate) struct Calls {
     client: kube::Client,
-    namespace: String,
-    name: String,
 }
 
-impl PodClient {
-    pub(crate) fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
-        Self { client, namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+impl Calls {
+    pub(crate) fn new(client: kube::Client) -> Self {
+        Self { client }
     }
 
     /// Reads the pod from etcd (no resourceVersion: a cache may show a pod that is long gone).
-    pub(crate) async fn get(self) -> Observed {
+    pub(crate) async fn get(self, pod: PodName) -> Observed {
         let answer = async {
-            let request = self.pods()?.get(&self.name, &GetParams::default()).map_err(unsendable)?;
+            let request = pods(Some(pod.namespace()), Some(pod.name()))?;
+            let request = request.get(pod.name(), &GetParams::default()).map_err(unsendable)?;
             let response = self.send(Via::Get, request).await?;
             if response.status() == StatusCode::OK {
                 let body = Limited::new(response.into_body(), LONGEST_POD).collect().await;
                 let json = body.map_err(|error| failure(Via::Get, 0, root_cause(&*error)))?.to_bytes();
-                return self.observed(json);
+                return observed(&pod, json);
             }
             let refusal = Refusal::read(Via::Get, response).await;
-            if refusal.is_absence_of(&self.name) {
+            if refusal.is_absence_of(pod.name()) {
                 Ok(Observed::NotFound(Via::Get))
             } else {
                 Err(refusal.failure)
@@ -113,21 +112,36 @@ impl PodClient {
         }
     }
 
-    /// A GET's answer, which must be about the pod that was asked for: a cache on the way may mix up its answers.
-    fn observed(&self, json: Bytes) -> Result<Observed, ApiFailure> {
-        let pod = decode(&json).map_err(|error| failure(Via::Get, 0, error.to_string()))?;
-        if pod.name != self.name {
-            return Err(failure(Via::Get, 0, format!("asked for pod {} and got {}", self.name, pod.name)));
-        }
-        Ok(Observed::Pod(ObservedPod { via: Via::Get, pod: Box::new(pod), json }))
+    /// Begins one page of a LIST: the first, or that of a continue token. Read from etcd, or from a cache that has caught
+    /// up with it.
+    pub(crate) async fn list(self, selection: Selection, page: Option<String>) -> Result<Body, ApiFailure> {
+        let answer = async {
+            let mut params = ListParams::default().limit(PAGE);
+            params.continue_token = page;
+            params.label_selector = selection.labels().map(str::to_owned);
+            params.field_selector = selection.fields();
+            let request = pods(selection.namespace(), selection.name())?.list(&params).map_err(unsendable)?;
+            let response = self.send(Via::List, request).await?;
+            if response.status() == StatusCode::OK {
+                return Ok(response.into_body());
+            }
+            Err(Refusal::read(Via::List, response).await.failure)
+        };
+        tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::List)))
     }
 
-    /// Opens a watch of this pod from a resourceVersion.
-    pub(crate) async fn watch(self, resource_version: String) -> Result<Lines, ApiFailure> {
+    /// Opens a watch from a resourceVersion.
+    pub(crate) async fn watch(
+        self,
+        selection: Selection,
+        resource_version: String,
+    ) -> Result<Lines, ApiFailure> {
         let answer = async {
-            let params =
-                WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(WATCH_SECONDS);
-            let request = self.pods()?.watch(&params, &resource_version).map_err(unsendable)?;
+            let mut params = WatchParams::default().timeout(WATCH_SECONDS);
+            params.label_selector = selection.labels().map(str::to_owned);
+            params.field_selector = selection.fields();
+            let request = pods(selection.namespace(), selection.name())?;
+            let request = request.watch(&params, &resource_version).map_err(unsendable)?;
             let response = self.send(Via::Watch, request).await?;
             if response.status() == StatusCode::OK {
                 return Ok(Lines::new(response.into_body()));
@@ -137,21 +151,35 @@ impl PodClient {
         tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::Watch)))
     }
 
-    /// The collection's request builder, if the names can stand in a path.
-    fn pods(&self) -> Result<kube::core::Request, ApiFailure> {
-        for (what, name) in [("pod", &self.name), ("namespace", &self.namespace)] {
-            if !is_dns_subdomain(name) {
-                // What the API server would answer.
-                return Err(failure(Via::Get, 400, format!("{name:?} is not a valid {what} name")));
-            }
-        }
-        Ok(kube::core::Request::new(format!("/api/v1/namespaces/{}/pods", self.namespace)))
-    }
-
     async fn send(&self, via: Via, request: Request<Vec<u8>>) -> Result<Response<Body>, ApiFailure> {
         let sent = self.client.send(request.map(Body::from)).await;
         sent.map_err(|error| failure(via, 0, root_cause(&error)))
     }
+}
+
+/// The collection's request builder, if the names can stand in a path.
+fn pods(namespace: Option<&str>, name: Option<&str>) -> Result<kube::core::Request, ApiFailure> {
+    for (what, name) in [("pod", name), ("namespace", namespace)] {
+        if let Some(name) = name
+            && !is_dns_subdomain(name)
+        {
+            // What the API server would answer.
+            return Err(failure(Via::Get, 400, format!("{name:?} is not a valid {what} name")));
+        }
+    }
+    Ok(kube::core::Request::new(match namespace {
+        Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
+        None => String::from("/api/v1/pods"),
+    }))
+}
+
+/// A GET's answer, which must be about the pod that was asked for: a cache on the way may mix up its answers.
+fn observed(asked: &PodName, json: Bytes) -> Result<Observed, ApiFailure> {
+    let pod = decode(&json).map_err(|error| failure(Via::Get, 0, error.to_string()))?;
+    if pod.name != asked.name() {
+        return Err(failure(Via::Get, 0, format!("asked for pod {} and got {}", asked.name(), pod.name)));
+    }
+    Ok(Observed::Pod(ObservedPod { via: Via::Get, pod: Box::new(pod), json }))
 }
 
 /// Whether a name is a DNS subdomain (RFC 1123), as pod and namespace names must be.
@@ -168,7 +196,7 @@ pub(crate) fn failure(via: Via, code: u16, message: impl Into<String>) -> ApiFai
     ApiFailure { via, code, retry_after: None, message: one_line(&message.into()) }
 }
 
-fn timed_out(via: Via) -> ApiFailure {
+pub(crate) fn timed_out(via: Via) -> ApiFailure {
     failure(via, 0, format!("no answer within {CALL_TIMEOUT:?}"))
 }
 

@@ -18,8 +18,8 @@
 //! # What it is made of
 //!
 //! * [`podwait_core`] decides. It is pure, and it is the only place that looks at what a pod says.
-//! * [`PodSource`] is the seam: "tell me the next thing, no later than `after`". [`WatchSource`] watches one pod by name
-//!   and GETs it when the watch is silent or breaks; [`PollSource`] only GETs.
+//! * [`PodSource`] is the seam: "tell me the next thing, no later than `after`". [`OnePod`] watches one pod by name and GETs
+//!   it when the watch is silent or breaks, or only GETs it; a [`Hub`] does the same for any number of pods with one watch.
 //! * [`drive`] is the one wait loop between the two.
 //!
 //! Every call has a timeout of its own and kube's hidden retries are off, so the machine owns time: each failure reaches
@@ -37,28 +37,37 @@
 //! another crypto provider must install one as the default in its `main`.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod client;
 mod decode;
 mod drive;
+mod event;
+mod feed;
+mod hub;
 mod lines;
-mod poll;
-mod reader;
+mod list;
+mod mailbox;
+mod one_pod;
+mod selection;
 mod source;
+mod subscription;
 mod token;
 pub mod trace;
 mod wait;
+mod waits;
 mod watch;
 
 pub use client::{check_access, client, is_dns_subdomain};
 pub use decode::{DecodeError, Pod, decode};
 pub use drive::{Step, drive};
+pub use hub::Hub;
+pub use one_pod::OnePod;
 pub use podwait_core as core;
 pub use podwait_core::{
     Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
     PolicyBuilder, PolicyError, RetryReason, WaitMachine,
 };
-pub use poll::PollSource;
+pub use selection::Scope;
 pub use source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};
-pub use watch::WatchSource;

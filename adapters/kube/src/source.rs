@@ -9,8 +9,7 @@ use std::time::Duration;
 /// Tells about one pod.
 ///
 /// The wait loop asks for the next thing; a source decides nothing, and in particular it does not look at what the
-/// pod says. [`PollSource`](crate::PollSource) and [`WatchSource`](crate::WatchSource) are the two that ask an API
-/// server; anything that can produce an [`Observed`] will do.
+/// pod says. [`OnePod`](crate::OnePod) asks an API server; anything that can produce an [`Observed`] will do.
 #[cfg_attr(test, mockall::automock)]
 pub trait PodSource: Send {
     /// The next thing that is observed, no later than `after`; [`Observed::Silence`] if nothing was.
@@ -47,7 +46,7 @@ pub struct ObservedPod {
     pub via: Via,
     /// The pod, boxed: it is by far the largest thing there is to observe.
     pub pod: Box<Pod>,
-    /// The object's JSON as received.
+    /// The object's JSON as received; empty in a wait that nobody [looks on](crate::Wait::look).
     pub json: Bytes,
 }
 

@@ -1,8 +1,10 @@
 //! The usual case in one call.
 
+use crate::budget::Budget;
 use crate::drive::{Step, drive};
-use crate::poll::PollSource;
-use crate::watch::WatchSource;
+use crate::hub::Hub;
+use crate::one_pod::OnePod;
+use crate::selection::PodName;
 use futures_util::future::BoxFuture;
 use podwait_core::{Exit, Failure, Policy, WaitMachine};
 use std::future::IntoFuture;
@@ -14,39 +16,46 @@ use tokio_util::sync::CancellationToken;
 /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
 #[must_use = "a wait does nothing unless awaited"]
 pub fn wait(client: kube::Client, namespace: impl Into<String>, pod: impl Into<String>) -> Wait {
-    Wait {
-        client,
-        namespace: namespace.into(),
-        pod: pod.into(),
-        container: None,
-        uid: None,
-        policy: Arc::default(),
-        transport: Transport::Watch,
-        cancel: CancellationToken::new(),
-        look: Box::new(|_| {}),
-    }
+    Wait::new(Transport::Watch(client), namespace.into(), pod.into())
 }
 
 /// A wait that has not begun, made by [`wait`]. Await it.
 #[must_use = "a wait does nothing unless awaited"]
 pub struct Wait {
-    client: kube::Client,
+    transport: Transport,
     namespace: String,
     pod: String,
     container: Option<String>,
     uid: Option<String>,
     policy: Arc<Policy>,
-    transport: Transport,
     cancel: CancellationToken,
-    look: Box<dyn FnMut(Step<'_>) + Send>,
+    look: Option<Box<dyn FnMut(Step<'_>) + Send>>,
 }
 
 enum Transport {
-    Watch,
-    Poll,
+    Watch(kube::Client),
+    Poll(kube::Client),
+    Hub(Hub),
 }
 
 impl Wait {
+    fn new(transport: Transport, namespace: String, pod: String) -> Self {
+        Self {
+            transport,
+            namespace,
+            pod,
+            container: None,
+            uid: None,
+            policy: Arc::default(),
+            cancel: CancellationToken::new(),
+            look: None,
+        }
+    }
+
+    pub(crate) fn in_hub(hub: Hub, namespace: String, pod: String) -> Self {
+        Self::new(Transport::Hub(hub), namespace, pod)
+    }
+
     /// The container whose exit is wanted. Without it, the pod's only regular container.
     pub fn container(mut self, name: impl Into<String>) -> Self {
         self.container = Some(name.into());
@@ -65,9 +74,12 @@ impl Wait {
         self
     }
 
-    /// Never watch, only GET: see [`PollSource`].
+    /// Never watch, only GET: see [`OnePod`]. A wait in a hub leaves it.
     pub fn poll(mut self) -> Self {
-        self.transport = Transport::Poll;
+        self.transport = Transport::Poll(match self.transport {
+            Transport::Watch(client) | Transport::Poll(client) => client,
+            Transport::Hub(hub) => hub.client().clone(),
+        });
         self
     }
 
@@ -79,7 +91,7 @@ impl Wait {
 
     /// Calls `look` after every turn of the wait loop, with what was observed and decided.
     pub fn look(mut self, look: impl FnMut(Step<'_>) + Send + 'static) -> Self {
-        self.look = Box::new(look);
+        self.look = Some(Box::new(look));
         self
     }
 
@@ -91,16 +103,18 @@ impl Wait {
         if let Some(uid) = self.uid {
             machine = machine.uid(uid);
         }
-        match self.transport {
-            Transport::Watch => {
-                let mut source = WatchSource::new(self.client, &self.namespace, &self.pod);
-                drive(&mut machine, &mut source, &self.cancel, self.look).await
+        let (pod, raw) = (PodName::new(&self.namespace, &self.pod), self.look.is_some());
+        let look = self.look.unwrap_or_else(|| Box::new(|_| {}));
+        let (client, may_watch) = match self.transport {
+            Transport::Hub(hub) => {
+                let mut source = hub.source(pod, raw);
+                return drive(&mut machine, &mut source, &self.cancel, look).await;
             }
-            Transport::Poll => {
-                let mut source = PollSource::new(self.client, &self.namespace, &self.pod);
-                drive(&mut machine, &mut source, &self.cancel, self.look).await
-            }
-        }
+            Transport::Watch(client) => (client, true),
+            Transport::Poll(client) => (client, false),
+        };
+        let mut source = OnePod::new(client, pod, may_watch, raw, Arc::new(Budget::unlimited()));
+        drive(&mut machine, &mut source, &self.cancel, look).await
     }
 }
 

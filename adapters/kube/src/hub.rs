@@ -1,0 +1,197 @@
+//! Many waits over one LIST and one watch.
+
+use crate::budget::Budget;
+use crate::feed::Feed;
+use crate::one_pod::OnePod;
+use crate::selection::{PodName, Scope};
+use crate::source::{ApiFailure, Observed, PodSource};
+use crate::subscription::{Closed, Subscription};
+use crate::wait::Wait;
+use crate::waits::{Service, Waits};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// Waits on any number of pods over one LIST and one watch. An agent keeps one; clones are the same hub.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = podwait::client(kube::Config::infer().await?)?;
+/// let hub = podwait::Hub::new(client, podwait::Scope::namespace("ci").labels("agent=7"));
+/// let (first, second) = tokio::join!(hub.wait("ci", "step-1"), hub.wait("ci", "step-2").container("step"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A wait may come at any time, also before its pod is there. The watch is opened for the first one, by a task on tokio's
+/// current runtime, and closed when the last one has its answer or is dropped. Nothing is kept of pods for which nobody
+/// waits.
+///
+/// # What the API server is asked
+///
+/// One LIST (in pages of 500) and one watch, which goes on from where it was for as long as the server lets it: a LIST
+/// comes again only when its history is gone (410) or after an outage. GETs come on top where those do not tell: for a pod
+/// that nobody has heard of for as long as the [policy](crate::PolicyBuilder::reobserve) says, for a decision that hangs on
+/// a missing fact, for a pod whose wait came late. They come out of a budget of [requests per
+/// second](Self::requests_per_second), whatever the number of waits. Whoever was content to wait for long waits longest; a
+/// LIST takes the place of many urgent ones. `Retry-After` holds for all.
+///
+/// # Fairness
+///
+/// Who does not look holds up nobody: the hub keeps 32 observations for each wait, then only the newest state of the pod
+/// beside them, and reads the pod again for whoever has missed something. An event that cannot be read fails the waits on
+/// its pod and no other.
+///
+/// # Rights
+///
+/// `list` and `watch` on `pods`, and `get`. Where the server does not let the hub list and watch the whole scope, for
+/// instance because RBAC names the pods, each wait goes on by itself as [`wait`](crate::wait()) does, with a watch of its
+/// own or by polling, within the same budget; [`refusal`](Self::refusal) says so. The hub tries again a minute later, for
+/// those who come then.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: kube::Client,
+    scope: Scope,
+    budget: Arc<Budget>,
+    waits: Arc<Waits>,
+    stays_open: bool,
+}
+
+/// Requests per second of a hub, unless told.
+const REQUESTS_PER_SECOND: u32 = 10;
+
+impl Hub {
+    /// A hub for the pods of this scope. Does nothing until somebody waits.
+    ///
+    /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
+    #[must_use]
+    pub fn new(client: kube::Client, scope: Scope) -> Self {
+        let waits = Arc::new(Waits::new(scope.is_whole()));
+        let budget = Arc::new(Budget::per_second(REQUESTS_PER_SECOND));
+        Self { inner: Arc::new(Inner { client, scope, budget, waits, stays_open: false }) }
+    }
+
+    /// How many requests per second the hub may send, and for a moment twice as many. Default: 10; 0 counts as 1.
+    #[must_use]
+    pub fn requests_per_second(self, requests: u32) -> Self {
+        self.change(|inner| inner.budget = Arc::new(Budget::per_second(requests)))
+    }
+
+    /// Keeps the watch open when nobody waits, for agents that run one step after the other: from the first wait until the
+    /// last clone of the hub is dropped.
+    #[must_use]
+    pub fn stay_open(self) -> Self {
+        self.change(|inner| inner.stays_open = true)
+    }
+
+    /// A hub of its own, if this one is in use already.
+    fn change(self, change: impl FnOnce(&mut Inner)) -> Self {
+        let Inner { client, scope, budget, stays_open, .. } = &*self.inner;
+        let waits = Arc::new(Waits::new(scope.is_whole()));
+        let (client, scope, budget) = (client.clone(), scope.clone(), Arc::clone(budget));
+        let mut inner = Inner { client, scope, budget, waits, stays_open: *stays_open };
+        change(&mut inner);
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Waits for a pod, as [`wait`](crate::wait()) does. A pod that is outside of the scope is waited for by itself.
+    #[must_use = "a wait does nothing unless awaited"]
+    pub fn wait(&self, namespace: impl Into<String>, pod: impl Into<String>) -> Wait {
+        Wait::in_hub(self.clone(), namespace.into(), pod.into())
+    }
+
+    /// Why the pods are not watched together, if the API server has refused that within the last minute.
+    #[must_use]
+    pub fn refusal(&self) -> Option<ApiFailure> {
+        match &self.inner.waits.lock().service {
+            Service::Refused(failure, _) => Some(failure.clone()),
+            Service::Stopped | Service::Running => None,
+        }
+    }
+
+    /// A source for one pod. `raw` if somebody wants the pods' JSON.
+    pub(crate) fn source(&self, pod: PodName, raw: bool) -> HubSource {
+        if !self.inner.scope.reaches(pod.namespace()) {
+            return HubSource { hub: self.clone(), place: Place::Alone(self.alone(&pod, raw)), pod, raw };
+        }
+        let (subscription, must_start) = Subscription::new(&self.inner.waits, pod.clone(), raw, true);
+        if must_start {
+            self.start();
+        }
+        HubSource { hub: self.clone(), place: Place::Shared(subscription), pod, raw }
+    }
+
+    pub(crate) fn client(&self) -> &kube::Client {
+        &self.inner.client
+    }
+
+    fn alone(&self, pod: &PodName, raw: bool) -> OnePod {
+        let Inner { client, budget, .. } = &*self.inner;
+        OnePod::new(client.clone(), pod.clone(), true, raw, Arc::clone(budget))
+    }
+
+    fn start(&self) {
+        let Inner { client, scope, budget, waits, .. } = &*self.inner;
+        let feed = Feed::of_scope(client.clone(), Arc::clone(waits), scope.clone(), Arc::clone(budget));
+        let hub: Weak<Inner> = Arc::downgrade(&self.inner);
+        let mut end = UntoldEnd(Some(Arc::clone(waits)));
+        tokio::spawn(async move {
+            feed.run(|| hub.upgrade().is_some_and(|hub| hub.stays_open)).await;
+            end.is_told();
+        });
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A watch that was kept open for later is for nobody now.
+        self.waits.wake();
+    }
+}
+
+/// If the feed ends otherwise than by itself, with its runtime for instance, whoever waits elsewhere must not wait for it.
+struct UntoldEnd(Option<Arc<Waits>>);
+
+impl UntoldEnd {
+    fn is_told(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for UntoldEnd {
+    fn drop(&mut self) {
+        if let Some(waits) = &self.0 {
+            waits.lock().close(Service::Stopped);
+        }
+    }
+}
+
+/// Observes one pod through a hub.
+pub(crate) struct HubSource {
+    hub: Hub,
+    pod: PodName,
+    raw: bool,
+    place: Place,
+}
+
+enum Place {
+    Shared(Subscription),
+    Alone(OnePod),
+}
+
+impl PodSource for HubSource {
+    async fn next(&mut self, after: Duration) -> Observed {
+        loop {
+            match &mut self.place {
+                Place::Alone(source) => return source.next(after).await,
+                Place::Shared(subscription) => match subscription.next(after).await {
+                    Ok(observed) => return observed,
+                    Err(Closed) => self.place = Place::Alone(self.hub.alone(&self.pod, self.raw)),
+                },
+            }
+        }
+    }
+}

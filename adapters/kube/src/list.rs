@@ -1,0 +1,91 @@
+//! A LIST, page by page, item by item, without ever holding more than a page's item.
+
+use crate::client::{CALL_TIMEOUT, Calls, failure, root_cause, timed_out};
+use crate::event::ListItems;
+use crate::selection::Selection;
+use crate::source::{ApiFailure, Via};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use tokio::time::{Instant, timeout};
+
+/// A LIST under way.
+pub(crate) struct List {
+    calls: Calls,
+    selection: Selection,
+    page: Page,
+    /// When it began.
+    pub(crate) began: Instant,
+}
+
+enum Page {
+    Asked(BoxFuture<'static, Result<Body, ApiFailure>>),
+    Read(Body, ListItems),
+}
+
+/// What a LIST brings.
+pub(crate) enum Listed {
+    /// A pod's JSON.
+    Item(Bytes),
+    /// That was all, as of this resourceVersion.
+    All(String),
+    Failed(ApiFailure),
+}
+
+impl List {
+    pub(crate) fn begin(calls: &Calls, selection: &Selection) -> Self {
+        let first = calls.clone().list(selection.clone(), None);
+        Self {
+            calls: calls.clone(),
+            selection: selection.clone(),
+            page: Page::Asked(Box::pin(first)),
+            began: Instant::now(),
+        }
+    }
+
+    /// The next thing that it brings; nothing more after the last. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Listed {
+        match self.step().await {
+            Ok(listed) => listed,
+            Err(failure) => Listed::Failed(failure),
+        }
+    }
+
+    async fn step(&mut self) -> Result<Listed, ApiFailure> {
+        loop {
+            let (body, items) = match &mut self.page {
+                Page::Asked(page) => {
+                    let body = page.await?;
+                    self.page = Page::Read(body, ListItems::default());
+                    continue;
+                }
+                Page::Read(body, items) => (body, items),
+            };
+            let unreadable = |error: crate::decode::DecodeError| {
+                failure(Via::List, 0, format!("unreadable list: {error}"))
+            };
+            if let Some(item) = items.next_item().map_err(unreadable)? {
+                return Ok(Listed::Item(item));
+            }
+            // Not the whole page: that of a slow connection may take its time as long as it comes.
+            match timeout(CALL_TIMEOUT, body.frame()).await {
+                Err(_) => return Err(timed_out(Via::List)),
+                Ok(Some(Err(error))) => return Err(failure(Via::List, 0, root_cause(&error))),
+                Ok(Some(Ok(frame))) => {
+                    if let Some(data) = frame.data_ref() {
+                        items.push(data);
+                    }
+                }
+                Ok(None) => {
+                    let meta = std::mem::take(items).finish().map_err(unreadable)?;
+                    if meta.r#continue.is_empty() {
+                        return Ok(Listed::All(meta.resource_version));
+                    }
+                    let next = self.calls.clone().list(self.selection.clone(), Some(meta.r#continue));
+                    self.page = Page::Asked(Box::pin(next));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! One wait's place among those that are fed: what it is told, and when it asks.
+
+use crate::client::failure;
+use crate::mailbox::{Delivery, Mailbox, Notice};
+use crate::selection::PodName;
+use crate::source::{Observed, Via};
+use crate::waits::{Waits, number};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How much longer than asked a source may take for a last look that it began in time.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// First time between two reads of a pod that does not change and is not watched; it grows by half each time.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Longest time between two reads of a pod that does not change and is not watched.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A wait's place.
+pub(crate) struct Subscription {
+    waits: Arc<Waits>,
+    pod: PodName,
+    mailbox: Arc<Mailbox>,
+    raw: bool,
+    /// Whether a LIST will tell of the pod where nobody watches yet.
+    is_listed: bool,
+    pace: Pace,
+}
+
+/// When the next read of a pod is due that is not watched.
+enum Pace {
+    /// Now: nothing is known yet.
+    Now,
+    /// After this time, the pod being at this resourceVersion.
+    Interval(Duration, u64),
+    /// When the machine says: there is no pod.
+    Absent,
+    /// When the machine says: the last call failed.
+    Asked,
+}
+
+/// Nobody feeds the wait any more.
+pub(crate) struct Closed;
+
+impl Subscription {
+    /// Takes a place. Whether the feed must be started.
+    pub(crate) fn new(waits: &Arc<Waits>, pod: PodName, raw: bool, is_listed: bool) -> (Self, bool) {
+        let mailbox = Arc::new(Mailbox::default());
+        let must_start = waits.join(&pod, &mailbox, raw);
+        (Self { waits: Arc::clone(waits), pod, mailbox, raw, is_listed, pace: Pace::Now }, must_start)
+    }
+
+    /// The next thing that is told, no later than `after` but for a last look. Cancel-safe.
+    pub(crate) async fn next(&mut self, after: Duration) -> Result<Observed, Closed> {
+        let start = Instant::now();
+        let mut end = start + after;
+        loop {
+            let (is_read, is_watched) = self.waits.state_of(&self.pod);
+            let delay = self.delay(after, is_watched);
+            let until = if is_read { end } else { start + delay };
+            match timeout_at(until, self.mailbox.next()).await {
+                Ok(Delivery::Observed(observed)) => {
+                    self.set_pace(&observed);
+                    return Ok(observed);
+                }
+                Ok(Delivery::Notice(Notice::Changed)) => {}
+                Ok(Delivery::Notice(Notice::Closed)) => return Err(Closed),
+                Ok(Delivery::Overflowed) => self.waits.ask(&self.pod, Duration::ZERO),
+                Err(_) if is_read => {
+                    // A 404 is no news for long: a pod may be there by now, and an answer that does not come is no absence.
+                    return Ok(match self.pace {
+                        Pace::Absent => Observed::ApiError(failure(Via::Get, 0, "no answer yet")),
+                        Pace::Now | Pace::Interval(..) | Pace::Asked => Observed::Silence,
+                    });
+                }
+                Err(_) => {
+                    self.waits.ask(&self.pod, delay);
+                    end = end.max(until + LAST_LOOK);
+                }
+            }
+        }
+    }
+
+    /// How long to wait before a read.
+    fn delay(&self, after: Duration, is_watched: bool) -> Duration {
+        match &self.pace {
+            Pace::Now if self.is_listed && !is_watched => after,
+            Pace::Now => Duration::ZERO,
+            Pace::Interval(interval, _) if !is_watched => (*interval).min(after),
+            Pace::Interval(..) | Pace::Absent | Pace::Asked => after,
+        }
+    }
+
+    fn set_pace(&mut self, observed: &Observed) {
+        self.pace = match observed {
+            Observed::Pod(pod) => {
+                let version = number(&pod.pod.snapshot.resource_version);
+                let interval = match self.pace {
+                    Pace::Interval(interval, last) if last == version => {
+                        interval.mul_f32(1.5).min(LONGEST_INTERVAL)
+                    }
+                    Pace::Interval(..) | Pace::Now | Pace::Absent | Pace::Asked => SHORTEST_INTERVAL,
+                };
+                Pace::Interval(interval, version)
+            }
+            Observed::NotFound(_) => Pace::Absent,
+            Observed::ApiError(_) | Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => {
+                Pace::Asked
+            }
+        };
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.waits.leave(&self.pod, &self.mailbox, self.raw);
+    }
+}

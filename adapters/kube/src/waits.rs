@@ -1,0 +1,278 @@
+//! Who waits for which pod, and which pods are to be read: what the waits and the one who feeds them share.
+
+use crate::mailbox::{Mailbox, Notice};
+use crate::selection::PodName;
+use crate::source::{ApiFailure, Observed, ObservedPod};
+use bytes::Bytes;
+use std::borrow::Borrow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// A read that is due sooner than this is urgent: a decision waits for it. The others are for safety.
+const URGENT: Duration = Duration::from_secs(10);
+
+/// The waits of one feed.
+pub(crate) struct Waits {
+    table: Mutex<Table>,
+    /// Something is to be read, or nobody waits any more.
+    changed: Notify,
+}
+
+/// What is behind the lock.
+#[derive(Default)]
+pub(crate) struct Table {
+    pods: HashMap<PodName, Waited>,
+    /// Reads that were asked for and not sent, the one first that was asked for with the least patience. So an urgent one
+    /// overtakes the others, but none is overtaken for ever.
+    queue: BTreeSet<Due>,
+    /// How many of those are urgent.
+    pub(crate) urgent: usize,
+    asked: u64,
+    /// Whether events come.
+    pub(crate) is_watching: bool,
+    /// Every pod in sight is watched, and not only those that a label selector matches.
+    is_whole: bool,
+    /// LISTs that have begun.
+    pub(crate) lists: u64,
+    /// Somebody has come since the last one began.
+    pub(crate) has_unlisted: bool,
+    pub(crate) service: Service,
+}
+
+/// Whether somebody feeds the waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Service {
+    #[default]
+    Stopped,
+    Running,
+    /// The API server will not list or watch these pods; to be tried again at that time.
+    Refused(ApiFailure, Instant),
+}
+
+/// A read to be sent: by when, whether it is urgent, a number that tells it from others, the pod.
+type Due = (Instant, bool, u64, PodName);
+
+/// A pod that somebody waits for.
+#[derive(Default)]
+pub(crate) struct Waited {
+    mailboxes: Vec<Arc<Mailbox>>,
+    /// How many of them want the pod's JSON.
+    raw: usize,
+    read: Read,
+    /// Counts what was delivered, so that an answer that was overtaken is known as such.
+    pub(crate) turn: u64,
+    /// The resourceVersion of what was delivered last, as a number; 0 if nothing was or it is none.
+    pub(crate) version: u64,
+    /// LISTs that had begun when the first wait came, and the last one that had the pod.
+    pub(crate) came: u64,
+    pub(crate) listed: u64,
+    /// A LIST or the watch has brought the pod, so that a label selector matches it.
+    pub(crate) is_selected: bool,
+    /// What a DELETED carried of which a GET must say whether it was a deletion.
+    pub(crate) doubted: Option<ObservedPod>,
+}
+
+/// The read of a pod.
+#[derive(Default)]
+enum Read {
+    #[default]
+    None,
+    Queued(Due),
+    Sent,
+}
+
+/// A resourceVersion as a number, which is what it is in every released API server; 0 for another.
+pub(crate) fn number(resource_version: &str) -> u64 {
+    resource_version.parse().unwrap_or(0)
+}
+
+impl Waits {
+    /// Of a feed for every pod in sight, or only for those that a label selector matches.
+    pub(crate) fn new(is_whole: bool) -> Self {
+        Self { table: Mutex::new(Table { is_whole, ..Table::default() }), changed: Notify::new() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when something is to be done.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Adds a wait. Whether the feed must be started.
+    pub(crate) fn join(&self, pod: &PodName, mailbox: &Arc<Mailbox>, raw: bool) -> bool {
+        let mut table = self.lock();
+        let table = &mut *table;
+        let is_up = match &table.service {
+            Service::Running => true,
+            Service::Stopped => false,
+            Service::Refused(_, until) if *until <= Instant::now() => false,
+            Service::Refused(..) => {
+                mailbox.notify(Notice::Closed);
+                return false;
+            }
+        };
+        table.service = Service::Running;
+        let lists = table.lists;
+        let waited =
+            table.pods.entry(pod.clone()).or_insert_with(|| Waited { came: lists, ..Waited::default() });
+        waited.mailboxes.push(Arc::clone(mailbox));
+        waited.raw += usize::from(raw);
+        if !table.is_whole && !std::mem::replace(&mut table.has_unlisted, true) {
+            self.wake();
+        }
+        !is_up
+    }
+
+    /// Takes a wait out.
+    pub(crate) fn leave(&self, pod: &PodName, mailbox: &Arc<Mailbox>, raw: bool) {
+        let mut table = self.lock();
+        let table = &mut *table;
+        let Some(waited) = table.pods.get_mut(pod) else { return };
+        let others = waited.mailboxes.len();
+        waited.mailboxes.retain(|other| !Arc::ptr_eq(other, mailbox));
+        if waited.mailboxes.len() < others {
+            waited.raw -= usize::from(raw);
+        }
+        if waited.mailboxes.is_empty() {
+            if let Read::Queued(due) = &waited.read {
+                table.queue.remove(due);
+                table.urgent -= usize::from(due.1);
+            }
+            table.pods.remove(pod);
+            if table.pods.is_empty() {
+                // Ten thousand that are over leave nothing behind.
+                table.pods = HashMap::new();
+                self.wake();
+            }
+        }
+    }
+
+    /// Asks for a read of the pod, on which somebody has waited for `patience` already, unless one is under way.
+    pub(crate) fn ask(&self, pod: &PodName, patience: Duration) {
+        if self.lock().ask(pod, patience) {
+            self.wake();
+        }
+    }
+
+    /// Whether a read of the pod is under way, and whether events come for it.
+    pub(crate) fn state_of(&self, pod: &PodName) -> (bool, bool) {
+        let table = self.lock();
+        let Some(waited) = table.pods.get(pod) else { return (false, false) };
+        let is_read = match waited.read {
+            Read::None => false,
+            Read::Queued(_) | Read::Sent => true,
+        };
+        (is_read, table.is_watched(pod.borrow()))
+    }
+}
+
+impl Table {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pods.is_empty()
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Waited> {
+        self.pods.get_mut(name)
+    }
+
+    /// Whether events come for the pod.
+    pub(crate) fn is_watched(&self, name: &str) -> bool {
+        let is_selected = |waited: &Waited| self.is_whole || waited.is_selected;
+        self.is_watching && self.pods.get(name).is_some_and(is_selected)
+    }
+
+    pub(crate) fn begin_list(&mut self) {
+        self.lists += 1;
+        self.has_unlisted = false;
+    }
+
+    pub(crate) fn names(&self) -> Vec<PodName> {
+        self.pods.keys().cloned().collect()
+    }
+
+    /// Puts a read in the queue. Whether there was none.
+    pub(crate) fn ask(&mut self, pod: &PodName, patience: Duration) -> bool {
+        let Some(waited) = self.pods.get_mut(pod) else { return false };
+        let Read::None = waited.read else { return false };
+        self.asked += 1;
+        let due = (Instant::now() + patience, patience < URGENT, self.asked, pod.clone());
+        self.urgent += usize::from(due.1);
+        self.queue.insert(due.clone());
+        waited.read = Read::Queued(due);
+        true
+    }
+
+    pub(crate) fn has_reads(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Takes the next read to be sent, with the pod's turn.
+    pub(crate) fn send_read(&mut self) -> Option<(PodName, u64)> {
+        let (_, is_urgent, _, pod) = self.queue.pop_first()?;
+        self.urgent -= usize::from(is_urgent);
+        let waited = self.pods.get_mut(&pod)?;
+        waited.read = Read::Sent;
+        Some((pod, waited.turn))
+    }
+
+    /// An answer to a read that brings nothing: it was overtaken.
+    pub(crate) fn drop_read(&mut self, name: &str) {
+        if let Some(waited) = self.pods.get_mut(name) {
+            waited.read = Read::None;
+        }
+    }
+
+    /// Tells everybody who waits for the pod. A read of it that is under way is old by then.
+    pub(crate) fn deliver(&mut self, name: &str, mut observed: Observed) {
+        let Some(waited) = self.pods.get_mut(name) else { return };
+        waited.turn += 1;
+        if let Read::Queued(due) = std::mem::take(&mut waited.read) {
+            self.queue.remove(&due);
+            self.urgent -= usize::from(due.1);
+        }
+        if let Observed::Pod(pod) | Observed::Deleted(pod) = &mut observed {
+            waited.version = number(&pod.pod.snapshot.resource_version);
+            if waited.raw == 0 {
+                // The text of a whole pod, or of a page of them.
+                pod.json = Bytes::new();
+            }
+        }
+        let Some((last, others)) = waited.mailboxes.split_last() else { return };
+        for mailbox in others {
+            mailbox.deliver(observed.clone());
+        }
+        last.deliver(observed);
+    }
+
+    /// Tells everybody that a call on behalf of all has failed. Reads go on.
+    pub(crate) fn fail_all(&mut self, failure: &ApiFailure) {
+        for waited in self.pods.values() {
+            for mailbox in &waited.mailboxes {
+                mailbox.deliver(Observed::ApiError(failure.clone()));
+            }
+        }
+    }
+
+    pub(crate) fn notify_all(&self, notice: Notice) {
+        for mailbox in self.pods.values().flat_map(|waited| &waited.mailboxes) {
+            mailbox.notify(notice);
+        }
+    }
+
+    /// Sends everybody away.
+    pub(crate) fn close(&mut self, service: Service) {
+        self.notify_all(Notice::Closed);
+        let Self { is_whole, lists, asked, .. } = *self;
+        *self = Self { service, is_whole, lists, asked, ..Self::default() };
+    }
+}
