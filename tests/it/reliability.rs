@@ -6,6 +6,7 @@ use podwait_tests::storm::life::Kind;
 use podwait_tests::storm::table::Table;
 use podwait_tests::storm::truth::{Answer, ToldBy};
 use podwait_tests::storm::verdict::Verdict;
+use podwait_tests::storm::way::Way;
 use podwait_tests::storm::{Run, Storm};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -152,9 +153,9 @@ fn a_failure_of_an_api_that_works_is_caught() {
 
 #[test]
 fn a_crowd_gets_through_a_ten_minute_outage_and_meets_the_server_with_a_trickle() {
-    for polls in [false, true] {
+    for way in [Way::Watch, Way::Poll, Way::Hub] {
         let outage = Duration::from_secs(600);
-        let meeting = Crowd { waits: 200, outage, jitter: true, polls }.run();
+        let meeting = Crowd { waits: 200, outage, jitter: true, way }.run();
         assert_eq!(meeting.right, 200);
         // Every 5 s each wait asks once, and once it is answered a watching one opens its watch: at most one request a second
         // and wait, spread over the second.

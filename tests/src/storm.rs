@@ -10,17 +10,19 @@ pub mod life;
 pub mod table;
 pub mod truth;
 pub mod verdict;
+pub mod way;
 pub mod weather;
 pub mod wire;
 
 use dice::Dice;
 use life::Story;
-use podwait::{OnGone, Policy, wait};
+use podwait::{OnGone, Policy};
 use podwait_sim::Cluster;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use truth::{Answer, STEP};
+use way::Way;
 use weather::Weather;
 use wire::{Ledger, Wire};
 
@@ -30,8 +32,8 @@ const GIVE_UP: Duration = Duration::from_secs(3600);
 /// What is the same for all runs of a storm.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Storm {
-    /// Only polling, or only watching; otherwise the seed decides.
-    pub polls: Option<bool>,
+    /// The way of waiting; otherwise the seed decides.
+    pub way: Option<Way>,
     /// The policy for a pod that is gone. The default one is what is tested; the other one shows that the tests see.
     pub on_gone: OnGone,
     /// Keep the decisions, for people to read.
@@ -56,8 +58,8 @@ pub struct Limits {
 pub struct Run {
     /// What it was drawn from.
     pub seed: u64,
-    /// Whether it polled rather than watched.
-    pub polls: bool,
+    /// How it waited.
+    pub way: Way,
     /// The life of the pod.
     pub story: Story,
     /// What came between.
@@ -99,7 +101,7 @@ impl Storm {
         let weather = Weather::draw(&mut dice, &moments);
         let mut run = Run {
             seed,
-            polls: self.polls.unwrap_or(polls),
+            way: self.way.unwrap_or(Way::of(seed, polls)),
             story,
             weather,
             limits,
@@ -128,12 +130,10 @@ impl Storm {
         run.story.life.clone().spawn(&cluster);
         tokio::time::sleep(run.story.wait_at).await;
 
-        let mut wait = wait(wire.client(&cluster), "ci", "p").container(STEP).policy(self.policy(run.limits));
+        let wait = run.way.wait(wire.client(&cluster), "ci", "p");
+        let mut wait = wait.container(STEP).policy(self.policy(run.limits));
         if run.story.knows_uid {
             wait = wait.uid(run.story.first_uid());
-        }
-        if run.polls {
-            wait = wait.poll();
         }
         let decisions = Arc::new(Mutex::new(Vec::new()));
         if self.keeps_decisions {
@@ -183,7 +183,7 @@ fn decided(decision: &podwait::Decision) -> String {
 /// The whole story, for people.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let way = if self.polls { "polls" } else { "watches" };
+        let way = self.way.name();
         writeln!(f, "seed {} {way}: {}, {:?}", self.seed, self.verdict(), self.limits)?;
         let (answer, at) = (self.answer, self.answered_at.as_secs_f64());
         writeln!(f, "answer: {answer:?} at {at:.3} s; bound {:.3} s", self.bound().as_secs_f64())?;

@@ -1,10 +1,11 @@
-//! Runs storms and prints their table: `storm --runs 20000 [--first SEED] [--poll|--watch] [--crowd]`.
+//! Runs storms and prints their table: `storm --runs 20000 [--first SEED] [--way WAY] [--crowd]`.
 //!
 //! Exits with 1 if any run came to what must not be, after printing its story.
 
 use podwait_tests::storm::Storm;
 use podwait_tests::storm::crowd::Crowd;
 use podwait_tests::storm::table::Table;
+use podwait_tests::storm::way::Way;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,26 +14,25 @@ use std::time::{Duration, Instant};
 /// How many stories of failed runs are printed.
 const STORIES: usize = 10;
 
-const USAGE: &str = "usage: storm [--runs N] [--first SEED] [--poll | --watch] [--crowd] [--story SEED]";
+const USAGE: &str = "usage: storm [--runs N] [--first SEED] [--way watch|poll|hub|labelled|outside] [--crowd] [--story SEED]";
 
 struct Args {
     runs: u64,
     first: u64,
-    polls: Option<bool>,
+    way: Option<Way>,
     crowd: bool,
     story: Option<u64>,
 }
 
 fn args() -> Option<Args> {
-    let mut args = Args { runs: 1000, first: 0, polls: None, crowd: false, story: None };
+    let mut args = Args { runs: 1000, first: 0, way: None, crowd: false, story: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--runs" => args.runs = words.next()?.parse().ok()?,
             "--first" => args.first = words.next()?.parse().ok()?,
             "--story" => args.story = Some(words.next()?.parse().ok()?),
-            "--poll" => args.polls = Some(true),
-            "--watch" => args.polls = Some(false),
+            "--way" => args.way = Some(Way::parse(&words.next()?)?),
             "--crowd" => args.crowd = true,
             _ => return None,
         }
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let storm = Storm { polls: args.polls, ..Storm::default() };
+    let storm = Storm { way: args.way, ..Storm::default() };
     if let Some(seed) = args.story {
         print!("{}", Storm { keeps_decisions: true, ..storm }.run(seed));
         return ExitCode::SUCCESS;
@@ -99,13 +99,15 @@ fn crowds() {
         "| 200 waits, ten minutes of outage | right | most in a second of the outage | most in a second when the server is back | most in 10 ms |"
     );
     println!("|---|---|---|---|---|");
-    for (name, polls, jitter) in [
-        ("watching", false, false),
-        ("watching, jitter", false, true),
-        ("polling", true, false),
-        ("polling, jitter", true, true),
+    for (name, way, jitter) in [
+        ("watching", Way::Watch, false),
+        ("watching, jitter", Way::Watch, true),
+        ("polling", Way::Poll, false),
+        ("polling, jitter", Way::Poll, true),
+        ("one hub", Way::Hub, false),
+        ("one hub, jitter", Way::Hub, true),
     ] {
-        let meeting = Crowd { waits: 200, outage: Duration::from_secs(600), jitter, polls }.run();
+        let meeting = Crowd { waits: 200, outage: Duration::from_secs(600), jitter, way }.run();
         let (during, afterwards) = (meeting.during(), meeting.afterwards());
         println!("| {name} | {} | {during} | {afterwards} | {} |", meeting.right, meeting.peak);
     }

@@ -1,7 +1,8 @@
 //! Many waits at once, through a long outage: what an API server meets that comes back.
 
+use crate::storm::way::Way;
 use crate::storm::wire::Wire;
-use podwait::{Policy, wait};
+use podwait::{Hub, Policy, Scope};
 use podwait_sim::{Cluster, Fault, Life, pod};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -15,8 +16,8 @@ pub struct Crowd {
     pub outage: Duration,
     /// Whether each wait has a seed for its jitter.
     pub jitter: bool,
-    /// Poll rather than watch.
-    pub polls: bool,
+    /// How they wait; in a hub they share it.
+    pub way: Way,
 }
 
 /// What the API server met.
@@ -58,6 +59,7 @@ impl Crowd {
                 None => (now < end).then_some(Fault::Reset),
             }
         });
+        let hub = (self.way == Way::Hub).then(|| Hub::new(wire.client(&cluster), Scope::namespace("ci")));
         let mut waits = JoinSet::new();
         for n in 0..self.waits {
             let name = format!("p-{n}");
@@ -70,13 +72,14 @@ impl Crowd {
                 .spawn(&cluster);
             let policy = Policy::builder().api_error_budget(self.outage + Duration::from_secs(300));
             let policy = policy.jitter_seed(self.jitter.then_some(n)).build().expect("a policy");
-            let client = wire.client(&cluster);
-            let polls = self.polls;
+            let wait = match &hub {
+                Some(hub) => hub.wait("ci", &name),
+                None => self.way.wait(wire.client(&cluster), "ci", &name),
+            };
             waits.spawn(async move {
                 // Steps do not begin all together.
                 tokio::time::sleep(Duration::from_millis(n * 97)).await;
-                let wait = wait(client, "ci", name).policy(policy);
-                let outcome = if polls { wait.poll().await } else { wait.await };
+                let outcome = wait.policy(policy).await;
                 outcome.is_ok_and(|exit| exit.code == i32::from(n % 2 == 1))
             });
         }

@@ -3,6 +3,7 @@
 use crate::storm::Run;
 use crate::storm::life::Kind;
 use crate::storm::verdict::Verdict;
+use crate::storm::way::Way;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -14,8 +15,7 @@ pub const WINDOW: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     kinds: BTreeMap<Kind, Row>,
-    watching: Row,
-    polling: Row,
+    ways: BTreeMap<Way, Row>,
     /// The seeds of the runs that must not be, with what they are.
     pub bad: Vec<(u64, Verdict)>,
 }
@@ -36,7 +36,7 @@ impl Table {
         if verdict.is_bad() {
             self.bad.push((run.seed, verdict));
         }
-        let way = if run.polls { &mut self.polling } else { &mut self.watching };
+        let way = self.ways.entry(run.way).or_default();
         let (requests, burst) = (run.ledger.requests.len(), run.ledger.burst(WINDOW));
         for row in [self.kinds.entry(run.story.kind).or_default(), way] {
             *row.verdicts.entry(verdict).or_default() += 1;
@@ -50,8 +50,9 @@ impl Table {
         for (kind, row) in other.kinds {
             self.kinds.entry(kind).or_default().merge(row);
         }
-        self.watching.merge(other.watching);
-        self.polling.merge(other.polling);
+        for (way, row) in other.ways {
+            self.ways.entry(way).or_default().merge(row);
+        }
         self.bad.extend(other.bad);
         self.bad.sort_unstable();
     }
@@ -59,8 +60,8 @@ impl Table {
     /// All runs.
     #[must_use]
     pub fn total(&self) -> Row {
-        let mut total = self.watching.clone();
-        total.merge(self.polling.clone());
+        let mut total = Row::default();
+        self.ways.values().for_each(|row| total.merge(row.clone()));
         total
     }
 
@@ -138,8 +139,9 @@ impl fmt::Display for Table {
         for (kind, counts) in &self.kinds {
             row(kind.name(), counts)?;
         }
-        row("**watching**", &self.watching)?;
-        row("**polling**", &self.polling)?;
+        for (way, counts) in &self.ways {
+            row(&format!("**{}**", way.name()), counts)?;
+        }
         row("**all**", &self.total())
     }
 }

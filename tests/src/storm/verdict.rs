@@ -86,6 +86,12 @@ impl Run {
                     Verdict::Spurious
                 }
             }
+            // An exit 0 that had not settled when the pod was gone: the caller wanted to be sure, and is told the code.
+            Answer::Fail(FailReason::PodDeleted)
+                if self.limits.settle.is_some() && self.code_beside == Some(0) && !truth.right.is_empty() =>
+            {
+                Verdict::Unseen
+            }
             // The caller's own limit, and true as far as could be known.
             Answer::Fail(FailReason::StartTimeout) if !self.was_observable(ours, ToldBy::Start) => {
                 Verdict::Unseen

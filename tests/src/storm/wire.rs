@@ -91,6 +91,10 @@ impl Wire {
         if status == StatusCode::NOT_FOUND && text.contains(r#""kind":"pods""#) {
             self.note(|ledger, now| ledger.absences.push(now));
         }
+        if status == StatusCode::OK && text.contains(r#""kind":"PodList""#) && text.contains(r#""items":[]"#) {
+            self.note(|ledger, now| ledger.absences.push(now));
+            return;
+        }
         let is_pod = !["BOOKMARK", "ERROR"].iter().any(|kind| text[..text.len().min(20)].contains(kind));
         if status == StatusCode::OK
             && is_pod
