@@ -6,6 +6,7 @@ mod cluster;
 mod corpora;
 mod examples;
 mod exhaustive;
+mod hub;
 mod kubelet;
 mod network;
 mod properties;

@@ -30,21 +30,25 @@ pub async fn drive<S: PodSource>(
 ) -> Result<Exit, Failure> {
     // Paused tokio time drives this clock too.
     let start = tokio::time::Instant::now();
-    let mut observed = Observed::Silence;
-    loop {
+    let mut turn = |observed: Observed| {
         let at = Instant::ZERO.after(start.elapsed());
         let decision = machine.handle(at, observed.as_input());
         look(Step { at, observed: &observed, decision: &decision });
+        // The pod ends here: of ten thousand that wait, none is kept.
+        decision
+    };
+    let mut decision = turn(Observed::Silence);
+    loop {
         let after = match decision {
             Decision::Retry { after, .. } => after,
             Decision::Done(exit) => return Ok(exit),
             Decision::Fail(failure) => return Err(failure),
         };
-        observed = tokio::select! {
+        decision = turn(tokio::select! {
             biased;
             () = cancel.cancelled() => Observed::Cancelled,
             observed = source.next(after) => observed,
-        };
+        });
     }
 }
 

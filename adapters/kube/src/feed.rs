@@ -432,8 +432,8 @@ impl Feed {
             return;
         }
         let doubted = match observed {
-            Observed::ApiError(_) => None,
-            _ => waited.doubted.take(),
+            Observed::Pod(_) | Observed::NotFound(_) => waited.doubted.take(),
+            Observed::ApiError(_) | Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => None,
         };
         match (&self.selection, &observed) {
             (Selection::Pod(_), Observed::Pod(found)) => {

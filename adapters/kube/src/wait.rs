@@ -29,8 +29,10 @@ pub struct Wait {
     uid: Option<String>,
     policy: Arc<Policy>,
     cancel: CancellationToken,
-    look: Option<Box<dyn FnMut(Step<'_>) + Send>>,
+    look: Option<Look>,
 }
+
+type Look = Box<dyn FnMut(Step<'_>) + Send>;
 
 enum Transport {
     Watch(kube::Client),

@@ -1,6 +1,6 @@
 //! The HTTP side of the API server: from a request to an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
@@ -62,7 +62,10 @@ impl Cluster {
             (Verb::Get, Some(ns), Some(name)) => {
                 Ok(Reply::json(200, &*self.with(|store| store.get_as_of(ns, &name, behind))?))
             }
-            (Verb::List, ns, _) => Ok(Reply::json(200, &self.list(&query.selector(ns)?))),
+            (Verb::List, ns, _) => {
+                let page = self.page(&query.selector(ns)?, query.number("limit")?, query.number("continue")?);
+                Ok(Reply::json(200, &page?))
+            }
             (Verb::Watch, ns, _) => Ok(Reply::stream(self.watch(query.watch_request(ns)?))),
             (Verb::Create, Some(ns), _) => {
                 let pod = in_namespace(read_json(body).await?, ns)?;
@@ -76,23 +79,37 @@ impl Cluster {
         }
     }
 
-    fn list(&self, selector: &Selector) -> Value {
-        let (revision, pods) = self.with(|store| {
-            let pods = store.pods.values().filter(|pod| selector.matches(pod));
-            (store.revision, pods.cloned().collect::<Vec<_>>())
-        });
+    /// One page of a LIST, all of whose pages show the pods as they were at the first one.
+    fn page(&self, selector: &Selector, limit: Option<u64>, token: Option<u64>) -> Result<Value, Refusal> {
+        let (revision, pods, next) = self.with(|store| {
+            let (revision, mut pods) = match token {
+                Some(token) => store.take_page(token)?,
+                None => {
+                    let pods = store.pods.values().filter(|pod| selector.matches(pod));
+                    (store.revision, pods.cloned().collect::<VecDeque<_>>())
+                }
+            };
+            let limit = limit.filter(|limit| *limit > 0).and_then(|limit| usize::try_from(limit).ok());
+            let rest = pods.split_off(limit.unwrap_or(usize::MAX).min(pods.len()));
+            let next = (!rest.is_empty()).then(|| store.keep_page(revision, rest));
+            Ok((revision, pods, next))
+        })?;
         // The type of an item is said once, by the list.
         let items = pods.iter().map(|pod| {
             let fields = pod.as_object().into_iter().flatten();
             let fields = fields.filter(|(field, _)| !matches!(field.as_str(), "kind" | "apiVersion"));
             fields.map(|(field, value)| (field.clone(), value.clone())).collect::<Value>()
         });
-        json!({
+        let mut metadata = json!({ "resourceVersion": revision.to_string() });
+        if let Some(next) = next {
+            metadata["continue"] = json!(next.to_string());
+        }
+        Ok(json!({
             "kind": "PodList",
             "apiVersion": "v1",
-            "metadata": { "resourceVersion": revision.to_string() },
+            "metadata": metadata,
             "items": items.collect::<Vec<_>>(),
-        })
+        }))
     }
 }
 

@@ -44,10 +44,10 @@
 //!
 //! One increasing resourceVersion for all pods, and one log that every watch is served from, so
 //! the order of events is that of the writes. Watches know selectors by equality, bookmarks once
-//! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. Deletion knows grace
-//! periods, uid preconditions and finalizers. Not simulated: authorization, paging, `resourceVersion`
-//! on GET and LIST (which always read the latest), patches over HTTP, logs, and pods that react to
-//! a deletion without a script.
+//! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. LISTs come in pages,
+//! whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
+//! finalizers. Not simulated: authorization, `resourceVersion` on GET and LIST (which always read
+//! the latest), patches over HTTP, logs, and pods that react to a deletion without a script.
 #![forbid(unsafe_code)]
 
 mod api;

@@ -1,6 +1,6 @@
 //! The pods and the one log of their changes: what etcd is to a real API server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -127,6 +127,10 @@ pub(crate) struct Store {
     created: u64,
     pub(crate) pods: BTreeMap<(String, String), Arc<Value>>,
     pub(crate) log: Vec<Event>,
+    /// What LISTs have still to bring, by the token of the next page, with their revision.
+    pages: BTreeMap<u64, (u64, VecDeque<Arc<Value>>)>,
+    /// The last token.
+    token: u64,
 }
 
 impl Store {
@@ -134,8 +138,9 @@ impl Store {
     const FIRST_REVISION: u64 = 1;
 
     fn new(clock: Clock) -> Self {
-        let (pods, log) = (BTreeMap::new(), Vec::new());
-        Self { clock, revision: Self::FIRST_REVISION, compacted: 0, created: 0, pods, log }
+        let (pods, log, pages) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let revision = Self::FIRST_REVISION;
+        Self { clock, revision, compacted: 0, created: 0, pods, log, pages, token: 0 }
     }
 
     pub(crate) fn now(&self) -> String {
@@ -145,6 +150,22 @@ impl Store {
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Result<Arc<Value>, Refusal> {
         let pod = self.pods.get(&(namespace.to_owned(), name.to_owned()));
         pod.cloned().ok_or_else(|| Refusal::NotFound { name: name.to_owned() })
+    }
+
+    /// Keeps the rest of a LIST until it is asked for by the token that this returns.
+    pub(crate) fn keep_page(&mut self, revision: u64, rest: VecDeque<Arc<Value>>) -> u64 {
+        self.token += 1;
+        self.pages.insert(self.token, (revision, rest));
+        self.token
+    }
+
+    /// A token is good for one page, and for no longer than its revision is.
+    pub(crate) fn take_page(&mut self, token: u64) -> Result<(u64, VecDeque<Arc<Value>>), Refusal> {
+        match self.pages.remove(&token) {
+            Some((revision, rest)) if revision >= self.compacted => Ok((revision, rest)),
+            Some((asked, _)) => Err(Refusal::Expired { asked, oldest: self.compacted }),
+            None => Err(Refusal::Expired { asked: 0, oldest: self.compacted }),
+        }
     }
 
     /// The pod before the last so many of its writes, as far as the log knows.

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 /// How many stories of failed runs are printed.
 const STORIES: usize = 10;
 
-const USAGE: &str = "usage: storm [--runs N] [--first SEED] [--way watch|poll|hub|labelled|outside] [--crowd] [--story SEED]";
+const USAGE: &str =
+    "usage: storm [--runs N] [--first SEED] [--way watch|poll|hub|labelled|outside] [--crowd] [--story SEED]";
 
 struct Args {
     runs: u64,

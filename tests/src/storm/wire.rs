@@ -91,7 +91,8 @@ impl Wire {
         if status == StatusCode::NOT_FOUND && text.contains(r#""kind":"pods""#) {
             self.note(|ledger, now| ledger.absences.push(now));
         }
-        if status == StatusCode::OK && text.contains(r#""kind":"PodList""#) && text.contains(r#""items":[]"#) {
+        if status == StatusCode::OK && text.contains(r#""kind":"PodList""#) && text.contains(r#""items":[]"#)
+        {
             self.note(|ledger, now| ledger.absences.push(now));
             return;
         }

@@ -125,3 +125,32 @@ fn a_write_that_changes_nothing_is_no_write() {
     let after = cluster.update_status("ci", "a", |pod| pod["status"]["phase"] = json!("Running")).unwrap();
     assert_eq!(after["metadata"]["resourceVersion"], (before + 1).to_string());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_comes_in_pages_that_show_one_moment() {
+    let cluster = Cluster::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        cluster.create(pod("ci", name, &["step"])).unwrap();
+    }
+    let names = |page: &serde_json::Value| {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let client = cluster.client();
+    let list = async |query: &str| get(&client, &format!("/api/v1/namespaces/ci/pods?limit=2{query}")).await;
+    let first = list("").await.json();
+    assert_eq!(
+        (names(&first), &first["metadata"]["resourceVersion"]),
+        (vec!["a".into(), "b".into()], &json!("6"))
+    );
+    cluster.remove("ci", "d").unwrap();
+    cluster.create(pod("ci", "z", &["step"])).unwrap();
+    let second = list(&format!("&continue={}", first["metadata"]["continue"].as_str().unwrap())).await.json();
+    assert_eq!(
+        (names(&second), &second["metadata"]["resourceVersion"]),
+        (vec!["c".into(), "d".into()], &json!("6"))
+    );
+    cluster.compact(cluster.revision());
+    let third = list(&format!("&continue={}", second["metadata"]["continue"].as_str().unwrap())).await;
+    assert_eq!(third.code, 410);
+}

@@ -1,0 +1,387 @@
+//! Many waits over one watch, against the simulated cluster under paused time.
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use podwait::{DoneReason, FailReason, Hub, Observed, Policy, Scope, Via};
+use podwait_sim::{Cluster, Fault, Life, Step, Terminated, Verb, pod};
+use std::future::IntoFuture;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn hub(cluster: &Cluster) -> Hub {
+    Hub::new(cluster.client(), Scope::namespace("ci"))
+}
+
+/// The labels of the fixture's pods.
+const OURS: &str = "app.kubernetes.io/managed-by=ci-agent";
+
+/// A pod of this name that runs a second from now.
+fn running(name: &str) -> Life {
+    Life::of(pod("ci", name, &["step"])).scheduled("node-1").after(secs(1)).running()
+}
+
+fn name(n: u64) -> String {
+    format!("p-{n}")
+}
+
+fn code(n: u64) -> i32 {
+    i32::try_from(n % 7).expect("small")
+}
+
+/// The verbs of the requests, with times.
+fn traffic(cluster: &Cluster) -> Arc<Mutex<Vec<(Instant, Verb)>>> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    cluster.faults().rule(move |request| {
+        note.lock().expect("no panic").push((Instant::now(), request.verb));
+        None
+    });
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_waits_cost_one_list_and_one_watch() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..1000 {
+        running(&name(n)).after(secs(5 + n / 100)).finished(code(n)).spawn(&cluster);
+    }
+    let waits = (0..1000).map(|n| hub.wait("ci", name(n)).into_future());
+    for (exit, n) in join_all(waits).await.into_iter().zip(0..) {
+        assert_eq!(exit.map(|exit| exit.code), Ok(code(n)), "{n}");
+    }
+    let requests = cluster.requests();
+    assert_eq!((requests.list, requests.watch, requests.get), (2, 1, 0), "in two pages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("first").after(secs(20)).finished(1).spawn(&cluster);
+    running("quiet").after(secs(600)).finished(2).spawn(&cluster);
+    let early = hub.wait("ci", "unborn").into_future();
+    let first = hub.wait("ci", "first").into_future();
+    let quiet = async {
+        sleep(secs(10)).await;
+        let (begin, seen) = (Instant::now(), Arc::new(Mutex::new(None)));
+        let note = Arc::clone(&seen);
+        let look = move |step: podwait::Step<'_>| {
+            if let Observed::Pod(pod) = step.observed {
+                note.lock().expect("no panic").get_or_insert((begin.elapsed(), pod.via));
+            }
+        };
+        let exit = hub.wait("ci", "quiet").look(look).await;
+        (exit, seen.lock().expect("no panic").expect("it was seen"))
+    };
+    let born = async {
+        sleep(secs(5)).await;
+        running("unborn").after(secs(3)).finished(3).spawn(&cluster);
+    };
+    let (early, first, (quiet, (after, via)), ()) = tokio::join!(early, first, quiet, born);
+    assert_eq!([early, first, quiet].map(|exit| exit.map(|exit| exit.code)), [Ok(3), Ok(1), Ok(2)]);
+    assert_eq!((after, via), (Duration::ZERO, Via::Get), "who comes late sees the pod at once");
+    let before = cluster.requests();
+    assert_eq!((before.list, before.watch), (1, 3), "one LIST; a watch is renewed every 290 s");
+    sleep(secs(3600)).await;
+    assert_eq!(cluster.requests(), before, "nobody waits, nothing is asked");
+    running("next").finished(4).spawn(&cluster);
+    assert_eq!(hub.wait("ci", "next").await.map(|exit| exit.code), Ok(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_stays_open_watches_until_it_is_dropped() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster).stay_open();
+    for n in 0..3 {
+        running(&name(n)).finished(code(n)).spawn(&cluster);
+        assert_eq!(hub.wait("ci", name(n)).await.map(|exit| exit.code), Ok(code(n)));
+        sleep(secs(60)).await;
+    }
+    assert_eq!((cluster.requests().list, cluster.requests().watch), (1, 1));
+    drop(hub);
+    sleep(secs(1)).await;
+    let before = cluster.requests();
+    sleep(secs(3600)).await;
+    assert_eq!(cluster.requests(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_that_comes_late_is_served_by_a_list() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..1000 {
+        running(&name(n)).after(secs(60)).finished(code(n)).spawn(&cluster);
+    }
+    let first = hub.wait("ci", name(0)).into_future();
+    let others = async {
+        sleep(secs(10)).await;
+        join_all((1..1000).map(|n| hub.wait("ci", name(n)).into_future())).await
+    };
+    let (_, others) = tokio::join!(first, others);
+    assert!(others.iter().zip(1..).all(|(exit, n)| exit.as_ref().is_ok_and(|exit| exit.code == code(n))));
+    let requests = cluster.requests();
+    assert!(requests.list == 4 && requests.get < 300, "two LISTs of two pages: {requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_never_come_are_told_in_time_however_many() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    let start = Instant::now();
+    let waits = (0..2000).map(|n| hub.wait("ci", name(n)).into_future());
+    for failure in join_all(waits).await {
+        assert_eq!(failure.map_err(|failure| failure.reason), Err(FailReason::PodNeverSeen));
+    }
+    assert!(start.elapsed() < secs(20), "{:?}", start.elapsed());
+    let requests = cluster.requests();
+    assert!(requests.list < 20 && requests.get < 250, "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_relist_misses_is_not_found_and_what_it_has_is_seen() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("gone").spawn(&cluster);
+    running("here").after(secs(100)).finished(5).spawn(&cluster);
+    let outage = async {
+        sleep(secs(10)).await;
+        // Everything breaks, and history with it.
+        cluster.faults().rule(|_| Some(Fault::Reset));
+        let life = Life::existing("ci", "gone").removed().spawn(&cluster);
+        life.await.expect("no panic").expect("it is removed");
+        cluster.compact(cluster.revision());
+        sleep(secs(20)).await;
+        cluster.faults().clear();
+    };
+    cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(10)));
+    let (gone, here, ()) =
+        tokio::join!(hub.wait("ci", "gone").into_future(), hub.wait("ci", "here").into_future(), outage);
+    assert_eq!(gone.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
+    assert_eq!(here.map(|exit| exit.code), Ok(5));
+    assert!(cluster.requests().list >= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_breaks_goes_on_from_its_last_bookmark_without_a_list() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("ours").after(secs(200)).finished(6).spawn(&cluster);
+    // What others do moves the cluster on, and is forgotten.
+    let others = async {
+        for n in 0..100 {
+            Life::of(pod("others", &name(n), &["step"])).scheduled("node-1").spawn(&cluster);
+            sleep(secs(1)).await;
+        }
+        // A bookmark came a minute after the watch began; what was before is compacted.
+        sleep(secs(22)).await;
+        cluster.compact(cluster.revision());
+    };
+    cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(130)));
+    let (exit, ()) = tokio::join!(hub.wait("ci", "ours").into_future(), others);
+    assert_eq!(exit.map(|exit| exit.code), Ok(6));
+    let requests = cluster.requests();
+    assert_eq!((requests.list, requests.watch), (1, 2), "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_loses_its_label_is_not_deleted() {
+    let cluster = Cluster::new();
+    let hub = Hub::new(cluster.client(), Scope::namespace("ci").labels(OURS));
+    let unlabel =
+        serde_json::json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "nobody" } } });
+    running("ours").after(secs(30)).merge(unlabel).after(secs(100)).finished(3).spawn(&cluster);
+    running("deleted").after(secs(30)).removed().spawn(&cluster);
+    let (ours, deleted) =
+        tokio::join!(hub.wait("ci", "ours").into_future(), hub.wait("ci", "deleted").into_future());
+    assert_eq!(ours.map(|exit| exit.code), Ok(3));
+    assert_eq!(deleted.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
+    let requests = cluster.requests();
+    // The one outside is polled, at least every five seconds.
+    assert!(requests.list == 1 && (20..40).contains(&requests.get), "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_look_holds_up_nobody_and_still_learns_the_end() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    let policy = || Policy::builder().deadline(Some(secs(3600))).build().expect("a policy");
+    let mut busy = running("busy");
+    for n in 0..500 {
+        let noise = serde_json::json!({ "metadata": { "annotations": { "n": n.to_string() } } });
+        busy = busy.after(Duration::from_millis(10)).merge(noise);
+    }
+    busy.finished(4).spawn(&cluster);
+    running("other").after(secs(3)).finished(0).spawn(&cluster);
+    let mut slow = Box::pin(hub.wait("ci", "busy").policy(policy()).into_future());
+    assert!(slow.as_mut().now_or_never().is_none(), "it has begun");
+    let dropped = Box::pin(hub.wait("ci", "busy").into_future());
+    assert!(dropped.now_or_never().is_none(), "it has begun, and is over");
+    let start = Instant::now();
+    assert_eq!(hub.wait("ci", "other").await.map(|exit| exit.code), Ok(0));
+    assert_eq!(start.elapsed(), secs(4));
+    sleep(secs(100)).await;
+    assert_eq!(slow.await.map(|exit| exit.code), Ok(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn safety_gets_have_a_budget_whatever_the_number_of_waits() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster).requests_per_second(4);
+    for n in 0..1000 {
+        running(&name(n)).after(secs(600)).finished(code(n)).spawn(&cluster);
+    }
+    let seen = traffic(&cluster);
+    let waits = (0..1000).map(|n| hub.wait("ci", name(n)).into_future());
+    assert!(join_all(waits).await.iter().all(Result::is_ok));
+    let seen = seen.lock().expect("no panic");
+    let most = (0..seen.len()).map(|n| {
+        let window = seen[n..].iter().take_while(|(at, _)| *at < seen[n].0 + secs(10));
+        window.count()
+    });
+    // Ten seconds' worth, and what may be saved up for two.
+    assert!(most.max().expect("requests") <= 48, "{seen:?}");
+    let gets = seen.iter().filter(|(_, verb)| *verb == Verb::Get).count();
+    assert!((2000..2400).contains(&gets), "a quiet pod is looked after all the same: {gets}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_is_found_out_and_replaced() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    cluster.faults().push(Verb::Watch, Fault::SilentIn(secs(5)));
+    for n in 0..20 {
+        running(&name(n)).after(secs(60)).finished(code(n)).spawn(&cluster);
+    }
+    let start = Instant::now();
+    let waits = (0..20).map(|n| hub.wait("ci", name(n)).into_future());
+    assert!(
+        join_all(waits).await.iter().zip(0..).all(|(exit, n)| exit.as_ref().is_ok_and(|e| e.code == code(n)))
+    );
+    assert!(start.elapsed() < secs(61 + 35), "{:?}", start.elapsed());
+    // A safety GET came first; what it found, the watch should have brought within 5 s.
+    assert!(cluster.requests().get >= 20, "{:?}", cluster.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_holds_for_all() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..100 {
+        running(&name(n)).after(secs(20)).finished(code(n)).spawn(&cluster);
+    }
+    let seen = traffic(&cluster);
+    cluster.faults().push(Verb::List, Fault::status(429).retry_after(30));
+    let start = Instant::now();
+    let waits = (0..100).map(|n| hub.wait("ci", name(n)).into_future());
+    assert!(
+        join_all(waits).await.iter().zip(0..).all(|(exit, n)| exit.as_ref().is_ok_and(|e| e.code == code(n)))
+    );
+    let times: Vec<_> = seen.lock().expect("no panic").iter().map(|(at, _)| *at - start).collect();
+    assert!(times.len() < 4 && times.iter().all(|at| *at >= secs(30)), "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_that_cannot_be_read_fails_nobody_else() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    let broken = serde_json::json!({ "status": { "containerStatuses": "none of your business" } });
+    running("broken").after(secs(10)).merge(broken).spawn(&cluster);
+    running("fine").after(secs(20)).finished(2).spawn(&cluster);
+    let policy = Policy::builder().api_error_budget(secs(40)).build().expect("a policy");
+    let (broken, fine) = tokio::join!(
+        hub.wait("ci", "broken").policy(policy).into_future(),
+        hub.wait("ci", "fine").into_future(),
+    );
+    assert_eq!(fine.map(|exit| exit.code), Ok(2));
+    assert_eq!(broken.map_err(|failure| failure.reason), Err(FailReason::ApiUnavailable));
+    assert_eq!(cluster.requests().watch, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_list_each_wait_watches_its_pod_and_without_watching_it_polls() {
+    for (may_watch, watches) in [(true, 20..30), (false, 20..22)] {
+        let cluster = Cluster::new();
+        cluster.faults().rule(move |request| {
+            let is_allowed = match request.verb {
+                Verb::List => false,
+                Verb::Watch => may_watch && request.name.is_some(),
+                _ => true,
+            };
+            (!is_allowed).then(|| Fault::status(403))
+        });
+        let hub = hub(&cluster);
+        assert_eq!(hub.refusal(), None);
+        for n in 0..20 {
+            running(&name(n)).after(secs(30)).finished(code(n)).spawn(&cluster);
+        }
+        let waits = (0..20).map(|n| hub.wait("ci", name(n)).into_future());
+        let check = async {
+            sleep(secs(5)).await;
+            assert_eq!(hub.refusal().map(|failure| failure.code), Some(403));
+        };
+        let (exits, ()) = tokio::join!(join_all(waits), check);
+        assert!(exits.iter().zip(0..).all(|(exit, n)| exit.as_ref().is_ok_and(|e| e.code == code(n))));
+        let requests = cluster.requests();
+        assert_eq!(requests.list, 1, "{requests:?}");
+        assert!(watches.contains(&requests.watch), "{requests:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_outside_of_the_scope_is_waited_for_by_itself() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    let other =
+        Life::of(pod("other", "p", &["step"])).scheduled("node-1").running().after(secs(3)).finished(1);
+    other.spawn(&cluster);
+    assert_eq!(hub.wait("other", "p").await.map(|exit| exit.code), Ok(1));
+    assert_eq!(cluster.requests().list, 0);
+    let all = Hub::new(cluster.client(), Scope::all());
+    assert_eq!(all.wait("other", "p").await.map(|exit| exit.reason), Ok(DoneReason::NonzeroExit));
+    assert_eq!(cluster.requests().list, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_wait_for_one_pod_share_its_reads() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    let life = running("p").after(secs(300)).together([
+        Step::Terminated { container: "step".into(), how: Terminated::exit(2) },
+        Step::Phase("Failed".into()),
+    ]);
+    life.spawn(&cluster);
+    let waits = (0..5).map(|_| hub.wait("ci", "p").container("step").into_future());
+    for exit in join_all(waits).await {
+        assert_eq!(exit.map(|exit| exit.code), Ok(2));
+    }
+    assert!(cluster.requests().get <= 11, "{:?}", cluster.requests());
+}
+
+#[test]
+fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
+    let cluster = Cluster::new();
+    let server = tokio::runtime::Runtime::new().expect("a runtime");
+    let kubeconfig = server.block_on(cluster.serve()).expect("a server");
+    let url = kubeconfig.url();
+    let first = tokio::runtime::Runtime::new().expect("a runtime");
+    let second = tokio::runtime::Runtime::new().expect("a runtime");
+    let config = kube::Config::new(url.parse().expect("a URL"));
+    let client = second.block_on(async { podwait::client(config) }).expect("a client");
+    let hub = Hub::new(client, Scope::namespace("ci"));
+    let _entered = server.enter();
+    Life::of(pod("ci", "p", &["step"])).running().after(secs(2)).finished(5).spawn(&cluster);
+    // The first wait starts the feed, and is dropped with its runtime.
+    first.spawn(hub.wait("ci", "p").into_future());
+    std::thread::sleep(Duration::from_millis(300));
+    let wait = second.spawn(hub.wait("ci", "p").into_future());
+    std::thread::sleep(Duration::from_millis(300));
+    first.shutdown_background();
+    let exit = second.block_on(wait).expect("no panic");
+    assert_eq!(exit.map(|exit| exit.code), Ok(5));
+}
