@@ -308,11 +308,8 @@ async fn without_the_right_to_list_each_wait_watches_its_pod_and_without_watchin
     for (may_watch, watches) in [(true, 20..30), (false, 20..22)] {
         let cluster = Cluster::new();
         cluster.faults().rule(move |request| {
-            let is_allowed = match request.verb {
-                Verb::List => false,
-                Verb::Watch => may_watch && request.name.is_some(),
-                _ => true,
-            };
+            let is_allowed = request.verb == Verb::Get
+                || request.verb == Verb::Watch && may_watch && request.name.is_some();
             (!is_allowed).then(|| Fault::status(403))
         });
         let hub = hub(&cluster);

@@ -101,7 +101,7 @@ impl Storm {
         let weather = Weather::draw(&mut dice, &moments);
         let mut run = Run {
             seed,
-            way: self.way.unwrap_or(Way::of(seed, polls)),
+            way: self.way.unwrap_or_else(|| Way::of(seed, polls)),
             story,
             weather,
             limits,

@@ -383,7 +383,7 @@ impl Feed {
         let Some(waited) = table.get_mut(&self.scratch) else { return };
         waited.listed = lists;
         waited.is_selected = true;
-        if waited.version > number(&name.resource_version) && waited.version > 0 {
+        if waited.version > Some(number(&name.resource_version)) {
             // The watch or a GET was faster.
             return;
         }
@@ -408,8 +408,9 @@ impl Feed {
                 continue;
             }
             let was_there = waited.came < lists;
-            let is_newer = waited.version > version;
-            let is_known = waited.version > 0;
+            // Versions that are no numbers cannot be compared.
+            let is_newer = waited.version.is_some_and(|seen| seen > version || version == u64::MAX);
+            let is_known = waited.version.is_some();
             if !was_there || !is_whole || is_newer {
                 table.ask(&pod, Duration::ZERO);
             } else if is_known && is_watching {

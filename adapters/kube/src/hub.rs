@@ -45,7 +45,7 @@ use std::time::Duration;
 ///
 /// `list` and `watch` on `pods`, and `get`. Where the server does not let the hub list and watch the whole scope, for
 /// instance because RBAC names the pods, each wait goes on by itself as [`wait`](crate::wait()) does, with a watch of its
-/// own or by polling, within the same budget; [`refusal`](Self::refusal) says so. The hub tries again a minute later, for
+/// own or by polling, within ten times the budget; [`refusal`](Self::refusal) says so. The hub tries again a minute later, for
 /// those who come then.
 #[derive(Clone)]
 pub struct Hub {
@@ -55,9 +55,24 @@ pub struct Hub {
 struct Inner {
     client: kube::Client,
     scope: Scope,
-    budget: Arc<Budget>,
+    budgets: Budgets,
     waits: Arc<Waits>,
     stays_open: bool,
+}
+
+/// What may be asked: together, and by all those who go on by themselves.
+#[derive(Clone)]
+struct Budgets {
+    together: Arc<Budget>,
+    /// More, since each of them needs two requests to begin with, and its limits run meanwhile.
+    alone: Arc<Budget>,
+}
+
+impl Budgets {
+    fn per_second(requests: u32) -> Self {
+        let budget = |requests| Arc::new(Budget::per_second(requests));
+        Self { together: budget(requests), alone: budget(requests.saturating_mul(10)) }
+    }
 }
 
 /// Requests per second of a hub, unless told.
@@ -70,14 +85,14 @@ impl Hub {
     #[must_use]
     pub fn new(client: kube::Client, scope: Scope) -> Self {
         let waits = Arc::new(Waits::new(scope.is_whole()));
-        let budget = Arc::new(Budget::per_second(REQUESTS_PER_SECOND));
-        Self { inner: Arc::new(Inner { client, scope, budget, waits, stays_open: false }) }
+        let budgets = Budgets::per_second(REQUESTS_PER_SECOND);
+        Self { inner: Arc::new(Inner { client, scope, budgets, waits, stays_open: false }) }
     }
 
     /// How many requests per second the hub may send, and for a moment twice as many. Default: 10; 0 counts as 1.
     #[must_use]
     pub fn requests_per_second(self, requests: u32) -> Self {
-        self.change(|inner| inner.budget = Arc::new(Budget::per_second(requests)))
+        self.change(|inner| inner.budgets = Budgets::per_second(requests))
     }
 
     /// Keeps the watch open when nobody waits, for agents that run one step after the other: from the first wait until the
@@ -89,10 +104,10 @@ impl Hub {
 
     /// A hub of its own, if this one is in use already.
     fn change(self, change: impl FnOnce(&mut Inner)) -> Self {
-        let Inner { client, scope, budget, stays_open, .. } = &*self.inner;
+        let Inner { client, scope, budgets, stays_open, .. } = &*self.inner;
         let waits = Arc::new(Waits::new(scope.is_whole()));
-        let (client, scope, budget) = (client.clone(), scope.clone(), Arc::clone(budget));
-        let mut inner = Inner { client, scope, budget, waits, stays_open: *stays_open };
+        let (client, scope, budgets) = (client.clone(), scope.clone(), budgets.clone());
+        let mut inner = Inner { client, scope, budgets, waits, stays_open: *stays_open };
         change(&mut inner);
         Self { inner: Arc::new(inner) }
     }
@@ -129,13 +144,14 @@ impl Hub {
     }
 
     fn alone(&self, pod: &PodName, raw: bool) -> OnePod {
-        let Inner { client, budget, .. } = &*self.inner;
-        OnePod::new(client.clone(), pod.clone(), true, raw, Arc::clone(budget))
+        let Inner { client, budgets, .. } = &*self.inner;
+        OnePod::new(client.clone(), pod.clone(), true, raw, Arc::clone(&budgets.alone))
     }
 
     fn start(&self) {
-        let Inner { client, scope, budget, waits, .. } = &*self.inner;
-        let feed = Feed::of_scope(client.clone(), Arc::clone(waits), scope.clone(), Arc::clone(budget));
+        let Inner { client, scope, budgets, waits, .. } = &*self.inner;
+        let budget = Arc::clone(&budgets.together);
+        let feed = Feed::of_scope(client.clone(), Arc::clone(waits), scope.clone(), budget);
         let hub: Weak<Inner> = Arc::downgrade(&self.inner);
         let mut end = UntoldEnd(Some(Arc::clone(waits)));
         tokio::spawn(async move {

@@ -8,7 +8,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use kube::client::Body;
-use tokio::time::{Instant, timeout};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a page may take: a slow connection may, one that crawls for ever may not.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A LIST under way.
 pub(crate) struct List {
@@ -21,7 +25,8 @@ pub(crate) struct List {
 
 enum Page {
     Asked(BoxFuture<'static, Result<Body, ApiFailure>>),
-    Read(Body, ListItems),
+    /// With the time when it began.
+    Read(Body, ListItems, Instant),
 }
 
 /// What a LIST brings.
@@ -54,13 +59,13 @@ impl List {
 
     async fn step(&mut self) -> Result<Listed, ApiFailure> {
         loop {
-            let (body, items) = match &mut self.page {
+            let (body, items, began) = match &mut self.page {
                 Page::Asked(page) => {
                     let body = page.await?;
-                    self.page = Page::Read(body, ListItems::default());
+                    self.page = Page::Read(body, ListItems::default(), Instant::now());
                     continue;
                 }
-                Page::Read(body, items) => (body, items),
+                Page::Read(body, items, began) => (body, items, *began),
             };
             let unreadable = |error: crate::decode::DecodeError| {
                 failure(Via::List, 0, format!("unreadable list: {error}"))
@@ -68,8 +73,8 @@ impl List {
             if let Some(item) = items.next_item().map_err(unreadable)? {
                 return Ok(Listed::Item(item));
             }
-            // Not the whole page: that of a slow connection may take its time as long as it comes.
-            match timeout(CALL_TIMEOUT, body.frame()).await {
+            let end = (Instant::now() + CALL_TIMEOUT).min(began + PAGE_TIMEOUT);
+            match timeout_at(end, body.frame()).await {
                 Err(_) => return Err(timed_out(Via::List)),
                 Ok(Some(Err(error))) => return Err(failure(Via::List, 0, root_cause(&error))),
                 Ok(Some(Ok(frame))) => {

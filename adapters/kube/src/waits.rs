@@ -64,8 +64,8 @@ pub(crate) struct Waited {
     read: Read,
     /// Counts what was delivered, so that an answer that was overtaken is known as such.
     pub(crate) turn: u64,
-    /// The resourceVersion of what was delivered last, as a number; 0 if nothing was or it is none.
-    pub(crate) version: u64,
+    /// The resourceVersion of the pod when it was delivered last, as a [`number`].
+    pub(crate) version: Option<u64>,
     /// LISTs that had begun when the first wait came, and the last one that had the pod.
     pub(crate) came: u64,
     pub(crate) listed: u64,
@@ -84,9 +84,9 @@ enum Read {
     Sent,
 }
 
-/// A resourceVersion as a number, which is what it is in every released API server; 0 for another.
+/// A resourceVersion as a number, which is what it is in every released API server; one that is none is newer than all.
 pub(crate) fn number(resource_version: &str) -> u64 {
-    resource_version.parse().unwrap_or(0)
+    resource_version.parse().unwrap_or(u64::MAX)
 }
 
 impl Waits {
@@ -241,7 +241,7 @@ impl Table {
             self.urgent -= usize::from(due.1);
         }
         if let Observed::Pod(pod) | Observed::Deleted(pod) = &mut observed {
-            waited.version = number(&pod.pod.snapshot.resource_version);
+            waited.version = Some(number(&pod.pod.snapshot.resource_version));
             if waited.raw == 0 {
                 // The text of a whole pod, or of a page of them.
                 pod.json = Bytes::new();
