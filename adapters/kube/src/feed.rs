@@ -11,7 +11,7 @@ use crate::mailbox::Notice;
 use crate::selection::{PodName, Scope, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use crate::waits::{Service, Waits, number};
-use crate::watch::{News, Watch};
+use crate::watch::{From, News, Watch};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -56,6 +56,8 @@ pub(crate) struct Feed {
     slot: Option<Instant>,
     /// Watches, and LISTs for them, that failed in a row.
     failed: u32,
+    /// The server does not know any more what has happened since the pod's last change.
+    has_expired: bool,
     /// A GET has found this resourceVersion: the time by which the watch should have come there.
     ahead: Option<(Instant, u64)>,
     scratch: String,
@@ -103,6 +105,7 @@ impl Feed {
             gets: FuturesUnordered::new(),
             slot: None,
             failed: 0,
+            has_expired: false,
             ahead: None,
             scratch: String::new(),
         }
@@ -282,7 +285,7 @@ impl Feed {
         match &self.selection {
             Selection::Pods(_) => {
                 let reached = self.watch.reached().unwrap_or_default().to_owned();
-                self.set_watch(Watch::Wanted(reached));
+                self.set_watch(Watch::Wanted(From::Version(reached)));
             }
             // A GET tells as much, and more surely.
             Selection::Pod(pod) => {
@@ -297,6 +300,7 @@ impl Feed {
     /// it lets us read is for the GETs to find out.
     fn lose_watch(&mut self, failure: ApiFailure) {
         let failed = self.failed;
+        self.has_expired = failure.code == 410;
         self.failed = failed.saturating_add(1);
         let will_not = matches!(failure.code, 400 | 403 | 404 | 405 | 406 | 415 | 422);
         let is_shared = matches!(self.selection, Selection::Pods(_));
@@ -345,7 +349,7 @@ impl Feed {
                 self.finish_list();
                 self.miss(number(&version));
                 if !self.watch.is_on() {
-                    self.set_watch(Watch::Wanted(version));
+                    self.set_watch(Watch::Wanted(From::Version(version)));
                 }
             }
             Listed::Failed(failure) => {
@@ -479,12 +483,18 @@ impl Feed {
     fn watch_from(&mut self, version: String) {
         let is_due = match &self.watch {
             Watch::None { until } => *until <= Instant::now(),
-            Watch::Wanted(reached) | Watch::Opening(_, reached) | Watch::Open(_, reached, _) => {
-                *reached != version
+            watch @ (Watch::Wanted(_) | Watch::Opening(..) | Watch::Open(..)) => {
+                watch.reached() != Some(&version)
             }
         };
         if self.may_watch && is_due {
-            self.set_watch(Watch::Wanted(version));
+            // An API server that was started since the pod's last change, or has seen many changes of other pods since, will
+            // never watch from there again (`getAllEventsSinceLocked` of its watch cache).
+            let from = match std::mem::take(&mut self.has_expired) {
+                true => From::Any(version),
+                false => From::Version(version),
+            };
+            self.set_watch(Watch::Wanted(from));
         }
     }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// Observes one pod by a GET and a watch from there, with a GET whenever the machine asks.
 ///
 /// The watch selects by `metadata.name`, so the API server sends this pod's events only, and a DELETED is a deletion. A
-/// watch that ends, breaks or expires (410) is followed by a GET and a new watch. A GET that finds the pod further
+/// watch that ends, breaks or expires (410) is followed by a GET and a new watch; after a 410 that one starts from whatever
+/// the API server has, since it will not know the pod's own version again. A GET that finds the pod further
 /// on than the watch does shows that the watch is dead, and replaces it.
 ///
 /// Where the API server will not watch (RBAC without the verb `watch`, a proxy in between), or nobody wants it to, the pod

@@ -15,16 +15,27 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// A watch that is open for longer than the server was asked for is a connection that nobody closed.
 const LONGEST: Duration = Duration::from_secs(WATCH_SECONDS as u64).saturating_add(CALL_TIMEOUT);
 
+/// The resourceVersion of a watch that begins with what the API server's cache has.
+const ANY: &str = "0";
+
 /// A watch, as far as there is one.
 pub(crate) enum Watch {
     /// There is none, and there is to be none before that time.
     None { until: Instant },
-    /// To be opened from this resourceVersion.
-    Wanted(String),
-    /// The same, and the answer is awaited.
+    /// To be opened.
+    Wanted(From),
+    /// The answer is awaited. With the resourceVersion that it starts from.
     Opening(BoxFuture<'static, Result<Lines, ApiFailure>>, String),
     /// With the resourceVersion that it has reached, and since when it is open.
     Open(Lines, String, Instant),
+}
+
+/// Where a watch is to begin.
+pub(crate) enum From {
+    /// After this resourceVersion.
+    Version(String),
+    /// With the pod as the API server's cache has it now, which was at this resourceVersion when it was read.
+    Any(String),
 }
 
 /// What a watch brings.
@@ -44,10 +55,13 @@ impl Watch {
     }
 
     pub(crate) fn open(&mut self, calls: &Calls, selection: &Selection) {
-        if let Self::Wanted(version) = self {
-            let watch = calls.clone().watch(selection.clone(), version.clone());
-            *self = Self::Opening(Box::pin(watch), std::mem::take(version));
-        }
+        let Self::Wanted(from) = self else { return };
+        let (from, version) = match from {
+            From::Version(version) => (version.clone(), version),
+            From::Any(version) => (String::from(ANY), version),
+        };
+        let watch = calls.clone().watch(selection.clone(), from);
+        *self = Self::Opening(Box::pin(watch), std::mem::take(version));
     }
 
     /// Whether events come, or are about to.
@@ -62,7 +76,9 @@ impl Watch {
     pub(crate) fn reached(&self) -> Option<&str> {
         match self {
             Self::None { .. } => None,
-            Self::Wanted(version) | Self::Opening(_, version) | Self::Open(_, version, _) => Some(version),
+            Self::Wanted(From::Version(version) | From::Any(version))
+            | Self::Opening(_, version)
+            | Self::Open(_, version, _) => Some(version),
         }
     }
 
