@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::client::{Calls, StatusView, failure};
 use crate::decode::decode;
 use crate::event::{EventKind, envelope};
-use crate::list::{List, Listed};
+use crate::listing::{List, Listed};
 use crate::mailbox::Notice;
 use crate::selection::{PodName, Scope, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};

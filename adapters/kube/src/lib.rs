@@ -45,7 +45,7 @@ mod event;
 mod feed;
 mod hub;
 mod lines;
-mod list;
+mod listing;
 mod mailbox;
 mod one_pod;
 mod selection;

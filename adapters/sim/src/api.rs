@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     /// One page of a LIST, all of whose pages show the pods as they were at the first one.
-    fn page(&self, selector: &Selector, limit: Option<u64>, token: Option<u64>) -> Result<Value, Refusal> {
+    fn page(&self, selector: &Selector, limit: Option<u64>, token: Option<u64>) -> Result<String, Refusal> {
         let (revision, pods, next) = self.with(|store| {
             let (revision, mut pods) = match token {
                 Some(token) => store.take_page(token)?,
@@ -94,23 +94,24 @@ impl Cluster {
             let next = (!rest.is_empty()).then(|| store.keep_page(revision, rest));
             Ok((revision, pods, next))
         })?;
-        // The type of an item is said once, by the list.
-        let items = pods.iter().map(|pod| {
-            let fields = pod.as_object().into_iter().flatten();
-            let fields = fields.filter(|(field, _)| !matches!(field.as_str(), "kind" | "apiVersion"));
-            fields.map(|(field, value)| (field.clone(), value.clone())).collect::<Value>()
-        });
         let mut metadata = json!({ "resourceVersion": revision.to_string() });
         if let Some(next) = next {
             metadata["continue"] = json!(next.to_string());
         }
-        Ok(json!({
-            "kind": "PodList",
-            "apiVersion": "v1",
-            "metadata": metadata,
-            "items": items.collect::<Vec<_>>(),
-        }))
+        let items: Vec<String> = pods.iter().map(|pod| item(pod)).collect();
+        let items = items.join(",");
+        Ok(format!(
+            "{{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{metadata},\"items\":[{items}]}}"
+        ))
     }
+}
+
+/// A pod in a list, which says the type of its items once.
+fn item(pod: &Value) -> String {
+    let fields = pod.as_object().into_iter().flatten();
+    let fields = fields.filter(|(field, _)| !matches!(field.as_str(), "kind" | "apiVersion"));
+    let fields: Vec<String> = fields.map(|(field, value)| format!("\"{field}\":{value}")).collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 /// A request that concerns pods.

@@ -1,5 +1,6 @@
 //! An answer on its way out: every body is a stream of frames, one per event of a watch.
 
+use std::fmt::Display;
 use std::io;
 
 use bytes::Bytes;
@@ -10,7 +11,6 @@ use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
-use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::refusal::Refusal;
@@ -28,7 +28,8 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn json(code: u16, value: &Value) -> Self {
+    /// A JSON value, or its text.
+    pub(crate) fn json(code: u16, value: &impl Display) -> Self {
         Self::whole(code, "application/json", format!("{value}\n"))
     }
 
