@@ -9,4 +9,5 @@ pub mod explore;
 pub mod fuzz;
 pub mod model;
 pub mod proxy;
+pub mod reference;
 pub mod storm;

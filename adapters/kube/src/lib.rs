@@ -41,10 +41,12 @@ mod budget;
 mod client;
 mod decode;
 mod drive;
-mod event;
+mod envelope;
 mod feed;
 mod hub;
+mod json;
 mod lines;
+mod list;
 mod listing;
 mod mailbox;
 mod one_pod;
@@ -61,6 +63,7 @@ pub use client::{check_access, client, is_dns_subdomain};
 pub use decode::{DecodeError, Pod, decode};
 pub use drive::{Step, drive};
 pub use hub::Hub;
+pub use json::JsonError;
 pub use one_pod::OnePod;
 pub use podwait_core as core;
 pub use podwait_core::{
@@ -71,3 +74,10 @@ pub use selection::Scope;
 pub use source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};
+
+/// For this repository's benchmarks and fuzz targets: no part of the interface, and changed without notice.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::envelope::{Envelope, EventKind, Head, envelope, head};
+    pub use crate::list::{ListItems, ListMeta};
+}

@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 
 /// Longest line that is read. Objects in etcd are at most 1.5 MiB by default, and JSON is somewhat larger.
-const LONGEST: usize = 8 << 20;
+pub(crate) const LONGEST: usize = 8 << 20;
 
 /// Splits a body at `\n`.
 pub(crate) struct Lines {

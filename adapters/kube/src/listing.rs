@@ -1,7 +1,7 @@
 //! A LIST, page by page, item by item, without ever holding more than a page's item.
 
 use crate::client::{CALL_TIMEOUT, Calls, failure, root_cause, timed_out};
-use crate::event::ListItems;
+use crate::list::ListItems;
 use crate::selection::Selection;
 use crate::source::{ApiFailure, Via};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A LIST under way.
-pub(crate) struct List {
+pub(crate) struct Listing {
     calls: Calls,
     selection: Selection,
     page: Page,
@@ -38,7 +38,7 @@ pub(crate) enum Listed {
     Failed(ApiFailure),
 }
 
-impl List {
+impl Listing {
     pub(crate) fn begin(calls: &Calls, selection: &Selection) -> Self {
         let first = calls.clone().list(selection.clone(), None);
         Self {
@@ -84,10 +84,14 @@ impl List {
                 }
                 Ok(None) => {
                     let meta = std::mem::take(items).finish().map_err(unreadable)?;
-                    if meta.r#continue.is_empty() {
+                    if meta.kind != "PodList" {
+                        let kind = meta.kind;
+                        return Err(failure(Via::List, 0, format!("asked for a PodList and got {kind:?}")));
+                    }
+                    if meta.next.is_empty() {
                         return Ok(Listed::All(meta.resource_version));
                     }
-                    let next = self.calls.clone().list(self.selection.clone(), Some(meta.r#continue));
+                    let next = self.calls.clone().list(self.selection.clone(), Some(meta.next));
                     self.page = Page::Asked(Box::pin(next));
                 }
             }

@@ -77,6 +77,14 @@ impl Selection {
         }
     }
 
+    /// Whether a pod that is not listed is not there, and a DELETED is a deletion.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Self::Pod(_) => true,
+            Self::Pods(scope) => scope.is_whole(),
+        }
+    }
+
     pub(crate) fn fields(&self) -> Option<String> {
         self.name().map(|name| format!("metadata.name={name}"))
     }

@@ -1,16 +1,29 @@
 //! Pod JSON: any bytes, and objects that look like pods but have anything anywhere.
 
+use crate::reference;
 use arbitrary::{Arbitrary, Unstructured};
+use podwait::Pod;
+use podwait::internals::{Head, ListItems, envelope};
 use podwait::trace::reduce;
 use podwait_core::{Input, Instant, WaitMachine};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-/// Decoding is total: a snapshot or a typed error, never a panic; and what was read once reads the same again.
+/// Decoding is total: a snapshot or a typed error, never a panic; it is what serde reads; and what was read once reads the
+/// same again, also out of a watch or a LIST.
 ///
 /// # Panics
 /// A finding.
 pub fn pod_bytes(data: &[u8]) {
-    let Ok(pod) = podwait::decode(data) else { return };
+    let decoded = podwait::decode(data);
+    let is_json = std::str::from_utf8(data).is_ok() && serde_json::from_slice::<IgnoredAny>(data).is_ok();
+    if is_json {
+        let expected = reference::decode(data);
+        assert_eq!(decoded.as_ref().ok(), expected.as_ref().ok(), "{decoded:?}, but serde {expected:?}");
+    }
+    in_a_watch(data, decoded.as_ref().ok());
+    in_a_list(data, decoded.is_ok());
+    let Ok(pod) = decoded else { return };
     let reduced = reduce(&pod).to_string();
     let again = podwait::decode(reduced.as_bytes()).expect("a reduced pod is a pod");
     assert_eq!(reduce(&again).to_string(), reduced);
@@ -18,6 +31,49 @@ pub fn pod_bytes(data: &[u8]) {
         |snapshot| WaitMachine::new(Default::default()).handle(Instant::ZERO, Input::Snapshot(snapshot));
     let (whole, reduced) = (answer(&pod.snapshot), answer(&again.snapshot));
     assert_eq!(whole.code(), reduced.code(), "{pod:#?}");
+}
+
+/// In whatever order the event's fields come.
+fn in_a_watch(object: &[u8], pod: Option<&Pod>) {
+    let in_order = [br#"{"type":"MODIFIED","object":"#, object, b"}"].concat();
+    let other_order = [br#"{"object":"#, object, br#","type":"MODIFIED"}"#].concat();
+    for line in [in_order, other_order] {
+        let envelope = envelope(&line);
+        let Some(pod) = pod else {
+            let _ = envelope.map(|envelope| drop(envelope.pod()));
+            continue;
+        };
+        let envelope = envelope.expect("the event of a pod");
+        let of = |pod: &Pod| [&pod.namespace, &pod.name, &pod.snapshot.resource_version].map(Clone::clone);
+        let Head { namespace, name, resource_version } = &envelope.head;
+        assert_eq!([namespace, name, resource_version].map(|text| text.clone().into_owned()), of(pod));
+        let (again, bytes) = envelope.pod().expect("the pod of the event");
+        assert_eq!((&again, bytes), (pod, object.trim_ascii()));
+        assert_eq!(envelope.object().expect("the object of the event"), bytes);
+    }
+}
+
+/// Cut in two somewhere.
+fn in_a_list(object: &[u8], is_pod: bool) {
+    let body = [br#"{"kind":"PodList","items":["#, object, b",", object, br#"],"metadata":{}}"#].concat();
+    let cut = object.iter().fold(0, |sum, byte| sum + usize::from(*byte)) % body.len();
+    let mut list = ListItems::default();
+    let mut items = Vec::new();
+    for part in [&body[..cut], &body[cut..]] {
+        list.push(part);
+        loop {
+            match list.next_item() {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => return assert!(!is_pod, "{error}"),
+            }
+        }
+    }
+    let end = list.finish();
+    if is_pod {
+        assert_eq!(end.expect("a whole list").kind, "PodList");
+        assert_eq!(items, [object.trim_ascii(); 2]);
+    }
 }
 
 /// The same with JSON that has a pod's fields, so that the fuzzer need not find their names.

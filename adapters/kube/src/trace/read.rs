@@ -1,7 +1,7 @@
 //! Reading: one line at a time, with the line's number in every error.
 
 use super::{Decided, Header, VERSION};
-use crate::decode::{DecodeError, Pod, PodView};
+use crate::decode::{DecodeError, decode};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use bytes::Bytes;
 use podwait_core::{Instant, PolicyError};
@@ -239,7 +239,7 @@ pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
     let missing = |field| EventError::Missing { event: view.event.to_string(), field };
     let pod = || -> Result<ObservedPod, EventError> {
         let json = view.pod.ok_or_else(|| missing("pod"))?.get();
-        let pod: Pod = serde_json::from_str::<PodView>(json)?.try_into()?;
+        let pod = decode(json.as_bytes())?;
         Ok(ObservedPod { via, pod: Box::new(pod), json: Bytes::copy_from_slice(json.as_bytes()) })
     };
     let observed = match &*view.event {
