@@ -6,13 +6,14 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 )
 
-// runAPIServer is the apiserver component.
-func runAPIServer(p *plan) error {
+// runAPIServer is the apiserver component, or the second one with another port and
+// another way to etcd.
+func runAPIServer(p *plan, port int, etcdURL string) error {
 	command := app.NewAPIServerCommand()
 	command.SetArgs([]string{
-		"--etcd-servers=" + p.etcdURL(),
+		"--etcd-servers=" + etcdURL,
 		"--bind-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", p.APIPort),
+		fmt.Sprintf("--secure-port=%d", port),
 		// Found through the default route otherwise, and a machine without a
 		// network has none. Nobody gets to see it: see the next flag.
 		"--advertise-address=127.0.0.1",

@@ -19,7 +19,7 @@ type client struct {
 	token  string
 }
 
-func newClient(p *plan) *client {
+func newClient(p *plan, server string) *client {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(p.CA)
 	return &client{
@@ -31,7 +31,7 @@ func newClient(p *plan) *client {
 				DisableKeepAlives: true,
 			},
 		},
-		server: p.serverURL(),
+		server: server,
 		etcd:   fmt.Sprintf("127.0.0.1:%d", p.EtcdPort),
 		token:  p.Tokens["admin"],
 	}

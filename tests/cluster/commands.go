@@ -79,6 +79,21 @@ var commands = []command{
 		}
 		return nil, l.turn(arguments[0], func(k *knobs) { k.Pressure = arguments[1] })
 	}},
+	{"max-pods", "NODE NUMBER", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
+		number, err := strconv.Atoi(arguments[1])
+		if err != nil || number < 0 {
+			return nil, fmt.Errorf("%s is not a number of pods", arguments[1])
+		}
+		return nil, l.turn(arguments[0], func(k *knobs) { k.MaxPods = &number })
+	}},
+	{"lag", "MILLIS", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
+		millis, err := strconv.Atoi(arguments[0])
+		if err != nil || millis < 0 {
+			return nil, fmt.Errorf("%s is not a number of milliseconds", arguments[0])
+		}
+		l.link.setLag(time.Duration(millis) * time.Millisecond)
+		return nil, nil
+	}},
 	{"shutdown", "NODE", onKubelet("shutdown")},
 	{"shutdown-cancel", "NODE", onKubelet("shutdown-cancel")},
 	{"runtime", "COMMAND...", func(_ context.Context, l *launcher, arguments []string) (answer, error) {

@@ -17,6 +17,7 @@ type component struct {
 	arguments []string
 	clone     uintptr // namespaces it gets, where the system lets us
 	log       string
+	onOrder   bool        // it is started when somebody says so, and not with the cluster
 	died      func(error) // called, on a goroutine of its own, when it ends and nobody told it to
 
 	mu       sync.Mutex

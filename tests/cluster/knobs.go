@@ -12,6 +12,7 @@ import (
 type knobs struct {
 	APIDelayMillis int    `json:"apiDelayMillis"`
 	Pressure       string `json:"pressure"`
+	MaxPods        *int   `json:"maxPods"`
 }
 
 // pressures that a node can be under; see machine.go for what they are.

@@ -51,7 +51,8 @@ func writeUsers(p *plan) error {
 }
 
 // writeUserKubeconfig writes one context for each way a client can fare: all
-// goes well, it lacks the rights, it does not trust the server's certificate.
+// goes well, it lacks the rights, it does not trust the server's certificate; and
+// one for the second API server.
 func writeUserKubeconfig(p *plan, path string) (string, error) {
 	config := api.NewConfig()
 	config.Clusters["trusted"] = &api.Cluster{Server: p.serverURL(), CertificateAuthorityData: p.CA}
@@ -61,6 +62,8 @@ func writeUserKubeconfig(p *plan, path string) (string, error) {
 	config.Contexts["admin"] = &api.Context{Cluster: "trusted", AuthInfo: "admin", Namespace: "default"}
 	config.Contexts["nobody"] = &api.Context{Cluster: "trusted", AuthInfo: "nobody", Namespace: "default"}
 	config.Contexts["untrusted"] = &api.Context{Cluster: "untrusted", AuthInfo: "admin", Namespace: "default"}
+	config.Clusters["second"] = &api.Cluster{Server: p.secondURL(), CertificateAuthorityData: p.CA}
+	config.Contexts["second"] = &api.Context{Cluster: "second", AuthInfo: "admin", Namespace: "default"}
 	config.CurrentContext = "admin"
 	text, err := clientcmd.Write(*config)
 	if err != nil {

@@ -20,6 +20,8 @@ type launcher struct {
 	version    string // as the API server reports it
 	components []*component
 	client     *client
+	second     *client // of the second API server
+	link       *link
 
 	fail  func(error)
 	ports []*os.File
@@ -40,7 +42,7 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 		return nil, fmt.Errorf("the folder's path is too long for the socket %s", path)
 	}
 
-	ports := []*int{&p.EtcdPort, &p.PeerPort, &p.APIPort}
+	ports := []*int{&p.EtcdPort, &p.PeerPort, &p.APIPort, &p.SecondPort}
 	for i := range p.Nodes {
 		ports = append(ports, &p.Nodes[i].Port)
 		for _, path := range []string{p.kubeletRoot(p.Nodes[i].Name), p.podLogs(p.Nodes[i].Name)} {
@@ -56,6 +58,12 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 		}
 		l.ports = append(l.ports, hold)
 	}
+	if l.link, err = newLink(); err != nil {
+		return nil, err
+	}
+	l.link.etcd = fmt.Sprintf("127.0.0.1:%d", p.EtcdPort)
+	p.LinkPort = l.link.port()
+	go l.link.serve()
 	if p.CA, err = writeCerts(p); err != nil {
 		return nil, err
 	}
@@ -68,7 +76,7 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 	if err = p.write(); err != nil {
 		return nil, err
 	}
-	l.client = newClient(p)
+	l.client, l.second = newClient(p, p.serverURL()), newClient(p, p.secondURL())
 	l.addComponents()
 	if kubeconfig == "" {
 		kubeconfig = p.path("kubeconfig")
@@ -111,6 +119,7 @@ func (l *launcher) addComponents() {
 	}
 	add("etcd", 0, "etcd")
 	add("apiserver", 0, "apiserver")
+	add(secondServer, 0, secondServer).onOrder = true
 	if len(l.plan.Nodes) == 0 {
 		return
 	}
@@ -123,6 +132,9 @@ func (l *launcher) addComponents() {
 		add(fmt.Sprintf("kubelet-%d", i+1), 0, "kubelet", node.Name)
 	}
 }
+
+// secondServer is an API server that nothing of the cluster uses, over the same etcd.
+const secondServer = "apiserver-2"
 
 // revivals is how often a component may give up.
 const revivals = 5
@@ -156,6 +168,9 @@ func (l *launcher) component(name string) (*component, error) {
 // start returns once the cluster can be used.
 func (l *launcher) start(ctx context.Context) error {
 	for _, component := range l.components {
+		if component.onOrder {
+			continue
+		}
 		if err := component.start(); err != nil {
 			return fmt.Errorf("%s: %w", component.name, err)
 		}
@@ -179,11 +194,17 @@ func (l *launcher) start(ctx context.Context) error {
 	return err
 }
 
-// waitReady returns once every node is ready, and so all that a node needs.
+// waitReady returns once every node is ready, and so all that a node needs; and the
+// second API server, if it runs.
 func (l *launcher) waitReady(ctx context.Context) error {
 	return waitFor(ctx, func() error {
 		if err := l.client.apiServerReady(ctx); err != nil {
 			return err
+		}
+		if second, err := l.component(secondServer); err == nil && second.status().Running {
+			if err := l.second.apiServerReady(ctx); err != nil {
+				return fmt.Errorf("%s: %w", secondServer, err)
+			}
 		}
 		return l.client.nodesReady(ctx, l.plan.Nodes)
 	})
@@ -218,6 +239,7 @@ func (l *launcher) stop() {
 	for _, component := range l.components {
 		component.kill()
 	}
+	l.link.listener.Close()
 	for _, port := range l.ports {
 		port.Close()
 	}
@@ -267,7 +289,9 @@ func runComponent(arguments []string) error {
 	case "etcd":
 		return runEtcd(p)
 	case "apiserver":
-		return runAPIServer(p)
+		return runAPIServer(p, p.APIPort, p.etcdURL())
+	case secondServer:
+		return runAPIServer(p, p.SecondPort, p.linkURL())
 	case "controllers":
 		return runControllers(p)
 	case "scheduler":

@@ -15,9 +15,10 @@ import (
 // free is a matter of the pressure knob; kubelet.go has the limits.
 type machine struct {
 	cadvisortest.Fake
-	cpus   int
-	memory uint64
-	knobs  string
+	cpus    int
+	memory  uint64
+	maxPods int
+	knobs   string
 }
 
 const (
@@ -34,10 +35,11 @@ func newMachine(p *plan, n *node) (*machine, error) {
 		return nil, err
 	}
 	return &machine{
-		Fake:   cadvisortest.Fake{NodeName: n.Name},
-		cpus:   n.CPUs,
-		memory: uint64(memory.Value()),
-		knobs:  p.knobsFile(n.Name),
+		Fake:    cadvisortest.Fake{NodeName: n.Name},
+		cpus:    n.CPUs,
+		memory:  uint64(memory.Value()),
+		maxPods: n.MaxPods,
+		knobs:   p.knobsFile(n.Name),
 	}, nil
 }
 
@@ -88,13 +90,27 @@ func (m *machine) GetDirFsInfo(string) (cadvisorapiv2.FsInfo, error) { return m.
 
 // containerManager is one that manages no cgroups.
 func (m *machine) containerManager() cm.ContainerManager {
-	return &containerManager{cm.NewStubContainerManager()}
+	return &containerManager{cm.NewStubContainerManager(), m}
 }
 
-type containerManager struct{ cm.ContainerManager }
+type containerManager struct {
+	cm.ContainerManager
+	machine *machine
+}
 
 func (c *containerManager) GetCapacity(bool) v1.ResourceList {
 	return v1.ResourceList{v1.ResourceEphemeralStorage: *resource.NewQuantity(diskSize, resource.BinarySI)}
+}
+
+// GetNodeAllocatableReservation keeps from the pods what the knob says they may not
+// have. The kubelet asks whenever it writes its node's status, and admits by that.
+func (c *containerManager) GetNodeAllocatableReservation() v1.ResourceList {
+	most := readKnobs(c.machine.knobs).MaxPods
+	if most == nil {
+		return nil
+	}
+	kept := int64(max(0, c.machine.maxPods-*most))
+	return v1.ResourceList{v1.ResourcePods: *resource.NewQuantity(kept, resource.DecimalSI)}
 }
 
 func (c *containerManager) NewPodContainerManager() cm.PodContainerManager {

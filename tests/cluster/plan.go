@@ -15,9 +15,12 @@ type plan struct {
 	EtcdPort int
 	PeerPort int
 	APIPort  int
-	Tokens   tokens
-	CA       []byte // PEM
-	Nodes    []node
+	// SecondPort is that of the second API server, LinkPort its way to etcd.
+	SecondPort int
+	LinkPort   int
+	Tokens     tokens
+	CA         []byte // PEM
+	Nodes      []node
 
 	// NodeGrace is how long a node may be silent before it is NotReady.
 	NodeGrace time.Duration
@@ -71,6 +74,8 @@ func (p *plan) path(elements ...string) string {
 
 func (p *plan) etcdURL() string   { return fmt.Sprintf("http://127.0.0.1:%d", p.EtcdPort) }
 func (p *plan) serverURL() string { return fmt.Sprintf("https://127.0.0.1:%d", p.APIPort) }
+func (p *plan) secondURL() string { return fmt.Sprintf("https://127.0.0.1:%d", p.SecondPort) }
+func (p *plan) linkURL() string   { return fmt.Sprintf("http://127.0.0.1:%d", p.LinkPort) }
 
 // Sockets, and files that more than one process reads or writes. The names are
 // short because a socket's path may have 107 bytes only.
