@@ -9,9 +9,10 @@ mod images;
 mod mixtures;
 mod outages;
 mod restarts;
+mod servers;
 mod steps;
 
-use podwait_tests::cluster::{Answers, Scratch, Waiters, own_cluster};
+use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters, own_cluster};
 use serde_json::{Value, json};
 
 /// A pod of the container `step`, which runs this in a shell, on the node that nothing happens to.
@@ -44,6 +45,11 @@ fn trap(code: i32) -> String {
     format!("trap 'exit {code}' TERM; sleep 3600 & wait")
 }
 
+/// Lets a step that is a [`trap`] and runs end now, as if by itself: nobody but the runtime knows why.
+async fn end(own: &Cluster, uid: &str) {
+    own.order(&format!("runtime signal {uid} step SIGTERM")).await;
+}
+
 /// Waits for the pod `step`, which this creates in a namespace of its own, while `life` happens to it. The name is that of
 /// the recording.
 async fn scenario(
@@ -55,7 +61,8 @@ async fn scenario(
     own_cluster()?;
     let scratch = Scratch::new(name).await?;
     let create_and_live = async {
-        // Long enough for the waits to be there first.
+        // Long enough for most waits to be there first, which is what a recording shows best. All must be there for what
+        // happens later: see `wait_until_running`.
         podwait_tests::cluster::pause(300).await;
         scratch.create_pod(&pod).await;
         life(&scratch).await;

@@ -24,6 +24,9 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
 const HOW: &str =
     "real-cluster tests skipped: set PODWAIT_CLUSTER=go (needs Go) or PODWAIT_CLUSTER=kubeconfig";
 
+/// How many pods a node of our own cluster takes.
+pub const MAX_PODS: &str = "400";
+
 /// Our own cluster, which goes away with this process's end of its standard input.
 static OWN_CLUSTER: Mutex<Option<Child>> = Mutex::new(None);
 
@@ -88,7 +91,7 @@ fn start_own_cluster() -> Cluster {
     let program =
         PathBuf::from(folder).join(printed.lines().last().expect("build prints the program's path"));
     let mut child = Command::new(&program)
-        .args(["--with-parent", "--nodes", "2", "--max-pods", "400", "--shutdown-grace", "6s"])
+        .args(["--with-parent", "--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

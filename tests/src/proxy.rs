@@ -35,6 +35,7 @@ pub use mixture::mixture;
 pub use plan::{Request, Traffic};
 
 use door::Order;
+use kube::client::Body;
 use plan::Plan;
 use podwait_sim::Verb;
 use std::fmt;
@@ -56,9 +57,13 @@ pub struct Proxy {
     task: JoinHandle<io::Result<()>>,
 }
 
+/// Says by its place in the list which API server gets this request.
+type Route = Box<dyn Fn(&Request) -> usize + Send + Sync>;
+
 /// What the connections share.
 struct Shared {
-    upstream: kube::Client,
+    upstreams: Vec<kube::Client>,
+    route: Route,
     identity: Mutex<Arc<ServerConfig>>,
     plan: Mutex<Plan>,
     traffic: watch::Sender<Traffic>,
@@ -70,12 +75,25 @@ impl Proxy {
     /// # Errors
     /// There is no port.
     pub async fn start(upstream: kube::Client) -> io::Result<Self> {
+        Self::balance(vec![upstream], |_| 0).await
+    }
+
+    /// The same before several API servers, of which each request reaches that one which `route` says by its place; or
+    /// the next one that answers, as with a balancer.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub async fn balance(
+        upstreams: Vec<kube::Client>,
+        route: impl Fn(&Request) -> usize + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = listener.local_addr()?;
         let authority = Authority::new("podwait proxy");
         let plan = Plan::new();
         let shared = Arc::new(Shared {
-            upstream,
+            upstreams,
+            route: Box::new(route),
             identity: Mutex::new(authority.server()),
             traffic: watch::Sender::new(plan.traffic()),
             plan: Mutex::new(plan),
@@ -220,6 +238,20 @@ impl Kubeconfig {
 }
 
 impl Shared {
+    /// The answer of the API server that is due, or the last one's error where none answers.
+    async fn ask(&self, request: &Request) -> Result<http::Response<Body>, String> {
+        let due = (self.route)(request);
+        let mut failed = String::from("there is no server");
+        for upstream in self.upstreams.iter().cycle().skip(due).take(self.upstreams.len()) {
+            let asked = http::Request::get(&request.uri).body(Body::empty());
+            match upstream.send(asked.map_err(|error| error.to_string())?).await {
+                Ok(response) => return Ok(response),
+                Err(error) => failed = error.to_string(),
+            }
+        }
+        Err(failed)
+    }
+
     fn identity(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
     }

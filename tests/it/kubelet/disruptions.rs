@@ -1,11 +1,11 @@
 //! What happens to a whole node. One after the other, on a node of its own.
 
-use super::{scenario, step_with, trap};
+use super::{end, scenario, step_with, trap};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use podwait::{DoneReason, FailReason};
-use podwait_tests::cluster::{Cluster, Scratch, Waiters, own_cluster, pause};
+use podwait_tests::cluster::{Cluster, MAX_PODS, Scratch, Waiters, own_cluster, pause};
 use serde_json::{Value, json};
 
 const NODE: &str = "node-2";
@@ -26,7 +26,9 @@ async fn the_node_takes_its_pods_with_it() {
     let Some(own) = own_cluster() else { return };
     let _node = NODE_IN_USE.lock().await;
     rejected().await;
+    full(own).await;
     restarted(own).await;
+    runtime_restarted(own).await;
     preempted().await;
     tainted().await;
     under_pressure(own).await;
@@ -34,14 +36,17 @@ async fn the_node_takes_its_pods_with_it() {
     orphaned(own).await;
 }
 
+/// A step that is bound to the node without asking the scheduler.
+fn bound(script: &str, change: impl FnOnce(&mut Value)) -> Value {
+    step_with(script, |pod| {
+        pod["spec"]["nodeName"] = json!(NODE);
+        pod["spec"].as_object_mut().expect("a spec").remove("nodeSelector");
+        change(pod);
+    })
+}
+
 async fn rejected() {
-    let pod = |change: &dyn Fn(&mut Value)| {
-        step_with("exit 0", |pod| {
-            pod["spec"]["nodeName"] = json!(NODE);
-            pod["spec"].as_object_mut().expect("a spec").remove("nodeSelector");
-            change(pod);
-        })
-    };
+    let pod = |change: &dyn Fn(&mut Value)| bound("exit 0", change);
     let too_big = pod(&|pod| {
         pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "100" } });
     });
@@ -53,16 +58,61 @@ async fn rejected() {
     }
 }
 
-/// The step goes on while its kubelet is away. Not on a node with other scenarios: a kubelet that starts anew has forgotten
+/// The node has its last pod already.
+async fn full(own: &Cluster) {
+    let scratch = Scratch::new("out-of-pods").await.expect("a cluster");
+    let last = bound("sleep 3600", |pod| pod["metadata"]["name"] = json!("last"));
+    scratch.create_pod(&last).await;
+    scratch.wait_until_running("last").await;
+    own.order(&format!("max-pods {NODE} 1")).await;
+    until(|node| allocatable_pods(node) == Some("1")).await;
+    scratch.create_pod(&bound("exit 0", |_| {})).await;
+    let answers = Waiters::default().wait(&scratch, "step").await;
+    own.order(&format!("max-pods {NODE} {MAX_PODS}")).await;
+    answers.all_fail(&[FailReason::RejectedByNode], None, 220);
+    assert!(answers.trace.contains("OutOfpods"), "{answers:#?}");
+    answers.keep_recording("out-of-pods");
+    scratch.remove().await;
+    until(|node| allocatable_pods(node) == Some(MAX_PODS)).await;
+}
+
+fn allocatable_pods(node: &Node) -> Option<&str> {
+    node.status.as_ref()?.allocatable.as_ref()?.get("pods").map(|pods| pods.0.as_str())
+}
+
+/// The runtime has taken the step along and forgotten it, and its kubelet asks it for the step.
+async fn runtime_restarted(own: &Cluster) {
+    let restart = async |cluster: &Scratch| {
+        cluster.wait_until_running("step").await;
+        own.order("kill runtime-2").await;
+        own.order("start runtime-2").await;
+    };
+    let pod = on_node("sleep 3600");
+    if let Some(answers) = scenario("runtime-restarted", Waiters::default(), pod, restart).await {
+        answers.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
+    }
+    // The made-up end is not the last one here: the kubelet starts the step again, and only then it says something itself.
+    let mut pod = on_node("cd $PODWAIT_ROOT/data; test -e x && exit 0; touch x; sleep 3600");
+    pod["spec"]["restartPolicy"] = json!("OnFailure");
+    pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    if let Some(answers) = scenario("runtime-restarted-on-failure", Waiters::default(), pod, restart).await {
+        answers.all_done(DoneReason::Completed, 0);
+        assert_eq!(answers.watched.as_ref().map(|exit| exit.restart_count), Ok(1), "{answers:#?}");
+    }
+    until_schedulable().await;
+}
+
+/// The step goes on while its kubelet is away, and ends. Not on a node with other scenarios: a kubelet that starts anew has forgotten
 /// why it could not pull an image.
 async fn restarted(own: &Cluster) {
-    let answers =
-        scenario("kubelet-restarted", Waiters::default(), on_node("sleep 8; exit 5"), async |cluster| {
-            cluster.wait_until_running("step").await;
-            own.order("kill kubelet-2").await;
-            pause(1000).await;
-            own.order("start kubelet-2").await;
-        });
+    let answers = scenario("kubelet-restarted", Waiters::default(), on_node(&trap(5)), async |cluster| {
+        let uid = cluster.wait_until_running("step").await;
+        own.order("kill kubelet-2").await;
+        pause(1000).await;
+        end(own, &uid).await;
+        own.order("start kubelet-2").await;
+    });
     if let Some(answers) = answers.await {
         answers.all_done(DoneReason::NonzeroExit, 5);
     }
@@ -167,16 +217,21 @@ async fn orphaned(own: &Cluster) {
 
 /// Waits until the node takes pods again: ready, and without a taint.
 async fn until_schedulable() {
+    until(|node| {
+        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        taints.count() == 0 && conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
+    })
+    .await;
+}
+
+async fn until(is_so: impl Fn(&Node) -> bool) {
     let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await.expect("a cluster"));
     for _ in 0..300 {
-        let node = nodes.get(NODE).await.expect("the node is there");
-        let status = node.status.unwrap_or_default();
-        let ready =
-            status.conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
-        if ready && node.spec.and_then(|spec| spec.taints).is_none_or(|taints| taints.is_empty()) {
+        if is_so(&nodes.get(NODE).await.expect("the node is there")) {
             return;
         }
         pause(200).await;
     }
-    panic!("{NODE} does not recover");
+    panic!("{NODE} does not get there");
 }

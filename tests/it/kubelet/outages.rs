@@ -1,18 +1,22 @@
 //! The API server and its store go away and come back. Alone on the cluster, since everybody would notice.
 
-use super::{Waiters, step};
+use super::servers::{SECOND_IN_USE, Second};
+use super::{Waiters, end, step, trap};
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DeleteParams, PostParams};
 use podwait::{DoneReason, RetryReason, wait};
-use podwait_tests::cluster::{Scratch, alone, client, own_cluster, pause};
+use podwait_tests::cluster::{Cluster, Scratch, alone, client, own_cluster, pause};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::MutexGuard;
 
 #[tokio::test]
 async fn an_outage_changes_no_answer() {
     let Some(own) = own_cluster() else { return };
     let _node = super::disruptions::NODE_IN_USE.lock().await;
+    let second_in_use = SECOND_IN_USE.lock().await;
     let _alone = alone().await;
     for (name, orders) in [
         // Watches end in the middle, connections are refused.
@@ -26,9 +30,14 @@ async fn an_outage_changes_no_answer() {
         let scratch = Scratch::in_outages(name).await.expect("a cluster");
         let life = async {
             pause(300).await;
-            scratch.create_pod(&step("sleep 4; exit 5")).await;
-            scratch.wait_until_running("step").await;
-            for order in orders {
+            scratch.create_pod(&step(&trap(5))).await;
+            let uid = scratch.wait_until_running("step").await;
+            let (first, others) = orders.split_first().expect("something happens");
+            own.order(first).await;
+            pause(1500).await;
+            end(own, &uid).await;
+            pause(1500).await;
+            for order in others {
                 own.order(order).await;
                 pause(3000).await;
             }
@@ -41,6 +50,41 @@ async fn an_outage_changes_no_answer() {
         answers.keep_recording(name);
         scratch.remove().await;
     }
+    one_of_two(own, second_in_use).await;
+}
+
+/// The other server goes on. The kubelet knows the first one only, so the end comes when that is back.
+async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
+    let second = Second::start(own, in_use).await;
+    let scratch = Scratch::in_outages("one-of-two-killed").await.expect("a cluster");
+    let proxy = second.balance(|_| 0).await;
+    let life = async {
+        scratch.create_pod(&step(&trap(5))).await;
+        let uid = scratch.wait_until_running("step").await;
+        own.order("kill apiserver").await;
+        end(own, &uid).await;
+        let before = proxy.traffic().requests;
+        // Longer than the budget below.
+        pause(3000).await;
+        let after = proxy.traffic().requests;
+        assert!(
+            after.get > before.get && after.watch > before.watch,
+            "nobody asks the other one: {proxy:#?}"
+        );
+        own.order("start apiserver").await;
+        own.order("ready 60").await;
+    };
+    // No outage at all would fit into this budget.
+    let waiters = Waiters {
+        policy: Some(|policy| policy.api_error_budget(Duration::from_secs(1))),
+        ..Waiters::default()
+    };
+    let (answers, ()) = tokio::join!(waiters.wait_through(&proxy, &scratch, "step"), life);
+    answers.all_done(DoneReason::NonzeroExit, 5);
+    answers.agree_with_the_runtime(scratch.namespace(), "step");
+    answers.keep_recording("one-of-two-killed");
+    scratch.remove().await;
+    second.stop().await;
 }
 
 /// The name of all that starves.

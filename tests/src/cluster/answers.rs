@@ -2,6 +2,7 @@
 
 use super::{Looking, Scratch, own_cluster, pause};
 use crate::cli::{Run, run};
+use crate::proxy::Proxy;
 use podwait::trace::{Replay, TraceReader, replay};
 use podwait::{DoneReason, Exit, FailReason, Failure, Observed, Policy, PolicyBuilder, wait};
 use serde_json::Value;
@@ -38,9 +39,28 @@ impl Waiters {
     /// # Panics
     /// The cluster cannot be used, or the command's recording does not replay to what it answered.
     pub async fn wait(&self, scratch: &Scratch, pod: &str) -> Answers {
+        self.wait_with(&scratch.client(), super::kubeconfig().expect("a cluster"), scratch, pod).await
+    }
+
+    /// The same through this proxy.
+    ///
+    /// # Panics
+    /// The same.
+    pub async fn wait_through(&self, proxy: &Proxy, scratch: &Scratch, pod: &str) -> Answers {
+        let kubeconfig = proxy.kubeconfig();
+        self.wait_with(&proxy.client(), kubeconfig.path(), scratch, pod).await
+    }
+
+    async fn wait_with(
+        &self,
+        client: &kube::Client,
+        kubeconfig: &Path,
+        scratch: &Scratch,
+        pod: &str,
+    ) -> Answers {
         // Built before any wait begins: a pod that is not there has ten seconds, and a build may take longer.
         crate::cli::podwait();
-        let kubeconfig = super::kubeconfig().and_then(|path| path.to_str()).expect("a readable path");
+        let kubeconfig = kubeconfig.to_str().expect("a readable path");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let trace = folder.path().join("trace.jsonl");
         let [of_watch, of_poll, of_command] = [(); 3].map(|()| scratch.looking());
@@ -49,7 +69,7 @@ impl Waiters {
             let builder = self.policy.unwrap_or(std::convert::identity)(builder);
             let builder = if poll { builder.reobserve(Duration::from_millis(500)) } else { builder };
             let policy = builder.build().expect("a policy within its bounds");
-            let mut wait = wait(scratch.client(), scratch.namespace(), pod).policy(policy);
+            let mut wait = wait(client.clone(), scratch.namespace(), pod).policy(policy);
             if let Some(container) = self.container {
                 wait = wait.container(container);
             }

@@ -4,7 +4,6 @@ use super::Shared;
 use super::fault::{Answer, Ending, Fault, Place};
 use super::forward::Forward;
 use super::plan::Request;
-use kube::client::Body;
 use podwait_sim::Verb;
 use std::io;
 use std::sync::Arc;
@@ -91,11 +90,9 @@ impl Connection {
             )
             | None => {}
         }
-        let asked = http::Request::get(&request.uri).body(Body::empty()).map_err(io::Error::other)?;
-        let upstream = self.shared.upstream.send(asked);
-        let response = match upstream.await {
+        let response = match self.shared.ask(request).await {
             Ok(response) => response,
-            Err(error) => return self.answer(&Answer::text(502, &error.to_string())).await,
+            Err(error) => return self.answer(&Answer::text(502, &error)).await,
         };
         let (head, body) = response.into_parts();
         let (framing, says_close) = match fault {

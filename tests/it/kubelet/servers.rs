@@ -1,0 +1,168 @@
+//! Two API servers over one store, the second of which is behind: its watch cache is old, and what it reads comes late.
+
+use super::{end, step, trap};
+use futures_util::future::join_all;
+use podwait::{DoneReason, FailReason};
+use podwait_sim::Verb;
+use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters, client, own_cluster, pause};
+use podwait_tests::proxy::{Proxy, Request};
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Held by who has the second server started. Who is going to be alone on the cluster takes this first.
+pub(super) static SECOND_IN_USE: Mutex<()> = Mutex::const_new(());
+
+/// The second server, while somebody uses it.
+pub(super) struct Second<'c> {
+    own: &'c Cluster,
+    clients: [kube::Client; 2],
+    _in_use: MutexGuard<'static, ()>,
+}
+
+/// Longer than any of these takes.
+const FOR_GOOD: u32 = 600_000;
+
+impl<'c> Second<'c> {
+    pub(super) async fn start(own: &'c Cluster, in_use: MutexGuard<'static, ()>) -> Self {
+        own.order("start apiserver-2").await;
+        let [first, second] = [client(None).await, client(Some("second")).await];
+        let clients = [first.expect("a cluster"), second.expect("a cluster")];
+        for _ in 0..300 {
+            // It is ready when it has its caches.
+            let ready = http::Request::get("/readyz").body(Vec::new()).expect("a request");
+            if clients[1].request_text(ready).await.is_ok() {
+                return Self { own, clients, _in_use: in_use };
+            }
+            pause(200).await;
+        }
+        panic!("the second server does not start");
+    }
+
+    /// A balancer before both servers, which says by 0 and 1 which one gets a request.
+    pub(super) async fn balance(&self, route: fn(&Request) -> usize) -> Proxy {
+        Proxy::balance(self.clients.to_vec(), route).await.expect("a port")
+    }
+
+    /// Lets the second server know so many milliseconds later of all.
+    async fn lag(&self, millis: u32) {
+        self.own.order(&format!("lag {millis}")).await;
+    }
+
+    pub(super) async fn stop(self) {
+        self.own.order("kill apiserver-2").await;
+    }
+
+    /// Waits for the pod `step`, which this creates, through a balancer.
+    async fn scenario(
+        &self,
+        name: &str,
+        route: fn(&Request) -> usize,
+        pod: &serde_json::Value,
+        life: impl AsyncFnOnce(&Scratch, &Proxy),
+    ) -> Answers {
+        let scratch = Scratch::new(name).await.expect("a cluster");
+        let proxy = self.balance(route).await;
+        let create_and_live = async {
+            scratch.create_pod(pod).await;
+            life(&scratch, &proxy).await;
+        };
+        let waiters = Waiters::default();
+        let (answers, ()) = tokio::join!(waiters.wait_through(&proxy, &scratch, "step"), create_and_live);
+        answers.agree_with_the_runtime(scratch.namespace(), "step");
+        answers.keep_recording(name);
+        scratch.remove().await;
+        answers
+    }
+}
+
+fn second_watches(request: &Request) -> usize {
+    usize::from(request.verb == Verb::Watch)
+}
+
+fn second_reads(request: &Request) -> usize {
+    usize::from(request.verb == Verb::Get)
+}
+
+fn in_turn(request: &Request) -> usize {
+    usize::from(request.nth.is_multiple_of(2))
+}
+
+#[tokio::test]
+async fn a_server_that_is_behind_changes_no_answer() {
+    let Some(own) = own_cluster() else { return };
+    let second = Second::start(own, SECOND_IN_USE.lock().await).await;
+    second.lag(1500).await;
+    let (ends, ends_when_told) = (step("sleep 3; exit 5"), step(&trap(5)));
+    tokio::join!(
+        async {
+            // From a place in history that the server has not reached.
+            let answers = second.scenario("second-watches", second_watches, &ends, async |_, _| {}).await;
+            answers.all_done(DoneReason::NonzeroExit, 5);
+        },
+        async {
+            let answers = second.scenario("second-reads", second_reads, &ends, async |_, _| {}).await;
+            answers.all_done(DoneReason::NonzeroExit, 5);
+        },
+        async {
+            // Each watch that breaks goes on at the other server.
+            let answers =
+                second.scenario("servers-in-turn", in_turn, &ends_when_told, async |cluster, proxy| {
+                    let uid = cluster.wait_until_running("step").await;
+                    for _ in 0..3 {
+                        proxy.sever().await;
+                        pause(500).await;
+                    }
+                    end(own, &uid).await;
+                });
+            answers.await.all_done(DoneReason::NonzeroExit, 5);
+        },
+        async {
+            let pod = step(&trap(0));
+            let answers = second.scenario("servers-in-turn-deleted", in_turn, &pod, async |cluster, _| {
+                cluster.wait_until_running("step").await;
+                cluster.wait_until_seen("step").await;
+                cluster.delete("step", 5).await;
+            });
+            answers.await.watchers_fail(&[FailReason::PodDeleted], Some(0));
+        },
+    );
+    second.lag(0).await;
+    stands_still(&second).await;
+    second.stop().await;
+}
+
+/// The second server hears nothing any more, and does not know it: watches are silent, and reads hang.
+async fn stands_still(second: &Second<'_>) {
+    let names = ["second-watches-the-past", "second-reads-hang"];
+    let proxies = [second.balance(second_watches).await, second.balance(second_reads).await];
+    let scratches = join_all(names.map(async |name| Scratch::new(name).await.expect("a cluster"))).await;
+    let impatient =
+        Waiters { policy: Some(|policy| policy.reobserve(Duration::from_secs(2))), ..Waiters::default() };
+    let life = async {
+        for scratch in &scratches {
+            scratch.create_pod(&step(&trap(5))).await;
+        }
+        let uids = join_all(scratches.iter().map(|scratch| scratch.wait_until_running("step"))).await;
+        second.lag(FOR_GOOD).await;
+        // The next watches begin in what is the future there.
+        let watches = proxies[0].traffic().requests.watch;
+        proxies[0].sever().await;
+        proxies[0].until(|traffic| traffic.requests.watch >= watches + 2).await;
+        for (scratch, uid) in scratches.iter().zip(uids) {
+            end(second.own, &uid).await;
+            scratch.wait_until_ended("step").await;
+        }
+        // The library looks by itself before that; the command does after half a minute, or when it hears of it.
+        pause(3000).await;
+        second.lag(0).await;
+    };
+    let waits = scratches.iter().zip(&proxies);
+    let waits = waits.map(|(scratch, proxy)| impatient.wait_through(proxy, scratch, "step"));
+    let (all, ()) = tokio::join!(join_all(waits), life);
+    for ((answers, name), scratch) in all.into_iter().zip(names).zip(scratches) {
+        answers.all_done(DoneReason::NonzeroExit, 5);
+        answers.agree_with_the_runtime(scratch.namespace(), "step");
+        answers.keep_recording(name);
+        scratch.remove().await;
+    }
+}
