@@ -233,6 +233,29 @@ async fn a_watch_whose_history_is_compacted_starts_again() {
     compactor.abort();
 }
 
+/// As when API servers are started anew, or after hours in a busy cluster: the pod's own version is not watched from again.
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_last_change_is_forgotten_is_watched_all_the_same() {
+    let cluster = Cluster::new();
+    let other = Life::of(pod("ci", "other", &["step"])).after(secs(100)).scheduled("node-1").running();
+    let compactor = {
+        let cluster = cluster.clone();
+        tokio::spawn(async move {
+            other.run(&cluster).await.expect("somebody else's life");
+            cluster.compact(cluster.revision());
+        })
+    };
+    // Gone as soon as it has ended.
+    let kubelet = started().after(secs(3600)).finished(4).removed().spawn(&cluster);
+    assert_exits(&[wait_on(&cluster).await], DoneReason::NonzeroExit, 4);
+    let requests = cluster.requests();
+    // Each of its watches needs one more, and a GET between them.
+    assert!(requests.get <= 3600 / 30 + 2 * 3600 / 290 + 3, "{requests:?}");
+    assert!(requests.watch <= 2 * 3600 / 290 + 3, "{requests:?}");
+    compactor.abort();
+    kubelet.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_quiet_pod_costs_one_watch_at_a_time_and_a_get_every_30_s() {
     let cluster = Cluster::new();
