@@ -7,6 +7,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DeleteParams, PostParams};
 use podwait::{DoneReason, RetryReason, wait};
 use podwait_tests::cluster::{Cluster, Scratch, alone, client, own_cluster, pause};
+use podwait_tests::proxy::Proxy;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -24,8 +25,6 @@ async fn an_outage_changes_no_answer() {
         // Connections stay open and nothing comes.
         ("apiserver-paused", &["pause apiserver", "resume apiserver"]),
         ("etcd-killed", &["kill etcd", "start etcd"]),
-        // What a watch would go on from is gone.
-        ("compacted", &["compact", "kill apiserver", "start apiserver", "compact"]),
     ] {
         let scratch = Scratch::in_outages(name).await.expect("a cluster");
         let life = async {
@@ -50,7 +49,37 @@ async fn an_outage_changes_no_answer() {
         answers.keep_recording(name);
         scratch.remove().await;
     }
+    forgotten(own).await;
     one_of_two(own, second_in_use).await;
+}
+
+/// What a watch would go on from is gone: a server that starts anew knows nothing from before its start, and the pod has not
+/// changed since. There must be a watch all the same, since the pod does not outlast its end for long.
+async fn forgotten(own: &Cluster) {
+    let scratch = Scratch::in_outages("compacted").await.expect("a cluster");
+    let proxy = Proxy::start(scratch.client()).await.expect("a port");
+    let life = async {
+        scratch.create_pod(&step(&trap(5))).await;
+        let uid = scratch.wait_until_running("step").await;
+        proxy.until(|traffic| traffic.requests.watch >= 2).await;
+        for order in ["compact", "kill apiserver", "start apiserver", "ready 60", "compact"] {
+            own.order(order).await;
+        }
+        // Two watch. Each is told that it is gone before it watches again.
+        let again = proxy.until(|traffic| traffic.requests.watch >= 6);
+        let again = tokio::time::timeout(Duration::from_secs(60), again).await;
+        assert!(again.is_ok(), "nobody watches: {proxy:#?}");
+        pause(1000).await;
+        end(own, &uid).await;
+        scratch.wait_until_ended("step").await;
+        scratch.delete("step", 0).await;
+    };
+    let waiters = Waiters::default();
+    let (answers, ()) = tokio::join!(waiters.wait_through(&proxy, &scratch, "step"), life);
+    answers.watchers_done(DoneReason::NonzeroExit, 5);
+    answers.agree_with_the_runtime(scratch.namespace(), "step");
+    answers.keep_recording("compacted");
+    scratch.remove().await;
 }
 
 /// The other server goes on. The kubelet knows the first one only, so the end comes when that is back.
