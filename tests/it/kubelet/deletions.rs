@@ -102,7 +102,7 @@ async fn a_step_that_was_stopped_is_no_success() {
             }
         },
         async {
-            let pod = step_with(&trap(0), |pod| pod["spec"]["activeDeadlineSeconds"] = json!(3));
+            let pod = step_with(&trap(0), |pod| pod["spec"]["activeDeadlineSeconds"] = json!(6));
             if let Some(answers) = undisturbed("active-deadline", Waiters::default(), pod).await {
                 answers.all_fail(&[FailReason::DeadlineExceeded], Some(0), 221);
             }

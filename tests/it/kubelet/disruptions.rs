@@ -176,10 +176,30 @@ async fn under_pressure(own: &Cluster) {
             answers.all_fail_with(reasons, &[None, code], 220);
         }
         own.order(&format!("pressure {NODE} none")).await;
-        // Until its eviction manager has looked again, the kubelet refuses pods, whatever the node's conditions say.
-        pause(11_000).await;
+        until_admitted(&format!("{name}-over")).await;
         until_schedulable().await;
     }
+}
+
+/// Waits until the kubelet takes pods again. Until its eviction manager has looked again, which it does every ten seconds, it
+/// refuses them, whatever the node's conditions say.
+async fn until_admitted(word: &str) {
+    let scratch = Scratch::new(word).await.expect("a cluster");
+    for number in 0..30 {
+        let name = format!("probe-{number}");
+        scratch.create_pod(&bound("exit 0", |pod| pod["metadata"]["name"] = json!(name))).await;
+        loop {
+            pause(300).await;
+            let pod = scratch.pods().get(&name).await.expect("the pod is there");
+            match pod.status.and_then(|status| status.phase).as_deref() {
+                Some("Running" | "Succeeded") => return scratch.remove().await,
+                Some("Failed") => break,
+                _ => {}
+            }
+        }
+        pause(700).await;
+    }
+    panic!("{NODE} takes no pods");
 }
 
 async fn shut_down(own: &Cluster) {
@@ -212,7 +232,7 @@ async fn orphaned(own: &Cluster) {
         answers.watchers_fail(&[FailReason::Disrupted], None);
     }
     own.order("start kubelet-2").await;
-    own.order("ready 60").await;
+    own.order("ready 120").await;
 }
 
 /// Waits until the node takes pods again: ready, and without a taint.

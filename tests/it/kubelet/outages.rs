@@ -40,7 +40,7 @@ async fn an_outage_changes_no_answer() {
                 own.order(order).await;
                 pause(3000).await;
             }
-            own.order("ready 60").await;
+            own.order("ready 120").await;
         };
         let waiters = Waiters::default();
         let (answers, ()) = tokio::join!(waiters.wait(&scratch, "step"), life);
@@ -62,7 +62,7 @@ async fn forgotten(own: &Cluster) {
         scratch.create_pod(&step(&trap(5))).await;
         let uid = scratch.wait_until_running("step").await;
         proxy.until(|traffic| traffic.requests.watch >= 2).await;
-        for order in ["compact", "kill apiserver", "start apiserver", "ready 60", "compact"] {
+        for order in ["compact", "kill apiserver", "start apiserver", "ready 120", "compact"] {
             own.order(order).await;
         }
         // Two watch. Each is told that it is gone before it watches again.
@@ -101,7 +101,7 @@ async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
             "nobody asks the other one: {proxy:#?}"
         );
         own.order("start apiserver").await;
-        own.order("ready 60").await;
+        own.order("ready 120").await;
     };
     // No outage at all would fit into this budget.
     let waiters = Waiters {

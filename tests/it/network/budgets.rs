@@ -4,6 +4,7 @@ use super::{Waited, World, every, millis, on_both, policy, secs};
 use futures_util::future::join_all;
 use podwait::FailReason;
 use podwait_tests::proxy::{Answer, Door, Ending, Fault, Place, Proxy};
+use std::time::Duration;
 
 on_both! {
     a_budget_ends_with_the_right_reason_at_the_right_time
@@ -12,6 +13,9 @@ on_both! {
     a_server_that_hangs_holds_up_no_timer
     a_refusal_whose_body_hangs_is_a_refusal
 }
+
+/// Longer than a loaded machine takes for what takes no time, and much shorter than the usual budgets.
+const LONG: Duration = secs(20);
 
 /// A refusal whose body does not come.
 const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 100\r\n\r\n{";
@@ -42,7 +46,7 @@ async fn a_budget_ends_with_the_right_reason_at_the_right_time(world: &World) {
     let waits = unavailable.chain(denied).map(async |(fault, reason)| {
         let policy = policy().api_error_budget(millis(600)).auth_error_budget(millis(600));
         let waits = world.wait(policy, |proxy| proxy.rule(every(fault.clone())), async |_, _| {});
-        for Waited { proxy, .. } in world.failed(reason, millis(600)..secs(5), waits.await) {
+        for Waited { proxy, .. } in world.failed(reason, millis(600)..LONG, waits.await) {
             let get = proxy.traffic().requests.get;
             assert!((2..=25).contains(&get), "{get} GETs: {proxy:?}");
         }
@@ -54,7 +58,7 @@ async fn a_request_that_is_refused_for_good_is_told_at_once(world: &World) {
     for code in [400, 405, 406, 415, 422] {
         let rule = |proxy: &Proxy| proxy.rule(every(Answer::status(code)));
         let waits = world.wait(policy(), rule, async |_, _| {});
-        for Waited { proxy, .. } in world.failed(FailReason::ApiRejected, millis(0)..secs(2), waits.await) {
+        for Waited { proxy, .. } in world.failed(FailReason::ApiRejected, millis(0)..LONG, waits.await) {
             assert_eq!(proxy.traffic().requests.get, 1, "{proxy:?}");
         }
     }
@@ -73,7 +77,7 @@ async fn a_server_that_is_not_there_or_not_to_be_trusted_is_told_when_the_budget
                 }
             },
         );
-        for wait in world.failed(FailReason::ApiUnavailable, millis(600)..secs(5), waits.await) {
+        for wait in world.failed(FailReason::ApiUnavailable, millis(600)..LONG, waits.await) {
             let failure = wait.outcome.as_ref().expect_err("just seen");
             assert!(failure.message.to_lowercase().contains(word), "{wait:#?}");
             assert!(wait.proxy.traffic().connections < 30, "{wait:#?}");
@@ -92,7 +96,7 @@ async fn a_server_that_hangs_holds_up_no_timer(world: &World) {
             }
             world.leap(secs(5)).await;
         });
-        world.failed(FailReason::Deadline, secs(5)..secs(7), waits.await);
+        world.failed(FailReason::Deadline, secs(5)..secs(10), waits.await);
         // The first error is known after the call's ten seconds, and from there the budget counts.
         let waits = world.wait(policy().api_error_budget(secs(5)), hang, async |_, proxies| {
             for (faults, time) in [(1, 10), (2, 5)] {
@@ -102,7 +106,7 @@ async fn a_server_that_hangs_holds_up_no_timer(world: &World) {
                 world.leap(secs(time)).await;
             }
         });
-        world.failed(FailReason::ApiUnavailable, secs(15)..secs(17), waits.await);
+        world.failed(FailReason::ApiUnavailable, secs(15)..secs(20), waits.await);
     }
 }
 
@@ -111,5 +115,5 @@ async fn a_refusal_whose_body_hangs_is_a_refusal(world: &World) {
     let policy = policy().auth_error_budget(secs(30)).api_error_budget(secs(120));
     let hang = |proxy: &Proxy| proxy.rule(every(Fault::Bytes(UNAUTHORIZED, Ending::Silence)));
     let waits = world.faster(world.wait(policy, hang, async |_, _| {})).await;
-    world.failed(FailReason::Unauthorized, secs(30)..secs(60), waits);
+    world.failed(FailReason::Unauthorized, secs(30)..secs(120), waits);
 }

@@ -180,5 +180,5 @@ async fn a_token_in_the_configuration_that_is_revoked_is_told() {
         only("new"),
         async |_, _| {},
     );
-    world.failed(FailReason::Unauthorized, millis(600)..secs(5), waits.await);
+    world.failed(FailReason::Unauthorized, millis(600)..secs(20), waits.await);
 }
