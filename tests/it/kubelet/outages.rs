@@ -62,6 +62,8 @@ async fn forgotten(own: &Cluster) {
         scratch.create_pod(&step(&trap(5))).await;
         let uid = scratch.wait_until_running("step").await;
         proxy.until(|traffic| traffic.requests.watch >= 2).await;
+        // Something else happens, or the pod's version would be the newest that there is.
+        scratch.create("other", &["step"]).await;
         for order in ["compact", "kill apiserver", "start apiserver", "ready 120", "compact"] {
             own.order(order).await;
         }
@@ -90,22 +92,21 @@ async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
     let life = async {
         scratch.create_pod(&step(&trap(5))).await;
         let uid = scratch.wait_until_running("step").await;
+        proxy.until(|traffic| traffic.requests.watch >= 2).await;
         own.order("kill apiserver").await;
         end(own, &uid).await;
-        let before = proxy.traffic().requests;
+        // Two watch, and so they do at the other one.
+        let again = proxy.until(|traffic| traffic.requests.watch >= 4);
+        let again = tokio::time::timeout(Duration::from_secs(60), again).await;
+        assert!(again.is_ok(), "nobody watches: {proxy:#?}");
         // Longer than the budget below.
-        pause(3000).await;
-        let after = proxy.traffic().requests;
-        assert!(
-            after.get > before.get && after.watch > before.watch,
-            "nobody asks the other one: {proxy:#?}"
-        );
+        pause(4000).await;
         own.order("start apiserver").await;
         own.order("ready 120").await;
     };
     // No outage at all would fit into this budget.
     let waiters = Waiters {
-        policy: Some(|policy| policy.api_error_budget(Duration::from_secs(1))),
+        policy: Some(|policy| policy.api_error_budget(Duration::from_secs(3))),
         ..Waiters::default()
     };
     let (answers, ()) = tokio::join!(waiters.wait_through(&proxy, &scratch, "step"), life);
@@ -122,12 +123,11 @@ const NAME: &str = "podwait-starved";
 /// How often the waits were told to wait.
 static THROTTLED: AtomicU32 = AtomicU32::new(0);
 
-/// API priority and fairness has a level without shares for the user who waits: 429 for whoever finds its one seat taken.
+/// API priority and fairness has a level without shares for the user who waits: 429 for whoever finds its one seat taken. And
+/// taken it is, by requests for a future that does not come, of which each waits three seconds for it.
 #[tokio::test]
 async fn being_starved_changes_no_answer() {
-    if own_cluster().is_none() {
-        return;
-    }
+    let Some(own) = own_cluster() else { return };
     let _node = super::disruptions::NODE_IN_USE.lock().await;
     let _alone = alone().await;
     let scratch = Scratch::in_outages("starved").await.expect("a cluster");
@@ -160,12 +160,23 @@ async fn being_starved_changes_no_answer() {
     let levels: Api<PriorityLevelConfiguration> = Api::all(scratch.client());
     create(&levels, level).await;
     let schemas: Api<FlowSchema> = Api::all(scratch.client());
-    scratch.create_pod(&step("sleep 4; exit 6")).await;
-    scratch.wait_until_running("step").await;
+    scratch.create_pod(&step(&trap(6))).await;
+    let uid = scratch.wait_until_running("step").await;
     create(&schemas, schema).await;
-    // The server takes a moment to act upon it.
-    pause(1500).await;
     let nobody = client(Some("nobody")).await.expect("a cluster");
+    let refused = tokio::sync::Notify::new();
+    let hog = async || {
+        let future = format!("/api/v1/namespaces/{}/pods?resourceVersion=999999999", scratch.namespace());
+        loop {
+            let request = http::Request::get(&future).body(Vec::new()).expect("a request");
+            if let Err(kube::Error::Api(status)) = nobody.request_text(request).await
+                && status.code == 429
+            {
+                refused.notify_one();
+            }
+            pause(50).await;
+        }
+    };
     let one = |poll: bool| {
         let wait = wait(nobody.clone(), scratch.namespace(), "step").look(|step| {
             if let podwait::Decision::Retry { why: RetryReason::ApiThrottled, .. } = step.decision {
@@ -175,10 +186,21 @@ async fn being_starved_changes_no_answer() {
         if poll { wait.poll() } else { wait }
     };
     let relent = async {
-        pause(8000).await;
+        pause(2500).await;
+        end(own, &uid).await;
+        pause(2500).await;
         schemas.delete(NAME, &DeleteParams::default()).await.expect("the FlowSchema is deleted");
     };
-    let (watched, polled, ()) = tokio::join!(one(false), one(true), relent);
+    let waits = async {
+        // The server takes a moment to act upon it.
+        refused.notified().await;
+        tokio::join!(one(false), one(true), relent)
+    };
+    let hogs = async { tokio::join!(hog(), hog(), hog()) };
+    let (watched, polled, ()) = tokio::select! {
+        waited = waits => waited,
+        (never, _, _) = hogs => never,
+    };
     for exit in [watched, polled] {
         assert_eq!(exit.as_ref().map(|exit| exit.code), Ok(6), "{exit:?}");
     }
