@@ -13,7 +13,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -83,6 +83,17 @@ pub fn own_cluster() -> Option<&'static Cluster> {
 }
 
 fn start_own_cluster() -> Cluster {
+    let (cluster, child) = start(&["--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s"]);
+    *OWN_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+    cluster
+}
+
+/// Builds and starts a cluster of `tests/cluster` with these options. It ends with the child's standard input.
+///
+/// # Panics
+/// It cannot be had.
+#[must_use]
+pub fn start(options: &[&str]) -> (Cluster, Child) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
     let build = Command::new("./build").current_dir(folder).stderr(Stdio::inherit()).output();
     let build = build.expect("tests/cluster/build runs");
@@ -91,7 +102,8 @@ fn start_own_cluster() -> Cluster {
     let program =
         PathBuf::from(folder).join(printed.lines().last().expect("build prints the program's path"));
     let mut child = Command::new(&program)
-        .args(["--with-parent", "--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s"])
+        .arg("--with-parent")
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -100,9 +112,9 @@ fn start_own_cluster() -> Cluster {
     let stdout = child.stdout.take().expect("standard output is piped");
     BufReader::new(stdout).read_line(&mut line).expect("the cluster speaks");
     let ready: Value = serde_json::from_str(&line).expect("the cluster says that it is ready");
-    *OWN_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
     let path = |key: &str| PathBuf::from(ready[key].as_str().unwrap_or_else(|| panic!("{key} in {line}")));
-    Cluster { kubeconfig: path("kubeconfig"), control: Some(path("control")), exits: Some(path("exits")) }
+    let kubeconfig = path("kubeconfig");
+    (Cluster { kubeconfig, control: Some(path("control")), exits: Some(path("exits")) }, child)
 }
 
 impl Cluster {
@@ -360,11 +372,18 @@ impl Scratch {
 /// # Panics
 /// The kubeconfig cannot be used.
 pub async fn client(context: Option<&str>) -> Option<kube::Client> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig()?).expect("the kubeconfig is read");
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-    let config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("the kubeconfig is used");
+    let config = config(kubeconfig()?, context).await;
     Some(podwait::client(config).expect("a client"))
+}
+
+/// The configuration for a context of a kubeconfig.
+///
+/// # Panics
+/// The kubeconfig cannot be used.
+pub async fn config(kubeconfig: &Path, context: Option<&str>) -> kube::Config {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig is read");
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+    kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("the kubeconfig is used")
 }
 
 /// Lets real time pass, for the real API server and for processes that cannot be asked how far they are.
