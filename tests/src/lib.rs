@@ -10,4 +10,5 @@ pub mod fuzz;
 pub mod model;
 pub mod proxy;
 pub mod reference;
+pub mod scale;
 pub mod storm;

@@ -1,0 +1,153 @@
+//! What it costs to wait for many pods of a real API server at once, for podwait and for others.
+//!
+//! A run is one [`Waiter`] and one number of pods. Each waiter is a process of its own that begins when the pods are there,
+//! and says when it has seen all of them. Then this process, the writer, walks the pods through `Running` to their end at a
+//! bounded rate, in an order that nobody can guess, and notes when the API server has accepted each end. The waiter notes
+//! when it knows it. Both clocks are the machine's.
+//!
+//! Every answer is compared with what was written. Who only sees that a pod has ended, but not how, is right to say so.
+
+pub mod kubelet;
+pub mod metrics;
+pub mod plot;
+pub mod process;
+pub mod report;
+pub mod wait;
+pub mod waiter;
+pub mod writer;
+
+pub use report::{Delays, Outcome};
+pub use waiter::Waiter;
+
+use crate::cluster::{self, Cluster};
+use metrics::Served;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use waiter::Running;
+use writer::Writer;
+
+/// How long everybody has to see that nothing more comes, between the pods' start and the first end.
+const REST: Duration = Duration::from_secs(1);
+
+/// How a run is made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The program that has the hidden command `wait`.
+    pub program: PathBuf,
+    /// The folder of the Go programs, if they were built.
+    pub peers: Option<PathBuf>,
+    /// Writes per second, of each of the two changes of a pod.
+    pub rate: u32,
+    /// How long a waiter may take to see all pods, and how long it may take for its last answer after the last end.
+    pub limit: Duration,
+}
+
+/// The pod of a number.
+#[must_use]
+pub fn pod_name(number: usize) -> String {
+    format!("step-{number}")
+}
+
+/// How the pod of a number ends.
+#[must_use]
+pub fn exit_code(number: usize) -> i32 {
+    if number.is_multiple_of(2) { 0 } else { i32::try_from(number % 199).unwrap_or_default() + 1 }
+}
+
+/// The time on the machine's clock, in nanoseconds.
+#[must_use]
+pub fn now() -> i128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i128::try_from(since.as_nanos()).unwrap_or_default()
+}
+
+/// One run in a cluster of its own: etcd and API server, both fresh.
+///
+/// # Panics
+/// The cluster cannot be had, or refuses what the writer writes.
+pub async fn run(settings: &Settings, waiter: Waiter, count: usize) -> Outcome {
+    let (cluster, mut child) = cluster::start(&["--nodes", "0"]);
+    let namespace = format!("scale-{waiter}-{count}");
+    let outcome = measure(settings, &cluster, &namespace, waiter, count).await;
+    drop(child.stdin.take());
+    let _ = child.wait();
+    outcome
+}
+
+/// One run in a new namespace of this cluster. What the API server says of its work is right only if nobody else reads pods.
+///
+/// # Panics
+/// The cluster refuses what the writer writes.
+pub async fn measure(
+    settings: &Settings,
+    cluster: &Cluster,
+    namespace: &str,
+    waiter: Waiter,
+    count: usize,
+) -> Outcome {
+    let writer = Writer::new(&cluster.kubeconfig, namespace, count, settings.rate).await;
+    let mut outcome = Outcome { waiter: waiter.to_string(), count, ..Outcome::default() };
+    let background = writer.background_bytes().await;
+    writer.create().await;
+    let server = server(cluster).await;
+    let (served, spent) = (Served::read(writer.client()).await, process::usage(server));
+
+    let begin = now();
+    let mut running = Running::start(settings, &cluster.kubeconfig, namespace, waiter, count);
+    let attached = running.attached(settings.limit, writer.client(), &served).await;
+    outcome.attach_seconds = seconds(now() - begin);
+    outcome.attach_cpu_seconds = running.usage().cpu.as_secs_f64();
+    let accepted = match attached {
+        Ok(()) => {
+            writer.run_all().await;
+            tokio::time::sleep(REST).await;
+            let accepted = writer.end_all(waiter.sees_success_only()).await;
+            outcome.trouble = running.answered(settings.limit).await.err();
+            accepted
+        }
+        Err(trouble) => {
+            outcome.trouble = Some(trouble);
+            Vec::new()
+        }
+    };
+    let (usage, after) = (running.usage(), process::usage(server));
+    outcome.cpu_seconds = usage.cpu.as_secs_f64();
+    outcome.peak_mib = usage.peak_mib();
+    outcome.server_cpu_seconds = after.cpu.saturating_sub(spent.cpu).as_secs_f64();
+    outcome.server_peak_mib = after.peak_mib();
+    let answers = running.end().await;
+    outcome.served = Served::read_when_over(writer.client(), &served).await.since(&served);
+    let writes = if accepted.is_empty() { 0 } else { count as u64 };
+    outcome.served.bytes = outcome.served.bytes.saturating_sub(background * writes);
+    outcome.pod_bytes = writer.pod_bytes();
+    outcome.judge(&answers, &accepted, waiter);
+    outcome
+}
+
+/// The process of the API server.
+async fn server(cluster: &Cluster) -> u32 {
+    let status = cluster.order("status").await;
+    let components = status["components"].as_array().expect("the cluster lists its components");
+    let server = components.iter().find(|one| one["name"] == "apiserver").expect("there is an API server");
+    server["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("it is a process")
+}
+
+/// Builds the Go programs, which takes some minutes the first time, and returns their folder.
+///
+/// # Panics
+/// They cannot be built.
+#[must_use]
+pub fn build_peers() -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
+    let mut build = std::process::Command::new("./build");
+    let build = build.current_dir(folder).stderr(std::process::Stdio::inherit()).output();
+    let build = build.expect("tests/peers/build runs");
+    assert!(build.status.success(), "the peers must build");
+    let printed = String::from_utf8(build.stdout).expect("build prints UTF-8");
+    Path::new(folder).join(printed.lines().last().expect("build prints the programs' folder"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a run lasts less than 2^53 nanoseconds")]
+fn seconds(nanos: i128) -> f64 {
+    nanos as f64 / 1e9
+}

@@ -1,0 +1,206 @@
+//! The part of the kubelet, for many pods at once and at a bounded rate: only writes, so that all reads are the waiter's.
+
+use super::metrics::{SETTLED, Served};
+use super::{exit_code, now, pod_name};
+use crate::cluster::{running, terminated};
+use futures_util::{StreamExt, stream};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Writes that are under way at once.
+const AT_ONCE: usize = 16;
+
+/// A step towards which the pods' order of ending is shuffled: a prime, so that it meets every pod.
+const STRIDE: usize = 7919;
+
+/// Writes pods into a namespace of its own.
+pub struct Writer {
+    client: kube::Client,
+    namespace: String,
+    count: usize,
+    rate: u32,
+    /// The size of a pod that has ended.
+    pod_bytes: AtomicUsize,
+}
+
+impl Writer {
+    /// Makes the namespace.
+    ///
+    /// # Panics
+    /// The API server refuses it.
+    pub async fn new(kubeconfig: &Path, namespace: &str, count: usize, rate: u32) -> Self {
+        let config = crate::cluster::config(kubeconfig, None).await;
+        let client = kube::Client::try_from(config).expect("a client");
+        Self::with(client, namespace, count, rate).await
+    }
+
+    async fn with(client: kube::Client, namespace: &str, count: usize, rate: u32) -> Self {
+        let namespace = namespace.to_owned();
+        let writer = Self { client, namespace, count, rate, pod_bytes: AtomicUsize::new(0) };
+        let object =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": writer.namespace } });
+        writer.write(Method::POST, "/api/v1/namespaces", &object).await;
+        writer
+    }
+
+    /// How much the API server sends to itself while a pod runs and ends: its admission watches all pods. Measured on a pod
+    /// in a namespace of its own.
+    ///
+    /// # Panics
+    /// A write is refused.
+    pub async fn background_bytes(&self) -> u64 {
+        let namespace = format!("{}-background", self.namespace);
+        let other = Self::with(self.client.clone(), &namespace, 1, self.rate).await;
+        other.create().await;
+        tokio::time::sleep(SETTLED).await;
+        let before = Served::read(&other.client).await;
+        other.run_all().await;
+        other.end_all(true).await;
+        tokio::time::sleep(SETTLED).await;
+        Served::read(&other.client).await.since(&before).bytes
+    }
+
+    /// The writer's client.
+    #[must_use]
+    pub fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
+    /// The size of a pod that has ended, in bytes of JSON.
+    #[must_use]
+    pub fn pod_bytes(&self) -> usize {
+        self.pod_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Creates the pods, bound to a node which nobody serves.
+    ///
+    /// # Panics
+    /// One is refused.
+    pub async fn create(&self) {
+        let uri = format!("/api/v1/namespaces/{}/pods", self.namespace);
+        let create = |number| {
+            let uri = &uri;
+            async move { self.write(Method::POST, uri, &pod(number)).await }
+        };
+        stream::iter(0..self.count).map(create).buffer_unordered(AT_ONCE).for_each(async |_| ()).await;
+    }
+
+    /// Lets all pods run.
+    ///
+    /// # Panics
+    /// A write is refused.
+    pub async fn run_all(&self) {
+        self.all(async |number| {
+            self.write_status(number, &status("Running", &running(), number)).await;
+        })
+        .await;
+    }
+
+    /// Lets all pods end, and returns when the API server has accepted each end.
+    ///
+    /// # Panics
+    /// A write is refused.
+    pub async fn end_all(&self, all_succeed: bool) -> Vec<i128> {
+        let mut accepted = vec![0; self.count];
+        let ends = self.all(async |number| {
+            let code = if all_succeed { 0 } else { exit_code(number) };
+            let phase = if code == 0 { "Succeeded" } else { "Failed" };
+            let (at, bytes) = self.write_status(number, &status(phase, &terminated(code), number)).await;
+            self.pod_bytes.store(bytes, Ordering::Relaxed);
+            (number, at)
+        });
+        for (number, at) in ends.await {
+            accepted[number] = at;
+        }
+        accepted
+    }
+
+    /// Does this to every pod, in an order of its own, at the rate.
+    async fn all<T>(&self, each: impl AsyncFn(usize) -> T) -> Vec<T> {
+        let begin = Instant::now();
+        let in_turn = |turn: usize| {
+            let due = begin + Duration::from_secs(turn as u64) / self.rate;
+            let each = &each;
+            async move {
+                tokio::time::sleep_until(due).await;
+                each(turn * STRIDE % self.count).await
+            }
+        };
+        assert!(!self.count.is_multiple_of(STRIDE), "{} is a multiple of {STRIDE}", self.count);
+        stream::iter(0..self.count).map(in_turn).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    async fn write_status(&self, number: usize, status: &Value) -> (i128, usize) {
+        let uri = format!("/api/v1/namespaces/{}/pods/{}/status", self.namespace, pod_name(number));
+        self.write(Method::PATCH, &uri, &json!({ "status": status })).await
+    }
+
+    /// Writes, and returns when the API server began to answer that it has, and how long its answer is.
+    async fn write(&self, method: Method, uri: &str, object: &Value) -> (i128, usize) {
+        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let request = Request::builder()
+            .method(&method)
+            .uri(uri)
+            .header("content-type", kind)
+            .body(Body::from(object.to_string().into_bytes()))
+            .expect("a request");
+        let answer = self.client.send(request).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{method} {uri}: {error}"));
+        let (at, status) = (now(), answer.status());
+        let body = answer.into_body().collect().await.expect("the answer comes whole").to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert!(matches!(status, StatusCode::OK | StatusCode::CREATED), "{method} {uri}: {status} {text}");
+        (at, body.len())
+    }
+}
+
+/// A pod of the size that a CI agent's have: it is mostly environment, and what the API server notes of who set it.
+fn pod(number: usize) -> Value {
+    let word = "0123456789abcdef".repeat(4);
+    let environment: Vec<Value> =
+        (0..28).map(|of| json!({ "name": format!("CI_VARIABLE_{of}"), "value": word })).collect();
+    let volumes: Vec<Value> =
+        (0..4).map(|of| json!({ "name": format!("volume-{of}"), "emptyDir": {} })).collect();
+    let mounts: Vec<Value> = (0..4)
+        .map(|of| json!({ "name": format!("volume-{of}"), "mountPath": format!("/mnt/{of}") }))
+        .collect();
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": pod_name(number),
+            "labels": { "agent": "7", "step": number.to_string() },
+            "annotations": { "ci.example/pipeline": word.repeat(8), "ci.example/commit": word },
+        },
+        "spec": {
+            "nodeName": "podwait-no-node", "restartPolicy": "Never", "automountServiceAccountToken": false,
+            "volumes": volumes,
+            "containers": [{
+                "name": "step", "image": "registry.example/ci/step:1", "command": ["sh", "-c", "make check"],
+                "env": environment, "volumeMounts": mounts,
+                "resources": { "requests": { "cpu": "100m", "memory": "64Mi" } },
+            }],
+        },
+    })
+}
+
+fn status(phase: &str, state: &Value, number: usize) -> Value {
+    let ready = if phase == "Running" { "True" } else { "False" };
+    let conditions: Vec<Value> = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
+        .map(|kind| json!({ "type": kind, "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z" }))
+        .into();
+    json!({
+        "phase": phase, "conditions": conditions, "hostIP": "10.0.0.1", "podIP": "10.1.0.1", "qosClass": "Burstable",
+        "startTime": "2026-01-01T00:00:00Z",
+        "containerStatuses": [{
+            "name": "step", "image": "registry.example/ci/step:1", "ready": phase == "Running", "restartCount": 0,
+            "imageID": format!("registry.example/ci/step@sha256:{}", "0".repeat(64)),
+            "containerID": format!("containerd://{number:064}"), "lastState": {}, "state": state,
+        }],
+    })
+}
