@@ -1,0 +1,59 @@
+// Command peers waits for many pods as programs in Go do, for the scale
+// benchmark, which compares podwait with them.
+//
+//	peers informers             KUBECONFIG NAMESPACE COUNT
+//	peers informers-unthrottled KUBECONFIG NAMESPACE COUNT
+//
+// It waits for the pods step-0 to step-(COUNT-1). On stdout it says `attached`
+// once it has seen all of them, then `answer NUMBER NANOSECONDS EXITCODE` or
+// `error NUMBER TEXT` for each. It ends with its stdin, so that what it has used
+// can be read while it is there.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"strconv"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("peers: ")
+	if len(os.Args) != 5 {
+		log.Fatal("usage: peers informers|informers-unthrottled KUBECONFIG NAMESPACE COUNT")
+	}
+	count, err := strconv.Atoi(os.Args[4])
+	if err != nil {
+		log.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", os.Args[2])
+	if err != nil {
+		log.Fatal(err)
+	}
+	switch os.Args[1] {
+	case "informers":
+		// client-go's own limit, 5 requests a second and 10 at once, is what
+		// everybody has who does not set another.
+	case "informers-unthrottled":
+		config.QPS = -1
+	default:
+		log.Fatalf("there is no way of waiting %q", os.Args[1])
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	go waitForAll(context.Background(), client, os.Args[3], count)
+	io.Copy(io.Discard, os.Stdin)
+}
+
+// podName is the name of the pod of a number.
+func podName(number int) string {
+	return fmt.Sprintf("step-%d", number)
+}
