@@ -12,5 +12,6 @@ mod network;
 mod properties;
 mod recordings;
 mod reliability;
+mod scale;
 mod sim;
 mod traces;

@@ -43,7 +43,7 @@ impl Served {
     /// # Panics
     /// The API server does not say.
     pub async fn read_when_over(client: &kube::Client, before: &Self) -> Self {
-        for _ in 0..50 {
+        for _ in 0..15 {
             if Self::read(client).await.open <= before.open {
                 break;
             }

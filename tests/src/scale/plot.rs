@@ -149,7 +149,7 @@ fn svg(title: &str, lines: &[Line]) -> String {
         let colour = COLOURS[number % COLOURS.len()];
         let _ = writeln!(
             out,
-            "{}<text x=\"{}\" y=\"{:.1}\" fill=\"{colour}\">{}</text>",
+            "{}<text x=\"{}\" y=\"{:.1}\">{}</text>",
             marker(number, right + 20.0, at, colour),
             right + 32.0,
             at + 4.0,

@@ -202,10 +202,10 @@ impl Running {
         let late = || format!("> {} s to attach", limit.as_secs());
         let until = Instant::now() + limit;
         if self.waiter == Waiter::Kubectl {
-            // It does not say. It GETs all pods, then watches the first.
+            // It does not say. It GETs, lists and watches the first pod until that has ended, then the second.
             while Instant::now() < until {
                 let served = Served::read(client).await.since(before);
-                if served.get >= self.count as u64 && served.watch > 0 {
+                if served.watch > 0 {
                     return Ok(());
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
