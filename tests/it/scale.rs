@@ -10,7 +10,8 @@ async fn twenty_pods() {
     let Some(cluster) = own_cluster() else { return };
     let scratch = Scratch::new("scale").await.expect("there is a cluster");
     let program = PathBuf::from(env!("CARGO_BIN_EXE_scale"));
-    let settings = Settings { program, peers: None, rate: 50, limit: Duration::from_secs(60) };
+    let settings =
+        Settings { program, peers: None, rate: 50, limit: Duration::from_secs(60), memory_mib: 1024 };
     for waiter in [Waiter::Limit, Waiter::PerPod, Waiter::AwaitCondition] {
         let namespace = format!("{}-{waiter}", scratch.namespace());
         let outcome = measure(&settings, cluster, &namespace, waiter, 20).await;

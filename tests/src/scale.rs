@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod plot;
 pub mod process;
 pub mod report;
+pub mod running;
 pub mod wait;
 pub mod waiter;
 pub mod writer;
@@ -21,9 +22,10 @@ pub use waiter::Waiter;
 
 use crate::cluster::{self, Cluster};
 use metrics::Served;
+use running::Running;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use waiter::Running;
+
 use writer::Writer;
 
 /// How long everybody has to see that nothing more comes, between the pods' start and the first end.
@@ -40,6 +42,8 @@ pub struct Settings {
     pub rate: u32,
     /// How long a waiter may take to see all pods, and how long it may take for its last answer after the last end.
     pub limit: Duration,
+    /// The most memory that a waiter may have before it is killed, in MiB: what grows with the square would take all.
+    pub memory_mib: u32,
 }
 
 /// The pod of a number.
@@ -115,7 +119,7 @@ pub async fn measure(
     outcome.peak_mib = usage.peak_mib();
     outcome.server_cpu_seconds = after.cpu.saturating_sub(spent.cpu).as_secs_f64();
     outcome.server_peak_mib = after.peak_mib();
-    let answers = running.end().await;
+    let answers = running.end();
     outcome.served = Served::read_when_over(writer.client(), &served).await.since(&served);
     let writes = if accepted.is_empty() { 0 } else { count as u64 };
     outcome.served.bytes = outcome.served.bytes.saturating_sub(background * writes);

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: scale [--waiters NAME,...] [--counts N,...] [--rate WRITES_PER_SECOND] [--limit SECONDS] [--out FOLDER]
+usage: scale [--waiters NAME,...] [--counts N,...] [--rate WRITES_PER_SECOND] [--limit SECONDS]
+             [--memory MIB] [--out FOLDER]
        scale --plot FILE.jsonl [--out FOLDER]
        scale --terminated-vs-phase RUNS [--at-once N]
 Runs each waiter with each number of pods, each time in a fresh cluster of tests/cluster, and writes scale.jsonl (to which
@@ -20,6 +21,7 @@ struct Options {
     counts: Vec<usize>,
     rate: u32,
     limit: Duration,
+    memory_mib: u32,
     out: Option<PathBuf>,
     plot: Option<PathBuf>,
     kubelet: Option<usize>,
@@ -33,6 +35,7 @@ impl Options {
             counts: vec![50, 200, 400, 1000, 5000, 10_000],
             rate: 100,
             limit: Duration::from_secs(300),
+            memory_mib: 8192,
             out: None,
             plot: None,
             kubelet: None,
@@ -47,6 +50,7 @@ impl Options {
                 "--counts" => options.counts = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--rate" => options.rate = value.parse()?,
                 "--limit" => options.limit = Duration::from_secs(value.parse()?),
+                "--memory" => options.memory_mib = value.parse()?,
                 "--out" => options.out = Some(PathBuf::from(value)),
                 "--plot" => options.plot = Some(PathBuf::from(value)),
                 "--terminated-vs-phase" => options.kubelet = Some(value.parse()?),
@@ -98,8 +102,13 @@ async fn wait_for_parent(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error
 
 async fn measure(options: &Options) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let peers = options.waiters.iter().any(|waiter| waiter.is_peer()).then(build_peers);
-    let settings =
-        Settings { program: std::env::current_exe()?, peers, rate: options.rate, limit: options.limit };
+    let settings = Settings {
+        program: std::env::current_exe()?,
+        peers,
+        rate: options.rate,
+        limit: options.limit,
+        memory_mib: options.memory_mib,
+    };
     let file = options.out.as_ref().map(|folder| folder.join("scale.jsonl"));
     let mut outcomes = Vec::new();
     for &count in &options.counts {

@@ -2,7 +2,8 @@
 
 use super::exit_code;
 use super::metrics::Served;
-use super::waiter::{Answer, Waiter};
+use super::running::Answer;
+use super::waiter::Waiter;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 
