@@ -12,7 +12,7 @@ async fn twenty_pods() {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_scale"));
     let settings =
         Settings { program, peers: None, rate: 50, limit: Duration::from_secs(60), memory_mib: 1024 };
-    for waiter in [Waiter::Limit, Waiter::PerPod, Waiter::AwaitCondition] {
+    for waiter in [Waiter::Limit, Waiter::Hub, Waiter::PerPod, Waiter::AwaitCondition] {
         let namespace = format!("{}-{waiter}", scratch.namespace());
         let outcome = measure(&settings, cluster, &namespace, waiter, 20).await;
         assert!(outcome.is_good(), "{outcome:#?}");

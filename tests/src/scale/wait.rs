@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// How long after each other waits begin: none of them is to fail of a crowd at the door.
 const BETWEEN_BEGINNINGS: Duration = Duration::from_millis(5);
@@ -41,6 +41,7 @@ pub struct Task {
 /// It cannot begin.
 pub async fn wait(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error>> {
     match waiter {
+        Waiter::Hub => task.hub().await,
         Waiter::PerPod => task.per_pod().await,
         Waiter::AwaitCondition => task.await_condition().await,
         Waiter::Poll => task.poll().await,
@@ -86,14 +87,14 @@ impl Task {
     }
 
     /// A task for each pod, one after the other, until all have ended.
-    async fn for_each<F>(&self, one: impl Fn(usize) -> F)
+    async fn for_each<F>(&self, between: Duration, one: impl Fn(usize) -> F)
     where
         F: Future<Output = Result<i32, String>> + Send + 'static,
     {
         let mut tasks = tokio::task::JoinSet::new();
-        let mut beginnings = interval(BETWEEN_BEGINNINGS);
+        let start = Instant::now();
         for number in 0..self.count {
-            beginnings.tick().await;
+            sleep_until(start + between * u32::try_from(number).expect("a number of pods")).await;
             let one = one(number);
             tasks.spawn(async move { say(number, one.await) });
         }
@@ -101,9 +102,9 @@ impl Task {
     }
 
     /// Waits made by podwait, each for the pod of this name.
-    async fn podwait(&self, make: impl Fn(&str) -> podwait::Wait) {
+    async fn podwait(&self, between: Duration, make: impl Fn(&str) -> podwait::Wait) {
         let attached = Attached::new(self.count);
-        self.for_each(|number| {
+        self.for_each(between, |number| {
             let (attached, seen) = (attached.clone(), AtomicBool::new(false));
             let wait = make(&pod_name(number)).container("step").look(move |step| {
                 if let Observed::Pod(_) = step.observed {
@@ -115,16 +116,23 @@ impl Task {
         .await;
     }
 
+    /// All begin at once, for they share one door.
+    async fn hub(self) -> Result<(), Box<dyn Error>> {
+        let hub = podwait::Hub::new(self.own_client().await?, podwait::Scope::namespace(&*self.namespace));
+        self.podwait(Duration::ZERO, |name| hub.wait(&self.namespace, name)).await;
+        Ok(())
+    }
+
     async fn per_pod(self) -> Result<(), Box<dyn Error>> {
         let client = self.own_client().await?;
-        self.podwait(|name| podwait::wait(client.clone(), &self.namespace, name)).await;
+        self.podwait(BETWEEN_BEGINNINGS, |name| podwait::wait(client.clone(), &self.namespace, name)).await;
         Ok(())
     }
 
     async fn await_condition(self) -> Result<(), Box<dyn Error>> {
         let pods: Api<Pod> = Api::namespaced(self.client().await?, &self.namespace);
         let attached = Attached::new(self.count);
-        self.for_each(|number| {
+        self.for_each(BETWEEN_BEGINNINGS, |number| {
             let (pods, attached, seen) = (pods.clone(), attached.clone(), AtomicBool::new(false));
             async move {
                 let is_over = |pod: Option<&Pod>| {
@@ -144,7 +152,7 @@ impl Task {
     async fn poll(self) -> Result<(), Box<dyn Error>> {
         let pods: Api<Pod> = Api::namespaced(self.client().await?, &self.namespace);
         let attached = Attached::new(self.count);
-        self.for_each(|number| {
+        self.for_each(BETWEEN_BEGINNINGS, |number| {
             let (pods, attached, seen) = (pods.clone(), attached.clone(), AtomicBool::new(false));
             async move {
                 let mut next = Instant::now();

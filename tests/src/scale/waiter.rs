@@ -8,6 +8,8 @@ use std::str::FromStr;
 /// A way of waiting for many pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiter {
+    /// A `podwait::Hub` for all of them.
+    Hub,
     /// `podwait::wait` for each pod.
     PerPod,
     /// `kube::runtime::wait::await_condition` for each pod, on its phase.
@@ -26,8 +28,9 @@ pub enum Waiter {
 
 impl Waiter {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Limit,
+        Self::Hub,
         Self::PerPod,
         Self::AwaitCondition,
         Self::Poll,
@@ -40,6 +43,7 @@ impl Waiter {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Hub => "hub",
             Self::PerPod => "per-pod",
             Self::AwaitCondition => "await-condition",
             Self::Limit => "limit",
@@ -80,7 +84,7 @@ impl Waiter {
         let peer = |name| Command::new(settings.peers.as_ref().expect("the peers are built").join(name));
         let count_word = count.to_string();
         let mut command = match self {
-            Self::PerPod | Self::AwaitCondition | Self::Limit | Self::Poll => {
+            Self::Hub | Self::PerPod | Self::AwaitCondition | Self::Limit | Self::Poll => {
                 let mut command = Command::new(&settings.program);
                 command.args(["wait", self.name()]);
                 command
