@@ -1,4 +1,4 @@
-//! Waits on real pods of a real API server, through the library (watching and polling) and the command at once.
+//! Waits on real pods of a real API server, through the library (watching, in a hub, polling) and the command at once.
 
 use podwait::{DoneReason, FailReason, wait};
 use podwait_tests::cli::run;
@@ -100,7 +100,9 @@ async fn deleted_after_completion_keeps_its_exit() {
     });
     let Some(answers) = answers.await else { return };
     // A watch has the end, however soon the pod goes.
-    assert_eq!(answers.watched.as_ref().map(|exit| exit.code), Ok(7), "{answers:?}");
+    for exit in [&answers.watched, &answers.shared] {
+        assert_eq!(exit.as_ref().map(|exit| exit.code), Ok(7), "{answers:?}");
+    }
     assert_eq!(answers.command.status, Some(7), "{answers:?}");
     // Between two GETs it is lost, and then nobody may make one up.
     match &answers.polled {

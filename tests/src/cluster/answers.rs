@@ -4,7 +4,9 @@ use super::{Looking, Scratch, own_cluster, pause};
 use crate::cli::{Run, run};
 use crate::proxy::Proxy;
 use podwait::trace::{Replay, TraceReader, replay};
-use podwait::{DoneReason, Exit, FailReason, Failure, Observed, Policy, PolicyBuilder, wait};
+use podwait::{
+    DoneReason, Exit, FailReason, Failure, Hub, Observed, Policy, PolicyBuilder, Scope, Wait, wait,
+};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +27,8 @@ pub struct Waiters {
 pub struct Answers {
     /// The library, watching.
     pub watched: Result<Exit, Failure>,
+    /// The library, in a hub on the namespace.
+    pub shared: Result<Exit, Failure>,
     /// The library, polling once in half a second.
     pub polled: Result<Exit, Failure>,
     /// The command.
@@ -63,23 +67,27 @@ impl Waiters {
         let kubeconfig = kubeconfig.to_str().expect("a readable path");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let trace = folder.path().join("trace.jsonl");
-        let [of_watch, of_poll, of_command] = [(); 3].map(|()| scratch.looking());
-        let one = |poll: bool, looking: Looking| {
-            let builder = Policy::builder().deadline(Some(Duration::from_secs(300)));
+        let one = |wait: Wait, reobserve: Duration, looking: Looking| {
+            let builder = Policy::builder().deadline(Some(Duration::from_secs(300))).reobserve(reobserve);
             let builder = self.policy.unwrap_or(std::convert::identity)(builder);
-            let builder = if poll { builder.reobserve(Duration::from_millis(500)) } else { builder };
             let policy = builder.build().expect("a policy within its bounds");
-            let mut wait = wait(client.clone(), scratch.namespace(), pod).policy(policy);
+            let mut wait = wait.policy(policy);
             if let Some(container) = self.container {
                 wait = wait.container(container);
             }
-            let wait = wait.look(move |step| {
+            wait.look(move |step| {
                 if let Observed::Pod(seen) = step.observed {
                     looking.sees(version(&seen.pod.snapshot.resource_version));
                 }
-            });
-            if poll { wait.poll() } else { wait }
+            })
         };
+        let [of_watch, of_hub, of_poll, of_command] = [(); 4].map(|()| scratch.looking());
+        let usual = Duration::from_secs(30);
+        let alone = || wait(client.clone(), scratch.namespace(), pod);
+        let hub = Hub::new(client.clone(), Scope::namespace(scratch.namespace()));
+        let watched = one(alone(), usual, of_watch);
+        let shared = one(hub.wait(scratch.namespace(), pod), usual, of_hub);
+        let polled = one(alone().poll(), Duration::from_millis(500), of_poll);
         let mut arguments = vec!["wait", pod, "-n", scratch.namespace(), "--timeout", "300s"];
         arguments.extend(["--kubeconfig", kubeconfig, "--record", trace.to_str().expect("a readable path")]);
         arguments.extend(self.container.into_iter().flat_map(|container| ["-c", container]));
@@ -91,9 +99,9 @@ impl Waiters {
                 never = looks => never,
             }
         };
-        let (watched, polled, command) = tokio::join!(one(false, of_watch), one(true, of_poll), command);
+        let (watched, shared, polled, command) = tokio::join!(watched, shared, polled, command);
         let trace = read(&trace);
-        Answers { watched, polled, command, trace }
+        Answers { watched, shared, polled, command, trace }
     }
 }
 
@@ -130,7 +138,7 @@ impl Answers {
     /// One did not.
     #[track_caller]
     pub fn all_done(&self, reason: DoneReason, code: i32) {
-        for exit in [&self.watched, &self.polled] {
+        for exit in [&self.watched, &self.shared, &self.polled] {
             let exit = exit.as_ref().unwrap_or_else(|failure| panic!("{failure:?} in {self:#?}"));
             assert_eq!((exit.reason, exit.code), (reason, code), "{self:#?}");
         }
@@ -153,7 +161,7 @@ impl Answers {
     /// One did not.
     #[track_caller]
     pub fn all_fail_with(&self, reasons: &[FailReason], codes: &[Option<i32>], status: i32) {
-        for failure in [&self.watched, &self.polled] {
+        for failure in [&self.watched, &self.shared, &self.polled] {
             let failure = failure.as_ref().expect_err("no exit of its own");
             assert!(reasons.contains(&failure.reason) && codes.contains(&failure.exit_code), "{self:#?}");
         }
@@ -170,8 +178,10 @@ impl Answers {
     /// One did not.
     #[track_caller]
     pub fn watchers_done(&self, reason: DoneReason, code: i32) {
-        let exit = self.watched.as_ref().unwrap_or_else(|failure| panic!("{failure:?} in {self:#?}"));
-        assert_eq!((exit.reason, exit.code), (reason, code), "{self:#?}");
+        for exit in [&self.watched, &self.shared] {
+            let exit = exit.as_ref().unwrap_or_else(|failure| panic!("{failure:?} in {self:#?}"));
+            assert_eq!((exit.reason, exit.code), (reason, code), "{self:#?}");
+        }
         assert_eq!(self.command.status, Some(code), "{self:#?}");
         if let Ok(polled) = &self.polled {
             assert_eq!(polled.code, code, "{self:#?}");
@@ -185,8 +195,10 @@ impl Answers {
     /// One did not.
     #[track_caller]
     pub fn watchers_fail(&self, reasons: &[FailReason], code: Option<i32>) {
-        let failure = self.watched.as_ref().expect_err("no exit of its own");
-        assert!(reasons.contains(&failure.reason) && failure.exit_code == code, "{self:#?}");
+        for failure in [&self.watched, &self.shared] {
+            let failure = failure.as_ref().expect_err("no exit of its own");
+            assert!(reasons.contains(&failure.reason) && failure.exit_code == code, "{self:#?}");
+        }
         assert_eq!(self.command.status, Some(220), "{self:#?}");
         assert!(reasons.iter().any(|reason| self.command.stdout == format!("{reason}\n")), "{self:#?}");
         let polled = self.polled.as_ref().expect_err("no exit of its own");
@@ -218,7 +230,9 @@ impl Answers {
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .rfind(|exit| exit["namespace"] == namespace && exit["container"] == container);
-        for exit in [&self.watched, &self.polled].into_iter().filter_map(|answer| answer.as_ref().ok()) {
+        for exit in
+            [&self.watched, &self.shared, &self.polled].into_iter().filter_map(|answer| answer.as_ref().ok())
+        {
             let last = last.as_ref().unwrap_or_else(|| panic!("the runtime saw no end: {self:#?}"));
             assert_eq!(last["exitCode"], exit.code, "the runtime saw {last}: {self:#?}");
         }
