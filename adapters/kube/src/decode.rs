@@ -1,10 +1,12 @@
 //! Pod JSON to [`PodSnapshot`]: everything the rules read and nothing else. Decides nothing.
 
+mod status;
+#[cfg(test)]
+mod tests;
+
 use crate::json::{Cursor, JsonError, Result};
-use podwait_core::{
-    Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
-    RestartRule, Terminated, Timestamp,
-};
+use podwait_core::{Container, PodSnapshot, RestartAction, RestartPolicy, RestartRule, Timestamp};
+use status::Status;
 use std::borrow::Cow;
 
 /// A pod as read from JSON.
@@ -43,19 +45,10 @@ pub enum DecodeError {
 /// The text is no JSON, no pod, lacks a name or a uid, or has among the fields that are read one of a wrong type or one
 /// twice; a timestamp that cannot be read is an error too, for a deletion must not go unnoticed.
 pub fn decode(json: &[u8]) -> Result<Pod, DecodeError> {
-    utf8(json)?;
-    let mut cursor = Cursor::new(json);
+    let mut cursor = Cursor::whole(json)?;
     let read = ReadPod::read(&mut cursor)?;
     cursor.end()?;
     read.pod()
-}
-
-/// Checks all of a text at once, also what is going to be skipped.
-pub(crate) fn utf8(json: &[u8]) -> Result<()> {
-    match std::str::from_utf8(json) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(JsonError::new("is not UTF-8", error.valid_up_to())),
-    }
 }
 
 /// What was read of a text, which need not be a pod.
@@ -174,54 +167,6 @@ impl Spec {
     }
 }
 
-#[derive(Default)]
-struct Status {
-    observed_generation: Option<i64>,
-    phase: Option<Phase>,
-    reason: Option<String>,
-    message: Option<String>,
-    conditions: Option<()>,
-    /// The first of that type.
-    disruption_target: Option<Condition>,
-    /// The same.
-    pod_scheduled: Option<Condition>,
-    container_statuses: Option<Vec<ContainerStatus>>,
-    init_container_statuses: Option<Vec<ContainerStatus>>,
-    ephemeral_container_statuses: Option<Vec<ContainerStatus>>,
-}
-
-impl Status {
-    fn read(json: &mut Cursor<'_>) -> Result<Self> {
-        let mut read = Self::default();
-        json.object(|json, name| match name {
-            b"observedGeneration" => {
-                json.fill(&mut read.observed_generation, |json| json.or_default(Cursor::integer))
-            }
-            b"phase" => json.fill(&mut read.phase, |json| Ok(Phase::parse(&json.text()?))),
-            b"reason" => json.fill(&mut read.reason, Cursor::owned),
-            b"message" => json.fill(&mut read.message, Cursor::owned),
-            b"conditions" => {
-                let (disruption_target, pod_scheduled) =
-                    (&mut read.disruption_target, &mut read.pod_scheduled);
-                json.fill(&mut read.conditions, |json| {
-                    json.each(|json| condition(json, disruption_target, pod_scheduled))
-                })
-            }
-            b"containerStatuses" => {
-                json.fill(&mut read.container_statuses, |json| json.list(container_status))
-            }
-            b"initContainerStatuses" => {
-                json.fill(&mut read.init_container_statuses, |json| json.list(container_status))
-            }
-            b"ephemeralContainerStatuses" => {
-                json.fill(&mut read.ephemeral_container_statuses, |json| json.list(container_status))
-            }
-            _ => json.skip().map(drop),
-        })?;
-        Ok(read)
-    }
-}
-
 fn container(json: &mut Cursor<'_>) -> Result<Container> {
     let (mut container_name, mut policy, mut rules) = (None, None, None);
     json.object(|json, name| match name {
@@ -267,120 +212,6 @@ fn exit_codes(json: &mut Cursor<'_>) -> Result<(bool, Vec<i32>)> {
         _ => json.skip().map(drop),
     })?;
     Ok((negated.unwrap_or_default(), values.unwrap_or_default()))
-}
-
-/// Reads one condition, and keeps it if it is the first of one of these types.
-fn condition(
-    json: &mut Cursor<'_>,
-    disruption_target: &mut Option<Condition>,
-    pod_scheduled: &mut Option<Condition>,
-) -> Result<()> {
-    let (mut r#type, mut is_true, mut reason, mut message, mut last) = (None, None, None, None, None);
-    json.object(|json, name| match name {
-        b"type" => json.fill(&mut r#type, Cursor::text),
-        b"status" => json.fill(&mut is_true, |json| Ok(json.text()? == "True")),
-        b"reason" => json.fill(&mut reason, Cursor::text),
-        b"message" => json.fill(&mut message, Cursor::text),
-        b"lastTransitionTime" => json.fill(&mut last, time),
-        _ => json.skip().map(drop),
-    })?;
-    let slot = match r#type.as_deref() {
-        Some("DisruptionTarget") => disruption_target,
-        Some("PodScheduled") => pod_scheduled,
-        Some(_) | None => return Ok(()),
-    };
-    slot.get_or_insert_with(|| Condition {
-        is_true: is_true.unwrap_or_default(),
-        reason: reason.unwrap_or_default().into_owned(),
-        message: message.unwrap_or_default().into_owned(),
-        last_transition_time: last.flatten(),
-    });
-    Ok(())
-}
-
-fn container_status(json: &mut Cursor<'_>) -> Result<ContainerStatus> {
-    let (mut container_name, mut restarts, mut id, mut now, mut last) = (None, None, None, None, None);
-    json.object(|json, name| match name {
-        b"name" => json.fill(&mut container_name, Cursor::owned),
-        b"restartCount" => json.fill(&mut restarts, |json| json.or_default(Cursor::integer)),
-        b"containerID" => json.fill(&mut id, Cursor::owned),
-        b"state" => json.fill(&mut now, |json| json.or_default(State::read)),
-        b"lastState" => json.fill(&mut last, |json| json.or_default(State::read)),
-        _ => json.skip().map(drop),
-    })?;
-    Ok(ContainerStatus {
-        name: container_name.unwrap_or_default(),
-        restart_count: restarts.unwrap_or_default(),
-        container_id: id.unwrap_or_default(),
-        state: now.and_then(State::most),
-        last_terminated: last.and_then(|last: State<'_>| last.terminated.flatten()),
-    })
-}
-
-#[derive(Default)]
-struct State<'a> {
-    /// Reason and message.
-    waiting: Option<Option<(Cow<'a, str>, Cow<'a, str>)>>,
-    running: Option<bool>,
-    terminated: Option<Option<Terminated>>,
-}
-
-impl<'a> State<'a> {
-    fn read(json: &mut Cursor<'a>) -> Result<Self> {
-        let mut read = Self::default();
-        json.object(|json, name| match name {
-            b"waiting" => json.fill(&mut read.waiting, |json| json.optional(waiting)),
-            b"running" => json.fill(&mut read.running, |json| Ok(json.skip()? != b"null")),
-            b"terminated" => json.fill(&mut read.terminated, |json| json.optional(terminated)),
-            _ => json.skip().map(drop),
-        })?;
-        Ok(read)
-    }
-
-    /// Where several are set (a bug of some providers), what says most counts.
-    fn most(self) -> Option<ContainerState> {
-        if let Some(record) = self.terminated.flatten() {
-            return Some(ContainerState::Terminated(record));
-        }
-        if self.running == Some(true) {
-            return Some(ContainerState::Running);
-        }
-        let (reason, message) = self.waiting.flatten()?;
-        Some(ContainerState::Waiting { reason: reason.into_owned(), message: message.into_owned() })
-    }
-}
-
-fn waiting<'a>(json: &mut Cursor<'a>) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
-    let (mut reason, mut message) = (None, None);
-    json.object(|json, name| match name {
-        b"reason" => json.fill(&mut reason, Cursor::text),
-        b"message" => json.fill(&mut message, Cursor::text),
-        _ => json.skip().map(drop),
-    })?;
-    Ok((reason.unwrap_or_default(), message.unwrap_or_default()))
-}
-
-fn terminated(json: &mut Cursor<'_>) -> Result<Terminated> {
-    let mut exit_code = None;
-    let (mut reason, mut message, mut started, mut finished, mut id) = (None, None, None, None, None);
-    json.object(|json, name| match name {
-        b"exitCode" => json.fill(&mut exit_code, Cursor::integer),
-        b"reason" => json.fill(&mut reason, Cursor::owned),
-        b"message" => json.fill(&mut message, Cursor::owned),
-        b"startedAt" => json.fill(&mut started, time),
-        b"finishedAt" => json.fill(&mut finished, time),
-        b"containerID" => json.fill(&mut id, Cursor::owned),
-        _ => json.skip().map(drop),
-    })?;
-    Ok(Terminated {
-        // A record without a code must not read as 0.
-        exit_code: exit_code.ok_or_else(|| json.error("has no exitCode"))?,
-        reason: reason.unwrap_or_default(),
-        message: message.unwrap_or_default(),
-        started_at: started.flatten(),
-        finished_at: finished.flatten(),
-        container_id: id.unwrap_or_default(),
-    })
 }
 
 fn time(json: &mut Cursor<'_>) -> Result<Option<Timestamp>> {

@@ -1,6 +1,9 @@
 //! Whom an object is about, without reading the rest of it.
 
-use crate::decode::{DecodeError, Pod, ReadPod, utf8};
+#[cfg(test)]
+mod tests;
+
+use crate::decode::{DecodeError, Pod, ReadPod};
 use crate::json::{Cursor, Result};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -112,8 +115,7 @@ impl<'a> Envelope<'a> {
         &self,
         read: impl Fn(&mut Cursor<'a>) -> Result<T>,
     ) -> Result<(T, &'a [u8]), DecodeError> {
-        utf8(self.line)?;
-        let mut json = Cursor::new(self.line);
+        let mut json = Cursor::whole(self.line)?;
         let (mut kind, mut object) = (None, None);
         json.object(|json, name| match name {
             b"type" => json.fill(&mut kind, Cursor::skip),

@@ -1,5 +1,8 @@
 //! The answer to a LIST, item by item while it comes.
 
+#[cfg(test)]
+mod tests;
+
 use crate::decode::DecodeError;
 use crate::json::{Cursor, JsonError, Nesting, Result};
 use crate::lines::LONGEST;

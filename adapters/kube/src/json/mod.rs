@@ -20,12 +20,23 @@ pub(crate) type Result<T, E = JsonError> = std::result::Result<T, E>;
 /// A place in a JSON text.
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
+    /// The same, if all of it is known to be UTF-8.
+    text: Option<&'a str>,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
+    /// At the start of a text that is going to be read in part: UTF-8 is checked in the strings that are taken.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, text: None, at: 0 }
+    }
+
+    /// At the start of a text that is going to be read to its end: all of it must be UTF-8.
+    pub(crate) fn whole(bytes: &'a [u8]) -> Result<Self> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Self { bytes, text: Some(text), at: 0 }),
+            Err(error) => Err(JsonError::new("is not UTF-8", error.valid_up_to())),
+        }
     }
 
     /// Reads an object, each field by `field`, which must read or skip its value.
@@ -120,7 +131,11 @@ impl<'a> Cursor<'a> {
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>> {
         self.or_default(|json| {
             let text = match json.string()? {
-                Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+                Cow::Borrowed(bytes) => match json.text {
+                    // Its quote is behind it.
+                    Some(all) => all.get(json.at - 1 - bytes.len()..json.at - 1).map(Cow::Borrowed),
+                    None => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+                },
                 Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
             };
             text.ok_or_else(|| json.error("is not UTF-8"))
@@ -156,17 +171,12 @@ impl<'a> Cursor<'a> {
     pub(crate) fn skip(&mut self) -> Result<&'a [u8]> {
         let byte = self.peek();
         let start = self.at;
-        match byte {
-            Some(b'"') => self.skip_string()?,
-            Some(b'{' | b'[') => {
-                let end = Nesting::default().end(&self.bytes[start..]);
-                self.at += end.ok_or_else(|| JsonError::new("does not end", start))?;
-            }
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            Some(b't') => self.word(b"true")?,
-            Some(b'f') => self.word(b"false")?,
-            Some(b'n') => self.word(b"null")?,
-            Some(_) | None => return Err(JsonError::found("expected a value", byte, start)),
+        if byte == Some(b'"') {
+            self.skip_string()?;
+        } else if matches!(byte, Some(b'{' | b'[')) {
+            self.skip_nested()?;
+        } else {
+            self.skip_scalar(byte)?;
         }
         Ok(&self.bytes[start..self.at])
     }
@@ -195,12 +205,18 @@ impl<'a> Cursor<'a> {
     /// The next byte that is no white space, without taking it.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
-                byte => return byte.copied(),
-            }
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.peek_after_space(),
         }
+    }
+
+    #[cold]
+    fn peek_after_space(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        self.bytes.get(self.at).copied()
     }
 
     #[inline]
@@ -217,6 +233,13 @@ impl<'a> Cursor<'a> {
     /// Takes the name of a field and its colon.
     #[inline]
     fn name(&mut self) -> Result<Cow<'a, [u8]>> {
+        // At once where they stand as the API server writes them.
+        if let Some((name, end)) = self.plain_string()
+            && self.bytes.get(end) == Some(&b':')
+        {
+            self.at = end + 1;
+            return Ok(Cow::Borrowed(name));
+        }
         let name = self.string()?;
         self.take(b':', "expected a colon")?;
         Ok(name)
@@ -246,6 +269,29 @@ impl<'a> Cursor<'a> {
             self.word(b"null")?;
         }
         Ok(is_null)
+    }
+
+    /// Skips an object or a list.
+    fn skip_nested(&mut self) -> Result<()> {
+        let value = &self.bytes[self.at..];
+        let end = match value {
+            // Many are empty.
+            [b'{', b'}', ..] | [b'[', b']', ..] => Some(2),
+            _ => Nesting::default().end(value),
+        };
+        self.at += end.ok_or_else(|| self.error("does not end"))?;
+        Ok(())
+    }
+
+    /// Skips what begins with this byte.
+    fn skip_scalar(&mut self, byte: Option<u8>) -> Result<()> {
+        match byte {
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word(b"true"),
+            Some(b'f') => self.word(b"false"),
+            Some(b'n') => self.word(b"null"),
+            Some(_) | None => Err(JsonError::found("expected a value", byte, self.at)),
+        }
     }
 
     fn word(&mut self, word: &'static [u8]) -> Result<()> {

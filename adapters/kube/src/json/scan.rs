@@ -58,7 +58,7 @@ impl Nesting {
         None
     }
 
-    /// The bytes of a block that are escaped by the byte before them.
+    /// The bytes of a block that are escaped by the byte before them; it matters for quotes only.
     #[inline]
     fn escapes(&mut self, mut backslashes: u64) -> u64 {
         let mut escaped = std::mem::take(&mut self.escaped);
@@ -75,12 +75,10 @@ impl Nesting {
 
     /// The same for a single byte: whether the value ends with it.
     fn byte(&mut self, byte: u8) -> bool {
-        if std::mem::take(&mut self.escaped) == 1 {
-            return false;
-        }
+        let is_escaped = std::mem::take(&mut self.escaped) == 1;
         match byte {
-            b'"' => self.in_string = !self.in_string,
-            b'\\' => self.escaped = 1,
+            b'"' if !is_escaped => self.in_string = !self.in_string,
+            b'\\' if !is_escaped => self.escaped = 1,
             b'{' | b'[' if self.in_string == 0 => return self.bracket(true),
             b'}' | b']' if self.in_string == 0 => return self.bracket(false),
             _ => {}
@@ -108,7 +106,8 @@ impl Masks {
     #[inline]
     fn of(block: &[u8; BLOCK]) -> Self {
         let mut masks = Self { quotes: 0, backslashes: 0, opening: 0, closing: 0 };
-        for (index, lanes) in block.as_chunks::<LANES>().0.iter().enumerate() {
+        let lanes = block.as_chunks::<LANES>().0;
+        for (index, lanes) in lanes.iter().enumerate() {
             let lanes = u8x16::new(*lanes);
             let mask = |lanes: u8x16, byte| {
                 u64::from(lanes.simd_eq(u8x16::splat(byte)).to_bitmask()) << (index * LANES)
@@ -138,17 +137,18 @@ const fn odd_so_far(mut bits: u64) -> u64 {
 /// control character.
 #[inline]
 pub(crate) fn plain(bytes: &[u8]) -> usize {
-    let (chunks, rest) = bytes.as_chunks::<LANES>();
-    for (index, lanes) in chunks.iter().enumerate() {
+    let mut plain = 0;
+    while let Some(lanes) = bytes[plain..].first_chunk::<LANES>() {
         let lanes = u8x16::new(*lanes);
         let special = lanes.simd_eq(u8x16::splat(b'"'))
             | lanes.simd_eq(u8x16::splat(b'\\'))
             | lanes.min(u8x16::splat(0x1f)).simd_eq(lanes);
         let special = special.to_bitmask();
         if special != 0 {
-            return index * LANES + special.trailing_zeros() as usize;
+            return plain + special.trailing_zeros() as usize;
         }
+        plain += LANES;
     }
-    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f));
-    chunks.len() * LANES + end.unwrap_or(rest.len())
+    let rest = &bytes[plain..];
+    plain + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..=0x1f)).unwrap_or(rest.len())
 }

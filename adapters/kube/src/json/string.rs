@@ -7,22 +7,54 @@ impl<'a> Cursor<'a> {
     /// Takes a string; UTF-8 is not checked. Borrows unless something in it is escaped.
     #[inline]
     pub(super) fn string(&mut self) -> Result<Cow<'a, [u8]>> {
-        let start = self.open()?;
-        self.plain();
-        let text = &self.bytes[start..self.at];
-        match self.bytes.get(self.at) {
-            Some(b'"') => {
-                self.at += 1;
+        match self.plain_string() {
+            Some((text, end)) => {
+                self.at = end;
                 Ok(Cow::Borrowed(text))
             }
-            Some(_) | None => self.escaped(text.to_vec()).map(Cow::Owned),
+            None => self.other_string().map(Cow::Owned),
+        }
+    }
+
+    /// A string without escapes, as almost all are, and where it ends, without taking it.
+    #[inline]
+    pub(super) fn plain_string(&mut self) -> Option<(&'a [u8], usize)> {
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        let text = &self.bytes[self.at + 1..];
+        let length = scan::plain(text);
+        if text.get(length) != Some(&b'"') {
+            return None;
+        }
+        Some((&text[..length], self.at + length + 2))
+    }
+
+    /// Takes a string with escapes, or finds out what is wrong with it.
+    #[cold]
+    fn other_string(&mut self) -> Result<Vec<u8>> {
+        self.take(b'"', "expected a string")?;
+        let mut text = Vec::new();
+        loop {
+            let start = self.at;
+            self.plain();
+            text.extend_from_slice(&self.bytes[start..self.at]);
+            match self.next()? {
+                b'"' => return Ok(text),
+                b'\\' => self.escape(&mut text)?,
+                _ => return Err(self.control()),
+            }
         }
     }
 
     /// Skips a string; its escapes are not looked at.
     #[inline]
     pub(super) fn skip_string(&mut self) -> Result<()> {
-        self.open()?;
+        if let Some((_, end)) = self.plain_string() {
+            self.at = end;
+            return Ok(());
+        }
+        self.take(b'"', "expected a string")?;
         loop {
             self.plain();
             match self.next()? {
@@ -32,13 +64,6 @@ impl<'a> Cursor<'a> {
                 _ => return Err(self.control()),
             }
         }
-    }
-
-    /// Takes the quote at the start.
-    #[inline]
-    fn open(&mut self) -> Result<usize> {
-        self.take(b'"', "expected a string")?;
-        Ok(self.at)
     }
 
     #[inline]
@@ -56,21 +81,6 @@ impl<'a> Cursor<'a> {
     #[cold]
     fn control(&self) -> JsonError {
         self.error("has a control character that is not escaped")
-    }
-
-    /// Takes the rest of a string that has an escape here.
-    #[cold]
-    fn escaped(&mut self, mut text: Vec<u8>) -> Result<Vec<u8>> {
-        loop {
-            match self.next()? {
-                b'"' => return Ok(text),
-                b'\\' => self.escape(&mut text)?,
-                _ => return Err(self.control()),
-            }
-            let start = self.at;
-            self.plain();
-            text.extend_from_slice(&self.bytes[start..self.at]);
-        }
     }
 
     /// Takes what follows a backslash.
