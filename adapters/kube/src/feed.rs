@@ -32,9 +32,6 @@ const LIST_WORTH: usize = 50;
 /// Shortest time between two LISTs that take the place of GETs, and how many times as long as the last one took.
 const BETWEEN_LISTS: (Duration, u32) = (Duration::from_secs(1), 10);
 
-/// Before the first LIST: those who come together share it.
-const GATHER: Duration = Duration::from_millis(10);
-
 /// How far behind a GET a watch may be before it counts as dead.
 const LAG: Duration = Duration::from_secs(5);
 
@@ -99,7 +96,7 @@ impl Feed {
             watch: Watch::none(),
             may_watch: true,
             list: None,
-            next_list: Instant::now() + GATHER,
+            next_list: Instant::now(),
             gets: FuturesUnordered::new(),
             slot: None,
             failed: 0,
@@ -183,15 +180,15 @@ impl Feed {
             && self.list.is_none()
         {
             let due = match &self.watch {
-                Watch::None { until } => Some((*until).max(self.next_list)),
+                Watch::None { until } => Some((*until).max(self.next_list)).max(self.waits.lock().gathered()),
                 Watch::Wanted(_) | Watch::Opening(..) | Watch::Open(..) => {
                     let table = self.waits.lock();
                     let is_worth = match scope.is_whole() {
                         true => table.urgent > LIST_WORTH,
                         // Whether the selector matches is for the server to say.
-                        false => table.has_unlisted,
+                        false => table.gathered().is_some(),
                     };
-                    is_worth.then_some(self.next_list)
+                    is_worth.then_some(self.next_list).max(table.gathered().filter(|_| is_worth))
                 }
             };
             if wake.is_due(due) {

@@ -11,6 +11,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// Those who come together share a LIST: it waits for more until nobody has come for so long, but no longer than that.
+const GATHER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
 /// A read that is due sooner than this is urgent: a decision waits for it. The others are for safety.
 const URGENT: Duration = Duration::from_secs(10);
 
@@ -37,8 +40,8 @@ pub(crate) struct Table {
     is_whole: bool,
     /// LISTs that have begun.
     pub(crate) lists: u64,
-    /// Somebody has come since the last one began.
-    pub(crate) has_unlisted: bool,
+    /// When the first and the last came of those who have come since the last one began.
+    came: Option<(Instant, Instant)>,
     pub(crate) service: Service,
 }
 
@@ -127,7 +130,10 @@ impl Waits {
             table.pods.entry(pod.clone()).or_insert_with(|| Waited { came: lists, ..Waited::default() });
         waited.mailboxes.push(Arc::clone(mailbox));
         waited.raw += usize::from(raw);
-        if !table.is_whole && !std::mem::replace(&mut table.has_unlisted, true) {
+        let now = Instant::now();
+        let (first, _) = *table.came.get_or_insert((now, now));
+        table.came = Some((first, now));
+        if !table.is_whole && first == now {
             self.wake();
         }
         !is_up
@@ -193,7 +199,13 @@ impl Table {
 
     pub(crate) fn begin_list(&mut self) {
         self.lists += 1;
-        self.has_unlisted = false;
+        self.came = None;
+    }
+
+    /// When those who have come since the last LIST began may have one, as far as they are concerned.
+    pub(crate) fn gathered(&self) -> Option<Instant> {
+        let (lull, longest) = GATHER;
+        self.came.map(|(first, last)| (last + lull).min(first + longest))
     }
 
     pub(crate) fn names(&self) -> Vec<PodName> {
