@@ -382,3 +382,33 @@ fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     let exit = second.block_on(wait).expect("no panic");
     assert_eq!(exit.map(|exit| exit.code), Ok(5));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_be_read_says_of_no_pod_that_it_is_not_there() {
+    let unreadable = |list: serde_json::Value| Fault::Status {
+        code: 200,
+        retry_after: None,
+        body: podwait_sim::FaultBody::Json(list),
+    };
+    let metadata = serde_json::json!({ "resourceVersion": "90" });
+    for list in [
+        serde_json::json!({ "kind": "PodList", "metadata": metadata, "items": [{ "metadata": "none" }] }),
+        serde_json::json!({ "kind": "PodList", "metadata": metadata, "items": ["none"] }),
+        serde_json::json!({ "kind": "PodList", "metadata": metadata }),
+        serde_json::json!({ "kind": "ServiceList", "metadata": metadata, "items": [] }),
+    ] {
+        let cluster = Cluster::new();
+        let hub = hub(&cluster);
+        running("p").after(secs(30)).finished(3).spawn(&cluster);
+        // After an outage of which the wait was told, when it knows the pod.
+        cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(10)));
+        cluster.faults().push(Verb::Watch, Fault::status(503));
+        let spoil = async {
+            sleep(secs(5)).await;
+            cluster.faults().push(Verb::List, unreadable(list.clone()));
+        };
+        let (exit, ()) = tokio::join!(hub.wait("ci", "p").into_future(), spoil);
+        assert_eq!(exit.map(|exit| exit.code), Ok(3), "{list}");
+        assert_eq!(cluster.requests().list, 3, "{list}");
+    }
+}

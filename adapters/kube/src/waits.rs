@@ -34,6 +34,8 @@ pub(crate) struct Table {
     /// How many of those are urgent.
     pub(crate) urgent: usize,
     asked: u64,
+    /// What was delivered, and who came: never twice the same number.
+    turns: u64,
     /// Whether events come.
     pub(crate) is_watching: bool,
     /// Every pod in sight is watched, and not only those that a label selector matches.
@@ -65,7 +67,7 @@ pub(crate) struct Waited {
     /// How many of them want the pod's JSON.
     raw: usize,
     read: Read,
-    /// Counts what was delivered, so that an answer that was overtaken is known as such.
+    /// Changes with what is delivered, so that an answer that was overtaken is known as such.
     pub(crate) turn: u64,
     /// The resourceVersion of the pod when it was delivered last, as a [`number`].
     pub(crate) version: Option<u64>,
@@ -125,9 +127,10 @@ impl Waits {
             }
         };
         table.service = Service::Running;
-        let lists = table.lists;
-        let waited =
-            table.pods.entry(pod.clone()).or_insert_with(|| Waited { came: lists, ..Waited::default() });
+        table.turns += 1;
+        let (came, turn) = (table.lists, table.turns);
+        let new = || Waited { came, turn, ..Waited::default() };
+        let waited = table.pods.entry(pod.clone()).or_insert_with(new);
         waited.mailboxes.push(Arc::clone(mailbox));
         waited.raw += usize::from(raw);
         let now = Instant::now();
@@ -150,10 +153,7 @@ impl Waits {
             waited.raw -= usize::from(raw);
         }
         if waited.mailboxes.is_empty() {
-            if let Read::Queued(due) = &waited.read {
-                table.queue.remove(due);
-                table.urgent -= usize::from(due.1);
-            }
+            table.forget_read(pod.borrow());
             table.pods.remove(pod);
             if table.pods.is_empty() {
                 // Ten thousand that are over leave nothing behind.
@@ -237,21 +237,21 @@ impl Table {
         Some((pod, waited.turn))
     }
 
-    /// An answer to a read that brings nothing: it was overtaken.
-    pub(crate) fn drop_read(&mut self, name: &str) {
-        if let Some(waited) = self.pods.get_mut(name) {
-            waited.read = Read::None;
+    /// Whatever read of the pod is under way is old by now.
+    pub(crate) fn forget_read(&mut self, name: &str) {
+        let Some(waited) = self.pods.get_mut(name) else { return };
+        self.turns += 1;
+        waited.turn = self.turns;
+        if let Read::Queued(due) = std::mem::take(&mut waited.read) {
+            self.queue.remove(&due);
+            self.urgent -= usize::from(due.1);
         }
     }
 
     /// Tells everybody who waits for the pod. A read of it that is under way is old by then.
     pub(crate) fn deliver(&mut self, name: &str, mut observed: Observed) {
+        self.forget_read(name);
         let Some(waited) = self.pods.get_mut(name) else { return };
-        waited.turn += 1;
-        if let Read::Queued(due) = std::mem::take(&mut waited.read) {
-            self.queue.remove(&due);
-            self.urgent -= usize::from(due.1);
-        }
         if let Observed::Pod(pod) | Observed::Deleted(pod) = &mut observed {
             waited.version = Some(number(&pod.pod.snapshot.resource_version));
             if waited.raw == 0 {
@@ -284,7 +284,7 @@ impl Table {
     /// Sends everybody away.
     pub(crate) fn close(&mut self, service: Service) {
         self.notify_all(Notice::Closed);
-        let Self { is_whole, lists, asked, .. } = *self;
-        *self = Self { service, is_whole, lists, asked, ..Self::default() };
+        let Self { is_whole, lists, asked, turns, .. } = *self;
+        *self = Self { service, is_whole, lists, asked, turns, ..Self::default() };
     }
 }

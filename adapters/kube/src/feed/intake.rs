@@ -2,7 +2,7 @@
 
 use super::{Answer, BETWEEN_LISTS, Feed, LAG, LONGEST_REST, SHORTEST_REST};
 use crate::client::{StatusView, failure};
-use crate::decode::decode;
+use crate::decode::{DecodeError, decode};
 use crate::envelope::{EventKind, Head, envelope, head};
 use crate::listing::Listed;
 use crate::mailbox::Notice;
@@ -80,8 +80,7 @@ impl Feed {
             // It may only have lost its label.
             waited.doubted = Some(observed);
             waited.is_selected = false;
-            waited.turn += 1;
-            table.drop_read(&self.key);
+            table.forget_read(&self.key);
             table.ask(&PodName::new(&event.head.namespace, &event.head.name), Duration::ZERO);
         }
         Ok(())
@@ -151,7 +150,13 @@ impl Feed {
     /// Takes what a LIST brings.
     pub(super) fn listed(&mut self, listed: Listed) {
         match listed {
-            Listed::Item(json) => self.take_item(&json),
+            Listed::Item(json) => {
+                if let Err(error) = self.take_item(&json) {
+                    // Nobody can say whom it is about, and so of nobody that he is not there.
+                    let failure = failure(Via::List, 0, format!("unreadable item of a list: {error}"));
+                    self.listed(Listed::Failed(failure));
+                }
+            }
             Listed::All(version) => {
                 self.finish_list();
                 self.miss(number(&version));
@@ -185,17 +190,17 @@ impl Feed {
         }
     }
 
-    fn take_item(&mut self, json: &Bytes) {
-        let Ok(head) = head(json) else { return };
+    fn take_item(&mut self, json: &Bytes) -> Result<(), DecodeError> {
+        let head = head(json)?;
         set_key(&mut self.key, &head);
         let mut table = self.waits.lock();
         let lists = table.lists;
-        let Some(waited) = table.get_mut(&self.key) else { return };
+        let Some(waited) = table.get_mut(&self.key) else { return Ok(()) };
         waited.listed = lists;
         waited.is_selected = true;
         if waited.version > Some(number(&head.resource_version)) {
             // The watch or a GET was faster.
-            return;
+            return Ok(());
         }
         let observed = match decode(json) {
             Ok(pod) => Observed::Pod(ObservedPod { via: Via::List, pod: Box::new(pod), json: json.clone() }),
@@ -204,6 +209,7 @@ impl Feed {
             }
         };
         table.deliver(&self.key, observed);
+        Ok(())
     }
 
     /// Tells whoever waits for a pod that was not in the LIST, if that means something.
@@ -281,7 +287,7 @@ impl Feed {
                 }
                 table.deliver(key, observed);
             }
-            (_, Observed::Deleted(_) | Observed::Silence | Observed::Cancelled) => table.drop_read(key),
+            (_, Observed::Deleted(_) | Observed::Silence | Observed::Cancelled) => table.forget_read(key),
         }
     }
 
