@@ -7,6 +7,7 @@
 //!
 //! Every answer is compared with what was written. Who only sees that a pod has ended, but not how, is right to say so.
 
+pub mod formats;
 pub mod kubelet;
 pub mod metrics;
 pub mod plot;

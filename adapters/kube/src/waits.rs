@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Those who come together share a LIST: it waits for more until nobody has come for so long, but no longer than that.
-const GATHER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+const GATHER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 
 /// A read that is due sooner than this is urgent: a decision waits for it. The others are for safety.
 const URGENT: Duration = Duration::from_secs(10);

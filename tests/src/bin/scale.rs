@@ -1,7 +1,7 @@
 //! Measures what waiting for many pods costs. The command and its options: [`USAGE`].
 
 use podwait_tests::scale::wait::{Task, wait};
-use podwait_tests::scale::{Outcome, Settings, Waiter, build_peers, kubelet, plot, report, run};
+use podwait_tests::scale::{Outcome, Settings, Waiter, build_peers, formats, kubelet, plot, report, run};
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -13,6 +13,7 @@ usage: scale [--waiters NAME,...] [--counts N,...] [--rate WRITES_PER_SECOND] [-
              [--memory MIB] [--out FOLDER]
        scale --plot FILE.jsonl [--out FOLDER]
        scale --terminated-vs-phase RUNS [--at-once N]
+       scale --formats PODS
 Runs each waiter with each number of pods, each time in a fresh cluster of tests/cluster, and writes scale.jsonl (to which
 it adds), scale.md and three plots to the folder. With --plot it makes these from results that are there.";
 
@@ -25,6 +26,7 @@ struct Options {
     out: Option<PathBuf>,
     plot: Option<PathBuf>,
     kubelet: Option<usize>,
+    formats: Option<usize>,
     at_once: usize,
 }
 
@@ -39,6 +41,7 @@ impl Options {
             out: None,
             plot: None,
             kubelet: None,
+            formats: None,
             at_once: 20,
         };
         while let Some(option) = words.next() {
@@ -54,6 +57,7 @@ impl Options {
                 "--out" => options.out = Some(PathBuf::from(value)),
                 "--plot" => options.plot = Some(PathBuf::from(value)),
                 "--terminated-vs-phase" => options.kubelet = Some(value.parse()?),
+                "--formats" => options.formats = Some(value.parse()?),
                 "--at-once" => options.at_once = value.parse()?,
                 _ => return Err(USAGE.into()),
             }
@@ -75,6 +79,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read(words)?;
     if let Some(runs) = options.kubelet {
         print!("{}", kubelet::compare(runs, options.at_once).await?);
+        return Ok(());
+    }
+    if let Some(pods) = options.formats {
+        print!("{}", formats::compare(pods).await);
         return Ok(());
     }
     let outcomes = match &options.plot {

@@ -94,7 +94,9 @@ impl Task {
         let mut tasks = tokio::task::JoinSet::new();
         let start = Instant::now();
         for number in 0..self.count {
-            sleep_until(start + between * u32::try_from(number).expect("a number of pods")).await;
+            if !between.is_zero() {
+                sleep_until(start + between * u32::try_from(number).expect("a number of pods")).await;
+            }
             let one = one(number);
             tasks.spawn(async move { say(number, one.await) });
         }
