@@ -4,6 +4,7 @@ mod cases;
 mod cli;
 mod cluster;
 mod corpora;
+mod decoding;
 mod examples;
 mod exhaustive;
 mod hub;
