@@ -1,9 +1,12 @@
 //! Waits on real pods of a real API server, through the library (watching, in a hub, polling) and the command at once.
 
-use podwait::{DoneReason, FailReason, wait};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{Api, PostParams};
+use podwait::{DoneReason, FailReason, Hub, Scope, wait};
 use podwait_tests::cli::run;
 use podwait_tests::cluster::{Answers, Scratch, Waiters, client, kubeconfig, pause, running, terminated};
-use std::future::Future;
+use serde_json::json;
+use std::future::{Future, IntoFuture};
 
 /// Waits in every way for `pod`'s container `step`, while `life` happens to it in a namespace of its own.
 async fn wait_through<L: Future<Output = ()>>(
@@ -177,4 +180,54 @@ async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
     let failure = wait(nobody, "default", "a").policy(policy.expect("a policy")).await.expect_err("denied");
     assert_eq!(failure.reason, FailReason::Forbidden, "{failure:?}");
     scratch.remove().await;
+}
+
+/// RBAC that names the pods lets nobody list or watch them together: a hub lets each wait go on by itself.
+#[tokio::test]
+async fn a_hub_whose_rights_name_the_pods_watches_or_reads_each_by_itself() {
+    if podwait_tests::cluster::own_cluster().is_none() {
+        return;
+    }
+    for (word, verbs) in [("named-watch", &["get", "watch"][..]), ("named-get", &["get"])] {
+        let scratch = Scratch::new(word).await.expect("there is a cluster");
+        let names = ["step-a", "step-b"];
+        let role = json!({
+            "metadata": { "name": "named" },
+            "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": verbs, "resourceNames": names }],
+        });
+        let binding = json!({
+            "metadata": { "name": "named" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "named" },
+            "subjects": [{ "kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io" }],
+        });
+        let roles: Api<Role> = Api::namespaced(scratch.client(), scratch.namespace());
+        let bindings: Api<RoleBinding> = Api::namespaced(scratch.client(), scratch.namespace());
+        let (role, binding) = (serde_json::from_value(role), serde_json::from_value(binding));
+        roles.create(&PostParams::default(), &role.expect("a Role")).await.expect("it is created");
+        let binding = binding.expect("a RoleBinding");
+        bindings.create(&PostParams::default(), &binding).await.expect("it is created");
+        let nobody = client(Some("nobody")).await.expect("there is a cluster");
+        // The authorizer learns of a role a moment later.
+        while podwait::check_access(&nobody, scratch.namespace(), "step-a").await.is_err() {
+            pause(100).await;
+        }
+        let hub = Hub::new(nobody, Scope::namespace(scratch.namespace()));
+        let life = async {
+            for name in names {
+                scratch.create(name, &["step"]).await;
+                scratch.write_status(name, "Running", &[("step", running())]).await;
+            }
+            pause(1000).await;
+            for (name, code) in names.into_iter().zip([3, 4]) {
+                scratch.write_status(name, "Failed", &[("step", terminated(code))]).await;
+            }
+        };
+        let waits = names.map(|name| hub.wait(scratch.namespace(), name).into_future());
+        let (exits, ()) = tokio::join!(futures_util::future::join_all(waits), life);
+        for (exit, code) in exits.into_iter().zip([3, 4]) {
+            assert_eq!(exit.map(|exit| exit.code), Ok(code), "{word}");
+        }
+        assert_eq!(hub.refusal().map(|failure| failure.code), Some(403), "{word}");
+        scratch.remove().await;
+    }
 }
