@@ -33,7 +33,7 @@ impl<'a> Cursor<'a> {
 
     /// At the start of a text that is going to be read to its end: all of it must be UTF-8.
     pub(crate) fn whole(bytes: &'a [u8]) -> Result<Self> {
-        match std::str::from_utf8(bytes) {
+        match simdutf8::compat::from_utf8(bytes) {
             Ok(text) => Ok(Self { bytes, text: Some(text), at: 0 }),
             Err(error) => Err(JsonError::new("is not UTF-8", error.valid_up_to())),
         }
