@@ -60,6 +60,25 @@ async fn a_thousand_waits_cost_one_list_and_one_watch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_takes_its_time_is_not_overtaken_by_reads() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..2000 {
+        running(&name(n)).after(secs(5)).finished(code(n)).spawn(&cluster);
+    }
+    // Four pages, of which each takes longer than it takes to ask for a pod of which nothing is heard.
+    for _ in 0..4 {
+        cluster.faults().push(Verb::List, Fault::Delay(Duration::from_millis(700)));
+    }
+    let waits = (0..2000).map(|n| hub.wait("ci", name(n)).into_future());
+    for (exit, n) in join_all(waits).await.into_iter().zip(0..) {
+        assert_eq!(exit.map(|exit| exit.code), Ok(code(n)), "{n}");
+    }
+    let requests = cluster.requests();
+    assert_eq!((requests.list, requests.watch, requests.get), (4, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);

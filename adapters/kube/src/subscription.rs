@@ -4,7 +4,7 @@ use crate::client::failure;
 use crate::mailbox::{Delivery, Mailbox, Notice};
 use crate::selection::PodName;
 use crate::source::{Observed, Via};
-use crate::waits::{Waits, number};
+use crate::waits::{Fed, Waits, number};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -57,9 +57,8 @@ impl Subscription {
         let start = Instant::now();
         let mut end = start + after;
         loop {
-            let (is_read, is_watched) = self.waits.state_of(&self.pod);
-            let delay = self.delay(after, is_watched);
-            let until = if is_read { end } else { start + delay };
+            let (is_read, fed) = self.waits.state_of(&self.pod);
+            let until = if is_read { end } else { start + self.delay(after, fed) };
             match timeout_at(until, self.mailbox.next()).await {
                 Ok(Delivery::Observed(observed)) => {
                     self.set_pace(&observed);
@@ -68,28 +67,38 @@ impl Subscription {
                 Ok(Delivery::Notice(Notice::Changed)) => {}
                 Ok(Delivery::Notice(Notice::Closed)) => return Err(Closed),
                 Ok(Delivery::Overflowed) => self.waits.ask(&self.pod, Duration::ZERO),
-                Err(_) if is_read => {
-                    // A 404 is no news for long: a pod may be there by now, and an answer that does not come is no absence.
-                    return Ok(match self.pace {
-                        Pace::Absent => Observed::ApiError(failure(Via::Get, 0, "no answer yet")),
-                        Pace::Now | Pace::Interval(..) | Pace::Asked => Observed::Silence,
-                    });
-                }
+                Err(_) if is_read => return Ok(self.no_answer()),
                 Err(_) => {
-                    self.waits.ask(&self.pod, delay);
-                    end = end.max(until + LAST_LOOK);
+                    // Meanwhile somebody else may have asked, or the watch may have been opened.
+                    let (is_read, fed) = self.waits.state_of(&self.pod);
+                    let delay = self.delay(after, fed);
+                    let now = Instant::now();
+                    if !is_read && start + delay <= now {
+                        self.waits.ask(&self.pod, delay);
+                        end = end.max(now + LAST_LOOK);
+                    }
                 }
             }
         }
     }
 
+    /// What it means that a read brings nothing in time. A 404 is no news for long: a pod may be there by now, and an answer
+    /// that does not come is no absence.
+    fn no_answer(&self) -> Observed {
+        match self.pace {
+            Pace::Absent => Observed::ApiError(failure(Via::Get, 0, "no answer yet")),
+            Pace::Now | Pace::Interval(..) | Pace::Asked => Observed::Silence,
+        }
+    }
+
     /// How long to wait before a read.
-    fn delay(&self, after: Duration, is_watched: bool) -> Duration {
-        match &self.pace {
-            Pace::Now if self.is_listed && !is_watched => after,
-            Pace::Now => Duration::ZERO,
-            Pace::Interval(interval, _) if !is_watched => (*interval).min(after),
-            Pace::Interval(..) | Pace::Absent | Pace::Asked => after,
+    fn delay(&self, after: Duration, fed: Fed) -> Duration {
+        match (&self.pace, fed) {
+            (Pace::Now, Fed::ByList) => after,
+            (Pace::Now, Fed::NotYet) if self.is_listed => after,
+            (Pace::Now, Fed::ByWatch | Fed::NotYet) => Duration::ZERO,
+            (Pace::Interval(interval, _), Fed::NotYet) => (*interval).min(after),
+            (Pace::Interval(..), Fed::ByWatch | Fed::ByList) | (Pace::Absent | Pace::Asked, _) => after,
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Table {
     turns: u64,
     /// Whether events come.
     pub(crate) is_watching: bool,
+    /// Whether a LIST is under way, after which events come.
+    pub(crate) is_listing: bool,
     /// Every pod in sight is watched, and not only those that a label selector matches.
     is_whole: bool,
     /// LISTs that have begun.
@@ -45,6 +47,16 @@ pub(crate) struct Table {
     /// When the first and the last came of those who have come since the last one began.
     came: Option<(Instant, Instant)>,
     pub(crate) service: Service,
+}
+
+/// How a wait is told of its pod, if it does not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fed {
+    /// By events.
+    ByWatch,
+    /// By the LIST that is under way, and then by events.
+    ByList,
+    NotYet,
 }
 
 /// Whether somebody feeds the waits.
@@ -170,15 +182,20 @@ impl Waits {
         }
     }
 
-    /// Whether a read of the pod is under way, and whether events come for it.
-    pub(crate) fn state_of(&self, pod: &PodName) -> (bool, bool) {
+    /// Whether a read of the pod is under way, and how else it is told of.
+    pub(crate) fn state_of(&self, pod: &PodName) -> (bool, Fed) {
         let table = self.lock();
-        let Some(waited) = table.pods.get(pod) else { return (false, false) };
+        let Some(waited) = table.pods.get(pod) else { return (false, Fed::NotYet) };
         let is_read = match waited.read {
             Read::None => false,
             Read::Queued(_) | Read::Sent => true,
         };
-        (is_read, table.is_watched(pod.borrow()))
+        let fed = match table.is_watched(pod.borrow()) {
+            true => Fed::ByWatch,
+            false if table.is_listing => Fed::ByList,
+            false => Fed::NotYet,
+        };
+        (is_read, fed)
     }
 }
 
@@ -199,6 +216,7 @@ impl Table {
 
     pub(crate) fn begin_list(&mut self) {
         self.lists += 1;
+        self.is_listing = true;
         self.came = None;
     }
 

@@ -158,11 +158,12 @@ impl Feed {
                 }
             }
             Listed::All(version) => {
-                self.finish_list();
-                self.miss(number(&version));
+                let number = number(&version);
+                self.miss(number);
                 if !self.watch.is_on() {
                     self.set_watch(Watch::Wanted(From::Version(version)));
                 }
+                self.finish_list();
             }
             Listed::Failed(failure) => {
                 self.finish_list();
@@ -184,6 +185,7 @@ impl Feed {
     }
 
     fn finish_list(&mut self) {
+        self.waits.lock().is_listing = false;
         if let Some(list) = self.list.take() {
             let (shortest, times) = BETWEEN_LISTS;
             self.next_list = Instant::now() + list.began.elapsed().saturating_mul(times).max(shortest);
