@@ -2,10 +2,11 @@
 
 use super::{shell, step_with, trap};
 use futures_util::future::join_all;
-use podwait::{FailReason, wait};
+use podwait::{FailReason, Hub, Scope, wait};
 use podwait_tests::cluster::{Scratch, own_cluster};
 use podwait_tests::proxy::{Proxy, mixture};
 use serde_json::{Value, json};
+use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
 /// How many lives go on at once.
@@ -130,8 +131,15 @@ async fn run(scratch: &Scratch, seed: u64) -> (usize, usize, Duration) {
             scratch.delete(&name, 5).await;
         }
     };
-    let wait = wait(proxy.client(), scratch.namespace(), &name).container("step").uid(uid);
-    let wait = async { if seed % 12 < 6 { wait.await } else { wait.poll().await } };
+    let wait = match seed / 6 % 3 {
+        0 => wait(proxy.client(), scratch.namespace(), &name),
+        1 => wait(proxy.client(), scratch.namespace(), &name).poll(),
+        _ => {
+            let scope = Scope::namespace(scratch.namespace());
+            Hub::new(proxy.client(), scope).wait(scratch.namespace(), &name)
+        }
+    };
+    let wait = wait.container("step").uid(uid).into_future();
     let (answer, ()) = tokio::join!(tokio::time::timeout(LONGEST, wait), happen);
     let answer = answer.unwrap_or_else(|_| panic!("PODWAIT_SEED={seed} hangs: {proxy:#?}"));
     let is_right = life.right.iter().any(|right| match (right, &answer) {
@@ -142,7 +150,7 @@ async fn run(scratch: &Scratch, seed: u64) -> (usize, usize, Duration) {
     });
     assert!(is_right, "PODWAIT_SEED={seed} is none of {:?}: {answer:?} {proxy:#?}", life.right);
     let traffic = proxy.traffic();
-    let requests =
-        usize::try_from(traffic.requests.get + traffic.requests.watch).expect("a number of requests");
+    let requests = traffic.requests.get + traffic.requests.watch + traffic.requests.list;
+    let requests = usize::try_from(requests).expect("a number of requests");
     (requests, usize::try_from(traffic.faults).expect("a number of faults"), begin.elapsed())
 }
