@@ -227,7 +227,8 @@ impl Scratch {
         self.create_pod(&json!({
             "metadata": { "name": name },
             "spec": {
-                "nodeName": "podwait-no-node", "restartPolicy": "Never", "automountServiceAccountToken": false,
+                // Of this namespace only: once a missing node is known, the garbage collector takes its new pods at once.
+                "nodeName": format!("no-node.{}", self.namespace), "restartPolicy": "Never", "automountServiceAccountToken": false,
                 "containers": containers,
             },
         }))

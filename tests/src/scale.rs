@@ -80,10 +80,7 @@ pub async fn run(settings: &Settings, waiter: Waiter, count: usize) -> Outcome {
 }
 
 /// One run in a new namespace of this cluster. What the API server says of its work is right only if nobody else reads pods.
-///
-/// # Panics
-/// The cluster refuses what the writer writes.
-pub async fn measure(
+async fn measure(
     settings: &Settings,
     cluster: &Cluster,
     namespace: &str,
