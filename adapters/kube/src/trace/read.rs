@@ -147,14 +147,12 @@ impl<R: BufRead> TraceReader<R> {
 
     fn read_next(&mut self) -> Result<Option<TraceLine>, TraceProblem> {
         let Some((line, is_whole)) = self.next_line()? else { return Ok(None) };
-        let read = match std::str::from_utf8(&line) {
-            Ok(text) => read_line(text),
-            Err(error) => Err(EventError::Json(serde::de::Error::custom(error)).into()),
-        };
-        let read = match read {
-            Err(_) if !is_whole => return Ok(None),
-            read => read?,
-        };
+        if !is_whole && is_cut_off(&line) {
+            return Ok(None);
+        }
+        let text =
+            std::str::from_utf8(&line).map_err(|error| EventError::Json(serde::de::Error::custom(error)))?;
+        let read = read_line(text)?;
         let (TraceLine::Event(at, _) | TraceLine::Decision(at, _)) = &read;
         if *at < self.latest {
             return Err(TraceProblem::TimeGoesBack { from: self.latest.as_millis(), to: at.as_millis() });
@@ -181,6 +179,17 @@ impl<R: BufRead> TraceReader<R> {
             }
         }
     }
+}
+
+/// Whether a line is the beginning of JSON and not all of it.
+fn is_cut_off(line: &[u8]) -> bool {
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        // In the middle of a character.
+        Err(error) if error.error_len().is_none() => return true,
+        Err(_) => return false,
+    };
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof())
 }
 
 fn read_line(text: &str) -> Result<TraceLine, TraceProblem> {
