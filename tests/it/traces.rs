@@ -117,6 +117,11 @@ fn what_is_wrong_with_a_trace_is_told_with_its_line() {
         (format!("{header}\n{{\"at_ms\":1,\"decision\":\"maybe\"}}\n"), "line 2: not a decision"),
     ];
     for (trace, words) in cases {
+        // A last line that lacks nothing but its end is whole, and as wrong.
+        if trace.ends_with("}\n") {
+            let error = replayed(trace.trim_end().as_bytes()).expect_err(words).to_string();
+            assert!(error.starts_with(words), "{words:?}, not {error:?}");
+        }
         let error = replayed(trace.as_bytes()).expect_err(words).to_string();
         assert!(error.starts_with(words), "{words:?}, not {error:?}");
     }

@@ -11,8 +11,8 @@ use std::io::{self, Write};
 /// How much of a pod goes into a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pods {
-    /// What the rules read and nothing else: no command, environment, annotation, image or message. Such a trace can be
-    /// shown to anybody who may know the pod's and its containers' names.
+    /// What the rules read and nothing else: no command, environment, annotation, image or message, neither the pod's nor
+    /// the API server's. Such a trace can be shown to anybody who may know the pod's and its containers' names.
     #[default]
     Reduced,
     /// The whole object as received. It may hold secrets.
@@ -123,7 +123,8 @@ impl<W: Write> Recorder<W> {
                 // Whole seconds are all that the header has.
                 retry_after_s: failure.retry_after.map(|after| after.as_secs()),
                 op: Some(failure.via.as_str()),
-                message: Some(&failure.message),
+                // It may name the user and the server.
+                message: (self.pods == Pods::Full).then_some(&failure.message),
                 ..none
             },
             Observed::Silence => none,
