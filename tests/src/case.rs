@@ -6,6 +6,7 @@ use podwait_core::{Decision, Instant, Policy, WaitMachine};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// One line of a file of cases.
 #[derive(Deserialize)]
@@ -50,6 +51,17 @@ pub fn restore(machine: &WaitMachine) -> WaitMachine {
     restored
 }
 
+/// Ticks before the wake-up that was promised, and before the next event.
+fn tick_early(machine: &mut WaitMachine, last: Option<&(Instant, Decision)>, next: Instant) {
+    let Some((at, Decision::Retry { after, .. })) = last else { return };
+    for early in [Duration::ZERO, *after / 2, after.saturating_sub(Duration::from_millis(1))] {
+        let time = at.after(early);
+        if early < *after && time <= next {
+            let _ = machine.handle(time, podwait_core::Input::Tick);
+        }
+    }
+}
+
 impl Case {
     /// Reads a file of cases, one a line.
     ///
@@ -86,25 +98,33 @@ impl Case {
     /// The answer is not the expected one.
     pub fn check(&self) -> Result<(), String> {
         let mut machine = self.header().machine();
+        let (mut impatient, mut stammering) = (machine.clone(), machine.clone());
         let mut steps = String::new();
         let mut decided_at = None;
-        let mut last = None;
+        let mut last: Option<(Instant, Decision)> = None;
         for (at, observed) in self.events() {
             let mut restored = restore(&machine);
+            tick_early(&mut impatient, last.as_ref(), at);
             let decision = machine.handle(at, observed.as_input());
-            assert_eq!(
-                restored.handle(at, observed.as_input()),
-                decision,
-                "{} decides otherwise once restored",
-                self.id
-            );
+            for (other, how) in [(&mut restored, "once restored"), (&mut impatient, "after early ticks")] {
+                let answer = other.handle(at, observed.as_input());
+                assert_eq!(answer, decision, "{} decides otherwise {how}", self.id);
+            }
+            // Twice the same is no news. An error that comes twice is two, and delays what comes next.
+            let once = stammering.handle(at, observed.as_input());
+            let twice = stammering.handle(at, observed.as_input());
+            for answer in [once, twice] {
+                let is_same =
+                    if decision.is_final() { answer == decision } else { answer.code() == decision.code() };
+                assert!(is_same, "{} is repeated: {answer:?} instead of {decision:?}", self.id);
+            }
             let _ = writeln!(steps, "  {:>7} ms: {decision:?}", at.as_millis());
             if decision.is_final() {
                 decided_at.get_or_insert(at.as_millis());
             }
-            last = Some(decision);
+            last = Some((at, decision));
         }
-        let Some(last) = last else { return Err(format!("{}: no events", self.id)) };
+        let Some((_, last)) = last else { return Err(format!("{}: no events", self.id)) };
         let expect = &self.expect;
         let (outcome, exit_code) = match &last {
             Decision::Retry { .. } => ("retry", None),

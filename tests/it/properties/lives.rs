@@ -102,11 +102,6 @@ impl Plan {
         self.restart_policy == "Never"
     }
 
-    /// Whether an exit 0 need not be the last of the step, and another pod takes this one's place.
-    pub(super) fn may_succeed_in_vain(&self) -> bool {
-        self.restart_policy == "Always" && matches!(self.afterwards, Afterwards::Recreated)
-    }
-
     fn pod(&self) -> serde_json::Value {
         let names: &[&str] = if self.proxy { &["step", "istio-proxy"] } else { &["step"] };
         let mut pod = pod("ci", "p", names);
