@@ -59,6 +59,12 @@ impl Policy {
     pub const fn reobserve(&self) -> Duration {
         self.0.reobserve
     }
+
+    /// The seed of the backoff's jitter.
+    #[must_use]
+    pub const fn jitter_seed(&self) -> Option<u64> {
+        self.0.jitter_seed
+    }
 }
 
 impl From<Policy> for PolicyBuilder {
@@ -190,7 +196,7 @@ setters! {
     auth_error_budget: Duration;
     /// See [`Policy::reobserve`]. Default 30 s.
     reobserve: Duration;
-    /// Seed of the backoff's jitter; `None` is no jitter. Default `None`.
+    /// Seed of the backoff's jitter; `None` is no jitter. Default `None`. Waits of one seed stay together.
     jitter_seed: Option<u64>;
 }
 

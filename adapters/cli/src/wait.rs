@@ -5,7 +5,7 @@ use crate::connect::connect;
 use crate::record::Record;
 use crate::report::Report;
 use crate::status::{Complaint, Status};
-use podwait::trace::{Header, Pods, Target};
+use podwait::trace::Pods;
 use podwait::{CancellationToken, Policy, PolicyError};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,21 +20,14 @@ pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode, Complaint> {
         // The wait below answers a cancelled token at once.
         () = cancel.cancelled() => {}
     }
-    let mut wait =
-        podwait::wait(connection.client, &namespace, &args.pod).policy(policy.clone()).cancel(cancel);
-    if let Some(container) = &args.container {
+    let mut wait = podwait::wait(connection.client, &namespace, &args.pod).policy(policy).cancel(cancel);
+    if let Some(container) = args.container {
         wait = wait.container(container);
     }
     let record = match &args.record {
         Some(file) => {
-            let target = Target {
-                namespace: namespace.clone(),
-                pod: args.pod.clone(),
-                container: args.container,
-                uid: None,
-            };
             let pods = if args.record_full { Pods::Full } else { Pods::Reduced };
-            Some(Record::new(file, &Header::new(target, policy), pods)?)
+            Some(Record::new(file, &wait.header(), pods)?)
         }
         None => None,
     };

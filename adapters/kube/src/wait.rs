@@ -5,9 +5,11 @@ use crate::drive::{Step, drive};
 use crate::hub::Hub;
 use crate::one_pod::OnePod;
 use crate::selection::PodName;
+use crate::trace::{Header, Target};
 use futures_util::future::BoxFuture;
-use podwait_core::{Exit, Failure, Policy, WaitMachine};
+use podwait_core::{Exit, Failure, Policy, PolicyBuilder};
 use std::future::IntoFuture;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -23,10 +25,7 @@ pub fn wait(client: kube::Client, namespace: impl Into<String>, pod: impl Into<S
 #[must_use = "a wait does nothing unless awaited"]
 pub struct Wait {
     transport: Transport,
-    namespace: String,
-    pod: String,
-    container: Option<String>,
-    uid: Option<String>,
+    target: Target,
     policy: Arc<Policy>,
     cancel: CancellationToken,
     look: Option<Look>,
@@ -44,10 +43,7 @@ impl Wait {
     fn new(transport: Transport, namespace: String, pod: String) -> Self {
         Self {
             transport,
-            namespace,
-            pod,
-            container: None,
-            uid: None,
+            target: Target { namespace, pod, ..Target::default() },
             policy: Arc::default(),
             cancel: CancellationToken::new(),
             look: None,
@@ -60,17 +56,21 @@ impl Wait {
 
     /// The container whose exit is wanted. Without it, the pod's only regular container.
     pub fn container(mut self, name: impl Into<String>) -> Self {
-        self.container = Some(name.into());
+        self.target.container = Some(name.into());
         self
     }
 
     /// The pod's uid, as the answer to its creation gave it: a pod of the same name with another uid is not ours.
     pub fn uid(mut self, uid: impl Into<String>) -> Self {
-        self.uid = Some(uid.into());
+        self.target.uid = Some(uid.into());
         self
     }
 
     /// The limits of the wait. Default: [`Policy::default`].
+    ///
+    /// Without a seed of its own ([`PolicyBuilder::jitter_seed`](crate::PolicyBuilder::jitter_seed)) a wait by itself has one
+    /// that is made of the pod's name, so that waits that an outage has brought together do not come back together. In a
+    /// hub the budget of requests sees to that.
     pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
         self.policy = policy.into();
         self
@@ -97,15 +97,26 @@ impl Wait {
         self
     }
 
+    /// The header of a [trace](crate::trace) of this wait: its target, and the policy that it will have.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        Header::new(self.target.clone(), (*self.jittered_policy()).clone())
+    }
+
+    /// The policy that the machine gets.
+    fn jittered_policy(&self) -> Arc<Policy> {
+        if self.policy.jitter_seed().is_some() || matches!(self.transport, Transport::Hub(_)) {
+            return Arc::clone(&self.policy);
+        }
+        let mut hasher = DefaultHasher::new();
+        (&self.target.namespace, &self.target.pod).hash(&mut hasher);
+        let seeded = PolicyBuilder::from((*self.policy).clone()).jitter_seed(hasher.finish()).build();
+        seeded.map_or_else(|_| Arc::clone(&self.policy), Arc::new)
+    }
+
     async fn run(self) -> Result<Exit, Failure> {
-        let mut machine = WaitMachine::new(self.policy);
-        if let Some(container) = self.container {
-            machine = machine.container(container);
-        }
-        if let Some(uid) = self.uid {
-            machine = machine.uid(uid);
-        }
-        let (pod, raw) = (PodName::new(&self.namespace, &self.pod), self.look.is_some());
+        let mut machine = self.target.machine(self.jittered_policy());
+        let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.look.is_some());
         let look = self.look.unwrap_or_else(|| Box::new(|_| {}));
         let (client, may_watch) = match self.transport {
             Transport::Hub(hub) => {

@@ -16,6 +16,7 @@ pub use write::{Pods, Recorder};
 
 use podwait_core::{Class, Decision, DoneReason, Evidence, FailReason, Policy, RetryReason, WaitMachine};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The version of the format.
 const VERSION: u64 = 1;
@@ -55,14 +56,7 @@ impl Header {
     /// A machine for the wait.
     #[must_use]
     pub fn machine(&self) -> WaitMachine {
-        let mut machine = WaitMachine::new(self.policy.clone().into());
-        if let Some(container) = &self.target.container {
-            machine = machine.container(container);
-        }
-        if let Some(uid) = &self.target.uid {
-            machine = machine.uid(uid);
-        }
-        machine
+        self.target.machine(self.policy.clone().into())
     }
 }
 
@@ -78,6 +72,19 @@ pub struct Target {
     pub container: Option<String>,
     /// The uid that the pod must have, if the caller knew.
     pub uid: Option<String>,
+}
+
+impl Target {
+    pub(crate) fn machine(&self, policy: Arc<Policy>) -> WaitMachine {
+        let mut machine = WaitMachine::new(policy);
+        if let Some(container) = &self.container {
+            machine = machine.container(container);
+        }
+        if let Some(uid) = &self.uid {
+            machine = machine.uid(uid);
+        }
+        machine
+    }
 }
 
 /// A decision as a trace has it: the codes, and not the sentences, which may be worded better one day.
