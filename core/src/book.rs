@@ -49,27 +49,44 @@
 //!    unknown, see `BeforeDelete`), and the kubelet stamps its own `DisruptionTarget` when all containers have ended
 //!    (`mergePodStatus`), so that time proves nothing; it keeps the condition and drops the reason where such a pod ends
 //!    as `Succeeded` (`generateAPIPodStatus`). One cause leaves no mark at all: the eviction of a pod whose volume is over
-//!    its limit (`localStorageEviction`), if its step exits 0 on SIGTERM. No object tells that from a success.
+//!    its limit (`localStorageEviction`), if its step exits 0 on SIGTERM. No object tells that from a success. A
+//!    `status.reason` that names a cause counts under Running too, where a node shutdown was seen to write it
+//!    (kubernetes#104531): whatever ends after that was stopped.
 //! 5. **Made-up codes.** `ContainerStatusUnknown`/137 (kubelet), `Unknown`/255 (containerd), `NotFound`/-137 and
-//!    `Terminated`/0 (virtual-kubelet) stand for a code that is lost. `OOMKilled` with 0 is a failure: a child was killed
+//!    `Terminated`/0 (virtual-kubelet) stand for a code that is lost; a real code that was seen of the same run wins. Another
+//!    run shows by another container id, or by a higher `restartCount` or another end whatever the id says. `OOMKilled` with 0 is a failure: a child was killed
 //!    and the parent swallowed it (kubernetes#131530).
 //! 6. **Exit 0 needs support.** In a `Failed` pod another container must explain the failure (`getPhase`; native sidecars
 //!    do not count there).
-//! 7. **A terminal phase without the record.** An outside cause, a rejection by the node or an init container that failed
-//!    for good decide at once: nothing will follow. Otherwise the record is awaited on a backoff, for 15 s of observed
-//!    time: only time between two good reads that miss it counts, so an outage burns nothing.
-//! 8. **Waiting reasons** of the target and of the init containers before it. Image trouble and configuration trouble have
-//!    one grace each, counted from first sight, not restarted by flapping, cancelled when the trouble is gone. An unknown
-//!    reason is progress.
-//! 9. **Gone.** The object that a DELETED event carries is judged first; it usually has the end. Then a real exit seen
+//! 7. **A terminal phase without the record.** An outside cause, a rejection by the node (`rejectPod` in
+//!    `pkg/kubelet/kubelet.go` writes no statuses) or an init container that failed for good (`hasPodInitialized`,
+//!    kubernetes#108366) decide at once: nothing will follow. An init container that had failed before the cause came is
+//!    the answer, by the same order as in rule 4. Otherwise the record is awaited on a backoff, for 15 s of observed
+//!    time: only time between two good reads that miss it counts, so an outage burns nothing. Where reads and errors take
+//!    turns, hardly any time is observed; there the budget for errors comes on top and is the bound. `Succeeded` says that
+//!    the last run of every regular container exited 0 (`getPhase` in `pkg/kubelet/kubelet_pods.go`), so a code that was
+//!    seen of a run that was to be restarted is not the answer then.
+//! 8. **Waiting reasons** of the target and of the init containers before it (`startContainer` in
+//!    `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/images/types.go`). The kubelet tries for ever
+//!    (kubernetes#87278, kubernetes#122300). Image trouble and configuration trouble have one grace each, counted from
+//!    first sight, not restarted by flapping, cancelled when the trouble is gone. An unknown reason is progress: vendors
+//!    have their own.
+//! 9. **Gone.** The object that a DELETED event carries is judged first; it usually has the end (`transform` in
+//!    `k8s.io/apiserver/pkg/storage/etcd3/watcher.go` sends the last stored state). Then a real exit seen
 //!    earlier (an exit 0 only if nothing could undo it: the container may have run again unseen), then a clean
-//!    `Succeeded`, then the outside cause. A 404 alone is never success.
-//! 10. **Unknown, lost, stuck.** Phase `Unknown`, a lost node and a pod that stays Terminating are no results; each is
-//!     bounded by the unknown grace. A terminal phase that goes back is ignored.
-//! 11. **API errors.** 429, 5xx and broken connections are retried, `Retry-After` obeyed, within a budget that any good
-//!     read resets; 401 and 403 have a shorter one. 410 means read again. 400, 405, 406, 415 and 422 end the wait. A 404
-//!     that is not about this pod is an error like any other.
-//! 12. **Timers.** The start deadline runs while the target is neither running nor between restarts. An observation beats
+//!    `Succeeded`, then the outside cause. A 404 alone is never success: a GET without resourceVersion is read from etcd,
+//!    and says only that the pod is not there.
+//! 10. **Unknown, lost, stuck.** Phase `Unknown` (`PodUnknown` in `k8s.io/api/core/v1`), a lost node and a pod that stays
+//!     Terminating (nobody confirms a delete but the kubelet, kubernetes#120917) are no results; each is bounded by the
+//!     unknown grace. A terminal phase that goes back is ignored: the kubelet refuses that, the API server does not
+//!     (`ValidatePodStatusUpdate`).
+//! 11. **API errors.** 429, 5xx and broken connections are retried, `Retry-After` obeyed (API priority and fairness,
+//!     KEP-1040, and servers that shut down send it), within a budget that any good read resets; 401 and 403 have a
+//!     shorter one, which rests while the newest error is another. 410 means read again (client-go takes the reasons
+//!     Expired and Gone for the same). 400, 405, 406, 415 and 422 end the wait. A 404 that is not about this pod is an
+//!     error like any other.
+//! 12. **Timers.** The start deadline runs while the target is neither running nor between restarts; nothing in Kubernetes
+//!     does that (`activeDeadlineSeconds` counts from `status.startTime`, which only a kubelet sets). An observation beats
 //!     a timer that runs out in the same call; of several timers the one that ran out first speaks. While API errors are
 //!     outstanding nobody knows whether what was seen still holds: the graces of rules 8 to 10 speak at the next good read
 //!     then, and the budgets of rule 11 are the bound.

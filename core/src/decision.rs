@@ -67,6 +67,8 @@ pub struct Exit {
     pub evidence: Evidence,
     /// Why this is the answer.
     pub reason: DoneReason,
+    /// The rule that decided, by its number in [the book](crate::book).
+    pub rule: u8,
     /// The container whose exit this is.
     pub container: String,
     /// The record's own `reason`, such as `Completed`; empty when there is none.
@@ -161,6 +163,8 @@ impl Evidence {
 pub struct Failure {
     /// The reason code.
     pub reason: FailReason,
+    /// The rule that decided, by its number in [the book](crate::book).
+    pub rule: u8,
     /// One sentence for people: what happened, from which facts, what to do.
     pub message: String,
     /// An exit code that was seen, if any. Information, never a result.
@@ -169,7 +173,12 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) const fn new(reason: FailReason, message: String, exit_code: Option<i32>) -> Self {
-        Self { reason, message, exit_code }
+        Self { reason, rule: reason.rule(), message, exit_code }
+    }
+
+    pub(crate) const fn by_rule(mut self, rule: u8) -> Self {
+        self.rule = rule;
+        self
     }
 
     /// Who can do something about it.

@@ -3,7 +3,7 @@
 use crate::decision::Failure;
 use crate::rules::cause::Cause;
 use crate::rules::target::Target;
-use crate::rules::{cause, exit, restart};
+use crate::rules::{cause, exit, restart, waiting};
 use crate::snapshot::{Phase, PodSnapshot, Terminated, Timestamp};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -24,14 +24,12 @@ pub(crate) struct History {
     pub(crate) failure_is_explained: bool,
     /// The last real end of the target's latest run.
     pub(crate) run: Option<Box<Run>>,
-    /// A snapshot before that with the target's latest end showed the pod being deleted, and not over.
-    pub(crate) unfinished_under_deletion: bool,
-    /// Likewise with `DisruptionTarget`.
-    pub(crate) unfinished_under_disruption: bool,
-    /// Some snapshot showed the pod being deleted, and not over.
-    pub(crate) open_under_deletion: bool,
-    /// Likewise with `DisruptionTarget`.
-    pub(crate) open_under_disruption: bool,
+    /// What the pod was under in snapshots before that with the target's latest end.
+    pub(crate) unfinished: Under,
+    /// What the pod was under in any snapshot in which it was not over.
+    pub(crate) open: Under,
+    /// The failure of an init container before the target, and what the pod was under before that.
+    pub(crate) failed_init: Option<Box<FailedInit>>,
     /// The deletion, as first seen.
     pub(crate) deletion: Option<Deletion>,
     /// An outside cause other than a plain delete that the newest snapshot carries, as the failure it would be.
@@ -40,11 +38,33 @@ pub(crate) struct History {
     pub(crate) succeeds_with_the_pod: bool,
 }
 
-/// One run of the target that ended with a real code.
+/// The failure of an init container, in the newest snapshot and unbroken since it was first seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FailedInit {
+    pub(crate) container: String,
+    pub(crate) run: Run,
+    /// What the pod was under in snapshots before that.
+    pub(crate) unfinished: Under,
+}
+
+/// What kept a pod from ending by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Under {
+    /// It was being deleted.
+    pub(crate) deletion: bool,
+    /// Its condition `DisruptionTarget` was True.
+    pub(crate) disruption: bool,
+    /// Its `status.reason` named this cause.
+    pub(crate) reason: Option<Cause>,
+}
+
+/// One run of a container that ended with a real code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) record: Terminated,
     pub(crate) restart_count: i32,
+    /// Another run may have followed, unseen.
+    pub(crate) may_be_followed: bool,
     /// The record was in an object that was not being deleted, so the end came before the delete.
     pub(crate) seen_without_deletion: bool,
     /// Likewise without `DisruptionTarget`.
@@ -73,10 +93,9 @@ impl History {
         clean_terminal: None,
         failure_is_explained: false,
         run: None,
-        unfinished_under_deletion: false,
-        unfinished_under_disruption: false,
-        open_under_deletion: false,
-        open_under_disruption: false,
+        unfinished: Under::NOTHING,
+        open: Under::NOTHING,
+        failed_init: None,
         deletion: None,
         disrupted: None,
         succeeds_with_the_pod: false,
@@ -94,7 +113,12 @@ impl History {
         self.failure_is_explained =
             self.phase == Phase::Failed && exit::another_container_failed(pod, &target.spec.name);
         self.record_deletion(pod);
+        self.record_failed_init(pod, target);
         self.record_run(pod, target);
+        // A terminal pod has no unfinished containers, whatever an old status still says.
+        if !pod.phase.is_terminal() {
+            self.open.add(Under::of(pod));
+        }
         self.succeeds_with_the_pod = target.kind.succeeds_with_the_pod();
         self.disrupted =
             self.cause_beside_deletion(pod).map(|cause| Box::new(cause::failure(cause, pod, None)));
@@ -105,7 +129,7 @@ impl History {
             return;
         }
         self.phase = pod.phase;
-        if pod.phase.is_terminal() && !cause::is_marked(pod) {
+        if pod.phase.is_terminal() && !cause::is_marked(pod) && self.open.reason.is_none() {
             self.clean_terminal = Some(pod.phase);
         } else if pod.phase == Phase::Failed && self.clean_terminal == Some(Phase::Succeeded) {
             // The phase was corrected: the earlier Succeeded stands for nothing.
@@ -124,6 +148,7 @@ impl History {
     }
 
     fn record_run(&mut self, pod: &PodSnapshot, target: &Target<'_>) {
+        let is_current = target.terminated().is_some();
         let record =
             target.terminated().or_else(|| target.last_terminated().filter(|_| !target.is_running()));
         let restart_count = target.status.map_or(0, |status| status.restart_count);
@@ -134,17 +159,18 @@ impl History {
             }
             Some(record) if !exit::is_fabricated(record) => {
                 let known = self.run.take().filter(|run| {
-                    run.is_same(record, restart_count) && run.record.exit_code == record.exit_code
+                    run.is_same(record, restart_count, is_current) && run.record.exit_code == record.exit_code
                 });
                 let is_new = known.is_none();
                 let mut run = known.unwrap_or_else(|| Box::new(Run::new(record.clone(), restart_count)));
                 run.see(pod);
+                run.may_be_followed = restart::may_restart(pod, target, record.exit_code);
                 self.run = Some(run);
                 is_new
             }
             // A made-up record takes nothing away from its own run; one of another run says that there was another.
             Some(record) => {
-                self.run = self.run.take().filter(|run| run.is_same(record, restart_count));
+                self.run = self.run.take().filter(|run| run.is_same(record, restart_count, is_current));
                 self.run.is_none()
             }
             None => {
@@ -157,14 +183,27 @@ impl History {
         };
         // Whatever was seen of the pod before a new end, that end was not there yet.
         if is_new_end {
-            self.unfinished_under_deletion |= self.open_under_deletion;
-            self.unfinished_under_disruption |= self.open_under_disruption;
+            self.unfinished.add(self.open);
         }
-        // A terminal pod has no unfinished containers, whatever an old status still says.
-        if !pod.phase.is_terminal() {
-            self.open_under_deletion |= pod.deletion_timestamp.is_some();
-            self.open_under_disruption |= cause::disruption(pod).is_some();
-        }
+    }
+
+    fn record_failed_init(&mut self, pod: &PodSnapshot, target: &Target<'_>) {
+        let failed = waiting::failed_init_container(pod, target);
+        let Some((status, record)) = failed.filter(|(_, record)| !exit::is_fabricated(record)) else {
+            self.failed_init = None;
+            return;
+        };
+        let known = self.failed_init.take().filter(|known| {
+            known.container == status.name
+                && known.run.record.exit_code == record.exit_code
+                && known.run.is_same(record, status.restart_count, true)
+        });
+        let mut failed = known.unwrap_or_else(|| {
+            let run = Run::new(record.clone(), status.restart_count);
+            Box::new(FailedInit { container: status.name.clone(), run, unfinished: self.open })
+        });
+        failed.run.see(pod);
+        self.failed_init = Some(failed);
     }
 
     /// What a deletion of this pod would be called, if not plainly that.
@@ -174,7 +213,17 @@ impl History {
         {
             return Some(reason);
         }
-        (cause::disruption(pod).is_some() && self.clean_terminal.is_none()).then_some(Cause::Disrupted)
+        if self.clean_terminal.is_some() {
+            return None;
+        }
+        cause::of_open_pod(pod).or_else(|| cause::disruption(pod).map(|_| Cause::Disrupted))
+    }
+
+    /// The target's last real end, as far as nothing shows that there was another one after it: a container that failed and
+    /// was to be started again has run again, and ended otherwise, by the time its pod has succeeded.
+    pub(crate) fn last_run(&self) -> Option<&Run> {
+        let outlived = |run: &Run| self.proves_success() && run.may_be_followed && run.record.exit_code != 0;
+        self.run.as_deref().filter(|run| !outlived(run))
     }
 
     /// Whether phase `Succeeded` alone proves that the target exited with 0.
@@ -183,11 +232,30 @@ impl History {
     }
 }
 
+impl Under {
+    const NOTHING: Self = Self { deletion: false, disruption: false, reason: None };
+
+    fn of(pod: &PodSnapshot) -> Self {
+        Self {
+            deletion: pod.deletion_timestamp.is_some(),
+            disruption: cause::disruption(pod).is_some(),
+            reason: cause::of_open_pod(pod),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.deletion |= other.deletion;
+        self.disruption |= other.disruption;
+        self.reason = self.reason.or(other.reason);
+    }
+}
+
 impl Run {
     fn new(record: Terminated, restart_count: i32) -> Self {
         Self {
             record,
             restart_count,
+            may_be_followed: false,
             seen_without_deletion: false,
             seen_without_disruption: false,
             seen_without_reason: false,
@@ -195,13 +263,20 @@ impl Run {
         }
     }
 
-    /// Whether a record belongs to this run. restartCount is best effort (a kubelet restart may reset it), so
-    /// container ids decide where both are known.
-    pub(crate) fn is_same(&self, record: &Terminated, restart_count: i32) -> bool {
-        if self.record.container_id.is_empty() || record.container_id.is_empty() {
-            return self.restart_count == restart_count;
-        }
-        self.record.container_id == record.container_id
+    /// Whether a record belongs to this run; `is_current` if it is the container's state, and not the one before.
+    ///
+    /// restartCount is best effort (a kubelet restart may reset it), so container ids decide where both are known. But a
+    /// count that has gone up, or an end at another time, is another run whatever the ids say.
+    pub(crate) fn is_same(&self, record: &Terminated, restart_count: i32, is_current: bool) -> bool {
+        let ids = [&self.record.container_id, &record.container_id];
+        let same_count = if ids.iter().all(|id| !id.is_empty()) {
+            ids[0] == ids[1] && !(is_current && restart_count > self.restart_count)
+        } else {
+            restart_count == self.restart_count
+        };
+        let ends = [self.record.finished_at, record.finished_at];
+        let is_told = !exit::is_fabricated(record) && ends.iter().all(Option::is_some);
+        same_count && (!is_told || ends[0] == ends[1])
     }
 
     fn see(&mut self, pod: &PodSnapshot) {

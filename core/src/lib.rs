@@ -112,7 +112,8 @@ pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
 pub use reason::{Class, DoneReason, FailReason, RetryReason};
 pub use saved::{
-    RestoreError, SAVED_VERSION, SavedPod, SavedRun, SavedState, SavedTimers, SavedWait, SavedWaiting,
+    RestoreError, SAVED_VERSION, SavedPod, SavedRun, SavedState, SavedTimers, SavedUnder, SavedWait,
+    SavedWaiting,
 };
 pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,

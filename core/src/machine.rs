@@ -104,6 +104,8 @@ pub(crate) struct Missing {
     pub(crate) observed: Duration,
     /// The last of them, if no error came since.
     pub(crate) last_read: Option<Instant>,
+    /// The first of them.
+    pub(crate) since: Option<Instant>,
 }
 
 impl WaitMachine {

@@ -148,9 +148,8 @@ reasons! {
 }
 
 impl DoneReason {
-    /// The rule that led to it, by its number in [the book](crate::book).
-    #[must_use]
-    pub const fn rule(self) -> u8 {
+    /// The rule that usually leads to it.
+    pub(crate) const fn rule(self) -> u8 {
         match self {
             Self::Completed | Self::NonzeroExit => 3,
             Self::OomKilled | Self::StartError => 5,
@@ -160,9 +159,8 @@ impl DoneReason {
 }
 
 impl FailReason {
-    /// The rule that led to it, by its number in [the book](crate::book).
-    #[must_use]
-    pub const fn rule(self) -> u8 {
+    /// The rule that usually leads to it.
+    pub(crate) const fn rule(self) -> u8 {
         match self {
             Self::PodReplaced => 1,
             Self::ContainerNotInSpec | Self::ContainerAmbiguous => 2,

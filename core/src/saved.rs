@@ -1,23 +1,19 @@
 //! A wait as a value: for a process that wants to go on with it later, or elsewhere.
 
+mod convert;
+
 use crate::decision::{Exit, Failure};
-use crate::history::{Deletion, History, Run};
-use crate::machine::{Missing, State, WaitMachine, Waiting};
 use crate::policy::Policy;
-use crate::reason::RetryReason;
-use crate::rules::api::ApiFailure;
+use crate::reason::{FailReason, RetryReason};
 use crate::snapshot::{Phase, Terminated, Timestamp};
-use crate::time::{Instant, millis};
-use crate::timers::{Grace, LastWord, Timers};
+use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
-use core::time::Duration;
 
 /// The version of the saved form that this crate writes and reads.
 pub const SAVED_VERSION: u32 = 1;
 
-/// A [`WaitMachine`] at one point of its life, made by [`WaitMachine::save`].
+/// A [`WaitMachine`](crate::WaitMachine) at one point of its life, made by [`WaitMachine::save`](crate::WaitMachine::save).
 ///
 /// With the feature `serde` it can be written in any format. Times named `*_ms` or given as [`Instant`]s are
 /// milliseconds on the machine's own time line, so whoever restores a machine in another process must go on counting
@@ -77,6 +73,8 @@ pub struct SavedWaiting {
     pub missing_ms: u64,
     /// The last good read that missed it, if no error came since.
     pub missing_read: Option<Instant>,
+    /// The first good read that missed it.
+    pub missing_since: Option<Instant>,
     /// The last thing that the scheduler or the API server said about why nothing moves.
     pub last_word: String,
 }
@@ -97,14 +95,12 @@ pub struct SavedPod {
     pub failure_is_explained: bool,
     /// The end of the target's latest run, if it left a real code.
     pub run: Option<SavedRun>,
-    /// A snapshot before that with the target's latest end showed the pod being deleted, and not over.
-    pub unfinished_under_deletion: bool,
-    /// Likewise with the condition `DisruptionTarget`.
-    pub unfinished_under_disruption: bool,
-    /// Some snapshot showed the pod being deleted, and not over.
-    pub open_under_deletion: bool,
-    /// Likewise with the condition `DisruptionTarget`.
-    pub open_under_disruption: bool,
+    /// What snapshots before that with the target's latest end showed the pod to be under.
+    pub unfinished: SavedUnder,
+    /// What any snapshot showed the pod to be under while it was not over.
+    pub open: SavedUnder,
+    /// The failure of an init container before the target: its name, its end, and what the pod was under before that.
+    pub failed_init: Option<(String, SavedRun, SavedUnder)>,
     /// The earliest moment of the delete request, and the grace period in milliseconds when it was first seen.
     pub deletion: Option<(Timestamp, u64)>,
     /// The failure that the pod's absence would be, if the newest snapshot carries a cause for it.
@@ -113,7 +109,19 @@ pub struct SavedPod {
     pub succeeds_with_the_pod: bool,
 }
 
-/// One run of the target that ended with a real code.
+/// What kept a pod from ending by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SavedUnder {
+    /// It was being deleted.
+    pub deletion: bool,
+    /// Its condition `DisruptionTarget` was True.
+    pub disruption: bool,
+    /// Its `status.reason` was a cause, which would have this reason code.
+    pub reason: Option<FailReason>,
+}
+
+/// One run of a container that ended with a real code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SavedRun {
@@ -121,6 +129,8 @@ pub struct SavedRun {
     pub record: Terminated,
     /// `restartCount` beside it.
     pub restart_count: i32,
+    /// Another run may have followed, unseen.
+    pub may_be_followed: bool,
     /// It was seen in an object that was not being deleted.
     pub seen_without_deletion: bool,
     /// It was seen in an object without `DisruptionTarget`.
@@ -155,6 +165,8 @@ pub struct SavedTimers {
     pub api_error: Option<Instant>,
     /// The API server answers 401 or 403, and which of them last.
     pub auth_error: Option<(Instant, u16)>,
+    /// Another error came after that.
+    pub auth_error_rests: bool,
     /// The last time that the API server was heard of.
     pub heard: Option<Instant>,
 }
@@ -179,179 +191,4 @@ fn known_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u3
     } else {
         Err(serde::de::Error::custom(RestoreError::Version(version)))
     }
-}
-
-impl WaitMachine {
-    /// The machine as a value, at any point of its life.
-    #[must_use]
-    pub fn save(&self) -> SavedWait {
-        let state = match &self.state {
-            State::Waiting(waiting) => SavedState::Waiting(Box::new(save_waiting(waiting))),
-            State::Over(verdict) => match &**verdict {
-                Ok(exit) => SavedState::Done(Box::new(exit.clone())),
-                Err(failure) => SavedState::Fail(Box::new(failure.clone())),
-            },
-        };
-        SavedWait {
-            version: SAVED_VERSION,
-            policy: (*self.policy).clone(),
-            container: self.container.clone(),
-            uid: self.uid.clone(),
-            now: self.now,
-            state,
-        }
-    }
-
-    /// A machine that goes on as if nothing had happened.
-    ///
-    /// # Errors
-    /// The value is of another version, or holds what no machine saves.
-    pub fn restore(saved: SavedWait) -> Result<Self, RestoreError> {
-        if saved.version != SAVED_VERSION {
-            return Err(RestoreError::Version(saved.version));
-        }
-        let state = match saved.state {
-            SavedState::Waiting(waiting) => State::Waiting(Box::new(restore_waiting(*waiting)?)),
-            SavedState::Done(exit) => State::Over(Box::new(Ok(*exit))),
-            SavedState::Fail(failure) => State::Over(Box::new(Err(*failure))),
-        };
-        Ok(Self {
-            policy: Arc::new(saved.policy),
-            container: saved.container,
-            uid: saved.uid,
-            now: saved.now,
-            state,
-        })
-    }
-}
-
-fn save_waiting(waiting: &Waiting) -> SavedWaiting {
-    SavedWaiting {
-        pod: waiting.history.as_ref().map(save_pod),
-        since: save_timers(&waiting.timers),
-        situation: waiting.situation,
-        wake: waiting.wake,
-        attempt: waiting.attempt,
-        errors: waiting.errors,
-        relists: waiting.relists,
-        missing_ms: millis(waiting.missing.observed),
-        missing_read: waiting.missing.last_read,
-        last_word: waiting.last_word.0.clone(),
-    }
-}
-
-fn restore_waiting(saved: SavedWaiting) -> Result<Waiting, RestoreError> {
-    Ok(Waiting {
-        timers: restore_timers(saved.since)?,
-        history: saved.pod.map(restore_pod),
-        situation: saved.situation,
-        wake: saved.wake,
-        attempt: saved.attempt,
-        errors: saved.errors,
-        relists: saved.relists,
-        missing: Missing { observed: Duration::from_millis(saved.missing_ms), last_read: saved.missing_read },
-        last_word: LastWord(saved.last_word),
-    })
-}
-
-fn save_pod(history: &History) -> SavedPod {
-    SavedPod {
-        container: history.container.clone(),
-        resource_version: history.resource_version.clone(),
-        phase: history.phase,
-        clean_terminal: history.clean_terminal,
-        failure_is_explained: history.failure_is_explained,
-        run: history.run.as_deref().map(|run| SavedRun {
-            record: run.record.clone(),
-            restart_count: run.restart_count,
-            seen_without_deletion: run.seen_without_deletion,
-            seen_without_disruption: run.seen_without_disruption,
-            seen_without_reason: run.seen_without_reason,
-            written_before_delete: run.written_before_delete,
-        }),
-        unfinished_under_deletion: history.unfinished_under_deletion,
-        unfinished_under_disruption: history.unfinished_under_disruption,
-        open_under_deletion: history.open_under_deletion,
-        open_under_disruption: history.open_under_disruption,
-        deletion: history.deletion.map(|deletion| (deletion.earliest, millis(deletion.grace))),
-        disrupted: history.disrupted.as_deref().cloned(),
-        succeeds_with_the_pod: history.succeeds_with_the_pod,
-    }
-}
-
-fn restore_pod(saved: SavedPod) -> History {
-    History {
-        container: saved.container,
-        resource_version: saved.resource_version,
-        phase: saved.phase,
-        clean_terminal: saved.clean_terminal,
-        failure_is_explained: saved.failure_is_explained,
-        run: saved.run.map(|run| {
-            Box::new(Run {
-                record: run.record,
-                restart_count: run.restart_count,
-                seen_without_deletion: run.seen_without_deletion,
-                seen_without_disruption: run.seen_without_disruption,
-                seen_without_reason: run.seen_without_reason,
-                written_before_delete: run.written_before_delete,
-            })
-        }),
-        unfinished_under_deletion: saved.unfinished_under_deletion,
-        unfinished_under_disruption: saved.unfinished_under_disruption,
-        open_under_deletion: saved.open_under_deletion,
-        open_under_disruption: saved.open_under_disruption,
-        deletion: saved
-            .deletion
-            .map(|(earliest, grace_ms)| Deletion { earliest, grace: Duration::from_millis(grace_ms) }),
-        disrupted: saved.disrupted.map(Box::new),
-        succeeds_with_the_pod: saved.succeeds_with_the_pod,
-    }
-}
-
-fn save_timers(timers: &Timers) -> SavedTimers {
-    let grace = |grace: &Option<Grace>| grace.as_ref().map(|grace| (grace.since, (*grace.failure).clone()));
-    SavedTimers {
-        started: timers.started,
-        idle: timers.idle,
-        absent: timers.absent,
-        image_pull: grace(&timers.image_pull),
-        config_error: grace(&timers.config_error),
-        node_lost: timers.node_lost,
-        terminating: timers.terminating,
-        settling: timers.settling.as_deref().cloned(),
-        api_error: timers.api_error,
-        auth_error: timers.auth_error.map(|(since, failure)| match failure {
-            ApiFailure::Forbidden => (since, 403),
-            ApiFailure::Unauthorized
-            | ApiFailure::Expired
-            | ApiFailure::Rejected
-            | ApiFailure::Throttled
-            | ApiFailure::Transient => (since, 401),
-        }),
-        heard: timers.heard,
-    }
-}
-
-fn restore_timers(saved: SavedTimers) -> Result<Timers, RestoreError> {
-    let grace = |saved: Option<(Instant, Failure)>| {
-        saved.map(|(since, failure)| Grace { since, failure: Box::new(failure) })
-    };
-    Ok(Timers {
-        started: saved.started,
-        idle: saved.idle,
-        absent: saved.absent,
-        image_pull: grace(saved.image_pull),
-        config_error: grace(saved.config_error),
-        node_lost: saved.node_lost,
-        terminating: saved.terminating,
-        settling: saved.settling.map(Box::new),
-        api_error: saved.api_error,
-        auth_error: match saved.auth_error {
-            None => None,
-            Some((since, 401)) => Some((since, ApiFailure::Unauthorized)),
-            Some((since, 403)) => Some((since, ApiFailure::Forbidden)),
-            Some(_) => return Err(RestoreError::Impossible("auth_error")),
-        },
-        heard: saved.heard,
-    })
 }

@@ -28,8 +28,10 @@ pub(crate) struct Timers {
     pub(crate) settling: Option<Box<(Instant, Exit)>>,
     /// The first API error since the last good read.
     pub(crate) api_error: Option<Instant>,
-    /// The first 401 or 403 since the last good read, and the newest of them.
+    /// The first 401 or 403 since the last good read, and the newest of them; it rests while the newest error is another one,
+    /// for whoever says that did not look at the credentials.
     pub(crate) auth_error: Option<(Instant, ApiFailure)>,
+    pub(crate) auth_error_rests: bool,
     /// The last time that the API server was heard of: a good read or an error.
     pub(crate) heard: Option<Instant>,
 }
@@ -53,6 +55,7 @@ impl Timers {
     pub(crate) fn clear_errors(&mut self, at: Instant) {
         self.api_error = None;
         self.auth_error = None;
+        self.auth_error_rests = false;
         self.heard = Some(at);
     }
 }

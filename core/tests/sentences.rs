@@ -28,9 +28,9 @@ fn disrupted(reason: &str, at: i64) -> Option<Condition> {
     Some(Condition { is_true: true, reason: reason.into(), message: String::new(), last_transition_time })
 }
 
-/// The sentence of the verdict upon these inputs, a second apart.
+/// The verdict upon these inputs, a second apart, and then ticks.
 #[track_caller]
-fn say(inputs: &[Input<'_>]) -> String {
+fn decide(inputs: &[Input<'_>]) -> Decision {
     let policy = Policy::builder().deadline(Duration::from_secs(3600)).build().expect("a policy");
     let mut machine = WaitMachine::new(policy.into());
     let mut last = None;
@@ -42,10 +42,16 @@ fn say(inputs: &[Input<'_>]) -> String {
             .filter(Decision::is_final)
             .or_else(|| Some(machine.handle(Instant::from_millis(after * 1000), Input::Tick)));
     }
-    match last {
-        Some(Decision::Done(exit)) => exit.to_string(),
-        Some(Decision::Fail(failure)) => failure.to_string(),
-        other => panic!("{other:?}"),
+    last.expect("there are inputs")
+}
+
+/// Its sentence.
+#[track_caller]
+fn say(inputs: &[Input<'_>]) -> String {
+    match decide(inputs) {
+        Decision::Done(exit) => exit.to_string(),
+        Decision::Fail(failure) => failure.to_string(),
+        retry @ Decision::Retry { .. } => panic!("{retry:?}"),
     }
 }
 
@@ -281,5 +287,47 @@ fn targets_that_nobody_can_find() {
             matches!(&decision, Decision::Fail(failure) if failure.to_string() == expected),
             "{decision:?}"
         );
+    }
+}
+
+/// The rule that decides is told with the verdict, and it is not always the one that its reason code is known for.
+#[test]
+fn rules() {
+    let rule = |inputs: &[Input<'_>]| match decide(inputs) {
+        Decision::Done(exit) => exit.rule,
+        Decision::Fail(failure) => failure.rule,
+        retry @ Decision::Retry { .. } => panic!("{retry:?}"),
+    };
+    let deleted = PodSnapshot {
+        deletion_timestamp: Some(Timestamp(40)),
+        deletion_grace_period_seconds: Some(30),
+        ..pod(Phase::Running, Some(ContainerState::Running))
+    };
+    let killed = PodSnapshot {
+        resource_version: "11".into(),
+        container_statuses: pod(Phase::Succeeded, exit(0, "Completed", 12)).container_statuses,
+        phase: Phase::Succeeded,
+        ..deleted.clone()
+    };
+    let succeeded = pod(Phase::Succeeded, None);
+    let mut crashed = pod(Phase::Running, exit(3, "Error", 5));
+    crashed.restart_policy = RestartPolicy::OnFailure;
+    let mut made_up = crashed.clone();
+    made_up.resource_version = "11".into();
+    made_up.phase = Phase::Failed;
+    made_up.container_statuses[0].state = exit(137, "ContainerStatusUnknown", 0);
+    let cases: [(&[Input<'_>], u8); 9] = [
+        (&[Input::Snapshot(&pod(Phase::Running, exit(3, "Error", 5)))], 3),
+        (&[Input::Snapshot(&deleted), Input::Snapshot(&killed)], 4),
+        (&[Input::Snapshot(&pod(Phase::Failed, exit(137, "OOMKilled", 5)))], 5),
+        (&[Input::Snapshot(&crashed), Input::Snapshot(&made_up)], 5),
+        (&[Input::Snapshot(&pod(Phase::Failed, exit(0, "Completed", 5)))], 6),
+        (&[Input::Snapshot(&succeeded), Input::NotFound], 9),
+        (&[Input::Snapshot(&crashed), Input::NotFound], 9),
+        (&[Input::Snapshot(&deleted), Input::NotFound], 9),
+        (&[Input::Snapshot(&deleted)], 10),
+    ];
+    for (inputs, expected) in cases {
+        assert_eq!(rule(inputs), expected, "{:?}", decide(inputs));
     }
 }

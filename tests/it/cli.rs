@@ -241,9 +241,9 @@ async fn the_demo_shows_all_three_endings_and_succeeds() {
     assert_eq!(run.status, Some(0), "{run:?}");
     for words in [
         "awaiting_terminated_state",
-        "(completed, observed)",
-        "(pod_deleted)",
-        "(inferred_from_phase, inferred)",
+        "(completed, observed, rule 3)",
+        "(pod_deleted, rule 4)",
+        "(inferred_from_phase, inferred, rule 9)",
     ] {
         assert!(run.stdout.contains(words), "{words} in {}", run.stdout);
     }

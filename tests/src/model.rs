@@ -157,33 +157,25 @@ fn sight(story: &Story<'_>) -> Option<Verdict> {
 /// Rule 7: the phase is terminal, the target's record is not there.
 fn missing_record(story: &Story<'_>) -> Option<Verdict> {
     let sight = story.newest()?;
-    let target = sight.target.as_ref().ok()?;
-    if let Some(reason) = cause::of_missing_record(&story.sights) {
+    let failed_init = record::failed_init(sight);
+    let by_itself = || record::init_failed_by_itself(story.config, &story.sights);
+    if let Some(reason) = cause::of_missing_record(&story.sights).filter(|_| !by_itself()) {
         return Some(Verdict::fail(reason, story.seen_code()));
     }
-    let failed_init = target.init_before(sight.pod).find_map(|init| match init.state() {
-        // `getPhase` counts one that waits after a failure like one that has just failed.
-        State::Ended(record) | State::Waiting { last: Some(record), .. }
-            if !init.is_sidecar() && record.exit_code != 0 =>
-        {
-            Some(record)
-        }
-        State::Ended(_) | State::Waiting { .. } | State::Running | State::Unreported => None,
-    });
-    if let Some(record) = failed_init {
+    if let Some((_, end)) = failed_init {
         // A made-up code says that the node lost the container, and not that the container failed.
-        let lost = record::is_fabricated(record);
+        let lost = record::is_fabricated(end.record);
         let reason = if lost { FailReason::ContainerStatusUnknown } else { FailReason::InitContainerFailed };
-        return Some(Verdict::fail(reason, Some(record.exit_code)));
+        return Some(Verdict::fail(reason, Some(end.record.exit_code)));
     }
     // Nothing is awaited of a pod that is gone: rule 9 judges it, however long the record was missing.
     let is_awaited = !matches!(story.last(), Input::Deleted(_));
-    (is_awaited && timers::missed(story) >= story.config.finalize_budget).then(|| give_up_on_record(story))
+    (is_awaited && timers::is_given_up(story)).then(|| give_up_on_record(story))
 }
 
 /// The answer when the record will not come any more, from the best that was seen.
 fn give_up_on_record(story: &Story<'_>) -> Verdict {
-    if let Some(record) = record::latest(&story.sights) {
+    if let Some(record) = record::latest_but_for_success(&story.sights) {
         return record::exit(record, &story.sights);
     }
     match story::clean_end(&story.sights) {

@@ -73,8 +73,8 @@ impl Report<'_> {
                 Err(failure) => failure.reason.as_str(),
             },
             rule: match &self.outcome {
-                Ok(exit) => exit.reason.rule(),
-                Err(failure) => failure.reason.rule(),
+                Ok(exit) => exit.rule,
+                Err(failure) => failure.rule,
             },
             class: failure.map(|failure| failure.class().as_str()),
             exit_code: match &self.outcome {

@@ -49,7 +49,9 @@ fn state(status: &ContainerStatus) -> String {
 fn decided(decision: &Decision) -> String {
     match decision {
         Decision::Retry { after, why } => format!("retry: {why}, again within {:.1} s", after.as_secs_f64()),
-        Decision::Done(exit) => format!("DONE: {exit} ({}, {})", exit.reason, exit.evidence.as_str()),
-        Decision::Fail(failure) => format!("FAIL: {failure} ({})", failure.reason),
+        Decision::Done(exit) => {
+            format!("DONE: {exit} ({}, {}, rule {})", exit.reason, exit.evidence.as_str(), exit.rule)
+        }
+        Decision::Fail(failure) => format!("FAIL: {failure} ({}, rule {})", failure.reason, failure.rule),
     }
 }

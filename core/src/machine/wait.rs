@@ -7,6 +7,7 @@ use crate::input::{ApiError, Input};
 use crate::policy::{OnGone, OnMissingTerminated, Policy};
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
+use crate::rules::cause::End;
 use crate::rules::target::Target;
 use crate::rules::waiting::Stuck;
 use crate::rules::{cause, exit, identity, restart, target, waiting};
@@ -130,25 +131,32 @@ impl Wait<'_> {
             && (deleted || restart::is_final(pod, found, record, phase.is_terminal()))
         {
             let restart_count = found.status.map_or(0, |status| status.restart_count);
-            let run = history.run.as_deref().filter(|run| run.is_same(record, restart_count));
+            let run = history.run.as_deref().filter(|run| run.is_same(record, restart_count, true));
             let record = run.map_or(record, |run| &run.record);
+            let end = End { record, run, unfinished: history.unfinished };
             let settling = self.policy.0.settle.is_some();
-            if let Some(cause) = cause::of_end(pod, history, record, settling, self.policy.0.clock_skew) {
+            if let Some(cause) = cause::of_end(pod, history, end, settling, self.policy.0.clock_skew) {
                 return Reading::Verdict(Err(cause::failure(cause, pod, Some(record))));
             }
             if exit::is_fabricated(record) {
                 return Reading::Verdict(Err(exit::unknown(&found.spec.name, record)));
             }
-            return Reading::Verdict(exit::judge(history, record, restart_count));
+            let verdict = exit::judge(history, record, restart_count);
+            let is_kept = found.terminated().is_some_and(exit::is_fabricated);
+            return Reading::Verdict(if is_kept { by_rule(5, verdict) } else { verdict });
         }
         if phase.is_terminal() {
-            if let Some(cause) = cause::of_pod(pod, history) {
-                let record = history.run.as_deref().map(|run| &run.record);
-                return Reading::Verdict(Err(cause::failure(cause, pod, record)));
-            }
-            return match waiting::failed_init_container(pod, found) {
-                Some(failure) => Reading::Verdict(Err(failure)),
-                None => Reading::Missing,
+            let failed = waiting::failed_init_container(pod, found);
+            let cause = cause::of_pod(pod, history).filter(|_| !self.init_failed_by_itself(pod));
+            return match (cause, failed) {
+                (Some(cause), _) => {
+                    let record = history.run.as_deref().map(|run| &run.record);
+                    Reading::Verdict(Err(cause::failure(cause, pod, record)))
+                }
+                (None, Some((status, record))) => {
+                    Reading::Verdict(Err(waiting::init_failure(&status.name, record, &found.spec.name)))
+                }
+                (None, None) => Reading::Missing,
             };
         }
         if let Some(invalid) = &stuck.invalid_image_name {
@@ -163,6 +171,16 @@ impl Wait<'_> {
             RetryReason::Running
         } else {
             RetryReason::Pending
+        })
+    }
+
+    /// Whether an init container before the target had failed before anything else stopped the pod.
+    fn init_failed_by_itself(&self, pod: &PodSnapshot) -> bool {
+        let history = self.history();
+        history.failed_init.as_deref().is_some_and(|failed| {
+            let run = &failed.run;
+            let end = End { record: &run.record, run: Some(run), unfinished: failed.unfinished };
+            cause::of_end(pod, history, end, false, self.policy.0.clock_skew).is_none()
         })
     }
 
@@ -199,15 +217,19 @@ impl Wait<'_> {
 
     /// Rule 7: a good read of a terminal pod without the target's record.
     fn missing(&mut self) -> Option<Result<Exit, Failure>> {
+        let (budget, errors) = (self.policy.0.finalize_budget, self.policy.0.api_error_budget);
         let missing = &mut self.waiting.missing;
         if let Some(last_read) = missing.last_read.replace(self.at) {
             missing.observed = missing.observed.saturating_add(self.at.since(last_read));
         }
-        if missing.observed < self.policy.0.finalize_budget {
+        // Where errors and reads take turns for ever, no budget of either runs out.
+        let since = *missing.since.get_or_insert(self.at);
+        let is_late = self.at >= since.after(errors).after(budget);
+        if missing.observed < budget && !is_late {
             return self.situate(RetryReason::AwaitingTerminatedState);
         }
         let history = self.history();
-        if let Some(run) = history.run.as_deref() {
+        if let Some(run) = history.last_run() {
             return Some(exit::judge(history, &run.record, run.restart_count));
         }
         if history.proves_success() {
@@ -230,14 +252,18 @@ impl Wait<'_> {
 
     /// Rule 9: the pod is gone; what had been seen decides.
     fn gone(&mut self, how: FailReason) -> Result<Exit, Failure> {
+        let rule = if how == FailReason::PodReplaced { 1 } else { 9 };
+        by_rule(rule, self.last_seen(how))
+    }
+
+    fn last_seen(&self, how: FailReason) -> Result<Exit, Failure> {
         let history = self.history();
         if self.policy.0.on_gone == OnGone::AssumeSuccess && how == FailReason::PodDeleted {
             return Ok(exit::inferred(&history.container, history.phase));
         }
         // An exit 0 that was seen and was no answer (it could still be undone, or had not settled) is no ground for green.
         let is_open = !history.phase.is_terminal();
-        let run = history.run.as_deref();
-        if let Some(run) = run.filter(|run| run.record.exit_code != 0 || !is_open) {
+        if let Some(run) = history.last_run().filter(|run| run.record.exit_code != 0 || !is_open) {
             return exit::judge(history, &run.record, run.restart_count);
         }
         if history.proves_success() {
@@ -281,10 +307,12 @@ impl Wait<'_> {
             ApiFailure::Unauthorized | ApiFailure::Forbidden => {
                 let since = self.waiting.timers.auth_error.map_or(at, |(since, _)| since);
                 self.waiting.timers.auth_error = Some((since, failure));
+                self.waiting.timers.auth_error_rests = false;
                 error.retry_after.unwrap_or_default()
             }
             ApiFailure::Throttled | ApiFailure::Transient => {
                 self.waiting.timers.api_error.get_or_insert(at);
+                self.waiting.timers.auth_error_rests = true;
                 error.retry_after.unwrap_or_default()
             }
         };
@@ -307,4 +335,9 @@ impl Wait<'_> {
     pub(super) fn seen_code(&self) -> Option<i32> {
         self.history().run.as_deref().map(|run| run.record.exit_code)
     }
+}
+
+/// The verdict as another rule's than that which usually leads to it.
+fn by_rule(rule: u8, verdict: Result<Exit, Failure>) -> Result<Exit, Failure> {
+    verdict.map(|exit| Exit { rule, ..exit }).map_err(|failure| failure.by_rule(rule))
 }

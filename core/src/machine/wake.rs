@@ -66,7 +66,7 @@ impl Wait<'_> {
             next.run(timers.terminating, Some(terminating), Timer::Terminating);
             next.run(timers.absent, Some(policy.absent_grace), Timer::Absent);
         }
-        if let Some((since, why)) = timers.auth_error {
+        if let Some((since, why)) = timers.auth_error.filter(|_| !timers.auth_error_rests) {
             next.run(Some(since), Some(policy.auth_error_budget), Timer::AuthError(why));
         }
         next.run(timers.api_error, Some(policy.api_error_budget), Timer::ApiError);
@@ -123,7 +123,8 @@ impl Wait<'_> {
                 format!("the API server was not read for {:?}", policy.api_error_budget),
             ),
         };
-        Err(Failure::new(reason, message, self.seen_code()))
+        let failure = Failure::new(reason, message, self.seen_code());
+        Err(if let Timer::Terminating = timer { failure.by_rule(10) } else { failure })
     }
 
     /// A failure of the API server with what it said last.

@@ -5,8 +5,9 @@
 //! stopped the step. What counts is which came first; undecided is after, for doubt is never green.
 
 use crate::decision::Failure;
-use crate::history::{History, Run};
+use crate::history::{History, Run, Under};
 use crate::reason::FailReason;
+use crate::rules::exit::is_fabricated;
 use crate::snapshot::{Condition, Phase, PodSnapshot, Terminated, Timestamp};
 use alloc::format;
 use alloc::string::String;
@@ -25,7 +26,17 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    const fn reason(self) -> FailReason {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Evicted,
+        Self::Disrupted,
+        Self::NodeShutdown,
+        Self::NodeLost,
+        Self::RejectedByNode,
+        Self::DeadlineExceeded,
+        Self::Deleted,
+    ];
+
+    pub(crate) const fn reason(self) -> FailReason {
         match self {
             Self::Evicted => FailReason::Evicted,
             Self::Disrupted => FailReason::Disrupted,
@@ -121,32 +132,49 @@ pub(crate) fn of_pod(pod: &PodSnapshot, history: &History) -> Option<Cause> {
     if history.clean_terminal.is_some() {
         return None;
     }
+    if history.open.reason.is_some() {
+        return history.open.reason;
+    }
     if disruption(pod).is_some_and(|condition| disruption_counts(pod, condition)) {
         return Some(Cause::Disrupted);
     }
     pod.deletion_timestamp.map(|_| Cause::Deleted)
 }
 
-/// The cause that stopped the target before it ended by itself, if there is one.
+/// What `status.reason` says of a pod that is not over: a node shutdown was seen to write its reason under Running
+/// (#104531). A NodeLost there is stale: the node has just reported.
+pub(crate) fn of_open_pod(pod: &PodSnapshot) -> Option<Cause> {
+    let reason = of_reason(&pod.reason)?;
+    match pod.phase {
+        Phase::Pending | Phase::Running => (reason != Cause::NodeLost).then_some(reason),
+        Phase::Succeeded | Phase::Failed | Phase::Unknown | Phase::Unrecognized => None,
+    }
+}
+
+/// An end of a container: its record, and what was seen of it and before it.
+#[derive(Clone, Copy)]
+pub(crate) struct End<'a> {
+    pub(crate) record: &'a Terminated,
+    /// The run, if the record is real.
+    pub(crate) run: Option<&'a Run>,
+    /// What the pod was under before the end was seen.
+    pub(crate) unfinished: Under,
+}
+
+/// The cause that stopped a container before it ended by itself, if there is one.
 pub(crate) fn of_end(
     pod: &PodSnapshot,
     history: &History,
-    record: &Terminated,
+    end: End<'_>,
     settling: bool,
     clock_skew: Duration,
 ) -> Option<Cause> {
-    let run = history.run.as_deref();
-    let by_kubelet = of_reason(&pod.reason).filter(|reason| match pod.phase {
-        Phase::Failed => true,
-        // A node shutdown was seen to write its reason under Running (#104531). A NodeLost there is stale: the
-        // node has just reported.
-        Phase::Pending | Phase::Running => *reason != Cause::NodeLost,
-        Phase::Succeeded | Phase::Unknown | Phase::Unrecognized => false,
-    });
-    if let Some(reason) = by_kubelet
-        && !run.is_some_and(|run| run.seen_without_reason && !settling)
-    {
-        return Some(reason);
+    let said = of_reason(&pod.reason).filter(|_| pod.phase == Phase::Failed).or_else(|| of_open_pod(pod));
+    let is_before = || !settling && end.run.is_some_and(|run| run.seen_without_reason);
+    match end.unfinished.reason {
+        Some(seen) => return said.or(Some(seen)),
+        None if said.is_some() && !is_before() => return said,
+        None => {}
     }
     if history.clean_terminal == Some(Phase::Succeeded) {
         return None;
@@ -154,12 +182,11 @@ pub(crate) fn of_end(
     let skew = i64::try_from(clock_skew.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
     if let Some(condition) = disruption(pod)
         && disruption_counts(pod, condition)
-        && ended_after_disruption(history, run, record, condition, settling, skew)
+        && ended_after_disruption(end, condition, settling, skew)
     {
         return Some(Cause::Disrupted);
     }
-    (pod.deletion_timestamp.is_some() && ended_after_delete(history, run, record, skew))
-        .then_some(Cause::Deleted)
+    (pod.deletion_timestamp.is_some() && ended_after_delete(history, end, skew)).then_some(Cause::Deleted)
 }
 
 /// The condition alone is no proof that anything was stopped: the delete behind it may have failed.
@@ -175,19 +202,12 @@ fn disruption_counts(pod: &PodSnapshot, condition: &Condition) -> bool {
     pod.deletion_timestamp.is_some() || by_phase
 }
 
-fn ended_after_disruption(
-    history: &History,
-    run: Option<&Run>,
-    record: &Terminated,
-    condition: &Condition,
-    settling: bool,
-    skew: i64,
-) -> bool {
+fn ended_after_disruption(end: End<'_>, condition: &Condition, settling: bool, skew: i64) -> bool {
     let by_kubelet = condition.reason == "TerminationByKubelet";
-    if run.is_some_and(|run| run.seen_without_disruption && !(settling && by_kubelet)) {
+    if end.run.is_some_and(|run| run.seen_without_disruption && !(settling && by_kubelet)) {
         return false;
     }
-    if history.unfinished_under_disruption {
+    if end.unfinished.disruption {
         return true;
     }
     // The kubelet stamps its own condition only when all containers have ended, so that time comes after every end and
@@ -195,24 +215,24 @@ fn ended_after_disruption(
     if by_kubelet {
         return true;
     }
-    if run.is_some_and(|run| run.written_before_delete) {
+    if end.run.is_some_and(|run| run.written_before_delete) {
         return false;
     }
-    at_or_after(record.finished_at, condition.last_transition_time, skew)
+    at_or_after(end.record.finished_at, condition.last_transition_time, skew)
 }
 
 /// In this order of trust: what was observed, the generations, the timestamps.
-fn ended_after_delete(history: &History, run: Option<&Run>, record: &Terminated, skew: i64) -> bool {
-    if run.is_some_and(|run| run.seen_without_deletion) {
+fn ended_after_delete(history: &History, end: End<'_>, skew: i64) -> bool {
+    if end.run.is_some_and(|run| run.seen_without_deletion) {
         return false;
     }
-    if history.unfinished_under_deletion {
+    if end.unfinished.deletion {
         return true;
     }
-    if run.is_some_and(|run| run.written_before_delete) {
+    if end.run.is_some_and(|run| run.written_before_delete) {
         return false;
     }
-    at_or_after(record.finished_at, history.deletion.map(|deletion| deletion.earliest), skew)
+    at_or_after(end.record.finished_at, history.deletion.map(|deletion| deletion.earliest), skew)
 }
 
 /// Whether `end` falls at or after `cause`; unknown times are undecided and so count as after.
@@ -245,6 +265,9 @@ pub(crate) fn failure(cause: Cause, pod: &PodSnapshot, record: Option<&Terminate
         message.push_str(&format!(" ({written})"));
     }
     match record {
+        Some(record) if is_fabricated(record) => {
+            message.push_str(&format!(" and the step's exit is not known ({} is made up)", record.exit_code));
+        }
         Some(record) => {
             let lead = match (record.finished_at, time_of(cause, pod)) {
                 (Some(end), Some(start)) if end > start => format!(" {} s", end.0.saturating_sub(start.0)),
@@ -257,7 +280,7 @@ pub(crate) fn failure(cause: Cause, pod: &PodSnapshot, record: Option<&Terminate
     }
     message.push_str("; ");
     message.push_str(cause.advice());
-    Failure::new(cause.reason(), message, record.map(|record| record.exit_code))
+    Failure::new(cause.reason(), message, record.map(|record| record.exit_code)).by_rule(4)
 }
 
 /// When the cause set in, if the object tells.

@@ -7,7 +7,7 @@ use crate::reason::FailReason;
 use crate::rules::exit::is_fabricated;
 use crate::rules::restart::is_sidecar;
 use crate::rules::target::{Target, status};
-use crate::snapshot::{ContainerState, ContainerStatus, PodSnapshot};
+use crate::snapshot::{ContainerState, ContainerStatus, PodSnapshot, Terminated};
 use alloc::format;
 
 /// Reasons that share one grace timer.
@@ -107,10 +107,12 @@ impl Trouble<'_> {
     }
 }
 
-/// In a terminal pod: the init container before the target whose failure kept the target from starting.
-///
-/// Such a target stays `waiting: PodInitializing` for good (`hasPodInitialized`, kubernetes#108366).
-pub(crate) fn failed_init_container(pod: &PodSnapshot, target: &Target<'_>) -> Option<Failure> {
+/// The first init container before the target whose last run failed, with its record. In a terminal pod that kept the
+/// target from starting, which stays `waiting: PodInitializing` for good (`hasPodInitialized`, kubernetes#108366).
+pub(crate) fn failed_init_container<'a>(
+    pod: &'a PodSnapshot,
+    target: &Target<'_>,
+) -> Option<(&'a ContainerStatus, &'a Terminated)> {
     let before = target.kind.init_containers_before(pod.init_containers.len());
     pod.init_containers[..before].iter().filter(|container| !is_sidecar(container)).find_map(|container| {
         let status = status(&pod.init_container_statuses, &container.name)?;
@@ -119,20 +121,20 @@ pub(crate) fn failed_init_container(pod: &PodSnapshot, target: &Target<'_>) -> O
             Some(ContainerState::Waiting { .. }) | None => status.last_terminated.as_ref()?,
             Some(ContainerState::Running) => return None,
         };
-        if record.exit_code == 0 {
-            return None;
-        }
-        if is_fabricated(record) {
-            let message =
-                format!("init container {} was lost by its node; run the step again", container.name);
-            return Some(Failure::new(FailReason::ContainerStatusUnknown, message, Some(record.exit_code)));
-        }
-        let message = format!(
-            "init container {} failed with code {}, so container {} never started",
-            container.name, record.exit_code, target.spec.name
-        );
-        Some(Failure::new(FailReason::InitContainerFailed, message, Some(record.exit_code)))
+        (record.exit_code != 0).then_some((status, record))
     })
+}
+
+/// The failure for an init container that failed for good.
+pub(crate) fn init_failure(init: &str, record: &Terminated, target: &str) -> Failure {
+    let code = record.exit_code;
+    if is_fabricated(record) {
+        let message = format!("init container {init} was lost by its node; run the step again");
+        return Failure::new(FailReason::ContainerStatusUnknown, message, Some(code));
+    }
+    let message =
+        format!("init container {init} failed with code {code}, so container {target} never started");
+    Failure::new(FailReason::InitContainerFailed, message, Some(code))
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub(super) fn of_missing_record(sights: &[Sight<'_>]) -> Option<FailReason> {
     if clean_end(sights).is_some() {
         return None;
     }
+    if let Some(cause) = said_while_open(sights) {
+        return Some(cause);
+    }
     if effective_disruption(sight).is_some() {
         return Some(FailReason::Disrupted);
     }
@@ -32,34 +35,101 @@ pub(super) fn of_missing_record(sights: &[Sight<'_>]) -> Option<FailReason> {
 
 /// The cause that the last sight of a pod that is gone tells of; its deletion alone goes without saying.
 pub(super) fn of_pod_that_is_gone(sight: &Sight<'_>) -> Option<FailReason> {
-    let said = reason(sight.pod).filter(|_| sight.pod.phase == Phase::Failed);
+    let said =
+        reason(sight.pod).filter(|_| sight.pod.phase == Phase::Failed).or_else(|| open_reason(sight.pod));
     said.or_else(|| disruption(sight.pod).map(|_| FailReason::Disrupted))
 }
 
-/// The cause of the end that the newest of these sights shows, of which this is the best record.
+/// An end of a container that the newest sight shows, or what is made up for one.
+pub(super) struct Seen<'s, 'a> {
+    pub(super) sights: &'s [Sight<'a>],
+    /// The sights that showed this very end.
+    pub(super) at: Vec<usize>,
+    pub(super) record: &'s Terminated,
+    /// One of them was written by a kubelet that had not yet seen the delete.
+    pub(super) written_before_deletion: bool,
+    /// A reason or a kubelet's condition that was first seen after the end may have come before it (policy `settle`).
+    pub(super) is_doubted: bool,
+}
+
+/// The cause of the target's end that the newest of these sights shows, of which this is the best record.
 pub(super) fn of_record(config: &Config, sights: &[Sight<'_>], record: &Terminated) -> Option<FailReason> {
-    let sight = sights.last()?;
-    let counts = match sight.pod.phase {
-        Phase::Failed => true,
-        Phase::Pending | Phase::Running => sight.pod.reason != "NodeLost",
-        Phase::Succeeded | Phase::Unknown | Phase::Unrecognized => false,
-    };
-    if let Some(cause) = reason(sight.pod)
-        && counts
-        && !ended_before_reason(config, sights)
-    {
-        return Some(cause);
+    let at = (0..sights.len()).filter(|index| had_ended(sights, *index)).collect();
+    let written_before_deletion = written_before_deletion(sights);
+    let is_doubted = config.settle.is_some();
+    of_end(config, &Seen { sights, at, record, written_before_deletion, is_doubted })
+}
+
+/// The cause of an end.
+pub(super) fn of_end(config: &Config, seen: &Seen<'_, '_>) -> Option<FailReason> {
+    let sight = seen.sights.last()?;
+    let said =
+        reason(sight.pod).filter(|_| sight.pod.phase == Phase::Failed).or_else(|| open_reason(sight.pod));
+    if let Some(earlier) = said_while_open(seen.before()) {
+        return said.or(Some(earlier));
     }
-    if clean_end(sights) == Some(Phase::Succeeded) {
+    // Only an earlier look at the very end, without the reason, proves that the reason came later.
+    let ended_first = !seen.is_doubted && seen.at.iter().any(|at| reason(seen.sights[*at].pod).is_none());
+    if said.is_some() && !ended_first {
+        return said;
+    }
+    if clean_end(seen.sights) == Some(Phase::Succeeded) {
         return None;
     }
     if let Some(disruption) = effective_disruption(sight)
-        && !ended_before_disruption(config, sights, record, disruption)
+        && !seen.is_before_disruption(config, disruption)
     {
         return Some(FailReason::Disrupted);
     }
-    let deleted = sight.pod.deletion_timestamp.is_some() && !ended_before_deletion(config, sights, record);
+    let deleted = sight.pod.deletion_timestamp.is_some() && !seen.is_before_deletion(config);
     deleted.then_some(FailReason::PodDeleted)
+}
+
+impl<'a> Seen<'_, 'a> {
+    /// The sights before the first that showed the end.
+    fn before(&self) -> &[Sight<'a>] {
+        &self.sights[..self.at.first().copied().unwrap_or(self.sights.len() - 1)]
+    }
+
+    fn is_before_disruption(&self, config: &Config, disruption: &Condition) -> bool {
+        let by_kubelet = disruption.reason == "TerminationByKubelet";
+        match self.observed_before(|pod| self::disruption(pod).is_some()) {
+            Some(before) => before && !(by_kubelet && self.is_doubted),
+            // The kubelet kills without a delete and stamps when all is over, so nothing but our own eyes can tell.
+            None if by_kubelet => false,
+            None => {
+                self.written_before_deletion
+                    || is_before(config, self.record, disruption.last_transition_time.map(|time| time.0))
+            }
+        }
+    }
+
+    fn is_before_deletion(&self, config: &Config) -> bool {
+        self.observed_before(|pod| pod.deletion_timestamp.is_some()).unwrap_or_else(|| {
+            self.written_before_deletion || is_before(config, self.record, requested_at(self.sights))
+        })
+    }
+
+    /// Our own eyes. Seen ended without the cause is before; seen under the cause, and not ended yet, is after. In a
+    /// terminal pod everything has ended, whatever an old status still says.
+    fn observed_before(&self, is_under: impl Fn(&PodSnapshot) -> bool) -> Option<bool> {
+        if self.at.iter().any(|at| !is_under(self.sights[*at].pod)) {
+            return Some(true);
+        }
+        let is_open = |sight: &Sight<'_>| is_under(sight.pod) && !sight.pod.phase.is_terminal();
+        self.before().iter().any(is_open).then_some(false)
+    }
+}
+
+/// The first reason that a pod gave while it was not over.
+pub(super) fn said_while_open(sights: &[Sight<'_>]) -> Option<FailReason> {
+    sights.iter().find_map(|sight| open_reason(sight.pod))
+}
+
+/// What `status.reason` says of a pod that is not over. A node that has just reported is not lost.
+fn open_reason(pod: &PodSnapshot) -> Option<FailReason> {
+    let is_open = matches!(pod.phase, Phase::Pending | Phase::Running);
+    reason(pod).filter(|cause| is_open && *cause != FailReason::NodeLost)
 }
 
 /// (a) What `status.reason` says.
@@ -94,54 +164,12 @@ fn effective_disruption<'a>(sight: &Sight<'a>) -> Option<&'a Condition> {
     })
 }
 
-/// Only an earlier look at the very end, without the reason, proves that the reason came later. `settle` asks for more:
-/// it is there for a reason that is written later than the end that it brought about.
-fn ended_before_reason(config: &Config, sights: &[Sight<'_>]) -> bool {
-    let seen_without = |index: usize| had_ended(sights, index) && reason(sights[index].pod).is_none();
-    config.settle.is_none() && (0..sights.len() - 1).any(seen_without)
-}
-
-fn ended_before_disruption(
-    config: &Config,
-    sights: &[Sight<'_>],
-    record: &Terminated,
-    disruption: &Condition,
-) -> bool {
-    let by_kubelet = disruption.reason == "TerminationByKubelet";
-    match observed_before(sights, |pod| self::disruption(pod).is_some()) {
-        Some(before) => before && !(by_kubelet && config.settle.is_some()),
-        // The kubelet kills without a delete and stamps when all is over, so nothing but our own eyes can tell.
-        None if by_kubelet => false,
-        None => {
-            written_before_deletion(sights)
-                || is_before(config, record, disruption.last_transition_time.map(|time| time.0))
-        }
-    }
-}
-
-fn ended_before_deletion(config: &Config, sights: &[Sight<'_>], record: &Terminated) -> bool {
-    observed_before(sights, |pod| pod.deletion_timestamp.is_some())
-        .unwrap_or_else(|| written_before_deletion(sights) || is_before(config, record, requested_at(sights)))
-}
-
-/// Our own eyes. Seen ended without the cause is before; seen under the cause, and not ended yet, is after. In a terminal
-/// pod everything has ended, whatever an old status still says.
-fn observed_before(sights: &[Sight<'_>], is_under: impl Fn(&PodSnapshot) -> bool) -> Option<bool> {
-    let mut ends = (0..sights.len()).filter(|index| had_ended(sights, *index));
-    if ends.clone().any(|index| !is_under(sights[index].pod)) {
-        return Some(true);
-    }
-    let first = ends.next().unwrap_or(sights.len() - 1);
-    let is_open = |sight: &Sight<'_>| is_under(sight.pod) && !sight.pod.phase.is_terminal();
-    sights[..first].iter().any(is_open).then_some(false)
-}
-
 /// Whether the run whose end the newest sight shows had been seen to be over in an earlier one: all that was seen since
 /// is that very end. What is made up tells of no end.
 fn had_ended(sights: &[Sight<'_>], index: usize) -> bool {
     let Some(newest) = record::latest_end(sights) else { return false };
     let is_over = |sight: &Sight<'_>| match last_end(sight) {
-        Some(end) => end.is_of_same_run(&newest) && !record::is_restarting_all(end.record),
+        Some(end) => newest.is_of_same_run(&end) && !record::is_restarting_all(end.record),
         None => false,
     };
     // A status that forgot the end, or went missing, undoes nothing; only a new run does.
@@ -163,12 +191,13 @@ fn written_before_deletion(sights: &[Sight<'_>]) -> bool {
     let Some(newest) = record::latest_end(sights) else { return false };
     let of_this_run = |sight: &&Sight<'_>| {
         let real = last_end(sight).filter(|end| !record::is_fabricated(end.record));
-        real.is_some_and(|end| end.is_of_same_run(&newest))
+        real.is_some_and(|end| newest.is_of_same_run(&end))
     };
-    sights.iter().filter(of_this_run).any(|sight| {
-        let (wanted, observed) = (sight.pod.generation, sight.pod.observed_generation);
-        sight.pod.deletion_timestamp.is_some() && (1..wanted).contains(&observed)
-    })
+    sights.iter().filter(of_this_run).any(|sight| is_written_before_deletion(sight.pod))
+}
+
+pub(super) fn is_written_before_deletion(pod: &PodSnapshot) -> bool {
+    pod.deletion_timestamp.is_some() && (1..pod.generation).contains(&pod.observed_generation)
 }
 
 /// Timestamps: the earliest moment at which the delete can have been requested, by the first sight of it. What comes later

@@ -10,7 +10,7 @@ pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
     if story.config.on_gone == OnGone::AssumeSuccess && otherwise == FailReason::PodDeleted {
         return Verdict::inferred();
     }
-    let latest = record::latest(&story.sights);
+    let latest = record::latest_but_for_success(&story.sights);
     // What was seen and was no answer yet, for it could be undone or had not settled, is no ground for green.
     let is_open = !newest.phase.is_terminal();
     if let Some(record) = latest.filter(|record| record.exit_code != 0 || !is_open) {

@@ -3,7 +3,7 @@
 use super::Verdict;
 use super::cause;
 use super::config::Config;
-use super::story::Sight;
+use super::story::{Sight, clean_end};
 use super::target::{List, State, Target};
 use podwait_core::{DoneReason, FailReason, Phase, Terminated};
 
@@ -51,6 +51,23 @@ pub(super) fn latest<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
     latest_end(sights).map(|end| end.record)
 }
 
+/// The same, unless a clean `Succeeded` shows that the target was started again and ended otherwise, which nobody saw.
+pub(super) fn latest_but_for_success<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
+    let end = latest_end(sights)?;
+    let shows = |sight: &&Sight<'_>| {
+        let shown = sight.target.as_ref().ok().and_then(End::of);
+        shown.is_some_and(|shown| !is_fabricated(shown.record) && end.is_of_same_run(&shown))
+    };
+    let last = sights.iter().rev().find(shows)?;
+    let target = last.target.as_ref().ok()?;
+    let speaks = target.list != List::Ephemeral && !target.is_sidecar();
+    let outlived = clean_end(sights) == Some(Phase::Succeeded)
+        && speaks
+        && end.record.exit_code != 0
+        && target.is_followed(last.pod, end.record);
+    Some(end.record).filter(|_| !outlived)
+}
+
 /// The end of that run.
 pub(super) fn latest_end<'a>(sights: &[Sight<'a>]) -> Option<End<'a>> {
     let mut latest: Option<End<'a>> = None;
@@ -72,6 +89,8 @@ pub(super) fn latest_end<'a>(sights: &[Sight<'a>]) -> Option<End<'a>> {
 pub(super) struct End<'a> {
     pub(super) record: &'a Terminated,
     restart_count: i32,
+    /// It is the container's state, and not the one before.
+    is_current: bool,
 }
 
 impl<'a> End<'a> {
@@ -79,25 +98,28 @@ impl<'a> End<'a> {
     pub(super) fn of(target: &Target<'a>) -> Option<Self> {
         let restart_count = target.status?.restart_count;
         match target.state() {
-            State::Ended(record) | State::Waiting { last: Some(record), .. } => {
-                Some(Self { record, restart_count })
+            State::Ended(record) => Some(Self { record, restart_count, is_current: true }),
+            State::Waiting { last: Some(record), .. } => {
+                Some(Self { record, restart_count, is_current: false })
             }
             State::Waiting { last: None, .. } | State::Running | State::Unreported => None,
         }
     }
 
-    /// Whether both are the end of one run. A made-up record may lack the container's id; two real ones that name different
-    /// codes are two ends.
-    pub(super) fn is_of_same_run(&self, other: &End<'_>) -> bool {
-        let are_real = !is_fabricated(self.record) && !is_fabricated(other.record);
-        if are_real && self.record.exit_code != other.record.exit_code {
+    /// Whether this and a later one are the end of one run. A made-up record may lack the container's id; two real ones that
+    /// name different codes or times are two ends, and a count that has gone up tells of another run.
+    pub(super) fn is_of_same_run(&self, later: &End<'_>) -> bool {
+        let are_real = !is_fabricated(self.record) && !is_fabricated(later.record);
+        let times = (self.record.finished_at, later.record.finished_at);
+        let other_time = matches!(times, (Some(mine), Some(theirs)) if mine != theirs);
+        if are_real && (self.record.exit_code != later.record.exit_code || other_time) {
             return false;
         }
-        let (mine, theirs) = (&self.record.container_id, &other.record.container_id);
+        let (mine, theirs) = (&self.record.container_id, &later.record.container_id);
         if mine.is_empty() || theirs.is_empty() {
-            self.restart_count == other.restart_count
+            self.restart_count == later.restart_count
         } else {
-            mine == theirs
+            mine == theirs && !(later.is_current && later.restart_count > self.restart_count)
         }
     }
 }
@@ -146,4 +168,26 @@ pub(super) fn is_fabricated(record: &Terminated) -> bool {
 /// KEP-5532: no end of the container, only the beginning of the next run of them all.
 pub(super) fn is_restarting_all(record: &Terminated) -> bool {
     record.reason == "RestartingAllContainers"
+}
+
+/// Rule 7: the first init container before the target whose last run failed, with that end.
+pub(super) fn failed_init<'a>(sight: &Sight<'a>) -> Option<(&'a str, End<'a>)> {
+    let target = sight.target.as_ref().ok()?;
+    target.init_before(sight.pod).filter(|init| !init.is_sidecar()).find_map(|init| {
+        // `getPhase` counts one that waits after a failure like one that has just failed.
+        let end = End { is_current: true, ..End::of(&init)? };
+        (end.record.exit_code != 0).then_some((init.container.name.as_str(), end))
+    })
+}
+
+/// Whether that container had failed before anything else stopped the pod.
+pub(super) fn init_failed_by_itself(config: &Config, sights: &[Sight<'_>]) -> bool {
+    let real = |sight| failed_init(sight).filter(|(_, end)| !is_fabricated(end.record));
+    let Some((name, newest)) = sights.last().and_then(real) else { return false };
+    let is_same = |(other, end): (&str, End<'_>)| other == name && end.is_of_same_run(&newest);
+    let stretch = sights.iter().rev().take_while(|sight| real(sight).is_some_and(is_same)).count();
+    let at: Vec<usize> = (sights.len() - stretch..sights.len()).collect();
+    let written_before_deletion = at.iter().any(|at| cause::is_written_before_deletion(sights[*at].pod));
+    let seen = cause::Seen { sights, at, record: newest.record, written_before_deletion, is_doubted: false };
+    cause::of_end(config, &seen).is_none()
 }

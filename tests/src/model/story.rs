@@ -101,9 +101,11 @@ impl<'a> Story<'a> {
 /// The terminal phase, if one was seen in an object without any mark of an outside cause: nobody but the pod itself
 /// brought it there. A `Failed` that comes after a clean `Succeeded` takes that back.
 pub(super) fn clean_end(sights: &[Sight<'_>]) -> Option<Phase> {
-    sights.iter().filter(|sight| sight.pod.phase.is_terminal()).fold(None, |clean, sight| {
+    let terminal = sights.iter().enumerate().filter(|(_, sight)| sight.pod.phase.is_terminal());
+    terminal.fold(None, |clean, (index, sight)| {
+        let is_marked = cause::is_marked(sight.pod) || cause::said_while_open(&sights[..index]).is_some();
         match (clean, sight.pod.phase) {
-            (_, phase) if !cause::is_marked(sight.pod) => Some(phase),
+            (_, phase) if !is_marked => Some(phase),
             (Some(Phase::Succeeded), Phase::Failed) => None,
             (clean, _) => clean,
         }

@@ -99,6 +99,11 @@ impl<'a> Target<'a> {
         pod.deletion_timestamp.is_some() || self.is_last_but_for_deletion(pod, record)
     }
 
+    /// Whether another run may follow this end.
+    pub(super) fn is_followed(&self, pod: &'a PodSnapshot, record: &Terminated) -> bool {
+        !self.is_last_but_for_deletion(pod, record)
+    }
+
     fn is_last_but_for_deletion(&self, pod: &'a PodSnapshot, record: &Terminated) -> bool {
         record.reason != "RestartingAllContainers"
             && !self.restarts_after(pod, record.exit_code)

@@ -24,7 +24,7 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         start,
         settling(story),
         fail(failing_since(story, is_transient), config.api_error_budget, FailReason::ApiUnavailable),
-        fail(failing_since(story, is_auth), config.auth_error_budget, auth_reason(story)),
+        fail(refused_since(story), config.auth_error_budget, auth_reason(story)),
     ];
     // Nobody knows whether what was seen still holds while it cannot be read.
     if failing_since(story, is_transient).or_else(|| failing_since(story, is_auth)).is_none() {
@@ -54,8 +54,18 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     timers.into_iter().flatten().collect()
 }
 
-/// Rule 7: the time between consecutive good reads that miss the record, with no API error in between.
-pub(super) fn missed(story: &Story<'_>) -> Duration {
+/// Rule 7: whether the record has been missing for too long. Where reads and errors take turns, hardly any time is observed;
+/// the two budgets together are the bound there.
+pub(super) fn is_given_up(story: &Story<'_>) -> bool {
+    let config = story.config;
+    let first = story.sights.iter().find(|sight| sight.phase.is_terminal());
+    let longest = config.api_error_budget + config.finalize_budget;
+    missed(story) >= config.finalize_budget
+        || first.is_some_and(|first| story.now().since(first.at) >= longest)
+}
+
+/// The time between consecutive good reads that miss the record, with no API error in between.
+fn missed(story: &Story<'_>) -> Duration {
     let missing = |sight: &Sight<'_>| sight.phase.is_terminal();
     let pairs = story.sights.windows(2).filter(|pair| missing(&pair[0]) && missing(&pair[1]));
     let answered = pairs.filter(|pair| !has_error_between(story, pair));
@@ -155,6 +165,13 @@ const fn is_auth(code: u16) -> bool {
 
 const fn is_transient(code: u16) -> bool {
     !is_auth(code) && code != 410
+}
+
+/// Rule 11: since when the credentials are refused, if that is the newest that the API server said.
+fn refused_since(story: &Story<'_>) -> Option<Instant> {
+    let says = |input: &Input<'_>| is_error(input, is_auth) || is_error(input, is_transient);
+    let newest = story.inputs.iter().rev().find(|(_, input)| says(input))?;
+    failing_since(story, is_auth).filter(|_| is_error(&newest.1, is_auth))
 }
 
 /// Rule 11: the first error of this kind since the last good read.
