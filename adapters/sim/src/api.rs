@@ -7,10 +7,12 @@ use std::time::Duration;
 use http::{Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::deletion::DeleteOptions;
 use crate::fault::Fault;
+use crate::logs::LogRequest;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, SimBody};
 use crate::selector::Selector;
@@ -75,7 +77,11 @@ impl Cluster {
                 let options = query.delete_options(&read_json(body).await?)?;
                 Ok(Reply::json(200, &*self.delete(ns, &name, &options)?))
             }
-            (Verb::Get | Verb::Create | Verb::Delete, _, _) => Err(Refusal::MethodNotAllowed),
+            (Verb::Log, Some(ns), Some(name)) => Ok(match self.log(ns, &name, query.log_request()?)? {
+                Some(frames) => Reply::stream(frames),
+                None => Reply::text(204, ""),
+            }),
+            (Verb::Get | Verb::Create | Verb::Delete | Verb::Log, _, _) => Err(Refusal::MethodNotAllowed),
         }
     }
 
@@ -130,6 +136,15 @@ impl Call {
             ["api", "v1", "pods"] => (None, None),
             ["api", "v1", "namespaces", ns, "pods"] => (Some(*ns), None),
             ["api", "v1", "namespaces", ns, "pods", name] => (Some(*ns), Some(*name)),
+            ["api", "v1", "namespaces", ns, "pods", name, "log"] => {
+                let call = Self {
+                    verb: Verb::Log,
+                    namespace: Some((*ns).to_owned()),
+                    name: Some((*name).to_owned()),
+                    query: Query::parse(uri),
+                };
+                return if method == Method::GET { Ok(call) } else { Err(Refusal::MethodNotAllowed.into()) };
+            }
             ["version"] => return Err(version()),
             ["readyz" | "livez" | "healthz"] => return Err(Reply::text(200, "ok")),
             _ => return Err(Reply::text(404, "404 page not found\n")),
@@ -182,6 +197,22 @@ impl Query {
 
     fn selector(&self, namespace: Option<&str>) -> Result<Selector, Refusal> {
         Selector::parse(namespace, self.get("fieldSelector"), self.get("labelSelector"))
+    }
+
+    fn log_request(&self) -> Result<LogRequest, Refusal> {
+        let since = match self.get("sinceTime") {
+            "" => None,
+            text => Some(text.parse().map_err(|_| bad_request(format!("invalid sinceTime: {text:?}")))?),
+        };
+        Ok(LogRequest {
+            container: self.get("container").to_owned(),
+            previous: self.flag("previous"),
+            follow: self.flag("follow"),
+            timestamps: self.flag("timestamps"),
+            // On the way to the kubelet the fraction is lost.
+            since: since.map(|since: Timestamp| Timestamp::from_second(since.as_second()).unwrap_or(since)),
+            limit: self.number("limitBytes")?,
+        })
     }
 
     fn watch_request(&self, namespace: Option<&str>) -> Result<WatchRequest, Refusal> {

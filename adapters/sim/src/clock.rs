@@ -42,6 +42,11 @@ impl Clock {
         }
     }
 
+    /// Unix nanoseconds, as container runtimes write them into logs.
+    pub(crate) fn nanos(&self) -> i128 {
+        i128::from(EPOCH) * 1_000_000_000 + i128::try_from(self.age().as_nanos()).unwrap_or(0)
+    }
+
     /// Unix seconds: `metav1.Time` has no fractions.
     pub(crate) fn now(&self) -> i64 {
         EPOCH.saturating_add_unsigned(self.age().as_secs())

@@ -46,8 +46,8 @@
 //! the order of events is that of the writes. Watches know selectors by equality, bookmarks once
 //! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. LISTs come in pages,
 //! whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
-//! finalizers. Not simulated: authorization, `resourceVersion` on GET and LIST (which always read
-//! the latest), patches over HTTP, logs, and pods that react to a deletion without a script.
+//! finalizers. Logs are served run by run, from the newest file. Not simulated: authorization, `resourceVersion` on GET and
+//! LIST (which always read the latest), patches over HTTP, and pods that react to a deletion without a script.
 #![forbid(unsafe_code)]
 
 mod api;
@@ -59,6 +59,7 @@ mod fault;
 mod fixture;
 mod kubelet;
 mod life;
+mod logs;
 mod refusal;
 mod reply;
 mod selector;

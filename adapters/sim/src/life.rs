@@ -135,6 +135,11 @@ impl Life {
         self.then(Step::DeletionRequested { grace: grace.into() })
     }
 
+    /// [`Step::Wrote`]
+    pub fn writes(self, container: &str, text: &str) -> Self {
+        self.then(Step::Wrote { container: container.to_owned(), text: text.to_owned() })
+    }
+
     /// [`Step::FinalizerRemoved`]
     pub fn finalizer_removed(self, finalizer: &str) -> Self {
         self.then(Step::FinalizerRemoved(finalizer.to_owned()))

@@ -86,6 +86,13 @@ pub enum Step {
         /// Seconds; `None` is the pod's own grace period.
         grace: Option<i64>,
     },
+    /// A container writes to its log.
+    Wrote {
+        /// The container.
+        container: String,
+        /// With its line ends.
+        text: String,
+    },
     /// A controller takes back its finalizer.
     FinalizerRemoved(String),
     /// The kubelet's final delete.
@@ -102,6 +109,10 @@ impl Step {
                 cluster.remove_finalizer(namespace, name, finalizer).map(drop)
             }
             Self::Removed => cluster.remove(namespace, name).map(drop),
+            Self::Wrote { container, text } => {
+                cluster.write_log(namespace, name, container, text);
+                Ok(())
+            }
             Self::Scheduled { .. }
             | Self::Unschedulable { .. }
             | Self::ContainersCreating
@@ -149,7 +160,11 @@ impl Step {
             Self::Phase(phase) => pod["status"]["phase"] = json!(phase),
             Self::Finished { exit_code } => kubelet::finished(pod, *exit_code, now),
             Self::Failed { reason, message } => kubelet::failed(pod, reason, message, now),
-            Self::Created(_) | Self::DeletionRequested { .. } | Self::FinalizerRemoved(_) | Self::Removed => {
+            Self::Created(_)
+            | Self::DeletionRequested { .. }
+            | Self::Wrote { .. }
+            | Self::FinalizerRemoved(_)
+            | Self::Removed => {
                 return;
             }
         }
@@ -163,6 +178,7 @@ impl Step {
             return steps.iter().try_for_each(|step| match step {
                 Self::Created(_)
                 | Self::DeletionRequested { .. }
+                | Self::Wrote { .. }
                 | Self::FinalizerRemoved(_)
                 | Self::Removed => Err(Refusal::Invalid {
                     name: text(pod, "/metadata/name").to_owned(),
@@ -201,7 +217,8 @@ impl Step {
             Self::Waiting { container, .. }
             | Self::Started { container }
             | Self::Terminated { container, .. }
-            | Self::Restarted { container } => Some(container),
+            | Self::Restarted { container }
+            | Self::Wrote { container, .. } => Some(container),
             Self::Created(_)
             | Self::Scheduled { .. }
             | Self::Unschedulable { .. }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::clock::{self, Clock};
 use crate::event::{Event, EventType};
+use crate::logs::Logs;
 use crate::refusal::Refusal;
 use crate::traffic::{Faults, RequestCounts};
 
@@ -26,6 +27,8 @@ struct Inner {
     store: Mutex<Store>,
     /// The revision of the last write; open watches sleep on it.
     revision: watch::Sender<u64>,
+    /// Changes with every log and every write: what may end a log's stream, or go on with it.
+    log_news: watch::Sender<u64>,
     faults: Faults,
 }
 
@@ -38,7 +41,8 @@ impl Cluster {
     pub(crate) fn with_clock(clock: Clock) -> Self {
         let store = Mutex::new(Store::new(clock));
         let revision = watch::Sender::new(Store::FIRST_REVISION);
-        Self { inner: Arc::new(Inner { store, revision, faults: Faults::default() }) }
+        let (log_news, faults) = (watch::Sender::new(0), Faults::default());
+        Self { inner: Arc::new(Inner { store, revision, log_news, faults }) }
     }
 
     /// Stores a new pod as the API server does: its status starts at Pending whatever `pod` says,
@@ -101,13 +105,23 @@ impl Cluster {
         self.inner.revision.subscribe()
     }
 
+    pub(crate) fn log_changes(&self) -> watch::Receiver<u64> {
+        self.inner.log_news.subscribe()
+    }
+
+    pub(crate) fn log_changed(&self) {
+        self.inner.log_news.send_modify(|changes| *changes += 1);
+    }
+
     /// Runs `f` on the store and wakes the watches if it wrote. A panicking `f` poisons nothing:
     /// every write replaces whole objects.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Store) -> R) -> R {
         let mut store = self.inner.store.lock().unwrap_or_else(PoisonError::into_inner);
         let result = f(&mut store);
         let written = store.revision;
-        self.inner.revision.send_if_modified(|seen| std::mem::replace(seen, written) != written);
+        if self.inner.revision.send_if_modified(|seen| std::mem::replace(seen, written) != written) {
+            self.log_changed();
+        }
         result
     }
 }
@@ -127,6 +141,7 @@ pub(crate) struct Store {
     created: u64,
     pub(crate) pods: BTreeMap<(String, String), Arc<Value>>,
     pub(crate) log: Vec<Event>,
+    pub(crate) logs: Logs,
     /// What LISTs have still to bring, by the token of the next page, with their revision.
     pages: BTreeMap<u64, (u64, VecDeque<Arc<Value>>)>,
     /// The last token.
@@ -140,7 +155,8 @@ impl Store {
     fn new(clock: Clock) -> Self {
         let (pods, log, pages) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         let revision = Self::FIRST_REVISION;
-        Self { clock, revision, compacted: 0, created: 0, pods, log, pages, token: 0 }
+        let logs = Logs::new();
+        Self { clock, revision, compacted: 0, created: 0, pods, log, logs, pages, token: 0 }
     }
 
     pub(crate) fn now(&self) -> String {

@@ -20,6 +20,8 @@ pub enum Verb {
     Create,
     /// DELETE of a pod.
     Delete,
+    /// GET of a container's log.
+    Log,
 }
 
 /// A request on its way in, for a [`Faults::rule`].
@@ -50,6 +52,8 @@ pub struct RequestCounts {
     pub create: u64,
     /// [`Verb::Delete`]
     pub delete: u64,
+    /// [`Verb::Log`]
+    pub log: u64,
 }
 
 /// The faults waiting for requests, and the count of the requests.
@@ -112,6 +116,7 @@ impl RequestCounts {
             Verb::Watch => &mut self.watch,
             Verb::Create => &mut self.create,
             Verb::Delete => &mut self.delete,
+            Verb::Log => &mut self.log,
         }
     }
 }
