@@ -151,7 +151,11 @@ impl Calls {
         tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::Watch)))
     }
 
-    async fn send(&self, via: Via, request: Request<Vec<u8>>) -> Result<Response<Body>, ApiFailure> {
+    pub(crate) async fn send(
+        &self,
+        via: Via,
+        request: Request<Vec<u8>>,
+    ) -> Result<Response<Body>, ApiFailure> {
         let sent = self.client.send(request.map(Body::from)).await;
         sent.map_err(|error| failure(via, 0, root_cause(&error)))
     }
@@ -159,6 +163,11 @@ impl Calls {
 
 /// The collection's request builder, if the names can stand in a path.
 fn pods(namespace: Option<&str>, name: Option<&str>) -> Result<kube::core::Request, ApiFailure> {
+    Ok(kube::core::Request::new(pods_path(namespace, name)?))
+}
+
+/// The collection's path, if the names can stand in a path.
+pub(crate) fn pods_path(namespace: Option<&str>, name: Option<&str>) -> Result<String, ApiFailure> {
     for (what, name) in [("pod", name), ("namespace", namespace)] {
         if let Some(name) = name
             && !is_dns_subdomain(name)
@@ -167,10 +176,10 @@ fn pods(namespace: Option<&str>, name: Option<&str>) -> Result<kube::core::Reque
             return Err(failure(Via::Get, 400, format!("{name:?} is not a valid {what} name")));
         }
     }
-    Ok(kube::core::Request::new(match namespace {
+    Ok(match namespace {
         Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
         None => String::from("/api/v1/pods"),
-    }))
+    })
 }
 
 /// A GET's answer, which must be about the pod that was asked for: a cache on the way may mix up its answers.
@@ -219,8 +228,8 @@ fn one_line(text: &str) -> String {
 }
 
 /// An answer other than 200.
-struct Refusal {
-    failure: ApiFailure,
+pub(crate) struct Refusal {
+    pub(crate) failure: ApiFailure,
     status: Option<StatusView>,
 }
 
@@ -260,7 +269,7 @@ impl StatusView {
 }
 
 impl Refusal {
-    async fn read(via: Via, response: Response<Body>) -> Self {
+    pub(crate) async fn read(via: Via, response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
         let code = head.status.as_u16();
         // A body that breaks, is too long or does not come still leaves the code.
@@ -281,7 +290,7 @@ impl Refusal {
 
     /// Whether this says that the pod does not exist. A 404 of a proxy, of another kind or of another name
     /// says nothing about it.
-    fn is_absence_of(&self, name: &str) -> bool {
+    pub(crate) fn is_absence_of(&self, name: &str) -> bool {
         let Some(status) = &self.status else { return false };
         let Some(details) = &status.details else { return false };
         self.failure.code == 404

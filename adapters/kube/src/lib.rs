@@ -48,6 +48,7 @@ mod json;
 mod lines;
 mod list;
 mod listing;
+mod logs;
 mod mailbox;
 mod one_pod;
 mod selection;
@@ -64,6 +65,7 @@ pub use decode::{DecodeError, Pod, decode};
 pub use drive::{Step, drive};
 pub use hub::Hub;
 pub use json::JsonError;
+pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs};
 pub use one_pod::OnePod;
 pub use podwait_core as core;
 pub use podwait_core::{

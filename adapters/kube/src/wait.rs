@@ -1,16 +1,20 @@
 //! The usual case in one call.
 
 use crate::budget::Budget;
+use crate::client::Calls;
 use crate::drive::{Step, drive};
 use crate::hub::Hub;
+use crate::logs::{Board, LogStream, Logs, PodFacts};
 use crate::one_pod::OnePod;
 use crate::selection::PodName;
+use crate::source::Observed;
 use crate::trace::{Header, Target};
 use futures_util::future::BoxFuture;
 use podwait_core::{Exit, Failure, Policy, PolicyBuilder};
 use std::future::IntoFuture;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Waits for a pod and answers how it ended: `podwait::wait(client, "ci", "step-1").container("step").await`.
@@ -29,6 +33,7 @@ pub struct Wait {
     policy: Arc<Policy>,
     cancel: CancellationToken,
     look: Option<Look>,
+    boards: Vec<watch::Sender<Board>>,
 }
 
 type Look = Box<dyn FnMut(Step<'_>) + Send>;
@@ -47,6 +52,7 @@ impl Wait {
             policy: Arc::default(),
             cancel: CancellationToken::new(),
             look: None,
+            boards: Vec::new(),
         }
     }
 
@@ -78,10 +84,7 @@ impl Wait {
 
     /// Never watch, only GET: see [`OnePod`]. A wait in a hub leaves it.
     pub fn poll(mut self) -> Self {
-        self.transport = Transport::Poll(match self.transport {
-            Transport::Watch(client) | Transport::Poll(client) => client,
-            Transport::Hub(hub) => hub.client().clone(),
-        });
+        self.transport = Transport::Poll(self.client().clone());
         self
     }
 
@@ -95,6 +98,38 @@ impl Wait {
     pub fn look(mut self, look: impl FnMut(Step<'_>) + Send + 'static) -> Self {
         self.look = Some(Box::new(look));
         self
+    }
+
+    /// The lines that the pod's containers write, beside the wait. Drive both, for instance with `tokio::join!`; the logs end
+    /// soon after the wait.
+    ///
+    /// ```no_run
+    /// # async fn example(client: kube::Client) {
+    /// let (wait, mut logs) = podwait::wait(client, "ci", "step-1").logs(podwait::Logs::of_target());
+    /// let print = async {
+    ///     while let Some(event) = logs.next().await {
+    ///         if let podwait::LogEvent::Line(line) = event {
+    ///             println!("{}", String::from_utf8_lossy(&line.text));
+    ///         }
+    ///     }
+    /// };
+    /// let (exit, ()) = tokio::join!(wait, print);
+    /// # }
+    /// ```
+    pub fn logs(mut self, logs: Logs) -> (Self, LogStream) {
+        let (board, facts) = watch::channel(Board::default());
+        let calls = Calls::new(self.client().clone());
+        let pod = PodName::new(&self.target.namespace, &self.target.pod);
+        let stream = LogStream::new(calls, pod, logs, self.target.container.as_deref(), facts);
+        self.boards.push(board);
+        (self, stream)
+    }
+
+    fn client(&self) -> &kube::Client {
+        match &self.transport {
+            Transport::Watch(client) | Transport::Poll(client) => client,
+            Transport::Hub(hub) => hub.client(),
+        }
     }
 
     /// The header of a [trace](crate::trace) of this wait: its target, and the policy that it will have.
@@ -117,7 +152,13 @@ impl Wait {
     async fn run(self) -> Result<Exit, Failure> {
         let mut machine = self.target.machine(self.jittered_policy());
         let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.look.is_some());
-        let look = self.look.unwrap_or_else(|| Box::new(|_| {}));
+        let (mut look, boards) = (self.look, self.boards);
+        let look = move |step: Step<'_>| {
+            boards.iter().for_each(|board| tell(board, step));
+            if let Some(look) = &mut look {
+                look(step);
+            }
+        };
         let (client, may_watch) = match self.transport {
             Transport::Hub(hub) => {
                 let mut source = hub.source(pod, raw);
@@ -129,6 +170,24 @@ impl Wait {
         let mut source = OnePod::new(client, pod, may_watch, raw, Arc::new(Budget::unlimited()));
         drive(&mut machine, &mut source, &self.cancel, look).await
     }
+}
+
+/// Tells those who read the pod's logs what has come of it.
+fn tell(board: &watch::Sender<Board>, step: Step<'_>) {
+    let pod = match step.observed {
+        Observed::Pod(pod) | Observed::Deleted(pod) => Some(PodFacts::of(&pod.pod.snapshot)),
+        Observed::NotFound(_) | Observed::ApiError(_) | Observed::Silence | Observed::Cancelled => None,
+    };
+    board.send_if_modified(|board| {
+        let is_over = step.decision.is_final();
+        let news = pod.filter(|pod| board.pod.as_deref() != Some(pod));
+        let is_modified = news.is_some() || is_over != board.is_over;
+        board.is_over = is_over;
+        if let Some(pod) = news {
+            board.pod = Some(Arc::new(pod));
+        }
+        is_modified
+    });
 }
 
 impl IntoFuture for Wait {

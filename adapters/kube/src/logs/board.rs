@@ -1,0 +1,110 @@
+//! What a wait has told of the pod's containers, for those who read their logs.
+
+use podwait_core::{Container, ContainerState, ContainerStatus, PodSnapshot, Terminated, Timestamp};
+use std::sync::Arc;
+
+/// What the tails know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Board {
+    /// The pod as it was seen last.
+    pub(crate) pod: Option<Arc<PodFacts>>,
+    /// The wait has its answer: what is there is read, and no more awaited.
+    pub(crate) is_over: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PodFacts {
+    pub(crate) uid: String,
+    /// In the order in which they start: init containers, then the others, then ephemeral ones.
+    pub(crate) containers: Vec<ContainerFacts>,
+    /// The pod's only regular container, if it has just one.
+    pub(crate) only: Option<String>,
+}
+
+/// What can be read of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ContainerFacts {
+    pub(crate) name: String,
+    /// The run that has begun last; none while the container waits.
+    pub(crate) current: Option<RunFacts>,
+    /// The one before.
+    pub(crate) before: Option<RunFacts>,
+}
+
+/// One run of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunFacts {
+    /// The container's id, or the number of restarts where that is not told.
+    pub(crate) id: String,
+    /// Counted from 1.
+    pub(crate) attempt: u32,
+    /// It is over.
+    pub(crate) has_ended: bool,
+    pub(crate) finished_at: Option<Timestamp>,
+}
+
+impl PodFacts {
+    pub(crate) fn of(pod: &PodSnapshot) -> Self {
+        let lists = [
+            (&pod.init_containers, &pod.init_container_statuses),
+            (&pod.containers, &pod.container_statuses),
+            (&pod.ephemeral_containers, &pod.ephemeral_container_statuses),
+        ];
+        let containers = lists.into_iter().flat_map(|(specs, statuses)| {
+            specs
+                .iter()
+                .map(|spec| ContainerFacts::of(spec, statuses.iter().find(|status| status.name == spec.name)))
+        });
+        let only = match pod.containers.as_slice() {
+            [only] => Some(only.name.clone()),
+            _ => None,
+        };
+        Self { uid: pod.uid.clone(), containers: containers.collect(), only }
+    }
+
+    pub(crate) fn container(&self, name: &str) -> Option<&ContainerFacts> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+}
+
+impl ContainerFacts {
+    fn of(spec: &Container, status: Option<&ContainerStatus>) -> Self {
+        let name = spec.name.clone();
+        let Some(status) = status else { return Self { name, ..Self::default() } };
+        let restarts = u32::try_from(status.restart_count).unwrap_or(0);
+        let current = match &status.state {
+            Some(ContainerState::Running) => Some(RunFacts {
+                id: id(&status.container_id, restarts),
+                attempt: restarts.saturating_add(1),
+                has_ended: false,
+                finished_at: None,
+            }),
+            Some(ContainerState::Terminated(record)) => {
+                let id =
+                    if record.container_id.is_empty() { &status.container_id } else { &record.container_id };
+                Some(RunFacts::ended(id, restarts, record))
+            }
+            Some(ContainerState::Waiting { .. }) | None => None,
+        };
+        // While the container waits after an end, the count is still that of the run that ended.
+        let ended = if current.is_some() { restarts.saturating_sub(1) } else { restarts };
+        let before = status.last_terminated.as_ref();
+        let before = before.map(|record| RunFacts::ended(&record.container_id, ended, record));
+        Self { name, current, before }
+    }
+}
+
+impl RunFacts {
+    fn ended(container_id: &str, restarts: u32, record: &Terminated) -> Self {
+        Self {
+            id: id(container_id, restarts),
+            attempt: restarts.saturating_add(1),
+            has_ended: true,
+            finished_at: record.finished_at,
+        }
+    }
+}
+
+fn id(container_id: &str, restarts: u32) -> String {
+    if container_id.is_empty() { format!("#{restarts}") } else { container_id.to_owned() }
+}

@@ -1,0 +1,219 @@
+//! Where in the log of one run a tail is, and what of a log that is read again was told already.
+//!
+//! A log can be read again from a time on, which the API server cuts to whole seconds (`LogLocation` in
+//! `pkg/registry/core/pod/strategy.go`), and the kubelet leaves out the lines before it, one by one. So what comes begins with
+//! lines that were told. If the first of them is the first that was told of that second, they are all there, and are counted
+//! off. If not, the file has been rotated since, for the kubelet serves only the newest one, and the last line that was told
+//! is looked for. It is there, or a part of the log is not.
+
+use super::pieces::Piece;
+use bytes::Bytes;
+use jiff::Timestamp;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// How much of a line tells it from others of the same time.
+const HEAD: usize = 4096;
+
+/// A line, by its time and its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    time: Timestamp,
+    /// How long the beginning is, which may have been all that was there.
+    length: usize,
+    head: u64,
+}
+
+impl Mark {
+    fn of(piece: &Piece) -> Self {
+        let length = piece.text.len().min(HEAD);
+        Self { time: piece.time, length, head: hash(&piece.text[..length]) }
+    }
+
+    /// Whether a line begins as this one does.
+    fn is_of(&self, piece: &Piece) -> bool {
+        let beginning = piece.text.get(..self.length).filter(|_| self.time == piece.time);
+        beginning.is_some_and(|beginning| hash(beginning) == self.head)
+    }
+}
+
+fn hash(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What was told of the log of one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursor {
+    told: Option<Told>,
+    reading: Reading,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// The first line of the second in which the last one is.
+    first: Mark,
+    /// How many lines there are from that one to the last one.
+    count: u64,
+    last: Mark,
+    /// How many of the last lines look the same.
+    alike: u64,
+    /// How much of the last line was told, and whether that was its end.
+    length: usize,
+    is_whole: bool,
+    /// The latest time of all. Clocks may be set back.
+    latest: Timestamp,
+}
+
+/// What a stream is about to bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reading {
+    /// What was not told.
+    #[default]
+    New,
+    /// Lines that were told, the last of them after so many.
+    Counting(u64),
+    /// Whatever has a place in the file; so many lines that look like the last one came just now.
+    Searching(u64),
+    /// A line that was told whole.
+    Skipping(Next),
+    /// The last line that was told, of which so many bytes are still to come.
+    Last(usize),
+}
+
+/// What comes after a line that is skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    New,
+    Counting(u64),
+    Searching(u64),
+}
+
+/// What a piece is worth.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was told already.
+    Old,
+    /// This of it is new.
+    New(Bytes),
+    /// It is new, and lines may be missing between the last one told and this one.
+    AfterGap(Bytes),
+}
+
+impl Cursor {
+    /// The time of the last line that was told.
+    pub(crate) fn last(&self) -> Option<Timestamp> {
+        self.told.map(|told| told.last.time)
+    }
+
+    /// Whether what comes now is new: there was nothing, or the last line that was told has come again.
+    pub(crate) fn is_met(&self) -> bool {
+        match self.reading {
+            Reading::New | Reading::Skipping(Next::New) | Reading::Last(_) => true,
+            Reading::Counting(_) | Reading::Searching(_) | Reading::Skipping(_) => false,
+        }
+    }
+
+    /// Begins to read again. The second from which on to ask, if not from the beginning.
+    pub(crate) fn resume(&mut self) -> Option<i64> {
+        self.reading = if self.told.is_some() { Reading::Counting(0) } else { Reading::New };
+        self.told.map(|told| told.last.time.as_second())
+    }
+
+    /// Takes the next piece of a stream.
+    pub(crate) fn take(&mut self, piece: &Piece) -> Taken {
+        let Some(told) = self.told else { return self.tell(piece) };
+        if piece.is_first {
+            self.reading = match self.reading {
+                Reading::Counting(0) if !told.first.is_of(piece) => Reading::Searching(0),
+                Reading::New | Reading::Skipping(Next::New) | Reading::Last(_) => Reading::New,
+                Reading::Counting(count) | Reading::Skipping(Next::Counting(count)) => {
+                    Reading::Counting(count)
+                }
+                Reading::Searching(alike) | Reading::Skipping(Next::Searching(alike)) => {
+                    Reading::Searching(alike)
+                }
+            };
+        }
+        match self.reading {
+            Reading::New => self.tell(piece),
+            Reading::Counting(count) if count + 1 == told.count => self.meet_last(piece, told),
+            Reading::Counting(count) => self.skip(Next::Counting(count + 1)),
+            Reading::Searching(alike) => {
+                let is_last = told.last.is_of(piece);
+                if is_last && alike + 1 == told.alike {
+                    self.meet_last(piece, told)
+                } else if is_last {
+                    self.skip(Next::Searching(alike + 1))
+                } else if piece.time > told.latest {
+                    // What of the last line has not been told is lost with its end.
+                    self.tell(piece);
+                    Taken::AfterGap(piece.text.clone())
+                } else {
+                    self.skip(Next::Searching(0))
+                }
+            }
+            Reading::Skipping(_) => Taken::Old,
+            Reading::Last(left) => self.tell_rest(piece, left),
+        }
+    }
+
+    fn skip(&mut self, next: Next) -> Taken {
+        self.reading = Reading::Skipping(next);
+        Taken::Old
+    }
+
+    /// The last line that was told comes again.
+    fn meet_last(&mut self, piece: &Piece, told: Told) -> Taken {
+        if told.is_whole {
+            return self.skip(Next::New);
+        }
+        self.tell_rest(piece, told.length)
+    }
+
+    /// What of a line that was told in part is new.
+    fn tell_rest(&mut self, piece: &Piece, left: usize) -> Taken {
+        let old = left.min(piece.text.len());
+        self.reading = Reading::Last(left - old);
+        let rest = piece.text.slice(old..);
+        if rest.is_empty() && !(piece.ends_line && left == old) {
+            return Taken::Old;
+        }
+        if let Some(told) = &mut self.told {
+            told.length += rest.len();
+            told.is_whole = piece.ends_line;
+        }
+        Taken::New(rest)
+    }
+
+    fn tell(&mut self, piece: &Piece) -> Taken {
+        self.reading = Reading::New;
+        let (length, is_whole) = (piece.text.len(), piece.ends_line);
+        match &mut self.told {
+            Some(told) if !piece.is_first => {
+                told.length += length;
+                told.is_whole = is_whole;
+            }
+            told => {
+                let mark = Mark::of(piece);
+                let is_same_second = |told: &&mut Told| told.last.time.as_second() == mark.time.as_second();
+                *told = Some(match told.as_mut().filter(is_same_second) {
+                    Some(told) => Told {
+                        count: told.count + 1,
+                        alike: if told.last == mark { told.alike + 1 } else { 1 },
+                        last: mark,
+                        length,
+                        is_whole,
+                        latest: told.latest.max(mark.time),
+                        first: told.first,
+                    },
+                    None => {
+                        let latest = told.as_ref().map_or(mark.time, |told| told.latest.max(mark.time));
+                        Told { first: mark, count: 1, last: mark, alike: 1, length, is_whole, latest }
+                    }
+                });
+            }
+        }
+        Taken::New(piece.text.clone())
+    }
+}

@@ -1,0 +1,197 @@
+//! The lines that a pod's containers write, beside a wait.
+//!
+//! What the API server can give is less than a log: a stream that ends proves nothing, for it ends in the same way when the
+//! container has ended, when the kubelet was restarted, after four hours (the kubelet's own limit), and when the connection
+//! behind it broke. So a stream that ends is opened again from the last line on, with what was told taken off, until the
+//! wait knows that the run has ended and a read that began after that brings nothing new.
+
+mod board;
+mod cursor;
+mod event;
+mod pieces;
+mod request;
+mod tail;
+
+pub(crate) use board::{Board, PodFacts};
+pub use event::{GapReason, LogEvent, LogGap, LogLine, LogTrouble};
+
+use crate::client::Calls;
+use crate::selection::PodName;
+use futures_util::Stream;
+use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+use tail::Tail;
+use tokio::sync::watch;
+
+/// How long to go on without a line of a log whose run is over, unless told.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Which logs are wanted, for [`Wait::logs`](crate::Wait::logs).
+#[derive(Clone, Debug)]
+pub struct Logs {
+    which: Which,
+    drain: Duration,
+    since: Option<SystemTime>,
+}
+
+#[derive(Clone, Debug)]
+enum Which {
+    Target,
+    Named(BTreeSet<String>),
+    All,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { which: Which::Target, drain: DRAIN, since: None }
+    }
+}
+
+impl Logs {
+    /// The log of the container that is waited for.
+    #[must_use]
+    pub fn of_target() -> Self {
+        Self::default()
+    }
+
+    /// Those of these containers, of whatever list of the pod. One that the pod does not have writes nothing.
+    #[must_use]
+    pub fn of(containers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let containers = containers.into_iter().map(Into::into).collect();
+        Self { which: Which::Named(containers), ..Self::default() }
+    }
+
+    /// Those of all containers: init containers, sidecars, ephemeral ones too.
+    #[must_use]
+    pub fn of_all() -> Self {
+        Self { which: Which::All, ..Self::default() }
+    }
+
+    /// How long to go on without a line once the wait is over: a log that does not come, or never ends, holds up nobody for
+    /// longer. Default: 10 s.
+    #[must_use]
+    pub fn drain(mut self, time: Duration) -> Self {
+        self.drain = time;
+        self
+    }
+
+    /// Only lines that the runtime got at this time or later, to the second.
+    #[must_use]
+    pub fn since(mut self, time: SystemTime) -> Self {
+        self.since = Some(time);
+        self
+    }
+}
+
+/// The lines of a pod's containers, made by [`Wait::logs`](crate::Wait::logs). It does something while it is polled, and
+/// so does the wait: drive both.
+///
+/// Of one container all lines come in their order, each once, run after run; those of several come as they arrive. Opening
+/// waits until there is something to read; whatever breaks is resumed. What cannot be had is told as a [`LogGap`], with its
+/// bounds. It ends when the wait is over and the logs have been read to their end, or soon after the wait is dropped.
+///
+/// A log that cannot be read fails no wait, and nobody who reads slowly holds up one: not more than a piece of a line is
+/// kept for each container.
+///
+/// # Rights
+///
+/// `get` on `pods/log`.
+///
+/// # What nobody can know
+///
+/// The kubelet serves the newest file of the current run and of the one before. While it changes over to a new file, lines
+/// that are written to the old one in that moment are skipped by its own reader, without a word. That a file has been
+/// changed is found out by asking for its first line after every 128 KiB, and told as a gap. Who comes to a run whose file
+/// has been changed before begins with the newest one. A clock of the node that is set back while a file is changed can make
+/// a gap look larger.
+pub struct LogStream {
+    calls: Calls,
+    pod: PodName,
+    logs: Logs,
+    board: watch::Receiver<Board>,
+    /// Tells of changes of the board, so that nobody waits for the first container.
+    news: BoxStream<'static, ()>,
+    tails: SelectAll<BoxStream<'static, LogEvent>>,
+    begun: BTreeSet<String>,
+}
+
+impl LogStream {
+    pub(crate) fn new(
+        calls: Calls,
+        pod: PodName,
+        mut logs: Logs,
+        target: Option<&str>,
+        board: watch::Receiver<Board>,
+    ) -> Self {
+        if let (Which::Target, Some(target)) = (&logs.which, target) {
+            logs.which = Which::Named(BTreeSet::from([target.to_owned()]));
+        }
+        let changes = board.clone();
+        let news = futures_util::stream::unfold(changes, |mut changes| async move {
+            changes.changed().await.is_ok().then_some(((), changes))
+        });
+        Self {
+            calls,
+            pod,
+            logs,
+            board,
+            news: news.fuse().boxed(),
+            tails: SelectAll::new(),
+            begun: BTreeSet::new(),
+        }
+    }
+
+    /// The next event; `None` at the end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<LogEvent> {
+        StreamExt::next(self).await
+    }
+
+    /// Begins to read the logs of containers that were not known before.
+    fn begin(&mut self) {
+        let Some(pod) = self.board.borrow().pod.clone() else { return };
+        for container in &pod.containers {
+            let is_wanted = match &self.logs.which {
+                Which::Target => pod.only.as_deref() == Some(&container.name),
+                Which::Named(names) => names.contains(&container.name),
+                Which::All => true,
+            };
+            if is_wanted && self.begun.insert(container.name.clone()) {
+                let tail = Tail::new(
+                    self.calls.clone(),
+                    self.pod.clone(),
+                    container.name.as_str().into(),
+                    self.board.clone(),
+                    self.logs.drain,
+                    self.logs.since,
+                );
+                self.tails.push(tail.into_events());
+            }
+        }
+    }
+}
+
+impl Stream for LogStream {
+    type Item = LogEvent;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<LogEvent>> {
+        let this = self.get_mut();
+        this.begin();
+        let mut is_told = false;
+        while let Poll::Ready(news) = this.news.poll_next_unpin(context) {
+            this.begin();
+            is_told = news.is_none();
+            if is_told {
+                break;
+            }
+        }
+        match this.tails.poll_next_unpin(context) {
+            Poll::Ready(Some(event)) => Poll::Ready(Some(event)),
+            // No container is known, and none will be.
+            Poll::Ready(None) if is_told || this.board.borrow().is_over => Poll::Ready(None),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One GET of a container's log, and what its answers mean.
+
+use crate::client::{CALL_TIMEOUT, Calls, Refusal, failure, pods_path, timed_out};
+use crate::selection::PodName;
+use crate::source::{ApiFailure, Observed, Via};
+use http::{Request, StatusCode};
+use kube::client::Body;
+use std::fmt::Write;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What of a log is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct LogQuery<'a> {
+    pub(crate) container: &'a str,
+    /// The run before the current one.
+    pub(crate) previous: bool,
+    /// To go on until the run ends.
+    pub(crate) follow: bool,
+    /// From this second on.
+    pub(crate) since: Option<i64>,
+    /// No more than so many bytes.
+    pub(crate) limit: Option<u32>,
+}
+
+/// What the API server answers.
+pub(crate) enum LogAnswer {
+    /// The log.
+    Body(Body),
+    /// There is nothing to read, or not yet: the container waits, or has left nothing behind.
+    Nothing(String),
+    /// There is no such pod.
+    NoPod,
+    Failed(ApiFailure),
+}
+
+impl Calls {
+    /// Asks for a log. The kubelet may say nothing before the first line of one that is followed, so that may take `patience`.
+    pub(crate) async fn log(&self, pod: &PodName, query: &LogQuery<'_>, patience: Duration) -> LogAnswer {
+        let patience = if query.follow { patience } else { CALL_TIMEOUT };
+        match timeout(patience, self.ask_for_log(pod, query)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failure)) => LogAnswer::Failed(failure),
+            Err(_) => LogAnswer::Failed(timed_out(Via::Get)),
+        }
+    }
+
+    async fn ask_for_log(&self, pod: &PodName, query: &LogQuery<'_>) -> Result<LogAnswer, ApiFailure> {
+        let mut uri = format!(
+            "{}/{}/log?timestamps=true",
+            pods_path(Some(pod.namespace()), Some(pod.name()))?,
+            pod.name()
+        );
+        // Names of containers are DNS labels, and so are all other values plain.
+        let _ = write!(uri, "&container={}", query.container);
+        for (is_set, parameter) in [(query.previous, "&previous=true"), (query.follow, "&follow=true")] {
+            if is_set {
+                uri.push_str(parameter);
+            }
+        }
+        if let Some(since) = query.since.and_then(|second| jiff::Timestamp::from_second(second).ok()) {
+            let _ = write!(uri, "&sinceTime={since}");
+        }
+        if let Some(limit) = query.limit {
+            let _ = write!(uri, "&limitBytes={limit}");
+        }
+        let request =
+            Request::get(uri).body(Vec::new()).map_err(|error| failure(Via::Get, 400, error.to_string()))?;
+        let response = self.send(Via::Get, request).await?;
+        match response.status() {
+            StatusCode::OK => return Ok(LogAnswer::Body(response.into_body())),
+            // A pod without a node (`LogLocation` finds none).
+            StatusCode::NO_CONTENT => return Ok(LogAnswer::Nothing(String::from("the pod has no node yet"))),
+            _ => {}
+        }
+        let refusal = Refusal::read(Via::Get, response).await;
+        if refusal.is_absence_of(pod.name()) {
+            return Ok(LogAnswer::NoPod);
+        }
+        // `validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`: waiting to start, no previous one, and the like.
+        if refusal.failure.code == 400 {
+            return Ok(LogAnswer::Nothing(refusal.failure.message));
+        }
+        Err(refusal.failure)
+    }
+
+    /// Whether the pod is still that of this uid. A log is asked for by the pod's name, and names are given again.
+    pub(crate) async fn is_still(&self, pod: &PodName, uid: &str) -> Result<bool, ApiFailure> {
+        match self.clone().get(pod.clone()).await {
+            Observed::Pod(found) => Ok(found.pod.snapshot.uid == uid),
+            Observed::ApiError(failure) => Err(failure),
+            Observed::NotFound(_) | Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => {
+                Ok(false)
+            }
+        }
+    }
+}

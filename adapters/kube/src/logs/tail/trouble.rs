@@ -1,0 +1,83 @@
+//! What to do where there is nothing to read.
+
+use super::{Open, PAUSE, SILENCE, Tail};
+use crate::client::timed_out;
+use crate::logs::{GapReason, LogEvent, LogTrouble};
+use crate::source::{ApiFailure, Via};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest time that one `Retry-After` keeps a log from being read.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// How long reading may fail before that is told.
+const TELL_AFTER: Duration = Duration::from_secs(5);
+
+/// How often a node is asked for what it says that it does not have.
+const ASK: u32 = 3;
+
+impl Tail {
+    /// There is no log of the run, or not yet.
+    pub(super) fn find_nothing(&mut self, message: String) {
+        let pause = self.next_pause();
+        self.not_before = Instant::now() + pause;
+        match &mut self.run {
+            Some(run) if run.has_ended => {
+                run.asked += 1;
+                if run.asked >= ASK {
+                    self.finish_run(Some(GapReason::Gone));
+                }
+            }
+            Some(_) | None if self.end.is_some() => self.is_over = true,
+            // The kubelet knows better than the API server what runs.
+            Some(_) | None => drop(message),
+        }
+    }
+
+    /// Nothing came for too long.
+    pub(super) fn fall_silent(&mut self, stream: &Open) {
+        if self.is_too_late() {
+            return self.give_up();
+        }
+        if stream.is_followed {
+            self.silence = (self.silence * 2).min(SILENCE.1);
+            self.not_before = Instant::now();
+        } else {
+            self.fail(timed_out(Via::Get));
+        }
+    }
+
+    pub(super) fn fail(&mut self, failure: ApiFailure) {
+        let now = Instant::now();
+        let pause = self.next_pause().max(failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
+        self.not_before = now + pause;
+        let (since, was_told) = *self.failing.get_or_insert((now, false));
+        let will_last = matches!(failure.code, 400..=499 if failure.code != 429);
+        if !was_told && (will_last || now - since >= TELL_AFTER) {
+            self.failing = Some((since, true));
+            let container = Arc::clone(&self.container);
+            self.events.push_back(LogEvent::Trouble(LogTrouble { container, failure }));
+        }
+    }
+
+    pub(super) fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(PAUSE.1);
+        pause
+    }
+
+    /// Whether the wait has been over for too long.
+    pub(super) fn is_too_late(&self) -> bool {
+        self.end.is_some_and(|end| end <= Instant::now())
+    }
+
+    /// Stops to read, whatever is missing.
+    pub(super) fn give_up(&mut self) {
+        let has_ended = self.run.as_ref().is_some_and(|run| run.has_ended);
+        if has_ended || self.failing.is_some() {
+            self.finish_run(Some(GapReason::Unreadable));
+        }
+        self.is_over = true;
+    }
+}
