@@ -9,6 +9,7 @@ mod examples;
 mod exhaustive;
 mod hub;
 mod kubelet;
+mod logs;
 mod network;
 mod properties;
 mod recordings;

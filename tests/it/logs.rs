@@ -1,0 +1,517 @@
+//! Logs beside waits, against the simulated cluster under paused time.
+
+mod cuts;
+
+use futures_util::FutureExt;
+use podwait::{GapReason, Hub, LogEvent, LogGap, Logs, Policy, Scope, wait};
+use podwait_sim::{Cluster, Fault, FaultBody, Life, Terminated, Verb, container, pod};
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What came of a log: for each run of each container what it wrote, the gaps, and the troubles.
+#[derive(Debug, Default)]
+struct Heard {
+    texts: BTreeMap<(String, u32), String>,
+    gaps: Vec<LogGap>,
+    troubles: Vec<u16>,
+}
+
+impl Heard {
+    async fn all(mut logs: podwait::LogStream) -> Self {
+        let mut heard = Self::default();
+        while let Some(event) = logs.next().await {
+            heard.take(event);
+        }
+        heard
+    }
+
+    fn take(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Line(line) => {
+                let text = self.texts.entry((line.container.to_string(), line.attempt)).or_default();
+                text.push_str(&String::from_utf8_lossy(&line.text));
+                text.push_str(if line.ends_line { "\n" } else { "" });
+            }
+            LogEvent::Gap(gap) => self.gaps.push(gap),
+            LogEvent::Trouble(trouble) => self.troubles.push(trouble.failure.code),
+            _ => panic!("unknown"),
+        }
+    }
+
+    #[track_caller]
+    fn is(&self, container: &str, attempt: u32, text: &str) {
+        let heard = self.texts.get(&(container.to_owned(), attempt)).map_or("", String::as_str);
+        assert_eq!(heard, text, "{container}, attempt {attempt}: {self:?}");
+    }
+
+    #[track_caller]
+    fn is_only(&self, text: &str) {
+        self.is("step", 1, text);
+        assert!(self.gaps.is_empty(), "{self:?}");
+    }
+}
+
+/// A step that runs a second from now.
+fn running() -> Life {
+    Life::of(pod("ci", "p", &["step"])).scheduled("node-1").containers_creating().after(secs(1)).running()
+}
+
+/// Waits on the step and hears its log while it lives.
+async fn hear(cluster: &Cluster, life: Life) -> (Result<i32, &'static str>, Heard) {
+    life.spawn(cluster);
+    let (wait, logs) = wait(cluster.client(), "ci", "p").container("step").logs(Logs::of_target());
+    let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+    (exit.map(|exit| exit.code).map_err(|failure| failure.reason.as_str()), heard)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_step_writes_is_heard_to_its_end() {
+    let cluster = Cluster::new();
+    let life = running().writes("step", "one\n").after(secs(1)).writes("step", "two\nthr").after(secs(1));
+    let life = life.writes("step", "ee\n\nlast").after(secs(1)).finished(3);
+    let (exit, heard) = hear(&cluster, life).await;
+    assert_eq!(exit, Ok(3));
+    heard.is_only("one\ntwo\nthree\n\nlast");
+    assert_eq!(
+        cluster.requests().log,
+        3,
+        "one that is followed, one for the end, and one that brings nothing new"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_told_as_they_are_written() {
+    let cluster = Cluster::new();
+    let (wait, mut logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let start = Instant::now();
+    let life = running().after(secs(10)).writes("step", "ten\n").after(secs(10)).writes("step", "twenty\n");
+    life.after(secs(10)).finished(0).spawn(&cluster);
+    let hear = async {
+        let mut times = Vec::new();
+        while let Some(LogEvent::Line(line)) = logs.next().await {
+            times.push((start.elapsed().as_secs(), String::from_utf8_lossy(&line.text).into_owned()));
+        }
+        times
+    };
+    let (_, times) = tokio::join!(wait, hear);
+    assert_eq!(times, [(11, "ten".to_owned()), (21, "twenty".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_no_log_before_there_is_one() {
+    let cluster = Cluster::new();
+    let life = Life::of(pod("ci", "p", &["step"])).after(secs(5)).scheduled("node-1").after(secs(5));
+    let life =
+        life.waiting("step", "ErrImagePull", "no").after(secs(20)).running().writes("step", "at last\n");
+    let (exit, heard) = hear(&cluster, life.after(secs(1)).finished(0)).await;
+    assert_eq!(exit, Ok(0));
+    heard.is_only("at last\n");
+    assert!(heard.troubles.is_empty() && cluster.requests().log < 5, "{:?}", cluster.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_run_is_heard_in_its_order() {
+    let cluster = Cluster::new();
+    let mut step = pod("ci", "p", &["step"]);
+    step["spec"]["restartPolicy"] = "OnFailure".into();
+    let life =
+        Life::of(step).scheduled("node-1").after(secs(1)).running().writes("step", "first\n").after(secs(5));
+    let life =
+        life.terminated("step", Terminated::exit(1)).after(secs(1)).waiting("step", "CrashLoopBackOff", "");
+    let life = life.after(secs(10)).started("step").writes("step", "second\n").after(secs(5));
+    let life = life.restarted("step").writes("step", "third\n").after(secs(5)).finished(0);
+    let (exit, heard) = hear(&cluster, life).await;
+    assert_eq!(exit, Ok(0));
+    for (attempt, text) in [(1, "first\n"), (2, "second\n"), (3, "third\n")] {
+        heard.is("step", attempt, text);
+    }
+    assert!(heard.gaps.is_empty(), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_nobody_keeps_are_told_as_gaps() {
+    let cluster = Cluster::new();
+    let mut step = pod("ci", "p", &["step"]);
+    step["spec"]["restartPolicy"] = "Always".into();
+    let life = Life::of(step).scheduled("node-1").running().writes("step", "one\n").restarted("step");
+    let life = life.writes("step", "two\n").restarted("step").writes("step", "three\n").restarted("step");
+    let life = life
+        .writes("step", "four\n")
+        .after(secs(2))
+        .delete(1)
+        .after(secs(1))
+        .finished(0)
+        .after(secs(1))
+        .removed();
+    life.spawn(&cluster);
+    sleep(secs(1)).await;
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (_, heard) = tokio::join!(wait, Heard::all(logs));
+    heard.is("step", 3, "three\n");
+    heard.is("step", 4, "four\n");
+    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    assert_eq!(
+        (gap.attempts.clone(), gap.reason, gap.after, gap.before),
+        (1..=2, GapReason::Gone, None, None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kubelet_that_is_ahead_of_the_api_server_mixes_up_nothing() {
+    let cluster = Cluster::new();
+    let mut step = pod("ci", "p", &["step"]);
+    step["spec"]["restartPolicy"] = "OnFailure".into();
+    Life::of(step).scheduled("node-1").running().writes("step", "first\n").spawn(&cluster);
+    let ahead = async {
+        sleep(secs(5)).await;
+        let ended = cluster.now();
+        cluster.end_log("ci", "p", "step");
+        sleep(secs(4)).await;
+        cluster.begin_log("ci", "p", "step");
+        cluster.write_log("ci", "p", "step", "second\n");
+        sleep(secs(3)).await;
+        // What happened is told only now.
+        Life::existing("ci", "p").restarted("step").run(&cluster).await.expect("an honest life");
+        let end = |pod: &mut serde_json::Value| {
+            pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = ended.into();
+        };
+        cluster.update_status("ci", "p", end).expect("the pod is there");
+        sleep(secs(5)).await;
+        cluster.write_log("ci", "p", "step", "second still\n");
+        sleep(secs(5)).await;
+        Life::existing("ci", "p").finished(0).run(&cluster).await.expect("an honest life");
+    };
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (exit, heard, ()) = tokio::join!(wait, Heard::all(logs), ahead);
+    assert_eq!(exit.map(|exit| exit.code), Ok(0));
+    let all: String = heard.texts.values().flat_map(|text| text.chars()).collect();
+    for line in ["first", "second", "second still"] {
+        assert_eq!(all.lines().filter(|heard| *heard == line).count(), 1, "{line}: {heard:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_containers_or_some() {
+    let lives = || {
+        let mut step = pod("ci", "p", &["step", "proxy"]);
+        step["spec"]["initContainers"] = vec![container("clone")].into();
+        let life = Life::of(step).scheduled("node-1").containers_creating().after(secs(1)).started("clone");
+        let life = life.writes("clone", "cloned\n").after(secs(1)).terminated("clone", Terminated::exit(0));
+        let life = life.after(secs(1)).running().writes("proxy", "ready\n").writes("step", "working\n");
+        // The proxy goes on for ever.
+        life.after(secs(5))
+            .terminated("step", Terminated::exit(0))
+            .after(secs(1))
+            .writes("proxy", "never heard\n")
+    };
+    for (logs, names) in [
+        (Logs::of_all(), &["clone", "proxy", "step"][..]),
+        (Logs::of(["proxy", "no-such"]), &["proxy"]),
+        (Logs::of_target(), &["step"]),
+    ] {
+        let cluster = Cluster::new();
+        lives().spawn(&cluster);
+        let (wait, logs) = wait(cluster.client(), "ci", "p").container("step").logs(logs);
+        let start = Instant::now();
+        let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+        assert_eq!(exit.map(|exit| exit.code), Ok(0));
+        assert!(start.elapsed() < secs(9), "nobody waits for the proxy");
+        let expected = [("clone", "cloned\n"), ("proxy", "ready\n"), ("step", "working\n")];
+        for (name, text) in expected {
+            heard.is(name, 1, if names.contains(&name) { text } else { "" });
+        }
+        assert!(heard.gaps.is_empty(), "{heard:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_break_in_any_way_are_resumed() {
+    let faults = [
+        Fault::CutAfter { events: 2 },
+        Fault::CutMidLine { events: 2 },
+        Fault::ResetAfter { events: 2 },
+        Fault::SilentAfter { events: 2 },
+        Fault::CutIn(secs(3)),
+        Fault::Hang,
+        Fault::Reset,
+        Fault::status(503),
+        Fault::status(429).retry_after(3),
+        Fault::Status {
+            code: 404,
+            retry_after: None,
+            body: FaultBody::Text("pod \"p\" does not exist".into()),
+        },
+    ];
+    for fault in faults {
+        let cluster = Cluster::new();
+        for _ in 0..3 {
+            cluster.faults().push(Verb::Log, fault.clone());
+        }
+        let mut life = running();
+        let mut text = String::new();
+        for n in 0..200 {
+            let line = format!("line {n}\n");
+            life = life.after(secs(1)).writes("step", &line);
+            text.push_str(&line);
+        }
+        let (exit, heard) = hear(&cluster, life.finished(0)).await;
+        assert_eq!(exit, Ok(0), "{fault:?}");
+        heard.is_only(&text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_place_of_a_log_is_an_error() {
+    let cluster = Cluster::new();
+    let body = || FaultBody::Text("unable to retrieve container logs for containerd://1\n".into());
+    for _ in 0..8 {
+        cluster.faults().push(Verb::Log, Fault::Status { code: 200, retry_after: None, body: body() });
+    }
+    let (_, heard) = hear(&cluster, running().writes("step", "a line\n").after(secs(30)).finished(0)).await;
+    heard.is_only("a line\n");
+    assert_eq!(heard.troubles, [0], "told once, after a while");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_read_logs_waits_all_the_same() {
+    let cluster = Cluster::new();
+    cluster.faults().rule(|request| (request.verb == Verb::Log).then(|| Fault::status(403)));
+    let start = Instant::now();
+    let (exit, heard) =
+        hear(&cluster, running().writes("step", "secret\n").after(secs(60)).finished(7)).await;
+    assert_eq!((exit, &heard.troubles[..]), (Ok(7), &[403][..]));
+    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    assert_eq!(gap.reason, GapReason::Unreadable);
+    assert!(start.elapsed() <= secs(72), "ten seconds after the end at most: {:?}", start.elapsed());
+    assert!(cluster.requests().log < 25, "{:?}", cluster.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_never_ends_holds_up_nobody() {
+    let cluster = Cluster::new();
+    let life = running().after(secs(5)).finished(0);
+    life.spawn(&cluster);
+    // Whatever is asked, it never stops.
+    cluster.faults().rule(|request| (request.verb == Verb::Log).then_some(Fault::SilentAfter { events: 1 }));
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().drain(secs(3)));
+    let start = Instant::now();
+    let wait = async {
+        let exit = wait.await;
+        (exit, start.elapsed())
+    };
+    let ((exit, answered), heard) = tokio::join!(wait, Heard::all(logs));
+    assert_eq!((exit.map(|exit| exit.code), answered), (Ok(0), secs(6)));
+    assert_eq!((heard.gaps.len(), start.elapsed()), (1, secs(9)), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_changed_while_nobody_read_leaves_a_gap_with_its_bounds() {
+    let cluster = Cluster::new();
+    running().writes("step", "before\n").after(secs(60)).finished(0).spawn(&cluster);
+    let change = async {
+        sleep(secs(10)).await;
+        // The stream is cut, and cannot be opened for a while.
+        cluster.write_log("ci", "p", "step", "lost\n");
+        cluster.rotate_log("ci", "p", "step", "");
+        sleep(secs(2)).await;
+        cluster.write_log("ci", "p", "step", "after\n");
+    };
+    cluster.faults().push(Verb::Log, Fault::CutIn(secs(5)));
+    for _ in 0..3 {
+        cluster.faults().push(Verb::Log, Fault::status(503).retry_after(4));
+    }
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), change);
+    heard.is("step", 1, "before\nafter\n");
+    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    let seconds = |time: Option<std::time::SystemTime>| {
+        time.expect("a bound").duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
+            - 1_767_225_600
+    };
+    assert_eq!((seconds(gap.after), seconds(gap.before), gap.reason), (1, 12, GapReason::Rotated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_changed_with_nothing_lost_leaves_none() {
+    let cluster = Cluster::new();
+    running().writes("step", "one\n").after(secs(60)).finished(0).spawn(&cluster);
+    let change = async {
+        sleep(secs(10)).await;
+        cluster.rotate_log("ci", "p", "step", "");
+        cluster.write_log("ci", "p", "step", "two\n");
+    };
+    // The line that was told last is in the new file.
+    cluster.faults().push(Verb::Log, Fault::CutIn(secs(20)));
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), change);
+    heard.is_only("one\ntwo\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_kubelet_skips_while_it_changes_files_is_within_a_gap() {
+    let cluster = Cluster::new();
+    running().after(secs(100)).finished(0).spawn(&cluster);
+    let write = async {
+        sleep(secs(2)).await;
+        let line = "x".repeat(1000);
+        for n in 0..60_u32 {
+            for m in 0..20 {
+                cluster.write_log("ci", "p", "step", format!("{n} {m} {line}\n"));
+            }
+            if n == 30 {
+                cluster.rotate_log("ci", "p", "step", "missed\n");
+            }
+            sleep(secs(1)).await;
+        }
+    };
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), write);
+    let text = &heard.texts[&("step".to_owned(), 1)];
+    assert_eq!((text.lines().count(), text.contains("missed")), (1200, false));
+    let [gap] = &heard.gaps[..] else { panic!("{:?}", heard.gaps) };
+    let seconds = |time: Option<std::time::SystemTime>| {
+        time.expect("a bound").duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
+            - 1_767_225_600
+    };
+    let (after, before) = (seconds(gap.after), seconds(gap.before));
+    assert!(after <= 32 && (32..=33).contains(&before), "{after} to {before}");
+    assert!(cluster.requests().log < 30, "{:?}", cluster.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_gone_has_taken_its_log_along() {
+    let cluster = Cluster::new();
+    let life = running().writes("step", "heard\n").after(secs(5)).delete(0);
+    let (exit, heard) = hear(&cluster, life).await;
+    assert_eq!(exit, Err("pod_deleted"));
+    heard.is("step", 1, "heard\n");
+    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    assert_eq!((gap.reason, gap.before), (GapReason::Gone, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_another_pod_of_the_name_is_told() {
+    let cluster = Cluster::new();
+    let life = running().writes("step", "ours\n").after(secs(5)).delete(0);
+    let life =
+        life.created(pod("ci", "p", &["step"])).scheduled("node-1").running().writes("step", "theirs\n");
+    let (exit, heard) = hear(&cluster, life.after(secs(30)).finished(0)).await;
+    assert_eq!(exit, Err("pod_deleted"));
+    heard.is("step", 1, "ours\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_dropped_ends_its_logs() {
+    let cluster = Cluster::new();
+    running().writes("step", "one\n").after(secs(1000)).finished(0).spawn(&cluster);
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let wait = async {
+        tokio::time::timeout(secs(10), wait.into_future()).await.expect_err("it runs for longer");
+    };
+    let start = Instant::now();
+    let ((), heard) = tokio::join!(wait, Heard::all(logs));
+    heard.is_only("one\n");
+    assert_eq!(start.elapsed(), secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_of_waits_in_a_hub() {
+    let cluster = Cluster::new();
+    let hub = Hub::new(cluster.client(), Scope::namespace("ci"));
+    let waits = (0..20).map(|n| {
+        let name = format!("p-{n}");
+        let life = Life::of(pod("ci", &name, &["step"])).scheduled("node-1").after(secs(1)).running();
+        life.writes("step", &format!("{n}\n")).after(secs(5)).finished(0).spawn(&cluster);
+        let (wait, logs) = hub.wait("ci", name).logs(Logs::of_target());
+        async move {
+            let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+            assert_eq!(exit.map(|exit| exit.code), Ok(0));
+            heard.is_only(&format!("{n}\n"));
+        }
+    });
+    futures_util::future::join_all(waits).await;
+    assert_eq!((cluster.requests().list, cluster.requests().watch), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_slowly_loses_nothing_and_holds_up_no_wait() {
+    let cluster = Cluster::new();
+    let mut life = running();
+    let mut text = String::new();
+    for n in 0..2000 {
+        let line = format!("line {n}\n");
+        life = life.writes("step", &line);
+        text.push_str(&line);
+    }
+    life.after(secs(1)).finished(0).spawn(&cluster);
+    let (wait, mut logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let start = Instant::now();
+    let wait = async { (wait.await, start.elapsed()) };
+    let slow = async {
+        let mut heard = Heard::default();
+        while let Some(event) = logs.next().await {
+            heard.take(event);
+            sleep(Duration::from_millis(100)).await;
+        }
+        heard
+    };
+    let ((exit, answered), heard) = tokio::join!(wait, slow);
+    assert_eq!((exit.map(|exit| exit.code), answered), (Ok(0), secs(2)));
+    heard.is_only(&text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_of_100_mb_comes_in_pieces() {
+    let cluster = Cluster::new();
+    running().after(secs(5)).finished(0).spawn(&cluster);
+    let write = async {
+        sleep(secs(2)).await;
+        cluster.write_log("ci", "p", "step", vec![b'x'; 100 << 20]);
+        cluster.write_log("ci", "p", "step", "\nnext\n");
+    };
+    let (wait, mut logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let hear = async {
+        let (mut length, mut longest, mut last) = (0, 0, String::new());
+        while let Some(event) = logs.next().await {
+            let LogEvent::Line(line) = event else { panic!("{event:?}") };
+            longest = longest.max(line.text.len());
+            length += line.text.len();
+            last = String::from_utf8_lossy(&line.text[..line.text.len().min(10)]).into_owned();
+        }
+        (length, longest, last)
+    };
+    let (_, (length, longest, last), ()) = tokio::join!(wait, hear, write);
+    assert_eq!((length, longest, last.as_str()), ((100 << 20) + 4, 64 << 10, "next"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_written_since() {
+    let cluster = Cluster::new();
+    let life =
+        running().writes("step", "old\n").after(secs(10)).writes("step", "new\n").after(secs(1)).finished(0);
+    life.spawn(&cluster);
+    let since = std::time::UNIX_EPOCH + secs(1_767_225_600 + 5);
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().since(since));
+    let (_, heard) = tokio::join!(wait, Heard::all(logs));
+    heard.is_only("new\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_no_reason_to_wait_for_ever() {
+    // The pod never comes.
+    let cluster = Cluster::new();
+    let policy = Policy::builder().build().expect("a policy");
+    let (wait, logs) = wait(cluster.client(), "ci", "p").policy(policy).logs(Logs::of_all());
+    let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+    assert!(exit.is_err() && heard.texts.is_empty() && heard.gaps.is_empty(), "{heard:?}");
+    // And who looks at the stream when all is over finds its end.
+    let (wait, mut logs) = podwait::wait(cluster.client(), "ci", "p").logs(Logs::of_all());
+    drop(wait);
+    assert_eq!(logs.next().now_or_never(), Some(None));
+}

@@ -1,0 +1,191 @@
+//! Logs whose streams are cut anywhere, whose files are changed and whose containers are restarted, by lot.
+//!
+//! Whatever happens, what is heard is what was written, in order and once; what is missing lies within a gap.
+
+use super::{Heard, secs};
+use podwait::{GapReason, Logs, wait};
+use podwait_sim::{Cluster, Fault, Life, Terminated, Verb, pod};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::sleep;
+
+#[derive(Clone, Debug)]
+enum Move {
+    /// So many lines of this length at once.
+    Write(u8, u16),
+    /// Half a line.
+    WriteHalf,
+    Pause(u16),
+    /// With so many lines that are written in that moment.
+    Rotate(u8),
+    Restart,
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let one = prop_oneof![
+        6 => (1..30_u8, prop_oneof![4 => 0..80_u16, 1 => 10_000..40_000_u16]).prop_map(|(lines, length)| Move::Write(lines, length)),
+        1 => Just(Move::WriteHalf),
+        6 => (1..4000_u16).prop_map(Move::Pause),
+        1 => (0..3_u8).prop_map(Move::Rotate),
+        1 => Just(Move::Restart),
+    ];
+    prop::collection::vec(one, 1..60)
+}
+
+fn faults() -> impl Strategy<Value = Vec<Fault>> {
+    let one = prop_oneof![
+        (0..4_usize).prop_map(|events| Fault::CutMidLine { events }),
+        (0..40_usize).prop_map(|events| Fault::ResetAfter { events }),
+        (0..9000_u64).prop_map(|millis| Fault::CutIn(Duration::from_millis(millis))),
+        (0..9000_u64).prop_map(|millis| Fault::ResetIn(Duration::from_millis(millis))),
+        Just(Fault::Reset),
+        Just(Fault::status(503)),
+        Just(Fault::status(429).retry_after(2)),
+    ];
+    // Nobody can tell an answer from its end that is cut off right behind the last line twice.
+    prop::collection::vec(one, 0..25).prop_map(|faults| {
+        let apart = |(n, fault)| {
+            if let Fault::CutMidLine { events } = fault {
+                Fault::CutMidLine { events: events * 25 + n }
+            } else {
+                fault
+            }
+        };
+        faults.into_iter().enumerate().map(apart).collect()
+    })
+}
+
+/// A line that was written: by which run, and when, as the cluster tells time.
+struct Written {
+    run: u32,
+    text: String,
+    at: Duration,
+    /// It is in a file that the kubelet has left.
+    is_in_old_file: bool,
+}
+
+async fn live(moves: Vec<Move>, faults: Vec<Fault>) -> Result<(), TestCaseError> {
+    let cluster = Cluster::new();
+    let mut step = pod("ci", "p", &["step"]);
+    step["spec"]["restartPolicy"] = "OnFailure".into();
+    for fault in faults {
+        cluster.faults().push(Verb::Log, fault);
+    }
+    let start = tokio::time::Instant::now();
+    let life = async {
+        let apply = async |life: Life| life.run(&cluster).await.expect("an honest life");
+        apply(Life::of(step).scheduled("node-1").running()).await;
+        let (mut written, mut run, mut number, mut half) = (Vec::new(), 1, 0_u32, false);
+        for one in moves {
+            let mut write = |count: u8, length: u16, run: u32| {
+                let lines: Vec<String> = (0..count)
+                    .map(|_| {
+                        number += 1;
+                        format!("{number} {}", "x".repeat(length.into()))
+                    })
+                    .collect();
+                for text in &lines {
+                    written.push(Written {
+                        run,
+                        text: text.clone(),
+                        at: start.elapsed(),
+                        is_in_old_file: false,
+                    });
+                }
+                lines.iter().fold(String::new(), |all, line| all + line + "\n")
+            };
+            match one {
+                Move::Write(..) | Move::Rotate(_) if half => {
+                    cluster.write_log("ci", "p", "step", " and half\n");
+                    half = false;
+                }
+                Move::Write(lines, length) => {
+                    let text = write(lines, length, run);
+                    cluster.write_log("ci", "p", "step", text);
+                }
+                Move::WriteHalf if !half => {
+                    let text = write(1, 3, run);
+                    cluster.write_log("ci", "p", "step", text.trim_end());
+                    if let Some(last) = written.last_mut() {
+                        last.text += " and half";
+                    }
+                    half = true;
+                }
+                Move::Rotate(lines) => {
+                    // A file is changed when it has become large, and looked at now and then.
+                    let large = write(4, 40_000, run);
+                    cluster.write_log("ci", "p", "step", large);
+                    sleep(secs(10)).await;
+                    let text = write(lines, 5, run);
+                    cluster.rotate_log("ci", "p", "step", text);
+                    written
+                        .iter_mut()
+                        .filter(|line| line.run == run)
+                        .for_each(|line| line.is_in_old_file = true);
+                }
+                Move::Restart if !half => {
+                    let ended = Life::existing("ci", "p").terminated("step", Terminated::exit(1));
+                    apply(ended.after(secs(2)).started("step")).await;
+                    // The next run takes the place of this one; that is another matter.
+                    sleep(secs(100)).await;
+                    run += 1;
+                }
+                Move::WriteHalf | Move::Restart => {}
+                Move::Pause(millis) => sleep(Duration::from_millis(millis.into())).await,
+            }
+        }
+        if half {
+            cluster.write_log("ci", "p", "step", " and half\n");
+        }
+        sleep(secs(200)).await;
+        apply(Life::existing("ci", "p").finished(0)).await;
+        written
+    };
+    // All that is to go wrong may do so at the end.
+    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().drain(secs(300)));
+    let (exit, heard, written) = tokio::join!(wait, Heard::all(logs), life);
+    prop_assert_eq!(exit.map(|exit| exit.code), Ok(0));
+    let runs = written.iter().map(|line| line.run).max().unwrap_or(1);
+    for run in 1..=runs {
+        let text = heard.texts.get(&("step".to_owned(), run)).map_or("", String::as_str);
+        let (mut heard_lines, mut any) = (text.lines().peekable(), false);
+        for line in written.iter().filter(|line| line.run == run) {
+            // Who could not read before the file was changed begins with the new one, and cannot know.
+            if heard_lines.next_if(|heard| *heard == line.text).is_some() {
+                any = true;
+                continue;
+            }
+            if !any && line.is_in_old_file {
+                continue;
+            }
+            let at = UNIX_EPOCH + secs(1_767_225_600) + line.at;
+            let is_told = heard.gaps.iter().any(|gap| {
+                // What a line lacks comes after its time.
+                let is_after = gap.after.is_none_or(|after| after <= at + Duration::from_millis(1));
+                let is_before = gap.before.is_none_or(|before: SystemTime| at <= before);
+                gap.attempts.contains(&run) && is_after && is_before
+            });
+            let start: String = line.text.chars().take(20).collect();
+            prop_assert!(is_told, "run {run}: {start:?} at {:?} is missing: {:?}", line.at, heard.gaps);
+        }
+        let rest: Vec<&str> = heard_lines.map(|line| &line[..line.len().min(20)]).collect();
+        prop_assert!(rest.is_empty(), "run {run} has too much, or not in order: {rest:?}");
+    }
+    let reasons: Vec<GapReason> = heard.gaps.iter().map(|gap| gap.reason).collect();
+    prop_assert!(reasons.iter().all(|reason| *reason == GapReason::Rotated), "{reasons:?}");
+    Ok(())
+}
+
+#[test]
+fn what_is_heard_is_what_was_written() {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let run = |(moves, faults)| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(live(moves, faults))
+    };
+    runner.run(&(moves(), faults()), run).unwrap_or_else(|error| panic!("{error}"));
+}
