@@ -3,7 +3,9 @@
 use podwait_tests::case::Case;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fs;
 
+const README: &str = include_str!("../cases/README.md");
 const API: &str = include_str!("../cases/api.jsonl");
 const CAUSE: &str = include_str!("../cases/cause.jsonl");
 const EXIT: &str = include_str!("../cases/exit.jsonl");
@@ -31,18 +33,52 @@ fn check(jsonl: &str) {
     );
 }
 
+/// The ids of all cases, each of which must be there once.
+fn ids() -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for case in ALL.iter().flat_map(|jsonl| Case::read_all(jsonl)) {
+        assert!(ids.insert(case.id.clone()), "{} is there twice", case.id);
+    }
+    ids
+}
+
 #[test]
 fn every_case_has_an_id_of_its_own_a_source_and_a_why() {
-    let mut ids = BTreeSet::new();
+    assert!(!ids().is_empty());
     for line in ALL.iter().flat_map(|jsonl| jsonl.lines()) {
         let case: Value = serde_json::from_str(line).unwrap();
         let text = |pointer: &str| case.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let id = text("/id");
-        assert!(ids.insert(id.to_owned()), "{id} is there twice");
+        let (id, source) = (text("/id"), text("/source"));
         for pointer in ["/id", "/title", "/source", "/expect/why"] {
             assert!(!text(pointer).is_empty(), "{id} has no {pointer}");
         }
+        let is_ours = |part: &str| part.starts_with("rule") || part.starts_with("invariant");
+        assert!(!source.split("; ").all(is_ours), "{id} has no source but our own rules");
+        assert_eq!(
+            id.starts_with("FZ"),
+            source.starts_with("fuzz target "),
+            "{id} is from the fuzzer, or it is not"
+        );
     }
+}
+
+#[test]
+fn the_readme_lists_every_file_and_names_only_cases_that_there_are() {
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/cases")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = names.filter(|name| name.ends_with(".jsonl")).collect();
+    assert_eq!(names.len(), ALL.len(), "a file of cases that no test plays: {names:?}");
+    for name in names {
+        assert!(README.contains(&format!("| [{name}]({name}) |")), "{name} is not in the table of files");
+    }
+    let ids = ids();
+    let is_id = |word: &&str| {
+        let digits = word.trim_start_matches(|letter: char| letter.is_ascii_uppercase());
+        word.len() > digits.len() && digits.len() > 1 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let named: BTreeSet<&str> = README.split_whitespace().filter(is_id).collect();
+    let unknown: Vec<_> = named.iter().filter(|word| !ids.contains(**word)).collect();
+    assert!(unknown.is_empty() && !named.is_empty(), "no such case: {unknown:?}");
 }
 
 /// Rules 1 and 2.
