@@ -35,10 +35,11 @@
 //!    Afterwards another uid with a newer resourceVersion means that ours is gone. Older objects of either are ignored;
 //!    resourceVersions are compared as integers (KEP-5504).
 //! 2. **By name.** The kubelet sorts `containerStatuses` by name (`convertToAPIContainerStatuses`), so an index means
-//!    nothing. A name that the spec lacks fails at once, for a spec's containers never change.
+//!    nothing. A name that the spec lacks fails at once: only ephemeral containers are ever added to a spec.
 //! 3. **When a record is final.** The phase is terminal, the pod is being deleted (`ShouldContainerBeRestarted`), or the
 //!    container will not be restarted: its own rules (KEP-5307), else its own policy (KEP-753), else the pod's. A
-//!    container with the rule `RestartAllContainers` elsewhere in the pod can undo any end (KEP-5532). The phase is not
+//!    container with the rule `RestartAllContainers` elsewhere in the pod can undo any end (KEP-5532), as long as it has not
+//!    ended for good with another code. The phase is not
 //!    required: sidecars hold a pod Running, and the kubelet publishes the record about a second before the phase
 //!    (kubernetes#108366).
 //! 4. **Outside cause first.** Since 1.27 (kubernetes#115331) a pod that is deleted, evicted or shut down and whose
@@ -46,18 +47,21 @@
 //!    shutdown or the pod's own deadline is a failure with that cause, whatever its code. Which came first is decided by
 //!    what was observed, then by generations, then by timestamps; undecided is after. Timestamps have two traps: the
 //!    kubelet's last DELETE rewrites deletionTimestamp and grace (a grace of 0 or 1 seen first leaves the request
-//!    unknown, see `BeforeDelete`), and the kubelet stamps its own `DisruptionTarget` when all containers have ended
+//!    unknown, see `BeforeDelete`), and comes after the unmounts, however long those take (kubernetes#122342), so where
+//!    generations say that the kubelet knew of the delete no time proves the contrary; and the kubelet stamps its own `DisruptionTarget` when all containers have ended
 //!    (`mergePodStatus`), so that time proves nothing; it keeps the condition and drops the reason where such a pod ends
 //!    as `Succeeded` (`generateAPIPodStatus`). One cause leaves no mark at all: the eviction of a pod whose volume is over
 //!    its limit (`localStorageEviction`), if its step exits 0 on SIGTERM. No object tells that from a success. A
 //!    `status.reason` that names a cause counts under Running too, where a node shutdown was seen to write it
-//!    (kubernetes#104531): whatever ends after that was stopped.
+//!    (kubernetes#104531): whatever ends after that was stopped. Generations have one: a spec can be edited after the
+//!    delete (KEP-5067), so of several changes only the time tells, if it tells clearly. An end after which another run
+//!    was to come does not answer for a pod that a reason has ended since.
 //! 5. **Made-up codes.** `ContainerStatusUnknown`/137 (kubelet), `Unknown`/255 (containerd), `NotFound`/-137 and
-//!    `Terminated`/0 (virtual-kubelet) stand for a code that is lost; a real code that was seen of the same run wins. Another
+//!    `Terminated`/0 (virtual-kubelet), and -1 by CRI-O, stand for a code that is lost; a real code that was seen of the same run wins. Another
 //!    run shows by another container id, or by a higher `restartCount` or another end whatever the id says. `OOMKilled` with 0 is a failure: a child was killed
 //!    and the parent swallowed it (kubernetes#131530).
 //! 6. **Exit 0 needs support.** In a `Failed` pod another container must explain the failure (`getPhase`; native sidecars
-//!    do not count there).
+//!    do not count there), or an outside cause that came after the exit.
 //! 7. **A terminal phase without the record.** An outside cause, a rejection by the node (`rejectPod` in
 //!    `pkg/kubelet/kubelet.go` writes no statuses) or an init container that failed for good (`hasPodInitialized`,
 //!    kubernetes#108366) decide at once: nothing will follow. An init container that had failed before the cause came is

@@ -47,6 +47,22 @@ pub(crate) struct FailedInit {
     pub(crate) unfinished: Under,
 }
 
+impl FailedInit {
+    /// Nothing would have started it again.
+    pub(crate) const fn is_for_good(&self) -> bool {
+        !self.run.may_be_followed
+    }
+
+    /// And nobody had touched the pod when it was seen.
+    pub(crate) const fn is_by_itself(&self) -> bool {
+        let run = &self.run;
+        self.is_for_good()
+            && run.seen_without_deletion
+            && run.seen_without_disruption
+            && run.seen_without_reason
+    }
+}
+
 /// What kept a pod from ending by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Under {
@@ -73,6 +89,8 @@ pub(crate) struct Run {
     pub(crate) seen_without_reason: bool,
     /// The record was written by a kubelet that had not yet observed the delete (generations).
     pub(crate) written_before_delete: bool,
+    /// Nor any other change of the spec. Of several nobody knows which one was the delete (KEP-5067).
+    pub(crate) written_before_edits: bool,
 }
 
 /// When a deletion was requested, as far as can be told.
@@ -82,6 +100,13 @@ pub(crate) struct Deletion {
     pub(crate) earliest: Timestamp,
     /// The grace that the pod had when the deletion was first seen.
     pub(crate) grace: Duration,
+}
+
+impl Deletion {
+    /// The kubelet's last DELETE had been there when the deletion was first seen.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        self.grace <= Duration::from_secs(1)
+    }
 }
 
 impl History {
@@ -189,7 +214,8 @@ impl History {
 
     fn record_failed_init(&mut self, pod: &PodSnapshot, target: &Target<'_>) {
         let failed = waiting::failed_init_container(pod, target);
-        let Some((status, record)) = failed.filter(|(_, record)| !exit::is_fabricated(record)) else {
+        let Some((spec, status, record)) = failed.filter(|(_, _, record)| !exit::is_fabricated(record))
+        else {
             self.failed_init = None;
             return;
         };
@@ -203,6 +229,7 @@ impl History {
             Box::new(FailedInit { container: status.name.clone(), run, unfinished: self.open })
         });
         failed.run.see(pod);
+        failed.run.may_be_followed = restart::restarts(spec, pod.restart_policy, record.exit_code);
         self.failed_init = Some(failed);
     }
 
@@ -260,6 +287,7 @@ impl Run {
             seen_without_disruption: false,
             seen_without_reason: false,
             written_before_delete: false,
+            written_before_edits: false,
         }
     }
 
@@ -283,8 +311,8 @@ impl Run {
         self.seen_without_deletion |= pod.deletion_timestamp.is_none();
         self.seen_without_disruption |= cause::disruption(pod).is_none();
         self.seen_without_reason |= cause::of_reason(&pod.reason).is_none();
-        self.written_before_delete |= pod.deletion_timestamp.is_some()
-            && pod.observed_generation > 0
-            && pod.observed_generation < pod.generation;
+        let is_behind = pod.observed_generation > 0 && pod.observed_generation < pod.generation;
+        self.written_before_delete |= pod.deletion_timestamp.is_some() && is_behind;
+        self.written_before_edits |= pod.observed_generation == 1;
     }
 }

@@ -85,6 +85,8 @@
 //!   and no mark of the eviction at all (kubernetes#141483). Nobody can tell it from success.
 //! * A pod that is force-deleted between two observations loses its code, unless a finalizer holds the object.
 //! * Where a node is gone for good the step may have finished; nobody knows.
+//! * A step that a failing liveness probe or a node's own shutdown has stopped, without a word in the pod, is told as the
+//!   code that it exits with.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -139,6 +139,8 @@ pub struct SavedRun {
     pub seen_without_reason: bool,
     /// Its object's generations say that it was written before the delete.
     pub written_before_delete: bool,
+    /// And before any other change of the spec.
+    pub written_before_edits: bool,
 }
 
 /// Since when what lasts; `None` is not running.

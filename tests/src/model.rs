@@ -176,7 +176,7 @@ fn missing_record(story: &Story<'_>) -> Option<Verdict> {
 /// The answer when the record will not come any more, from the best that was seen.
 fn give_up_on_record(story: &Story<'_>) -> Verdict {
     if let Some(record) = record::latest_but_for_success(&story.sights) {
-        return record::exit(record, &story.sights);
+        return record::exit(record, &story.sights, false);
     }
     match story::clean_end(&story.sights) {
         Some(Phase::Succeeded) => infer(story),

@@ -141,7 +141,7 @@ impl Wait<'_> {
             if exit::is_fabricated(record) {
                 return Reading::Verdict(Err(exit::unknown(&found.spec.name, record)));
             }
-            let verdict = exit::judge(history, record, restart_count);
+            let verdict = exit::judge(history, record, restart_count, cause::has_ended(pod));
             let is_kept = found.terminated().is_some_and(exit::is_fabricated);
             return Reading::Verdict(if is_kept { by_rule(5, verdict) } else { verdict });
         }
@@ -153,8 +153,8 @@ impl Wait<'_> {
                     let record = history.run.as_deref().map(|run| &run.record);
                     Reading::Verdict(Err(cause::failure(cause, pod, record)))
                 }
-                (None, Some((status, record))) => {
-                    Reading::Verdict(Err(waiting::init_failure(&status.name, record, &found.spec.name)))
+                (None, Some((spec, _, record))) => {
+                    Reading::Verdict(Err(waiting::init_failure(&spec.name, record, &found.spec.name)))
                 }
                 (None, None) => Reading::Missing,
             };
@@ -177,7 +177,7 @@ impl Wait<'_> {
     /// Whether an init container before the target had failed before anything else stopped the pod.
     fn init_failed_by_itself(&self, pod: &PodSnapshot) -> bool {
         let history = self.history();
-        history.failed_init.as_deref().is_some_and(|failed| {
+        history.failed_init.as_deref().filter(|failed| failed.is_for_good()).is_some_and(|failed| {
             let run = &failed.run;
             let end = End { record: &run.record, run: Some(run), unfinished: failed.unfinished };
             cause::of_end(pod, history, end, false, self.policy.0.clock_skew).is_none()
@@ -230,7 +230,7 @@ impl Wait<'_> {
         }
         let history = self.history();
         if let Some(run) = history.last_run() {
-            return Some(exit::judge(history, &run.record, run.restart_count));
+            return Some(exit::judge(history, &run.record, run.restart_count, false));
         }
         if history.proves_success() {
             return Some(self.infer());
@@ -264,7 +264,7 @@ impl Wait<'_> {
         // An exit 0 that was seen and was no answer (it could still be undone, or had not settled) is no ground for green.
         let is_open = !history.phase.is_terminal();
         if let Some(run) = history.last_run().filter(|run| run.record.exit_code != 0 || !is_open) {
-            return exit::judge(history, &run.record, run.restart_count);
+            return exit::judge(history, &run.record, run.restart_count, false);
         }
         if history.proves_success() {
             return self.infer();
@@ -274,6 +274,9 @@ impl Wait<'_> {
         }
         if history.phase == Phase::Failed || history.clean_terminal.is_some() {
             return Err(self.terminated_state_missing());
+        }
+        if let Some(failed) = history.failed_init.as_deref().filter(|failed| failed.is_by_itself()) {
+            return Err(waiting::init_failure(&failed.container, &failed.run.record, &history.container));
         }
         let what = if how == FailReason::PodReplaced { "replaced by another of its name" } else { "deleted" };
         let message = format!("the pod was {what} before the step's exit was known; run it again");

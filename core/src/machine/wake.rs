@@ -51,11 +51,11 @@ impl Wait<'_> {
         let deletion_grace = self.history().deletion.map_or(Duration::ZERO, |deletion| deletion.grace);
         let terminating = deletion_grace.saturating_add(policy.unknown_grace);
         let mut next = Earliest(None);
-        if let Some(settling) = &timers.settling {
-            next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
-        }
         // Who cannot read cannot say that nothing has changed: these speak at the next good read, late as it may be.
         if timers.api_error.is_none() && timers.auth_error.is_none() {
+            if let Some(settling) = &timers.settling {
+                next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
+            }
             if let Some(grace) = &timers.image_pull {
                 next.run(Some(grace.since), Some(policy.image_pull_grace), Timer::Grace(&grace.failure));
             }

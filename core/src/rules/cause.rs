@@ -8,7 +8,9 @@ use crate::decision::Failure;
 use crate::history::{History, Run, Under};
 use crate::reason::FailReason;
 use crate::rules::exit::is_fabricated;
-use crate::snapshot::{Condition, Phase, PodSnapshot, Terminated, Timestamp};
+use crate::snapshot::{
+    Condition, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated, Timestamp,
+};
 use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
@@ -121,6 +123,15 @@ pub(crate) fn disruption(pod: &PodSnapshot) -> Option<&Condition> {
     pod.disruption_target.as_ref().filter(|condition| condition.is_true)
 }
 
+/// Whether something other than its containers has made the pod `Failed`. A kubelet never says so beside one that runs; pod
+/// garbage collection does (`markFailedAndDeletePod`).
+pub(crate) fn has_ended(pod: &PodSnapshot) -> bool {
+    let runs = |status: &ContainerStatus| status.state == Some(ContainerState::Running);
+    of_reason(&pod.reason).is_some()
+        || disruption(pod).is_some_and(|condition| disruption_counts(pod, condition))
+        || (pod.deletion_timestamp.is_some() && pod.container_statuses.iter().any(runs))
+}
+
 /// The cause that a terminal pod without the target's record carries.
 pub(crate) fn of_pod(pod: &PodSnapshot, history: &History) -> Option<Cause> {
     if pod.phase == Phase::Failed
@@ -170,7 +181,9 @@ pub(crate) fn of_end(
     clock_skew: Duration,
 ) -> Option<Cause> {
     let said = of_reason(&pod.reason).filter(|_| pod.phase == Phase::Failed).or_else(|| of_open_pod(pod));
-    let is_before = || !settling && end.run.is_some_and(|run| run.seen_without_reason);
+    // What may be followed by another run is not the end of the step, so that it was seen first proves nothing.
+    let is_before =
+        || !settling && end.run.is_some_and(|run| run.seen_without_reason && !run.may_be_followed);
     match end.unfinished.reason {
         Some(seen) => return said.or(Some(seen)),
         None if said.is_some() && !is_before() => return said,
@@ -186,7 +199,8 @@ pub(crate) fn of_end(
     {
         return Some(Cause::Disrupted);
     }
-    (pod.deletion_timestamp.is_some() && ended_after_delete(history, end, skew)).then_some(Cause::Deleted)
+    (pod.deletion_timestamp.is_some() && ended_after_delete(pod, history, end, skew))
+        .then_some(Cause::Deleted)
 }
 
 /// The condition alone is no proof that anything was stopped: the delete behind it may have failed.
@@ -222,17 +236,32 @@ fn ended_after_disruption(end: End<'_>, condition: &Condition, settling: bool, s
 }
 
 /// In this order of trust: what was observed, the generations, the timestamps.
-fn ended_after_delete(history: &History, end: End<'_>, skew: i64) -> bool {
+fn ended_after_delete(pod: &PodSnapshot, history: &History, end: End<'_>, skew: i64) -> bool {
     if end.run.is_some_and(|run| run.seen_without_deletion) {
         return false;
     }
     if end.unfinished.deletion {
         return true;
     }
-    if end.run.is_some_and(|run| run.written_before_delete) {
-        return false;
+    let deletion = history.deletion;
+    if let Some(run) = end.run.filter(|run| run.written_before_delete) {
+        // What was behind may have been an edit that came after the delete, if the time says so in so many seconds.
+        let request =
+            deletion.filter(|deletion| !deletion.is_rewritten()).map(|deletion| deletion.earliest.0);
+        let late = end
+            .record
+            .finished_at
+            .zip(request)
+            .is_some_and(|(end, request)| end.0 > request.saturating_add(1).saturating_add(skew));
+        return late && !run.written_before_edits;
     }
-    at_or_after(end.record.finished_at, history.deletion.map(|deletion| deletion.earliest), skew)
+    // The last DELETE comes after the unmounts, however long those take (kubernetes#122342), so the time that it wrote gives
+    // no bound; and the kubelet had seen the delete when it wrote last.
+    let knew = pod.observed_generation > 0 && pod.observed_generation >= pod.generation;
+    if knew && deletion.is_some_and(|deletion| deletion.is_rewritten()) {
+        return true;
+    }
+    at_or_after(end.record.finished_at, deletion.map(|deletion| deletion.earliest), skew)
 }
 
 /// Whether `end` falls at or after `cause`; unknown times are undecided and so count as after.

@@ -20,6 +20,8 @@ pub(crate) fn is_fabricated(record: &Terminated) -> bool {
         "NotFound" => record.exit_code == -137,
         // The latter two nobody was seen to write, but a command that never ran has no exit 0.
         "Terminated" | "StartError" | "ContainerCannotRun" => record.exit_code == 0,
+        // CRI-O's where it knows no code (`server/container_status.go`); on Linux no process ends so.
+        "Error" => record.exit_code == -1 && record.container_id.starts_with("cri-o://"),
         _ => false,
     }
 }
@@ -34,7 +36,14 @@ pub(crate) fn unknown(container: &str, record: &Terminated) -> Failure {
 }
 
 /// The answer that a final, real record of the target gives.
-pub(crate) fn judge(history: &History, record: &Terminated, restart_count: i32) -> Result<Exit, Failure> {
+///
+/// `outlived` if the pod carries an outside cause that came later: that explains a phase `Failed`.
+pub(crate) fn judge(
+    history: &History,
+    record: &Terminated,
+    restart_count: i32,
+    outlived: bool,
+) -> Result<Exit, Failure> {
     let (container, phase) = (&history.container, history.phase);
     let oom_killed = record.reason == "OOMKilled";
     if record.exit_code == 0 && oom_killed {
@@ -43,7 +52,7 @@ pub(crate) fn judge(history: &History, record: &Terminated, restart_count: i32) 
             format!("a process of container {container} was killed for memory, yet the container exited 0");
         return Err(Failure::new(FailReason::OomKilled, message, Some(0)));
     }
-    if record.exit_code == 0 && phase == Phase::Failed && !history.failure_is_explained {
+    if record.exit_code == 0 && phase == Phase::Failed && !history.failure_is_explained && !outlived {
         let message = format!(
             "container {container} exited 0, yet its pod is Failed and no other container explains it"
         );

@@ -6,7 +6,8 @@
 
 use crate::rules::target::{Kind, Target, status};
 use crate::snapshot::{
-    Container, ContainerState, ContainerStatus, PodSnapshot, RestartAction, RestartPolicy, Terminated,
+    Container, ContainerState, ContainerStatus, PodSnapshot, RestartAction, RestartPolicy, RestartRule,
+    Terminated,
 };
 
 /// The kubelet's reason on a container it stopped only to start all of them again (KEP-5532).
@@ -85,21 +86,29 @@ pub(crate) fn restarts(container: &Container, pod_policy: RestartPolicy, exit_co
     }
 }
 
-/// Whether another container's exit may still restart every container, this one included, however it ended.
+/// Whether another container's exit may still restart every container, this one included, however it ended: it has not
+/// ended yet, will be started again by itself, or has ended so.
 fn another_may_restart_all(pod: &PodSnapshot, target: &Container) -> bool {
-    let armed = |container: &Container, statuses: &[ContainerStatus]| {
+    let armed = |container: &Container, statuses: &[ContainerStatus], is_init: bool| {
+        // An init container that is through is never run again.
+        let runs_again = |code: i32| {
+            let is_through = is_init && code == 0 && !is_sidecar(container);
+            !is_through && restarts(container, pod.restart_policy, code)
+        };
+        let all = |rule: &&RestartRule| rule.action == RestartAction::RestartAllContainers;
         container.name != target.name
             && container.restart_policy.is_some()
-            && container.restart_policy_rules.iter().any(|rule| {
-                rule.action == RestartAction::RestartAllContainers
-                    && match status(statuses, &container.name).and_then(|status| status.state.as_ref()) {
-                        Some(ContainerState::Terminated(record)) => rule.matches(record.exit_code),
-                        Some(ContainerState::Waiting { .. } | ContainerState::Running) | None => true,
+            && container.restart_policy_rules.iter().filter(all).any(|rule| {
+                match status(statuses, &container.name).and_then(|status| status.state.as_ref()) {
+                    Some(ContainerState::Terminated(record)) => {
+                        rule.matches(record.exit_code) || runs_again(record.exit_code)
                     }
+                    Some(ContainerState::Waiting { .. } | ContainerState::Running) | None => true,
+                }
             })
     };
-    pod.containers.iter().any(|container| armed(container, &pod.container_statuses))
-        || pod.init_containers.iter().any(|container| armed(container, &pod.init_container_statuses))
+    pod.containers.iter().any(|container| armed(container, &pod.container_statuses, false))
+        || pod.init_containers.iter().any(|container| armed(container, &pod.init_container_statuses, true))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 use crate::decision::Failure;
 use crate::reason::FailReason;
 use crate::rules::exit::is_fabricated;
-use crate::rules::restart::is_sidecar;
+use crate::rules::restart::{is_restarting_all, is_sidecar};
 use crate::rules::target::{Target, status};
-use crate::snapshot::{ContainerState, ContainerStatus, PodSnapshot, Terminated};
+use crate::snapshot::{Container, ContainerState, ContainerStatus, PodSnapshot, Terminated};
 use alloc::format;
 
 /// Reasons that share one grace timer.
@@ -112,7 +112,7 @@ impl Trouble<'_> {
 pub(crate) fn failed_init_container<'a>(
     pod: &'a PodSnapshot,
     target: &Target<'_>,
-) -> Option<(&'a ContainerStatus, &'a Terminated)> {
+) -> Option<(&'a Container, &'a ContainerStatus, &'a Terminated)> {
     let before = target.kind.init_containers_before(pod.init_containers.len());
     pod.init_containers[..before].iter().filter(|container| !is_sidecar(container)).find_map(|container| {
         let status = status(&pod.init_container_statuses, &container.name)?;
@@ -121,7 +121,7 @@ pub(crate) fn failed_init_container<'a>(
             Some(ContainerState::Waiting { .. }) | None => status.last_terminated.as_ref()?,
             Some(ContainerState::Running) => return None,
         };
-        (record.exit_code != 0).then_some((status, record))
+        (record.exit_code != 0 && !is_restarting_all(record)).then_some((container, status, record))
     })
 }
 

@@ -148,6 +148,7 @@ fn save_run(run: &Run) -> SavedRun {
         seen_without_disruption: run.seen_without_disruption,
         seen_without_reason: run.seen_without_reason,
         written_before_delete: run.written_before_delete,
+        written_before_edits: run.written_before_edits,
     }
 }
 
@@ -160,6 +161,7 @@ fn restore_run(saved: SavedRun) -> Run {
         seen_without_disruption: saved.seen_without_disruption,
         seen_without_reason: saved.seen_without_reason,
         written_before_delete: saved.written_before_delete,
+        written_before_edits: saved.written_before_edits,
     }
 }
 

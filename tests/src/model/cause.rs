@@ -4,7 +4,7 @@ use super::config::Config;
 use super::record::{self, End};
 use super::story::{Sight, clean_end};
 use super::target::State;
-use podwait_core::{Condition, FailReason, Phase, PodSnapshot, Terminated};
+use podwait_core::{Condition, ContainerState, ContainerStatus, FailReason, Phase, PodSnapshot, Terminated};
 use std::time::Duration;
 
 /// Whether the object shows any mark of an outside cause.
@@ -48,6 +48,8 @@ pub(super) struct Seen<'s, 'a> {
     pub(super) record: &'s Terminated,
     /// One of them was written by a kubelet that had not yet seen the delete.
     pub(super) written_before_deletion: bool,
+    /// It is that of an init container.
+    pub(super) of_init: bool,
     /// A reason or a kubelet's condition that was first seen after the end may have come before it (policy `settle`).
     pub(super) is_doubted: bool,
 }
@@ -57,7 +59,7 @@ pub(super) fn of_record(config: &Config, sights: &[Sight<'_>], record: &Terminat
     let at = (0..sights.len()).filter(|index| had_ended(sights, *index)).collect();
     let written_before_deletion = written_before_deletion(sights);
     let is_doubted = config.settle.is_some();
-    of_end(config, &Seen { sights, at, record, written_before_deletion, is_doubted })
+    of_end(config, &Seen { sights, at, record, written_before_deletion, is_doubted, of_init: false })
 }
 
 /// The cause of an end.
@@ -68,8 +70,11 @@ pub(super) fn of_end(config: &Config, seen: &Seen<'_, '_>) -> Option<FailReason>
     if let Some(earlier) = said_while_open(seen.before()) {
         return said.or(Some(earlier));
     }
-    // Only an earlier look at the very end, without the reason, proves that the reason came later.
-    let ended_first = !seen.is_doubted && seen.at.iter().any(|at| reason(seen.sights[*at].pod).is_none());
+    // Only an earlier look at the very end, without the reason, proves that the reason came later; and only of an end after
+    // which nothing was to come.
+    let ended_first = !seen.is_doubted
+        && !seen.is_followed()
+        && seen.at.iter().any(|at| reason(seen.sights[*at].pod).is_none());
     if said.is_some() && !ended_first {
         return said;
     }
@@ -85,7 +90,26 @@ pub(super) fn of_end(config: &Config, seen: &Seen<'_, '_>) -> Option<FailReason>
     deleted.then_some(FailReason::PodDeleted)
 }
 
+/// Whether something other than its containers has made the pod `Failed`.
+pub(super) fn has_ended(sight: &Sight<'_>) -> bool {
+    let runs = |status: &ContainerStatus| matches!(status.state, Some(ContainerState::Running));
+    let beside_one_that_runs = sight.pod.container_statuses.iter().any(runs);
+    reason(sight.pod).is_some()
+        || effective_disruption(sight).is_some()
+        || (sight.pod.deletion_timestamp.is_some() && beside_one_that_runs)
+}
+
 impl<'a> Seen<'_, 'a> {
+    /// Whether another run of the target could follow, as of the last sight of this end.
+    fn is_followed(&self) -> bool {
+        if self.of_init {
+            return false;
+        }
+        let last = self.at.last().map(|at| &self.sights[*at]);
+        let target = last.and_then(|sight| Some((sight, sight.target.as_ref().ok()?)));
+        target.is_some_and(|(sight, target)| target.is_followed(sight.pod, self.record))
+    }
+
     /// The sights before the first that showed the end.
     fn before(&self) -> &[Sight<'a>] {
         &self.sights[..self.at.first().copied().unwrap_or(self.sights.len() - 1)]
@@ -105,9 +129,25 @@ impl<'a> Seen<'_, 'a> {
     }
 
     fn is_before_deletion(&self, config: &Config) -> bool {
+        let rewritten = || is_rewritten(self.sights) && self.sights.last().is_some_and(knows_of_deletion);
         self.observed_before(|pod| pod.deletion_timestamp.is_some()).unwrap_or_else(|| {
-            self.written_before_deletion || is_before(config, self.record, requested_at(self.sights))
+            if self.written_before_deletion {
+                return !self.may_be_behind_an_edit(config);
+            }
+            !rewritten() && is_before(config, self.record, requested_at(self.sights))
         })
+    }
+
+    /// Generations that tell of a change which was not seen: of the delete, or of an edit after it, if the time says clearly
+    /// that the end came later. The first generation is before both.
+    fn may_be_behind_an_edit(&self, config: &Config) -> bool {
+        let is_first = self.at.iter().any(|at| self.sights[*at].pod.observed_generation == 1);
+        let request = requested_at(self.sights).filter(|_| !is_rewritten(self.sights));
+        let end = self.record.finished_at.map(|time| time.0);
+        let clearly = request.zip(end).is_some_and(|(request, end)| {
+            end.saturating_sub(seconds_up(config.clock_skew)) > request.saturating_add(1)
+        });
+        clearly && !is_first
     }
 
     /// Our own eyes. Seen ended without the cause is before; seen under the cause, and not ended yet, is after. In a
@@ -198,6 +238,17 @@ fn written_before_deletion(sights: &[Sight<'_>]) -> bool {
 
 pub(super) fn is_written_before_deletion(pod: &PodSnapshot) -> bool {
     pod.deletion_timestamp.is_some() && (1..pod.generation).contains(&pod.observed_generation)
+}
+
+/// The kubelet had seen all that was wanted, the delete among it, when it wrote last.
+fn knows_of_deletion(sight: &Sight<'_>) -> bool {
+    sight.pod.observed_generation > 0 && sight.pod.observed_generation >= sight.pod.generation
+}
+
+/// The kubelet's last DELETE was there already when the deletion was first seen.
+fn is_rewritten(sights: &[Sight<'_>]) -> bool {
+    let first = sights.iter().find(|sight| sight.pod.deletion_timestamp.is_some());
+    first.is_some_and(|sight| sight.pod.deletion_grace_period_seconds.unwrap_or(0) <= 1)
 }
 
 /// Timestamps: the earliest moment at which the delete can have been requested, by the first sight of it. What comes later

@@ -14,7 +14,7 @@ pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
     // What was seen and was no answer yet, for it could be undone or had not settled, is no ground for green.
     let is_open = !newest.phase.is_terminal();
     if let Some(record) = latest.filter(|record| record.exit_code != 0 || !is_open) {
-        return record::exit(record, &story.sights);
+        return record::exit(record, &story.sights, false);
     }
     match story::clean_end(&story.sights) {
         Some(Phase::Succeeded) => infer(story),
@@ -22,6 +22,16 @@ pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
             let cause = cause::of_pod_that_is_gone(newest).filter(|_| clean.is_none());
             let failed = clean.is_some() || newest.phase == Phase::Failed;
             let missing = failed.then_some(FailReason::TerminatedStateMissing);
+            // An init container that had failed while nobody touched the pod was the end of it.
+            let init = record::init_failed_for_good(&story.sights).filter(|(_, at)| {
+                let pods = || at.iter().map(|at| story.sights[*at].pod);
+                pods().any(|pod| pod.deletion_timestamp.is_none())
+                    && pods().any(|pod| cause::disruption(pod).is_none())
+                    && pods().any(|pod| cause::reason(pod).is_none())
+            });
+            if let (None, None, Some((end, _))) = (cause, missing, init) {
+                return Verdict::fail(FailReason::InitContainerFailed, Some(end.record.exit_code));
+            }
             Verdict::fail(cause.or(missing).unwrap_or(otherwise), story.seen_code())
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
     let verdict = if is_fabricated(record) {
         Verdict::fail(FailReason::ContainerStatusUnknown, Some(record.exit_code))
     } else {
-        exit(record, sights)
+        exit(record, sights, cause::has_ended(sight))
     };
     let completed = matches!(verdict, Verdict::Done { code: 0, .. });
     // The kubelet ends a pod's containers together and tells of no end before the last: beside one that runs, the
@@ -60,7 +60,8 @@ pub(super) fn latest_but_for_success<'a>(sights: &[Sight<'a>]) -> Option<&'a Ter
     };
     let last = sights.iter().rev().find(shows)?;
     let target = last.target.as_ref().ok()?;
-    let speaks = target.list != List::Ephemeral && !target.is_sidecar();
+    let newest = sights.last()?.target.as_ref().ok()?;
+    let speaks = newest.list != List::Ephemeral && !newest.is_sidecar();
     let outlived = clean_end(sights) == Some(Phase::Succeeded)
         && speaks
         && end.record.exit_code != 0
@@ -124,15 +125,15 @@ impl<'a> End<'a> {
     }
 }
 
-/// What this real record answers.
-pub(super) fn exit(record: &Terminated, sights: &[Sight<'_>]) -> Verdict {
+/// What this real record answers; `is_outlived` if something other than the containers made the pod `Failed` later.
+pub(super) fn exit(record: &Terminated, sights: &[Sight<'_>], is_outlived: bool) -> Verdict {
     let sight = sights.last().expect("the sight that shows the end");
     let done = |reason| Verdict::Done { code: record.exit_code, reason };
     match (record.reason.as_str(), record.exit_code) {
         ("OOMKilled", 0) => Verdict::fail(FailReason::OomKilled, Some(0)),
         ("OOMKilled", _) => done(DoneReason::OomKilled),
         ("StartError" | "ContainerCannotRun", _) => done(DoneReason::StartError),
-        (_, 0) if sight.phase == Phase::Failed && !is_failure_explained(sight) => {
+        (_, 0) if sight.phase == Phase::Failed && !is_failure_explained(sight) && !is_outlived => {
             Verdict::fail(FailReason::PhaseContradictsExitCode, Some(0))
         }
         (_, 0) => done(DoneReason::Completed),
@@ -162,7 +163,7 @@ pub(super) fn is_fabricated(record: &Terminated) -> bool {
             | ("Unknown", 255)
             | ("NotFound", -137)
             | ("Terminated" | "StartError" | "ContainerCannotRun", 0)
-    )
+    ) || (record.reason == "Error" && record.exit_code == -1 && record.container_id.starts_with("cri-o://"))
 }
 
 /// KEP-5532: no end of the container, only the beginning of the next run of them all.
@@ -176,18 +177,38 @@ pub(super) fn failed_init<'a>(sight: &Sight<'a>) -> Option<(&'a str, End<'a>)> {
     target.init_before(sight.pod).filter(|init| !init.is_sidecar()).find_map(|init| {
         // `getPhase` counts one that waits after a failure like one that has just failed.
         let end = End { is_current: true, ..End::of(&init)? };
-        (end.record.exit_code != 0).then_some((init.container.name.as_str(), end))
+        let has_failed = end.record.exit_code != 0 && !is_restarting_all(end.record);
+        has_failed.then_some((init.container.name.as_str(), end))
     })
+}
+
+/// The init container of the newest sight that has failed for good, with its end and the sights that showed it.
+pub(super) fn init_failed_for_good<'a>(sights: &[Sight<'a>]) -> Option<(End<'a>, Vec<usize>)> {
+    let real = |sight| failed_init(sight).filter(|(_, end)| !is_fabricated(end.record));
+    let sight = sights.last()?;
+    let (name, newest) = real(sight)?;
+    let target = sight.target.as_ref().ok()?;
+    let mut inits = target.init_before(sight.pod);
+    let init = inits.find(|init| init.container.name == name)?;
+    if init.is_restarted(sight.pod, newest.record) {
+        return None;
+    }
+    let is_same = |(other, end): (&str, End<'_>)| other == name && end.is_of_same_run(&newest);
+    let stretch = sights.iter().rev().take_while(|sight| real(sight).is_some_and(is_same)).count();
+    Some((newest, (sights.len() - stretch..sights.len()).collect()))
 }
 
 /// Whether that container had failed before anything else stopped the pod.
 pub(super) fn init_failed_by_itself(config: &Config, sights: &[Sight<'_>]) -> bool {
-    let real = |sight| failed_init(sight).filter(|(_, end)| !is_fabricated(end.record));
-    let Some((name, newest)) = sights.last().and_then(real) else { return false };
-    let is_same = |(other, end): (&str, End<'_>)| other == name && end.is_of_same_run(&newest);
-    let stretch = sights.iter().rev().take_while(|sight| real(sight).is_some_and(is_same)).count();
-    let at: Vec<usize> = (sights.len() - stretch..sights.len()).collect();
+    let Some((newest, at)) = init_failed_for_good(sights) else { return false };
     let written_before_deletion = at.iter().any(|at| cause::is_written_before_deletion(sights[*at].pod));
-    let seen = cause::Seen { sights, at, record: newest.record, written_before_deletion, is_doubted: false };
+    let seen = cause::Seen {
+        sights,
+        at,
+        record: newest.record,
+        written_before_deletion,
+        is_doubted: false,
+        of_init: true,
+    };
     cause::of_end(config, &seen).is_none()
 }

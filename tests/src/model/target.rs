@@ -107,7 +107,8 @@ impl<'a> Target<'a> {
     fn is_last_but_for_deletion(&self, pod: &'a PodSnapshot, record: &Terminated) -> bool {
         record.reason != "RestartingAllContainers"
             && !self.restarts_after(pod, record.exit_code)
-            && !self.others(pod).any(|other| other.may_restart_all())
+            // Ephemeral containers are left alone.
+            && (self.list == List::Ephemeral || !self.others(pod).any(|other| other.may_restart_all(pod)))
     }
 
     /// Kubernetes' `ContainerShouldRestart`, and what it leaves to its callers.
@@ -136,14 +137,22 @@ impl<'a> Target<'a> {
     }
 
     /// Whether this container may still take the whole pod, finished containers too, through another run.
-    fn may_restart_all(&self) -> bool {
+    fn may_restart_all(&self, pod: &PodSnapshot) -> bool {
         let all = RestartAction::RestartAllContainers;
+        let has_rule = self.container.restart_policy_rules.iter().any(|rule| rule.action == all);
         match self.state() {
-            State::Ended(record) => self.rule_for(record.exit_code).is_some_and(|rule| rule.action == all),
-            State::Unreported | State::Waiting { .. } | State::Running => {
-                self.container.restart_policy_rules.iter().any(|rule| rule.action == all)
+            State::Ended(record) => {
+                let rule = self.rule_for(record.exit_code);
+                rule.is_some_and(|rule| rule.action == all)
+                    || (has_rule && self.restarts_after(pod, record.exit_code))
             }
+            State::Unreported | State::Waiting { .. } | State::Running => has_rule,
         }
+    }
+
+    /// Whether it will be started again after this end, as far as its own rules and policy go.
+    pub(super) fn is_restarted(&self, pod: &PodSnapshot, record: &Terminated) -> bool {
+        self.restarts_after(pod, record.exit_code)
     }
 }
 

@@ -22,13 +22,13 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     let mut timers = vec![
         deadline,
         start,
-        settling(story),
         fail(failing_since(story, is_transient), config.api_error_budget, FailReason::ApiUnavailable),
         fail(refused_since(story), config.auth_error_budget, auth_reason(story)),
     ];
     // Nobody knows whether what was seen still holds while it cannot be read.
     if failing_since(story, is_transient).or_else(|| failing_since(story, is_auth)).is_none() {
         timers.extend([
+            settling(story),
             fail(absent_since(story), config.absent_grace, FailReason::PodNeverSeen),
             fail(since(&is_lost), config.unknown_grace, FailReason::NodeLost),
             fail(
