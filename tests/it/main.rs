@@ -7,6 +7,7 @@ mod corpora;
 mod decoding;
 mod examples;
 mod exhaustive;
+mod hold;
 mod hub;
 mod kubelet;
 mod logs;

@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::client::Calls;
 use crate::drive::{Step, drive};
+use crate::hold::Hold;
 use crate::hub::Hub;
 use crate::logs::{Board, LogStream, Logs, PodFacts};
 use crate::one_pod::OnePod;
@@ -34,6 +35,7 @@ pub struct Wait {
     cancel: CancellationToken,
     look: Option<Look>,
     boards: Vec<watch::Sender<Board>>,
+    hold: Option<Hold>,
 }
 
 type Look = Box<dyn FnMut(Step<'_>) + Send>;
@@ -53,6 +55,7 @@ impl Wait {
             cancel: CancellationToken::new(),
             look: None,
             boards: Vec::new(),
+            hold: None,
         }
     }
 
@@ -97,6 +100,13 @@ impl Wait {
     /// Calls `look` after every turn of the wait loop, with what was observed and decided.
     pub fn look(mut self, look: impl FnMut(Step<'_>) + Send + 'static) -> Self {
         self.look = Some(Box::new(look));
+        self
+    }
+
+    /// Puts this hold on the pod as soon as it is seen, so that its end outlives a deletion. [Release](Hold::release) it when
+    /// the answer has been used.
+    pub fn hold(mut self, hold: &Hold) -> Self {
+        self.hold = Some(hold.clone());
         self
     }
 
@@ -149,7 +159,14 @@ impl Wait {
         seeded.map_or_else(|_| Arc::clone(&self.policy), Arc::new)
     }
 
-    async fn run(self) -> Result<Exit, Failure> {
+    async fn run(mut self) -> Result<Exit, Failure> {
+        let Some(hold) = self.hold.take() else { return self.drive().await };
+        let (board, facts) = watch::channel(Board::default());
+        self.boards.push(board);
+        hold.during(self.drive(), facts).await
+    }
+
+    async fn drive(self) -> Result<Exit, Failure> {
         let mut machine = self.target.machine(self.jittered_policy());
         let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.look.is_some());
         let (mut look, boards) = (self.look, self.boards);

@@ -77,11 +77,16 @@ impl Cluster {
                 let options = query.delete_options(&read_json(body).await?)?;
                 Ok(Reply::json(200, &*self.delete(ns, &name, &options)?))
             }
+            (Verb::Patch, Some(ns), Some(name)) => {
+                Ok(Reply::json(200, &*self.patch(ns, &name, &read_json(body).await?)?))
+            }
             (Verb::Log, Some(ns), Some(name)) => Ok(match self.log(ns, &name, query.log_request()?)? {
                 Some(frames) => Reply::stream(frames),
                 None => Reply::text(204, ""),
             }),
-            (Verb::Get | Verb::Create | Verb::Delete | Verb::Log, _, _) => Err(Refusal::MethodNotAllowed),
+            (Verb::Get | Verb::Create | Verb::Delete | Verb::Patch | Verb::Log, _, _) => {
+                Err(Refusal::MethodNotAllowed)
+            }
         }
     }
 
@@ -156,6 +161,7 @@ impl Call {
             ("GET", None) => Verb::List,
             ("POST", None) if namespace.is_some() => Verb::Create,
             ("DELETE", Some(_)) => Verb::Delete,
+            ("PATCH", Some(_)) => Verb::Patch,
             _ => return Err(Refusal::MethodNotAllowed.into()),
         };
         Ok(Self { verb, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), query })

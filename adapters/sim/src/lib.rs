@@ -47,7 +47,7 @@
 //! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. LISTs come in pages,
 //! whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
 //! finalizers. Logs are served run by run, from the newest file. Not simulated: authorization, `resourceVersion` on GET and
-//! LIST (which always read the latest), patches over HTTP, and pods that react to a deletion without a script.
+//! LIST (which always read the latest), patches of more than metadata, and pods that react to a deletion without a script.
 #![forbid(unsafe_code)]
 
 mod api;
@@ -60,6 +60,7 @@ mod fixture;
 mod kubelet;
 mod life;
 mod logs;
+mod patch;
 mod refusal;
 mod reply;
 mod selector;

@@ -204,6 +204,11 @@ impl Store {
     }
 
     fn create(&mut self, mut pod: Value) -> Result<Arc<Value>, Refusal> {
+        if text(&pod, "/metadata/name").is_empty() && !text(&pod, "/metadata/generateName").is_empty() {
+            // The real one's five characters are random.
+            let name = format!("{}{:05}", text(&pod, "/metadata/generateName"), self.created + 1);
+            pod["metadata"]["name"] = json!(name);
+        }
         let name = text(&pod, "/metadata/name").to_owned();
         if name.is_empty() || !pod["spec"].is_object() {
             let message = "metadata.name and spec: Required value".to_owned();

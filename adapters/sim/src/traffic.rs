@@ -22,6 +22,8 @@ pub enum Verb {
     Delete,
     /// GET of a container's log.
     Log,
+    /// PATCH of a pod's metadata.
+    Patch,
 }
 
 /// A request on its way in, for a [`Faults::rule`].
@@ -54,6 +56,8 @@ pub struct RequestCounts {
     pub delete: u64,
     /// [`Verb::Log`]
     pub log: u64,
+    /// [`Verb::Patch`]
+    pub patch: u64,
 }
 
 /// The faults waiting for requests, and the count of the requests.
@@ -117,6 +121,7 @@ impl RequestCounts {
             Verb::Create => &mut self.create,
             Verb::Delete => &mut self.delete,
             Verb::Log => &mut self.log,
+            Verb::Patch => &mut self.patch,
         }
     }
 }

@@ -1,0 +1,63 @@
+//! The one write of podwait: its finalizer on a pod, and off it.
+
+use super::FINALIZER;
+use crate::client::{CALL_TIMEOUT, Calls, Refusal, failure, pods_path, timed_out};
+use crate::selection::PodName;
+use crate::source::{ApiFailure, Via};
+use http::{Method, Request, StatusCode, header};
+use serde_json::json;
+use tokio::time::timeout;
+
+/// What to do with the finalizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Add,
+    Remove,
+}
+
+/// What came of it.
+pub(super) enum Patched {
+    Done,
+    /// There is no such pod, or it is another one by now.
+    Gone,
+    /// The API server says that the pod may not become so: finalizers cannot be added to one that is being deleted.
+    Invalid(ApiFailure),
+    Failed(ApiFailure),
+}
+
+impl Calls {
+    /// A strategic merge patch, which adds to the list or takes from it whatever else is there, for the pod of this uid only.
+    pub(super) async fn patch_hold(&self, pod: &PodName, uid: &str, change: Change) -> Patched {
+        let finalizers = match change {
+            Change::Add => "finalizers",
+            Change::Remove => "$deleteFromPrimitiveList/finalizers",
+        };
+        let patch = json!({ "metadata": { "uid": uid, finalizers: [FINALIZER] } });
+        match timeout(CALL_TIMEOUT, self.send_patch(pod, patch.to_string())).await {
+            Ok(patched) => patched.unwrap_or_else(Patched::Failed),
+            Err(_) => Patched::Failed(timed_out(Via::Get)),
+        }
+    }
+
+    async fn send_patch(&self, pod: &PodName, patch: String) -> Result<Patched, ApiFailure> {
+        let path = pods_path(Some(pod.namespace()), Some(pod.name()))?;
+        let request = Request::builder()
+            .method(Method::PATCH)
+            .uri(format!("{path}/{}?fieldManager=podwait", pod.name()))
+            .header(header::CONTENT_TYPE, "application/strategic-merge-patch+json")
+            .body(patch.into_bytes())
+            .map_err(|error| failure(Via::Get, 400, error.to_string()))?;
+        let response = self.send(Via::Get, request).await?;
+        if response.status() == StatusCode::OK {
+            return Ok(Patched::Done);
+        }
+        let refusal = Refusal::read(Via::Get, response).await;
+        Ok(match refusal.failure.code {
+            _ if refusal.is_absence_of(pod.name()) => Patched::Gone,
+            // The uid is another one's.
+            409 => Patched::Gone,
+            422 => Patched::Invalid(refusal.failure),
+            _ => Patched::Failed(refusal.failure),
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! Exits that survive deletion, against the simulated cluster under paused time.
+
+use podwait::{FINALIZER, Hold, HoldState, Scope, held_pods, wait};
+use podwait_sim::{Cluster, Fault, Life, Verb, pod};
+use serde_json::json;
+use std::future::IntoFuture;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, sleep};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn running() -> Life {
+    Life::of(pod("ci", "p", &["step"])).scheduled("node-1").after(secs(1)).running()
+}
+
+/// The finalizers of `ci/p`.
+fn finalizers(cluster: &Cluster) -> Option<serde_json::Value> {
+    cluster.get("ci", "p").map(|pod| pod["metadata"]["finalizers"].clone())
+}
+
+/// Waits for `ci/p` with a hold.
+async fn held(cluster: &Cluster) -> (Result<i32, &'static str>, Hold) {
+    let hold = Hold::new(cluster.client(), "ci", "p");
+    let exit = wait(cluster.client(), "ci", "p").hold(&hold).await;
+    (exit.map(|exit| exit.code).map_err(|failure| failure.reason.as_str()), hold)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_deletion_loses_nothing() {
+    let cluster = Cluster::new();
+    // Removed by force, the kubelet stops it all the same and says how it ended.
+    running().after(secs(5)).delete(0).after(secs(3)).finished(0).spawn(&cluster);
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!(exit, Err("pod_deleted"), "it was stopped");
+    assert!(matches!(hold.state(), HoldState::Held { .. }));
+    assert_eq!(finalizers(&cluster), Some(json!([FINALIZER])));
+    hold.release().await.expect("it is let go");
+    assert_eq!((hold.state(), finalizers(&cluster)), (HoldState::Released, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_before_the_deletion_is_read_after_it() {
+    let cluster = Cluster::new();
+    running().spawn(&cluster);
+    let hold = Hold::new(cluster.client(), "ci", "p");
+    // Nobody looks while it ends and is deleted.
+    let first = wait(cluster.client(), "ci", "p").hold(&hold).into_future();
+    let _ = tokio::time::timeout(secs(5), first).await.expect_err("it runs");
+    Life::existing("ci", "p").finished(3).after(secs(2)).delete(0).run(&cluster).await.expect("a life");
+    let exit = wait(cluster.client(), "ci", "p").await;
+    assert_eq!(exit.map(|exit| exit.code), Ok(3));
+    hold.release().await.expect("it is let go");
+    assert_eq!(finalizers(&cluster), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_finalizers_are_left_alone() {
+    let cluster = Cluster::new();
+    let mut step = pod("ci", "p", &["step"]);
+    step["metadata"]["finalizers"] = json!(["example.com/other"]);
+    Life::of(step).scheduled("node-1").running().after(secs(5)).finished(0).spawn(&cluster);
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!(exit, Ok(0));
+    assert_eq!(finalizers(&cluster), Some(json!(["example.com/other", FINALIZER])));
+    hold.release().await.expect("it is let go");
+    assert_eq!(finalizers(&cluster), Some(json!(["example.com/other"])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_patch_the_wait_goes_on() {
+    let cluster = Cluster::new();
+    cluster.faults().rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(403)));
+    running().after(secs(5)).finished(7).spawn(&cluster);
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!(exit, Ok(7));
+    assert!(matches!(hold.state(), HoldState::Refused(failure) if failure.code == 403));
+    hold.release().await.expect("there is nothing to release");
+    assert_eq!(cluster.requests().patch, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_being_deleted_takes_no_hold() {
+    let cluster = Cluster::new();
+    running().delete(30).after(secs(10)).finished(0).removed().spawn(&cluster);
+    sleep(secs(2)).await;
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!((exit, hold.state()), (Err("pod_deleted"), HoldState::TooLate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_answer_is_lost_is_released_all_the_same() {
+    let cluster = Cluster::new();
+    // Carried out, and the answer never comes.
+    cluster.faults().push(Verb::Patch, Fault::SilentAfter { events: 0 });
+    running().finished(0).spawn(&cluster);
+    sleep(secs(2)).await;
+    let start = Instant::now();
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!(exit, Ok(0));
+    assert!(start.elapsed() <= secs(1), "{:?}", start.elapsed());
+    hold.release().await.expect("it is let go");
+    assert_eq!(finalizers(&cluster), Some(serde_json::Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn releasing_is_tried_again_and_leaves_another_pod_alone() {
+    let cluster = Cluster::new();
+    running().after(secs(5)).finished(0).spawn(&cluster);
+    let (_, hold) = held(&cluster).await;
+    for fault in [Fault::status(503), Fault::Reset, Fault::status(429).retry_after(3)] {
+        cluster.faults().push(Verb::Patch, fault);
+    }
+    hold.release().await.expect("it is let go");
+    assert_eq!(finalizers(&cluster), Some(serde_json::Value::Null));
+
+    let gone = Hold::of_created(cluster.client(), "ci", "p", "another uid");
+    gone.release().await.expect("ours is gone");
+    let never = Hold::of_created(cluster.client(), "ci", "no-such", "uid");
+    never.release().await.expect("ours is gone");
+
+    cluster.faults().rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(503)));
+    let stuck = Hold::of_created(cluster.client(), "ci", "p", "uid");
+    let start = Instant::now();
+    assert_eq!(stuck.release().await.map_err(|failure| failure.code), Err(503));
+    assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());
+    cluster.faults().clear();
+    stuck.release().await.expect("and may be tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_left_behind_is_found() {
+    let cluster = Cluster::new();
+    let with_hold = |name: &str| {
+        let mut step = pod("ci", name, &["step"]);
+        step["metadata"]["finalizers"] = json!([FINALIZER]);
+        Life::of(step).scheduled("node-1").running()
+    };
+    with_hold("over").after(secs(10)).finished(3).delete(0).spawn(&cluster);
+    with_hold("running").spawn(&cluster);
+    with_hold("deleted").delete(30).spawn(&cluster);
+    Life::of(pod("ci", "free", &["step"])).scheduled("node-1").running().finished(0).spawn(&cluster);
+    sleep(secs(20)).await;
+    let held = held_pods(cluster.client(), Scope::namespace("ci")).await.expect("a list");
+    let names: Vec<(&str, bool)> = held.iter().map(|pod| (&*pod.name, pod.is_over)).collect();
+    assert_eq!(names, [("deleted", false), ("over", true), ("running", false)]);
+    // 2026-01-01T00:00:20Z
+    let now = UNIX_EPOCH + secs(1_767_225_600 + 20);
+    let safe = |now: SystemTime, age| -> Vec<&str> {
+        held.iter().filter(|pod| pod.is_safe(now, age)).map(|pod| &*pod.name).collect()
+    };
+    assert_eq!(safe(now, secs(300)), Vec::<&str>::new(), "somebody may still be about to read it");
+    assert_eq!(safe(now + secs(300), secs(300)), ["over"]);
+    let over = held.iter().find(|pod| pod.name == "over").expect("it is there");
+    assert!(matches!(&over.ends[..], [(step, Ok(exit))] if step == "step" && exit.code == 3));
+    over.release().await.expect("it is let go");
+    assert!(cluster.get("ci", "over").is_none());
+}
