@@ -148,6 +148,12 @@ impl WaitMachine {
         &self.policy
     }
 
+    /// The time of the latest input.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
     /// The last word, once there is one.
     #[must_use]
     pub fn verdict(&self) -> Option<Result<&Exit, &Failure>> {

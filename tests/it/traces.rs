@@ -20,7 +20,7 @@ fn record(case: &Case, pods: Pods) -> Vec<u8> {
     let mut machine = header.machine();
     for (at, observed) in case.events() {
         let decision = machine.handle(at, observed.as_input());
-        recorder.look(Step { at, observed: &observed, decision: &decision });
+        recorder.look(Step { at, observed: &observed, decision: &decision, machine: &machine });
     }
     recorder.finish().expect("memory");
     trace

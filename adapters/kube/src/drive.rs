@@ -2,6 +2,7 @@
 
 use crate::source::{Observed, PodSource};
 use podwait_core::{Decision, Exit, Failure, Instant, WaitMachine};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// One turn of the wait loop, for somebody who looks on.
@@ -13,12 +14,14 @@ pub struct Step<'a> {
     pub observed: &'a Observed,
     /// What the machine decided upon it.
     pub decision: &'a Decision,
+    /// The machine after it, to be [saved](WaitMachine::save) for instance.
+    pub machine: &'a WaitMachine,
 }
 
 /// Feeds what `source` observes to `machine` until it decides.
 ///
 /// `look` is called after every turn. When `cancel` fires, the machine is told so and the loop ends; dropping the
-/// future ends the wait as well, without an answer.
+/// future ends the wait as well, without an answer. A machine that was restored goes on from its own time.
 ///
 /// # Errors
 /// The [`Failure`] says why there is no exit that the step itself produced.
@@ -26,14 +29,29 @@ pub async fn drive<S: PodSource>(
     machine: &mut WaitMachine,
     source: &mut S,
     cancel: &CancellationToken,
+    look: impl FnMut(Step<'_>),
+) -> Result<Exit, Failure> {
+    drive_on(machine, Duration::ZERO, source, cancel, look).await
+}
+
+/// [`drive`] with a machine that nobody has fed for `asleep`. That time passes with the first good read and not before: a
+/// limit that ran out meanwhile must not speak of a pod that nobody has looked at yet.
+pub(crate) async fn drive_on<S: PodSource>(
+    machine: &mut WaitMachine,
+    asleep: Duration,
+    source: &mut S,
+    cancel: &CancellationToken,
     mut look: impl FnMut(Step<'_>),
 ) -> Result<Exit, Failure> {
     // Paused tokio time drives this clock too.
-    let start = tokio::time::Instant::now();
+    let (start, mut begin, mut asleep) = (tokio::time::Instant::now(), machine.now(), Some(asleep));
     let mut turn = |observed: Observed| {
-        let at = Instant::ZERO.after(start.elapsed());
+        if observed.is_good_read() {
+            begin = begin.after(asleep.take().unwrap_or_default());
+        }
+        let at = begin.after(start.elapsed());
         let decision = machine.handle(at, observed.as_input());
-        look(Step { at, observed: &observed, decision: &decision });
+        look(Step { at, observed: &observed, decision: &decision, machine });
         // The pod ends here: of ten thousand that wait, none is kept.
         decision
     };

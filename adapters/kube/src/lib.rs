@@ -45,6 +45,7 @@ mod envelope;
 mod feed;
 mod hold;
 mod hub;
+mod journal;
 mod json;
 mod lines;
 mod list;
@@ -66,13 +67,14 @@ pub use decode::{DecodeError, Pod, decode};
 pub use drive::{Step, drive};
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::Hub;
+pub use journal::{Fsync, Journal, JournalEntry, JournalError};
 pub use json::JsonError;
 pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs};
 pub use one_pod::OnePod;
 pub use podwait_core as core;
 pub use podwait_core::{
     Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
-    PolicyBuilder, PolicyError, RetryReason, WaitMachine,
+    PolicyBuilder, PolicyError, RestoreError, RetryReason, SavedWait, WaitMachine,
 };
 pub use selection::Scope;
 pub use source::{ApiFailure, Observed, ObservedPod, PodSource, Via};

@@ -87,6 +87,14 @@ pub struct ApiFailure {
 }
 
 impl Observed {
+    /// Whether it is an answer that describes the pod.
+    pub(crate) const fn is_good_read(&self) -> bool {
+        match self {
+            Self::Pod(_) | Self::Deleted(_) | Self::NotFound(_) => true,
+            Self::ApiError(_) | Self::Silence | Self::Cancelled => false,
+        }
+    }
+
     /// The same for the machine.
     #[must_use]
     pub fn as_input(&self) -> Input<'_> {

@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::client::Calls;
-use crate::drive::{Step, drive};
+use crate::drive::{Step, drive_on};
 use crate::hold::Hold;
 use crate::hub::Hub;
 use crate::logs::{Board, LogStream, Logs, PodFacts};
@@ -11,10 +11,11 @@ use crate::selection::PodName;
 use crate::source::Observed;
 use crate::trace::{Header, Target};
 use futures_util::future::BoxFuture;
-use podwait_core::{Exit, Failure, Policy, PolicyBuilder};
+use podwait_core::{Exit, Failure, Policy, PolicyBuilder, RestoreError, SavedWait, WaitMachine};
 use std::future::IntoFuture;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -33,9 +34,12 @@ pub struct Wait {
     target: Target,
     policy: Arc<Policy>,
     cancel: CancellationToken,
-    look: Option<Look>,
+    looks: Vec<Look>,
+    wants_json: bool,
     boards: Vec<watch::Sender<Board>>,
     hold: Option<Hold>,
+    /// A machine that goes on, and for how long nobody fed it.
+    restored: Option<(WaitMachine, Duration)>,
 }
 
 type Look = Box<dyn FnMut(Step<'_>) + Send>;
@@ -53,9 +57,11 @@ impl Wait {
             target: Target { namespace, pod, ..Target::default() },
             policy: Arc::default(),
             cancel: CancellationToken::new(),
-            look: None,
+            looks: Vec::new(),
+            wants_json: false,
             boards: Vec::new(),
             hold: None,
+            restored: None,
         }
     }
 
@@ -97,10 +103,39 @@ impl Wait {
         self
     }
 
-    /// Calls `look` after every turn of the wait loop, with what was observed and decided.
+    /// Calls `look` after every turn of the wait loop, with what was observed and decided; one after the other, if there are
+    /// several.
     pub fn look(mut self, look: impl FnMut(Step<'_>) + Send + 'static) -> Self {
-        self.look = Some(Box::new(look));
+        self.wants_json = true;
+        self.look_on(look)
+    }
+
+    /// The same for somebody who does not want the pods' JSON.
+    pub(crate) fn look_on(mut self, look: impl FnMut(Step<'_>) + Send + 'static) -> Self {
+        self.looks.push(Box::new(look));
         self
+    }
+
+    /// Goes on with a wait that was saved, after which nobody has looked at the pod for so long. It decides as if that time
+    /// had just passed; its policy, container and uid are those that it was saved with.
+    ///
+    /// # Errors
+    /// The saved wait is of another version, or holds what no machine saves.
+    pub fn restore(mut self, saved: SavedWait, asleep: Duration) -> Result<Self, RestoreError> {
+        self.restored = Some((WaitMachine::restore(saved)?, asleep));
+        Ok(self)
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The machine as the wait will begin with it.
+    pub(crate) fn machine(&self) -> WaitMachine {
+        match &self.restored {
+            Some((machine, _)) => machine.clone(),
+            None => self.target.machine(self.jittered_policy()),
+        }
     }
 
     /// Puts this hold on the pod as soon as it is seen, so that its end outlives a deletion. [Release](Hold::release) it when
@@ -145,7 +180,7 @@ impl Wait {
     /// The header of a [trace](crate::trace) of this wait: its target, and the policy that it will have.
     #[must_use]
     pub fn header(&self) -> Header {
-        Header::new(self.target.clone(), (*self.jittered_policy()).clone())
+        Header::new(self.target.clone(), self.machine().policy().clone())
     }
 
     /// The policy that the machine gets.
@@ -167,25 +202,24 @@ impl Wait {
     }
 
     async fn drive(self) -> Result<Exit, Failure> {
-        let mut machine = self.target.machine(self.jittered_policy());
-        let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.look.is_some());
-        let (mut look, boards) = (self.look, self.boards);
+        let mut machine = self.machine();
+        let asleep = self.restored.map_or(Duration::ZERO, |(_, asleep)| asleep);
+        let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.wants_json);
+        let (mut looks, boards) = (self.looks, self.boards);
         let look = move |step: Step<'_>| {
             boards.iter().for_each(|board| tell(board, step));
-            if let Some(look) = &mut look {
-                look(step);
-            }
+            looks.iter_mut().for_each(|look| look(step));
         };
         let (client, may_watch) = match self.transport {
             Transport::Hub(hub) => {
                 let mut source = hub.source(pod, raw);
-                return drive(&mut machine, &mut source, &self.cancel, look).await;
+                return drive_on(&mut machine, asleep, &mut source, &self.cancel, look).await;
             }
             Transport::Watch(client) => (client, true),
             Transport::Poll(client) => (client, false),
         };
         let mut source = OnePod::new(client, pod, may_watch, raw, Arc::new(Budget::unlimited()));
-        drive(&mut machine, &mut source, &self.cancel, look).await
+        drive_on(&mut machine, asleep, &mut source, &self.cancel, look).await
     }
 }
 

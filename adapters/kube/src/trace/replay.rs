@@ -51,7 +51,7 @@ pub fn replay<R: BufRead>(
         match line {
             TraceLine::Event(at, observed) => {
                 let decision = machine.handle(at, observed.as_input());
-                look(Step { at, observed: &observed, decision: &decision });
+                look(Step { at, observed: &observed, decision: &decision, machine: &machine });
                 if decision.is_final() {
                     replay.decided_at.get_or_insert(at);
                 }
