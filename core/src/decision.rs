@@ -169,11 +169,16 @@ pub struct Failure {
     pub message: String,
     /// An exit code that was seen, if any. Information, never a result.
     pub exit_code: Option<i32>,
+    /// The step may have run to its end: nobody knows otherwise, or it exited 0 when it was stopped.
+    ///
+    /// It is false for a step that never started, and for one that ended with another code, as far as the API server's record
+    /// of it tells.
+    pub may_have_finished: bool,
 }
 
 impl Failure {
     pub(crate) const fn new(reason: FailReason, message: String, exit_code: Option<i32>) -> Self {
-        Self { reason, rule: reason.rule(), message, exit_code }
+        Self { reason, rule: reason.rule(), message, exit_code, may_have_finished: true }
     }
 
     pub(crate) const fn by_rule(mut self, rule: u8) -> Self {
@@ -185,5 +190,13 @@ impl Failure {
     #[must_use]
     pub const fn class(&self) -> Class {
         self.reason.class()
+    }
+
+    /// Whether the step can be run again without running anything twice that had been done: the cluster refused it or stopped
+    /// it (eviction, preemption, drain, node shutdown), and it cannot have finished. A pod that was simply deleted is not of
+    /// these, for somebody may have wanted that.
+    #[must_use]
+    pub const fn is_safe_to_rerun(&self) -> bool {
+        !self.may_have_finished && self.reason.is_the_cluster_s_doing()
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct History {
     pub(crate) disrupted: Option<Box<Failure>>,
     /// Phase `Succeeded` says something about this target (it is no sidecar and no ephemeral container).
     pub(crate) succeeds_with_the_pod: bool,
+    /// Something has shown that the target was started.
+    pub(crate) has_started: bool,
 }
 
 /// The failure of an init container, in the newest snapshot and unbroken since it was first seen.
@@ -124,6 +126,7 @@ impl History {
         deletion: None,
         disrupted: None,
         succeeds_with_the_pod: false,
+        has_started: false,
     };
 
     /// Takes in the facts of an accepted snapshot.
@@ -145,6 +148,7 @@ impl History {
             self.open.add(Under::of(pod));
         }
         self.succeeds_with_the_pod = target.kind.succeeds_with_the_pod();
+        self.has_started |= target.has_started();
         self.disrupted =
             self.cause_beside_deletion(pod).map(|cause| Box::new(cause::failure(cause, pod, None)));
     }
@@ -244,6 +248,15 @@ impl History {
             return None;
         }
         cause::of_open_pod(pod).or_else(|| cause::disruption(pod).map(|_| Cause::Disrupted))
+    }
+
+    /// Whether the target may have run to its end.
+    pub(crate) fn may_have_finished(&self) -> bool {
+        let is_over = self.phase.is_terminal();
+        match self.last_run() {
+            Some(run) => run.record.exit_code == 0 || (run.may_be_followed && !is_over),
+            None => self.has_started || !is_over,
+        }
     }
 
     /// The target's last real end, as far as nothing shows that there was another one after it: a container that failed and

@@ -179,7 +179,11 @@ impl WaitMachine {
         };
         match wait.handle(input) {
             ControlFlow::Continue((after, why)) => Decision::Retry { after, why },
-            ControlFlow::Break(verdict) => {
+            ControlFlow::Break(mut verdict) => {
+                if let Err(failure) = &mut verdict {
+                    let history = waiting.history.as_ref();
+                    failure.may_have_finished = history.is_none_or(History::may_have_finished);
+                }
                 self.state = State::Over(Box::new(verdict.clone()));
                 Decision::from(verdict)
             }

@@ -181,6 +181,11 @@ impl FailReason {
         }
     }
 
+    /// Whether the cluster stopped the pod for reasons of its own.
+    pub(crate) const fn is_the_cluster_s_doing(self) -> bool {
+        matches!(self, Self::Evicted | Self::Disrupted | Self::NodeShutdown | Self::RejectedByNode)
+    }
+
     /// Who can do something about it.
     #[must_use]
     pub const fn class(self) -> Class {

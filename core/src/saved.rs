@@ -107,6 +107,8 @@ pub struct SavedPod {
     pub disrupted: Option<Failure>,
     /// Phase `Succeeded` says something about this target.
     pub succeeds_with_the_pod: bool,
+    /// Something has shown that the target was started.
+    pub has_started: bool,
 }
 
 /// What kept a pod from ending by itself.

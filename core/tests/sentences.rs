@@ -331,3 +331,44 @@ fn rules() {
         assert_eq!(rule(inputs), expected, "{:?}", decide(inputs));
     }
 }
+
+/// A step is run again only if it cannot have finished.
+#[test]
+fn what_may_be_run_again() {
+    let safe = |inputs: &[Input<'_>]| match decide(inputs) {
+        Decision::Fail(failure) => (failure.reason.as_str(), failure.is_safe_to_rerun()),
+        other => panic!("{other:?}"),
+    };
+    let with = |reason: &str, state: Option<ContainerState>| PodSnapshot {
+        reason: reason.into(),
+        ..pod(Phase::Failed, state)
+    };
+    let waiting =
+        || Some(ContainerState::Waiting { reason: "ContainerCreating".into(), message: String::new() });
+    let drained = |code| PodSnapshot {
+        disruption_target: disrupted("EvictionByEvictionAPI", 10),
+        deletion_timestamp: Some(Timestamp(40)),
+        deletion_grace_period_seconds: Some(30),
+        ..pod(Phase::Failed, exit(code, "Error", 12))
+    };
+    let running = pod(Phase::Running, Some(ContainerState::Running));
+    let newer = |pod: PodSnapshot| PodSnapshot { resource_version: "11".into(), ..pod };
+    let cases: [(&[Input<'_>], (&str, bool)); 10] = [
+        (&[Input::Snapshot(&with("OutOfcpu", None))], ("rejected_by_node", true)),
+        (&[Input::Snapshot(&with("Evicted", waiting()))], ("evicted", true)),
+        (&[Input::Snapshot(&with("Evicted", exit(143, "Error", 5)))], ("evicted", true)),
+        (&[Input::Snapshot(&drained(143))], ("disrupted", true)),
+        // It may have been done by then.
+        (&[Input::Snapshot(&drained(0))], ("disrupted", false)),
+        (&[Input::Snapshot(&with("Evicted", exit(0, "Completed", 5)))], ("evicted", false)),
+        // Nobody knows how it ended.
+        (&[Input::Snapshot(&running), Input::Snapshot(&newer(with("Evicted", None)))], ("evicted", false)),
+        (&[Input::Snapshot(&with("Evicted", exit(137, "ContainerStatusUnknown", 5)))], ("evicted", false)),
+        (&[Input::Snapshot(&with("NodeLost", None))], ("node_lost", false)),
+        // Somebody may have wanted that.
+        (&[Input::Snapshot(&running), Input::NotFound], ("pod_deleted", false)),
+    ];
+    for (inputs, expected) in cases {
+        assert_eq!(safe(inputs), expected, "{:?}", decide(inputs));
+    }
+}

@@ -67,6 +67,14 @@ impl<'a> Target<'a> {
         self.status.and_then(|status| status.last_terminated.as_ref())
     }
 
+    /// Whether its status shows that it was started; so does a made-up record, as far as anybody knows.
+    pub(crate) fn has_started(&self) -> bool {
+        let has_run = |status: &ContainerStatus| {
+            status.restart_count > 0 || !status.container_id.is_empty() || status.last_terminated.is_some()
+        };
+        self.is_running() || self.terminated().is_some() || self.status.is_some_and(has_run)
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.state(), Some(ContainerState::Running))
     }

@@ -110,6 +110,7 @@ fn save_pod(history: &History) -> SavedPod {
         deletion: history.deletion.map(|deletion| (deletion.earliest, millis(deletion.grace))),
         disrupted: history.disrupted.as_deref().cloned(),
         succeeds_with_the_pod: history.succeeds_with_the_pod,
+        has_started: history.has_started,
     }
 }
 
@@ -136,6 +137,7 @@ fn restore_pod(saved: SavedPod) -> Result<History, RestoreError> {
             .map(|(earliest, grace_ms)| Deletion { earliest, grace: Duration::from_millis(grace_ms) }),
         disrupted: saved.disrupted.map(Box::new),
         succeeds_with_the_pod: saved.succeeds_with_the_pod,
+        has_started: saved.has_started,
     })
 }
 
