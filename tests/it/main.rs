@@ -9,6 +9,7 @@ mod examples;
 mod exhaustive;
 mod hold;
 mod hub;
+mod jobs;
 mod journal;
 mod kubelet;
 mod logs;

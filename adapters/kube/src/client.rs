@@ -291,11 +291,15 @@ impl Refusal {
     /// Whether this says that the pod does not exist. A 404 of a proxy, of another kind or of another name
     /// says nothing about it.
     pub(crate) fn is_absence_of(&self, name: &str) -> bool {
+        self.is_absence_of_kind("pods", name)
+    }
+
+    pub(crate) fn is_absence_of_kind(&self, kind: &str, name: &str) -> bool {
         let Some(status) = &self.status else { return false };
         let Some(details) = &status.details else { return false };
         self.failure.code == 404
             && status.reason.as_deref() == Some("NotFound")
-            && details.kind.as_deref() == Some("pods")
+            && details.kind.as_deref() == Some(kind)
             && details.name.as_deref() == Some(name)
     }
 }

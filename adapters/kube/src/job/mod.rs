@@ -1,0 +1,204 @@
+//! Waiting for a Job, complete or failed, whichever comes first.
+
+mod source;
+mod view;
+
+use crate::client::Calls;
+use crate::drive::{Step, drive};
+use crate::ends::{Ends, ends_of};
+use crate::pages::all_items;
+use crate::selection::{PodName, Scope, Selection};
+use futures_util::future::BoxFuture;
+use podwait_core::{FailReason, Failure, Policy, WaitMachine};
+use source::JobSource;
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use view::JobState;
+
+/// How long the pods of a Job that is over may take to be read.
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// How a Job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobEnd {
+    /// It is `Failed`, and not `Complete`.
+    pub has_failed: bool,
+    /// The reason of that condition, such as `BackoffLimitExceeded`; may be empty.
+    pub reason: String,
+    /// Its message, for people; may be empty.
+    pub message: String,
+    /// Its pods that were seen to end, in the order in which that was noticed, also those that are gone by now.
+    pub pods: Vec<JobPod>,
+}
+
+/// A pod of a Job that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobPod {
+    /// The pod's name.
+    pub name: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// How each of its regular containers ended, as [`wait`](crate::wait()) would say.
+    pub ends: Ends,
+}
+
+impl JobEnd {
+    /// The code of the last pod that exited with another code than 0, if the Job failed and such a pod was seen.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        let codes = self.pods.iter().rev().flat_map(|pod| &pod.ends);
+        let mut failed = codes.filter_map(|(_, end)| end.as_ref().ok()).filter(|exit| !exit.is_success());
+        failed.next().filter(|_| self.has_failed).map(|exit| exit.code)
+    }
+}
+
+/// Waits for a Job until it is complete or failed: `podwait::wait_job(client, "ci", "build").await`.
+///
+/// The Job's own conditions decide, not its pods: it may run several, and try again. Its pods are read when its counts change,
+/// so that their exits are known when the Job is over, and they may be gone.
+///
+/// Needs `get` and `watch` (or `get` alone) on `jobs` in the group `batch`, and `list` on `pods` for the exits.
+#[must_use = "a wait does nothing unless awaited"]
+pub fn wait_job(client: kube::Client, namespace: impl Into<String>, name: impl Into<String>) -> JobWait {
+    JobWait {
+        calls: Calls::new(client),
+        namespace: namespace.into(),
+        name: name.into(),
+        policy: Arc::default(),
+        cancel: CancellationToken::new(),
+        look: Box::new(|_| {}),
+    }
+}
+
+/// A wait for a Job that has not begun, made by [`wait_job`]. Await it.
+#[must_use = "a wait does nothing unless awaited"]
+pub struct JobWait {
+    calls: Calls,
+    namespace: String,
+    name: String,
+    policy: Arc<Policy>,
+    cancel: CancellationToken,
+    look: Box<dyn FnMut(&JobPod) + Send>,
+}
+
+impl JobWait {
+    /// The limits of the wait, as far as they concern a Job: absence, API errors, the deadline. Default: [`Policy::default`].
+    pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
+        self.policy = policy.into();
+        self
+    }
+
+    /// Ends the wait with `Fail(cancelled)` when the token is cancelled. Dropping the future ends it too, silently.
+    pub fn cancel(mut self, token: CancellationToken) -> Self {
+        self.cancel = token;
+        self
+    }
+
+    /// Calls `look` once for each pod that is seen to have ended.
+    pub fn look(mut self, look: impl FnMut(&JobPod) + Send + 'static) -> Self {
+        self.look = Box::new(look);
+        self
+    }
+
+    async fn run(self) -> Result<JobEnd, Failure> {
+        let job = PodName::new(&self.namespace, &self.name);
+        let state = Arc::new(Mutex::new(None));
+        let mut source = JobSource::new(self.calls.clone(), job, Arc::clone(&state));
+        let mut machine = WaitMachine::new(self.policy);
+        let mut pods =
+            Pods { calls: self.calls, namespace: self.namespace, seen: BTreeMap::new(), look: self.look };
+        let (changes, mut changed) = mpsc::unbounded_channel();
+        let state_of = || state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut last = None;
+        let look = |_: Step<'_>| {
+            let now = state_of();
+            if now.as_ref().map(|state: &JobState| state.counts) != last {
+                last = now.as_ref().map(|state| state.counts);
+                let _ = changes.send(());
+            }
+        };
+        let wait = drive(&mut machine, &mut source, &self.cancel, look);
+        let read = async {
+            while changed.recv().await.is_some() {
+                // One read is enough for all changes so far.
+                while changed.try_recv().is_ok() {}
+                if let Some(state) = state_of() {
+                    pods.read(&state.uid).await;
+                }
+            }
+            std::future::pending().await
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = wait => answer,
+            () = read => unreachable!("pods are read for as long as the wait lasts"),
+        };
+        let exit = answer.map_err(|failure| in_words_of_jobs(failure, &self.name))?;
+        let state = state_of().unwrap_or_default();
+        let _ = tokio::time::timeout(LAST_LOOK, pods.read(&state.uid)).await;
+        let (has_failed, reason, message) =
+            state.end.unwrap_or_else(|| (!exit.is_success(), String::new(), String::new()));
+        let mut seen: Vec<(usize, JobPod)> = pods.seen.into_values().collect();
+        seen.sort_by_key(|(order, _)| *order);
+        Ok(JobEnd { has_failed, reason, message, pods: seen.into_iter().map(|(_, pod)| pod).collect() })
+    }
+}
+
+/// The Job's pods that have ended, by uid, with the order in which that was noticed.
+struct Pods {
+    calls: Calls,
+    namespace: String,
+    seen: BTreeMap<String, (usize, JobPod)>,
+    look: Box<dyn FnMut(&JobPod) + Send>,
+}
+
+impl Pods {
+    /// Reads the pods of the Job of this uid. If that fails, they are not known; the Job's end does not hang on it.
+    async fn read(&mut self, uid: &str) {
+        // The label that all versions set (`batch.kubernetes.io/controller-uid` came with 1.27).
+        let scope = Scope::namespace(self.namespace.as_str()).labels(format!("controller-uid={uid}"));
+        let Ok(items) = all_items(&self.calls, &Selection::Pods(scope)).await else { return };
+        for item in items {
+            let Ok(pod) = crate::decode(item.get().as_bytes()) else { continue };
+            let (ends, is_over) = ends_of(&pod.snapshot);
+            if is_over && !self.seen.contains_key(&pod.snapshot.uid) {
+                let pod = JobPod { name: pod.name, uid: pod.snapshot.uid, ends };
+                (self.look)(&pod);
+                self.seen.insert(pod.uid.clone(), (self.seen.len(), pod));
+            }
+        }
+    }
+}
+
+/// What the machine says of a pod, for a Job.
+fn in_words_of_jobs(mut failure: Failure, name: &str) -> Failure {
+    failure.exit_code = None;
+    failure.message = if failure.reason == FailReason::PodDeleted {
+        format!("job {name} was deleted before it was complete or failed")
+    } else if failure.reason == FailReason::PodReplaced {
+        format!("job {name} was replaced by another of its name")
+    } else {
+        failure
+            .message
+            .replace("the pod", "the job")
+            .replace("such pod", "such job")
+            .replace("the step", "the job")
+    };
+    failure
+}
+
+impl IntoFuture for JobWait {
+    /// How the Job ended, or why nobody can say.
+    type Output = Result<JobEnd, Failure>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
