@@ -23,6 +23,9 @@ use crate::watch::WatchRequest;
 /// How long a watch lives that does not say. A real API server picks between this and twice this.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// Where a client asks about its own rights.
+const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
 /// A year, in seconds: keeps an absurd timeout from overflowing the clock.
 const LONGEST_WATCH: u64 = 31_536_000;
 
@@ -35,6 +38,10 @@ impl Cluster {
         B::Data: Send,
     {
         let (head, body) = request.into_parts();
+        if head.method == Method::POST && head.uri.path() == ACCESS_REVIEWS {
+            let reply = self.review_access(body).await.unwrap_or_else(Reply::from);
+            return Ok(reply.into_response());
+        }
         let call = match Call::parse(&head.method, &head.uri) {
             Ok(call) => call,
             Err(reply) => return Ok(reply.into_response()),
@@ -88,6 +95,14 @@ impl Cluster {
                 Err(Refusal::MethodNotAllowed)
             }
         }
+    }
+
+    /// Whether whoever asks may do what is asked about.
+    async fn review_access<B: Body>(&self, body: B) -> Result<Reply, Refusal> {
+        let mut review = read_json(body).await?;
+        let allowed = self.faults().allows(text(&review, "/spec/resourceAttributes/verb"));
+        review["status"] = json!({ "allowed": allowed });
+        Ok(Reply::json(201, &review))
     }
 
     /// One page of a LIST, all of whose pages show the pods as they were at the first one.

@@ -1,6 +1,6 @@
 //! The requests that come in: counted, and each asked once, before it is handled, what goes wrong.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,20 @@ pub enum Verb {
     Log,
     /// PATCH of a pod's metadata.
     Patch,
+}
+
+impl Verb {
+    /// The word for it in authorization.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get | Self::Log => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Patch => "patch",
+        }
+    }
 }
 
 /// A request on its way in, for a [`Faults::rule`].
@@ -73,9 +87,21 @@ struct Inner {
     counts: RequestCounts,
     queues: BTreeMap<Verb, VecDeque<Fault>>,
     rule: Option<Rule>,
+    forbidden: BTreeSet<Verb>,
 }
 
 impl Faults {
+    /// Takes away the right to do this, for everybody: it is answered with 403 from now on, and a
+    /// `SelfSubjectAccessReview` says so.
+    pub fn forbid(&self, verb: Verb) {
+        self.lock().forbidden.insert(verb);
+    }
+
+    /// Whether anybody has the right to do what authorization calls this.
+    pub(crate) fn allows(&self, verb: &str) -> bool {
+        !self.lock().forbidden.iter().any(|forbidden| forbidden.as_str() == verb)
+    }
+
     /// Lets the next request with this verb fail so; faults of one verb are used up in order.
     pub fn push(&self, verb: Verb, fault: Fault) {
         self.lock().queues.entry(verb).or_default().push_back(fault);
@@ -87,11 +113,12 @@ impl Faults {
         self.lock().rule = Some(Box::new(rule));
     }
 
-    /// Forgets all faults, pushed ones and the rule.
+    /// Forgets all faults, pushed ones and the rule, and gives back all rights.
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.queues.clear();
         inner.rule = None;
+        inner.forbidden.clear();
     }
 
     /// Counts a request and says what goes wrong with it.
@@ -99,6 +126,9 @@ impl Faults {
         let mut inner = self.lock();
         let inner = &mut *inner;
         *inner.counts.of(request.verb) += 1;
+        if inner.forbidden.contains(&request.verb) {
+            return Some(Fault::status(403));
+        }
         let pushed = inner.queues.get_mut(&request.verb).and_then(VecDeque::pop_front);
         pushed.or_else(|| inner.rule.as_mut().and_then(|rule| rule(request)))
     }
@@ -133,6 +163,7 @@ impl fmt::Debug for Inner {
             .field("counts", &self.counts)
             .field("queues", &self.queues)
             .field("rule", &rule)
+            .field("forbidden", &self.forbidden)
             .finish()
     }
 }
