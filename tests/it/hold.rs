@@ -157,3 +157,27 @@ async fn what_was_left_behind_is_found() {
     over.release().await.expect("it is let go");
     assert!(cluster.get("ci", "over").is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_was_over_at_first_sight_is_let_go_too() {
+    let cluster = Cluster::new();
+    let mut step = pod("ci", "p", &["step"]);
+    step["metadata"]["finalizers"] = json!([FINALIZER]);
+    let life = Life::of(step).scheduled("node-1").running().finished(4).delete(0);
+    life.run(&cluster).await.expect("a life");
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!((exit, hold.state()), (Ok(4), HoldState::NotYet));
+    hold.release().await.expect("it is let go");
+    assert_eq!((hold.state(), finalizers(&cluster)), (HoldState::Released, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_was_never_there_and_may_not_be_released_is_no_error() {
+    let cluster = Cluster::new();
+    cluster.faults().rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(403)));
+    running().finished(0).run(&cluster).await.expect("a life");
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!(exit, Ok(0));
+    hold.release().await.expect("there is nothing that it knows of");
+    assert!(matches!(hold.state(), HoldState::Refused(failure) if failure.code == 403));
+}

@@ -114,15 +114,20 @@ impl Hold {
         *self.lock() = Inner { state, may_hold: may_hold.map(str::to_owned), is_asking: false };
     }
 
-    /// Lets the object go. Does nothing for a pod that is not held by this, and is done if the pod is gone or another one
-    /// has its name. Tried again for half a minute; may be called again, also after it was dropped midway.
+    /// Lets the object go: takes the finalizer off the pod that the wait has seen, whoever put it on. Does nothing if no pod
+    /// was seen, and is done if the pod is gone or another one has its name. Tried again for half a minute; may be called
+    /// again, also after it was dropped midway.
     ///
     /// # Errors
     /// The API server did not take it; the pod stays. A later call, or another process, can still release it.
     pub async fn release(&self) -> Result<(), ApiFailure> {
         let Some(uid) = self.lock().may_hold.clone() else { return Ok(()) };
-        self.release_uid(&uid, Duration::from_secs(30)).await?;
-        self.set(HoldState::Released, None);
+        let is_doubtful = self.state() == HoldState::NotYet && !self.lock().is_asking;
+        match self.release_uid(&uid, Duration::from_secs(30)).await {
+            Ok(()) => self.set(HoldState::Released, None),
+            Err(failure) if is_doubtful && failure.code == 403 => self.set(HoldState::Refused(failure), None),
+            Err(failure) => return Err(failure),
+        }
         Ok(())
     }
 
@@ -145,17 +150,28 @@ impl Hold {
 
     /// Does something, and puts the finalizer on as soon as the board shows the pod, again and again if that fails.
     pub(crate) async fn during<T>(&self, what: impl Future<Output = T>, board: watch::Receiver<Board>) -> T {
+        let last = board.clone();
         let (mut what, mut keep) = (pin!(what), pin!(self.keep(board)));
         let done = tokio::select! {
             biased;
             done = &mut what => done,
             () = &mut keep => return what.await,
         };
+        self.doubt(last);
         if self.lock().is_asking {
             // The answer may say that the finalizer is there, and then somebody has to take it off.
             let _ = timeout(LAST_ANSWER, keep).await;
         }
         done
+    }
+
+    /// Takes note that the pod of a wait that was over at its first look may have the finalizer all the same: from its
+    /// creator, or from a process that was killed.
+    fn doubt(&self, board: watch::Receiver<Board>) {
+        let mut inner = self.lock();
+        if inner.state == HoldState::NotYet && inner.may_hold.is_none() {
+            inner.may_hold = board.borrow().pod.as_ref().map(|pod| pod.uid.clone());
+        }
     }
 
     async fn keep(&self, mut board: watch::Receiver<Board>) {
