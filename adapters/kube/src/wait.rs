@@ -11,7 +11,10 @@ use crate::selection::PodName;
 use crate::source::Observed;
 use crate::trace::{Header, Target};
 use futures_util::future::BoxFuture;
-use podwait_core::{Exit, Failure, Policy, PolicyBuilder, RestoreError, SavedWait, WaitMachine};
+use podwait_core::{
+    Decision, Exit, FailReason, Failure, Input, Instant, Policy, PolicyBuilder, RestoreError, SavedWait,
+    WaitMachine,
+};
 use std::future::IntoFuture;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -170,6 +173,47 @@ impl Wait {
         (self, stream)
     }
 
+    /// What the pod's containers have written so far, without waiting for more.
+    ///
+    /// # Errors
+    /// There is no such pod, no such container, or the API server does not say.
+    pub async fn logs_so_far(self, logs: Logs) -> Result<LogStream, Failure> {
+        let calls = Calls::new(self.client().clone());
+        let pod = PodName::new(&self.target.namespace, &self.target.pod);
+        let (mut machine, begin) = (self.machine(), tokio::time::Instant::now());
+        loop {
+            let observed = calls.clone().get(pod.clone()).await;
+            let at = Instant::ZERO.after(begin.elapsed());
+            let mut decision = machine.handle(at, observed.as_input());
+            if let Observed::Pod(found) = &observed {
+                return match decision {
+                    Decision::Fail(failure) if logs.is_of_target() && is_about_names(&failure) => {
+                        Err(failure)
+                    }
+                    Decision::Retry { .. } | Decision::Done(_) | Decision::Fail(_) => {
+                        let facts = PodFacts::of(&found.pod.snapshot);
+                        let board = Board { pod: Some(Arc::new(facts)), is_over: true };
+                        let (_, board) = watch::channel(board);
+                        Ok(LogStream::new(calls, pod, logs, self.target.container.as_deref(), board))
+                    }
+                };
+            }
+            if let Observed::NotFound(_) = &observed {
+                // Nobody waits for it to appear.
+                decision = machine.handle(at.after(Duration::from_secs(366 * 24 * 3600)), Input::Tick);
+            }
+            match decision {
+                Decision::Retry { after, .. } => tokio::time::sleep(after).await,
+                Decision::Fail(failure) => return Err(failure),
+                // The policy takes absence for success; there is no log of that.
+                Decision::Done(_) => {
+                    let (_, board) = watch::channel(Board { pod: None, is_over: true });
+                    return Ok(LogStream::new(calls, pod, logs, None, board));
+                }
+            }
+        }
+    }
+
     fn client(&self) -> &kube::Client {
         match &self.transport {
             Transport::Watch(client) | Transport::Poll(client) => client,
@@ -221,6 +265,10 @@ impl Wait {
         let mut source = OnePod::new(client, pod, may_watch, raw, Arc::new(Budget::unlimited()));
         drive_on(&mut machine, asleep, &mut source, &self.cancel, look).await
     }
+}
+
+fn is_about_names(failure: &Failure) -> bool {
+    matches!(failure.reason, FailReason::ContainerNotInSpec | FailReason::ContainerAmbiguous)
 }
 
 /// Tells those who read the pod's logs what has come of it.

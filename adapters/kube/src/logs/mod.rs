@@ -78,6 +78,13 @@ impl Logs {
         self
     }
 
+    pub(crate) fn is_of_target(&self) -> bool {
+        match self.which {
+            Which::Target => true,
+            Which::Named(_) | Which::All => false,
+        }
+    }
+
     /// Only lines that the runtime got at this time or later, to the second.
     #[must_use]
     pub fn since(mut self, time: SystemTime) -> Self {

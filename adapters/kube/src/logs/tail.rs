@@ -336,7 +336,8 @@ impl Tail {
             return;
         }
         let has_ended = self.run.as_ref().is_some_and(|run| run.has_ended);
-        if let Some(rest) = rest.filter(|_| has_ended) {
+        // Of a run that goes on, the rest of the line comes with another stream if there is one.
+        if let Some(rest) = rest.filter(|_| has_ended || self.end.is_some()) {
             self.tell(&rest, &mut stream);
         }
         self.not_before = Instant::now();
