@@ -1,10 +1,18 @@
 //! The command line's arguments.
 
+use crate::logs::LogsArgs;
+use crate::release::ReleaseArgs;
+use crate::replay::ReplayArgs;
+use crate::run::RunArgs;
+use crate::wait::WaitArgs;
 use clap::{Parser, Subcommand, ValueEnum};
+use podwait::{Policy, PolicyError};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Waits for a Kubernetes pod and exits with its step's exit code, or says why there is none.
+use crate::status::{Complaint, Status};
+
+/// Waits for Kubernetes pods and exits with their step's exit code, or says why there is none.
 #[derive(Parser)]
 #[command(name = "podwait", version, after_help = EXIT_STATUS, max_term_width = 100)]
 pub(crate) struct Args {
@@ -14,9 +22,18 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Wait for a pod and exit with the exit code of its container.
+    /// Wait for pods or jobs and exit with the exit code of their container.
+    #[command(after_help = WAIT_EXIT_STATUS)]
+    Wait(Box<WaitArgs>),
+    /// Run a command in a new pod: create it, stream its log, exit with its code, clean up.
     #[command(after_help = EXIT_STATUS)]
-    Wait(WaitArgs),
+    Run(Box<RunArgs>),
+    /// Print what a pod's containers write, and lose no line.
+    #[command(after_help = LOGS_EXIT_STATUS)]
+    Logs(LogsArgs),
+    /// Release pods that `--hold` has kept and nobody has released.
+    #[command(after_help = RELEASE_EXIT_STATUS)]
+    Release(ReleaseArgs),
     /// Feed recorded waits to the machine again and compare its answers with the recorded ones.
     #[command(after_help = REPLAY_EXIT_STATUS)]
     Replay(ReplayArgs),
@@ -24,17 +41,23 @@ pub(crate) enum Command {
     Demo,
 }
 
+/// Which cluster, and which namespace of it.
 #[derive(clap::Args)]
-pub(crate) struct WaitArgs {
-    /// The pod's name (`pod/NAME` is understood too). It need not exist yet: it has ten seconds to appear.
-    #[arg(value_parser = pod_name)]
-    pub(crate) pod: String,
-    /// The pod's namespace [default: that of the context].
+pub(crate) struct ConnectArgs {
+    /// The namespace [default: that of the context].
     #[arg(short, long, value_parser = name)]
     pub(crate) namespace: Option<String>,
-    /// The container whose exit is wanted [default: the pod's only one].
-    #[arg(short, long, value_parser = name)]
-    pub(crate) container: Option<String>,
+    /// The kubeconfig's context to use.
+    #[arg(long)]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig to use [default: $KUBECONFIG, ~/.kube/config, or in-cluster].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// The limits of a wait.
+#[derive(clap::Args)]
+pub(crate) struct LimitArgs {
     /// Give up after this time, for instance `90s` or `1h 30m` [default: never].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Option<Duration>,
@@ -44,36 +67,32 @@ pub(crate) struct WaitArgs {
     /// How long an image may fail to be pulled. The kubelet tries again after 10 s, then 20 s, 40 s and so on.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "1m")]
     pub(crate) image_pull_grace: Duration,
-    /// How to print the result on standard output: the reason code and the exit code, or one JSON object.
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub(crate) output: Output,
-    /// Record the wait in this file, for `podwait replay`. Pods are reduced to what the rules read: no commands,
-    /// environment, annotations or messages.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) record: Option<PathBuf>,
-    /// Record whole pods as received. They may hold secrets.
-    #[arg(long, requires = "record")]
-    pub(crate) record_full: bool,
-    /// The kubeconfig's context to use.
-    #[arg(long)]
-    pub(crate) context: Option<String>,
-    /// The kubeconfig to use [default: $KUBECONFIG, ~/.kube/config, or in-cluster].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) kubeconfig: Option<PathBuf>,
 }
 
-#[derive(clap::Args)]
-pub(crate) struct ReplayArgs {
-    /// The traces, as `podwait wait --record` writes them.
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
-    /// How to print what happened: a timeline, or one JSON object for each trace.
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub(crate) output: Output,
+impl LimitArgs {
+    pub(crate) fn policy(&self) -> Result<Policy, Complaint> {
+        let policy = Policy::builder()
+            .deadline(self.timeout)
+            .start_deadline(Some(self.start_timeout).filter(|timeout| !timeout.is_zero()))
+            .image_pull_grace(self.image_pull_grace)
+            .build();
+        policy.map_err(|error| {
+            let option = match error {
+                PolicyError::TooShort { field } | PolicyError::TooLong { field } => field,
+                PolicyError::InitialOverMax | _ => "deadline",
+            };
+            let option = match option {
+                "start_deadline" => "--start-timeout",
+                "image_pull_grace" => "--image-pull-grace",
+                _ => "--timeout",
+            };
+            Complaint::new(Status::Usage, format!("{option} must be between 1 ms and 366 days"))
+        })
+    }
 }
 
 /// How to print the result.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people.
     Text,
@@ -94,17 +113,54 @@ Exit status:
   232    the API server cannot be reached or trusted
   233    the API server denies access";
 
+const WAIT_EXIT_STATUS: &str = "\
+Exit status:
+  0-255  the container's own exit code (255 if it does not fit; the output has the true one)
+  220    the cluster stopped the step: run it again
+  221    the step or its pod cannot work as it is, or the job failed and no pod's code is known
+  222    a limit of this wait ran out
+  223    interrupted (SIGINT, SIGTERM)
+  224    the API server failed during the wait
+  230    wrong arguments
+  231    the configuration, or the journal, cannot be used
+  232    the API server cannot be reached or trusted
+  233    the API server denies access
+A job that is complete is 0, one that failed has the code of its last pod that failed. Of several pods and jobs: 0 if all
+are 0, or else the status of the first that is not, in the order in which they ended; with --any that of the first to end.";
+
+const LOGS_EXIT_STATUS: &str = "\
+Exit status:
+  0    the log was printed to its end, or as far as it goes now
+  220  lines may be missing (the notes say which), or there is no such pod
+  221  the pod has no such container
+  222  a limit ran out
+  223  interrupted (SIGINT, SIGTERM)
+  224  the API server failed
+  230  wrong arguments
+  231  the configuration cannot be used
+  232  the API server cannot be reached or trusted
+  233  the API server denies access";
+
+const RELEASE_EXIT_STATUS: &str = "\
+Exit status:
+  0    what was to be released is released
+  220  a pod that was named is not over, or not for long enough; or one could not be released
+  230  wrong arguments
+  231  the configuration cannot be used
+  232  the API server cannot be reached or trusted
+  233  the API server denies access";
+
 const REPLAY_EXIT_STATUS: &str = "\
 Exit status:
   0  every trace was read and every recorded decision was reproduced
   1  a decision differs
   2  a trace cannot be read (the others are still answered)";
 
-fn pod_name(text: &str) -> Result<String, String> {
+pub(crate) fn pod_name(text: &str) -> Result<String, String> {
     name(text.strip_prefix("pod/").or_else(|| text.strip_prefix("pods/")).unwrap_or(text))
 }
 
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     if podwait::is_dns_subdomain(text) {
         return Ok(text.to_owned());
     }

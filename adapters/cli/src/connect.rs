@@ -1,11 +1,13 @@
 //! From kubeconfig or in-cluster configuration to a client that works.
 
+use crate::args::ConnectArgs;
 use crate::status::{Complaint, Status};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use podwait::ApiFailure;
 use std::path::Path;
 
-/// A client, and the namespace that its context names.
+/// A client, and the namespace that was asked for or that its context names.
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) namespace: String,
@@ -13,12 +15,9 @@ pub(crate) struct Connection {
 }
 
 /// Reads the configuration. Nothing is sent yet.
-pub(crate) async fn connect(
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-) -> Result<Connection, Complaint> {
-    let config = config(kubeconfig, context).await?;
-    let namespace = config.default_namespace.clone();
+pub(crate) async fn connect(args: &ConnectArgs) -> Result<Connection, Complaint> {
+    let config = config(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
     let client = podwait::client(config).map_err(|error| unusable(&error))?;
     Ok(Connection { client, namespace, server })
@@ -68,9 +67,31 @@ impl Connection {
     /// Reads the pod once, so that a server that cannot be used is told at once and not after the wait's budgets. What
     /// may pass (429, 5xx) is left to the wait.
     pub(crate) async fn check(&self, namespace: &str, pod: &str) -> Result<(), Complaint> {
-        let Err(failure) = podwait::check_access(&self.client, namespace, pod).await else { return Ok(()) };
+        match podwait::check_access(&self.client, namespace, pod).await {
+            Ok(()) => Ok(()),
+            Err(failure) => self.complaint(&failure).map_or(Ok(()), Err),
+        }
+    }
+
+    /// What is wrong where kube could not do something.
+    pub(crate) fn api_complaint(&self, error: &kube::Error) -> Complaint {
+        let (code, message) = if let kube::Error::Api(status) = error {
+            (status.code, status.message.clone())
+        } else {
+            (0, root_cause(error))
+        };
+        let complaint = match code {
+            401 | 403 => Status::Denied,
+            400..=499 if code != 429 => Status::Usage,
+            _ => Status::Unreachable,
+        };
+        Complaint::new(complaint, format!("{}: {message}", self.server))
+    }
+
+    /// What is wrong with a server that answers so; `None` if that may pass.
+    pub(crate) fn complaint(&self, failure: &ApiFailure) -> Option<Complaint> {
         let (server, message) = (&self.server, &failure.message);
-        Err(match failure.code {
+        Some(match failure.code {
             401 => {
                 Complaint::new(Status::Denied, format!("{server} does not accept the credentials: {message}"))
             }
@@ -83,7 +104,16 @@ impl Connection {
                 Status::Unreachable,
                 format!("{server} is no Kubernetes API server: {message}"),
             ),
-            _ => return Ok(()),
+            _ => return None,
         })
     }
+}
+
+/// What an error says at the bottom of its chain, where the cause is.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }

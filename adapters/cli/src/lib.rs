@@ -4,10 +4,14 @@
 mod args;
 mod connect;
 mod demo;
+mod lines;
+mod logs;
 mod output;
-mod record;
+mod release;
 mod replay;
 mod report;
+mod run;
+mod signals;
 mod status;
 mod timeline;
 mod wait;
@@ -55,7 +59,10 @@ fn one_line(error: &clap::Error) -> String {
 
 async fn run(args: Args) -> Result<ExitCode, Complaint> {
     match args.command {
-        Command::Wait(wait) => wait::run(wait).await,
+        Command::Wait(wait) => wait::run(*wait).await,
+        Command::Run(run) => run::run(*run).await,
+        Command::Logs(logs) => logs::run(logs).await,
+        Command::Release(release) => release::run(release).await,
         Command::Replay(replay) => Ok(replay::run(&replay)),
         Command::Demo => demo::run().await,
     }

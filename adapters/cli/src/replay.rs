@@ -1,14 +1,25 @@
 //! `podwait replay`.
 
-use crate::args::{Output, ReplayArgs};
+use crate::args::Output;
 use crate::{output, timeline};
 use podwait::Decision;
 use podwait::trace::{Replay, TraceError, TraceReader, replay};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Arguments of `podwait replay`.
+#[derive(clap::Args)]
+pub(crate) struct ReplayArgs {
+    /// The traces, as `podwait wait --record` writes them.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How to print what happened: a timeline, or one JSON object for each trace.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
 
 /// A decision differs.
 const DIFFERENT: u8 = 1;

@@ -1,12 +1,13 @@
-//! The result of a wait: one line for people, one for programs, one exit status.
+//! Results: a sentence for people, a line for programs, one exit status.
 
 use crate::args::Output;
+use crate::lines::Lines;
 use crate::output;
 use crate::status::Status;
-use podwait::{Exit, Failure};
+use podwait::{Exit, Failure, JobEnd};
 use serde::Serialize;
-use std::process::ExitCode;
 
+/// What came of a wait for a pod.
 pub(crate) struct Report<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) pod: &'a str,
@@ -16,6 +17,7 @@ pub(crate) struct Report<'a> {
 /// The result as JSON; `null` where it does not apply.
 #[derive(Serialize)]
 struct ReportView<'a> {
+    event: &'static str,
     namespace: &'a str,
     pod: &'a str,
     container: Option<&'a str>,
@@ -33,28 +35,49 @@ struct ReportView<'a> {
     attempt: Option<u32>,
     container_id: Option<&'a str>,
     phase: Option<&'static str>,
+    may_have_finished: Option<bool>,
+    safe_to_rerun: Option<bool>,
 }
 
 impl Report<'_> {
-    /// The result on standard output, what happened on standard error.
-    pub(crate) fn print(&self, output: Output) {
-        output::note(&format!("{}/{}: {}", self.namespace, self.pod, self.sentence()));
-        output::result(&match (output, &self.outcome) {
-            (Output::Text, Ok(exit)) => format!("{} {}", exit.reason, exit.code),
-            (Output::Text, Err(failure)) => failure.reason.to_string(),
-            (Output::Json, _) => serde_json::json!(self.view()).to_string(),
-        });
-    }
-
-    /// The container's own code if it is one, podwait's otherwise.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        match &self.outcome {
-            Ok(exit) => u8::try_from(exit.code).unwrap_or(u8::MAX).into(),
-            Err(failure) => Status::of(failure).into(),
+    /// The result on standard output, unless the step's own lines are there; what happened on standard error.
+    pub(crate) async fn print(&self, output: Output, lines: Option<&Lines>) {
+        output::note(&self.sentence());
+        match (output, lines) {
+            (Output::Text, None) => output::result(&self.short()),
+            (Output::Text, Some(_)) => {}
+            (Output::Json, None) => output::result(&self.json()),
+            (Output::Json, Some(lines)) => lines.add(self.json()).await,
         }
     }
 
-    fn sentence(&self) -> String {
+    /// The container's own code if it is one, podwait's otherwise.
+    pub(crate) fn status(&self) -> u8 {
+        match &self.outcome {
+            Ok(exit) => u8::try_from(exit.code).unwrap_or(u8::MAX),
+            Err(failure) => Status::of(failure) as u8,
+        }
+    }
+
+    /// What happened.
+    pub(crate) fn sentence(&self) -> String {
+        format!("{}/{}: {}", self.namespace, self.pod, self.message())
+    }
+
+    /// The reason code, and the exit code if it is the step's own.
+    pub(crate) fn short(&self) -> String {
+        match &self.outcome {
+            Ok(exit) => format!("{} {}", exit.reason, exit.code),
+            Err(failure) => failure.reason.to_string(),
+        }
+    }
+
+    /// All facts.
+    pub(crate) fn json(&self) -> String {
+        serde_json::json!(self.view()).to_string()
+    }
+
+    fn message(&self) -> String {
         match &self.outcome {
             Ok(exit) => exit.to_string(),
             Err(failure) => failure.to_string(),
@@ -64,6 +87,7 @@ impl Report<'_> {
     fn view(&self) -> ReportView<'_> {
         let (exit, failure) = (self.outcome.as_ref().ok(), self.outcome.as_ref().err());
         ReportView {
+            event: "result",
             namespace: self.namespace,
             pod: self.pod,
             container: exit.map(|exit| exit.container.as_str()),
@@ -82,7 +106,7 @@ impl Report<'_> {
                 Err(failure) => failure.exit_code,
             },
             evidence: exit.map(|exit| exit.evidence.as_str()),
-            message: self.sentence(),
+            message: self.message(),
             oom_killed: exit.map(|exit| exit.oom_killed),
             started_at: exit.and_then(|exit| rfc3339(exit.started_at)),
             finished_at: exit.and_then(|exit| rfc3339(exit.finished_at)),
@@ -90,7 +114,131 @@ impl Report<'_> {
             attempt: exit.map(Exit::attempt),
             container_id: exit.map(|exit| exit.container_id.as_str()).filter(|id| !id.is_empty()),
             phase: exit.map(|exit| exit.pod_phase.as_str()),
+            may_have_finished: failure.map(|failure| failure.may_have_finished),
+            safe_to_rerun: failure.map(Failure::is_safe_to_rerun),
         }
+    }
+}
+
+/// What came of a wait for a job.
+pub(crate) struct JobReport<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) outcome: Result<JobEnd, Failure>,
+}
+
+#[derive(Serialize)]
+struct JobView<'a> {
+    event: &'static str,
+    namespace: &'a str,
+    job: &'a str,
+    outcome: &'static str,
+    reason: &'a str,
+    class: Option<&'static str>,
+    exit_code: Option<i32>,
+    message: String,
+    pods: Vec<PodView<'a>>,
+}
+
+#[derive(Serialize)]
+struct PodView<'a> {
+    pod: &'a str,
+    uid: &'a str,
+    container: &'a str,
+    reason: &'static str,
+    exit_code: Option<i32>,
+}
+
+impl JobReport<'_> {
+    /// The result on standard output, what happened on standard error.
+    pub(crate) fn print(&self, output: Output) {
+        output::note(&self.sentence());
+        output::result(&match output {
+            Output::Text => self.short(),
+            Output::Json => self.json(),
+        });
+    }
+
+    /// 0 if it is complete, the code of its last pod that failed if it failed, podwait's status otherwise.
+    pub(crate) fn status(&self) -> u8 {
+        match &self.outcome {
+            Ok(end) if !end.has_failed => 0,
+            Ok(end) => match end.exit_code() {
+                Some(code) => u8::try_from(code).unwrap_or(u8::MAX),
+                None => Status::Step as u8,
+            },
+            Err(failure) => Status::of(failure) as u8,
+        }
+    }
+
+    /// What happened.
+    pub(crate) fn sentence(&self) -> String {
+        format!("{}/job/{}: {}", self.namespace, self.name, self.message())
+    }
+
+    /// The outcome, and the code of the pod that failed.
+    pub(crate) fn short(&self) -> String {
+        match &self.outcome {
+            Ok(end) if !end.has_failed => String::from("complete 0"),
+            Ok(end) => match end.exit_code() {
+                Some(code) => format!("failed {code}"),
+                None => String::from("failed"),
+            },
+            Err(failure) => failure.reason.to_string(),
+        }
+    }
+
+    fn message(&self) -> String {
+        match &self.outcome {
+            Ok(end) if !end.has_failed => String::from("the job is complete"),
+            Ok(end) => {
+                let why = if end.message.is_empty() { &end.reason } else { &end.message };
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                let code = end.exit_code().map(|code| format!("; its last pod that failed exited {code}"));
+                format!("the job failed{why}{}", code.unwrap_or_default())
+            }
+            Err(failure) => failure.to_string(),
+        }
+    }
+
+    /// All facts.
+    pub(crate) fn json(&self) -> String {
+        let (end, failure) = (self.outcome.as_ref().ok(), self.outcome.as_ref().err());
+        let pods = end.into_iter().flat_map(|end| &end.pods);
+        let pods =
+            pods.flat_map(|pod| pod.ends.iter().map(move |(container, ended)| (pod, container, ended)));
+        let pods = pods.map(|(pod, container, ended)| PodView {
+            pod: &pod.name,
+            uid: &pod.uid,
+            container,
+            reason: match ended {
+                Ok(exit) => exit.reason.as_str(),
+                Err(failure) => failure.reason.as_str(),
+            },
+            exit_code: match ended {
+                Ok(exit) => Some(exit.code),
+                Err(failure) => failure.exit_code,
+            },
+        });
+        let view = JobView {
+            event: "result",
+            namespace: self.namespace,
+            job: self.name,
+            outcome: match end {
+                Some(end) if end.has_failed => "failed",
+                Some(_) => "complete",
+                None => "fail",
+            },
+            reason: match &self.outcome {
+                Ok(end) => &end.reason,
+                Err(failure) => failure.reason.as_str(),
+            },
+            class: failure.map(|failure| failure.class().as_str()),
+            exit_code: end.and_then(JobEnd::exit_code),
+            message: self.message(),
+            pods: pods.collect(),
+        };
+        serde_json::json!(view).to_string()
     }
 }
 

@@ -1,0 +1,87 @@
+//! `podwait logs`.
+
+use crate::args::{ConnectArgs, Output, name, pod_name};
+use crate::connect::connect;
+use crate::lines::{Lines, Of, Prefix};
+use crate::output;
+use crate::signals::Signals;
+use crate::status::{Complaint, Status};
+use podwait::{Class, Failure, Logs};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+/// Arguments of `podwait logs`.
+#[derive(clap::Args)]
+pub(crate) struct LogsArgs {
+    /// The pod's name (`pod/NAME` is understood too).
+    #[arg(value_parser = pod_name)]
+    pod: String,
+    /// The container [default: the pod's only one].
+    #[arg(short, long, value_parser = name)]
+    container: Option<String>,
+    /// The logs of all containers. With -f, that of -c says when it is over.
+    #[arg(long)]
+    all_containers: bool,
+    /// Go on until the container has ended for good, through restarts, broken connections and servers that come back.
+    #[arg(short, long)]
+    follow: bool,
+    /// Only what was written in the last such time, for instance `10m`.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    since: Option<Duration>,
+    /// Begin each line with the time at which the node's runtime got it.
+    #[arg(long)]
+    timestamps: bool,
+    /// Begin each line with its container, and with the attempt after a restart.
+    #[arg(long)]
+    prefix: bool,
+    /// How to print lines: as they are, or one JSON object for each.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(crate) async fn run(args: LogsArgs) -> Result<ExitCode, Complaint> {
+    let signals = Signals::listen()?;
+    let connection = connect(&args.connect).await?;
+    let namespace = connection.namespace.clone();
+    let mut logs = if args.all_containers { Logs::of_all() } else { Logs::of_target() };
+    if let Some(since) = args.since.and_then(|since| SystemTime::now().checked_sub(since)) {
+        logs = logs.since(since);
+    }
+    connection.check(&namespace, &args.pod).await?;
+    let mut wait = podwait::wait(connection.client.clone(), &namespace, &args.pod).cancel(signals.token());
+    if let Some(container) = args.container {
+        wait = wait.container(container);
+    }
+    let lines = Lines::new(args.output, Prefix { pod: false, container: args.prefix, time: args.timestamps });
+    let of = Of { namespace: &namespace, pod: &args.pod };
+    let note = |failure: &Failure| output::note(&format!("{namespace}/{}: {failure}", args.pod));
+    let (is_whole, failure) = if args.follow {
+        let (wait, stream) = wait.logs(logs);
+        let both = async { tokio::join!(wait, lines.print_all(of, stream)) };
+        let (exit, is_whole) = tokio::select! {
+            both = both => both,
+            () = signals.second() => return Ok(Status::Cancelled.into()),
+        };
+        (is_whole, exit.err())
+    } else {
+        match wait.logs_so_far(logs).await {
+            Ok(stream) => tokio::select! {
+                is_whole = lines.print_all(of, stream) => (is_whole, None),
+                () = signals.first() => return Ok(Status::Cancelled.into()),
+            },
+            Err(failure) => (false, Some(failure)),
+        }
+    };
+    lines.finish().await;
+    if let Some(failure) = &failure {
+        note(failure);
+    }
+    Ok(match failure {
+        // How the container ended is not what was asked.
+        Some(failure) if failure.class() != Class::Infrastructure => Status::of(&failure).into(),
+        Some(_) | None if is_whole => ExitCode::SUCCESS,
+        Some(_) | None => Status::Infrastructure.into(),
+    })
+}

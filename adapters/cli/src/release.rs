@@ -1,0 +1,127 @@
+//! `podwait release`.
+
+use crate::args::{ConnectArgs, Output, pod_name};
+use crate::connect::connect;
+use crate::output;
+use crate::status::{Complaint, Status};
+use podwait::{HeldPod, Scope, held_pods};
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+/// Arguments of `podwait release`.
+#[derive(clap::Args)]
+pub(crate) struct ReleaseArgs {
+    /// The pods to release [default: all that are held].
+    #[arg(value_name = "POD", value_parser = pod_name)]
+    pods: Vec<String>,
+    /// Of all namespaces.
+    #[arg(short = 'A', long, conflicts_with_all = ["pods", "namespace"])]
+    all_namespaces: bool,
+    /// Only pods that this label selector matches.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Only pods that have been over for so long: whoever still waits for them has had that time.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10m")]
+    older_than: Duration,
+    /// Release pods that are named even if they are not over, or not for so long. Their exit may be lost.
+    #[arg(long, requires = "pods")]
+    force: bool,
+    /// Only say what would be released.
+    #[arg(long)]
+    dry_run: bool,
+    /// How to print what was released, and how it had ended.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Serialize)]
+struct ReleasedView<'a> {
+    namespace: &'a str,
+    pod: &'a str,
+    uid: &'a str,
+    released: bool,
+    is_over: bool,
+    ends: Vec<EndView<'a>>,
+}
+
+#[derive(Serialize)]
+struct EndView<'a> {
+    container: &'a str,
+    reason: &'static str,
+    exit_code: Option<i32>,
+}
+
+pub(crate) async fn run(args: ReleaseArgs) -> Result<ExitCode, Complaint> {
+    let connection = connect(&args.connect).await?;
+    let mut scope =
+        if args.all_namespaces { Scope::all() } else { Scope::namespace(connection.namespace.as_str()) };
+    if let Some(selector) = &args.selector {
+        scope = scope.labels(selector.as_str());
+    }
+    let held = held_pods(connection.client.clone(), scope).await;
+    let held = held.map_err(|failure| {
+        connection.complaint(&failure).unwrap_or_else(|| {
+            Complaint::new(Status::Unreachable, format!("the pods cannot be listed: {}", failure.message))
+        })
+    })?;
+    let mut is_done = true;
+    for name in &args.pods {
+        if !held.iter().any(|pod| pod.name == *name) {
+            output::note(&format!("{}/{name} is not held", connection.namespace));
+        }
+    }
+    let now = SystemTime::now();
+    for pod in held.iter().filter(|pod| args.pods.is_empty() || args.pods.contains(&pod.name)) {
+        if !args.force && !pod.is_safe(now, args.older_than) {
+            let why = if pod.is_over { "has not been over for long enough" } else { "is not over" };
+            output::note(&format!("{}/{} {why}, and stays", pod.namespace, pod.name));
+            is_done &= args.pods.is_empty();
+            continue;
+        }
+        // Read before it is released: after that nobody can.
+        let released = match args.dry_run {
+            true => false,
+            false => match pod.release().await {
+                Ok(()) => true,
+                Err(failure) => {
+                    let (namespace, name, message) = (&pod.namespace, &pod.name, &failure.message);
+                    output::note(&format!("{namespace}/{name} could not be released: {message}"));
+                    is_done = false;
+                    false
+                }
+            },
+        };
+        print(pod, released, args.output);
+    }
+    Ok(if is_done { ExitCode::SUCCESS } else { Status::Infrastructure.into() })
+}
+
+fn print(pod: &HeldPod, released: bool, output: Output) {
+    let ends = pod.ends.iter().map(|(container, end)| match end {
+        Ok(exit) => EndView { container, reason: exit.reason.as_str(), exit_code: Some(exit.code) },
+        Err(failure) => EndView { container, reason: failure.reason.as_str(), exit_code: failure.exit_code },
+    });
+    let ends: Vec<EndView<'_>> = ends.collect();
+    output::result(&match output {
+        Output::Json => serde_json::json!(ReleasedView {
+            namespace: &pod.namespace,
+            pod: &pod.name,
+            uid: &pod.uid,
+            released,
+            is_over: pod.is_over,
+            ends,
+        })
+        .to_string(),
+        Output::Text => {
+            let what = if released { "released" } else { "held" };
+            let ends = ends.iter().map(|end| match end.exit_code {
+                Some(code) => format!(" {} {} {code}", end.container, end.reason),
+                None => format!(" {} {}", end.container, end.reason),
+            });
+            format!("{}/{} {what}:{}", pod.namespace, pod.name, ends.collect::<Vec<_>>().join(","))
+        }
+    });
+}

@@ -1,0 +1,127 @@
+//! What many waits are doing, as a table that is kept up to date on a terminal.
+
+use crate::output;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often it is drawn anew.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Rows that are shown where the terminal does not say how high it is.
+const ROWS: usize = 20;
+
+/// The table; clones are the same. Where standard error is no terminal nothing is drawn.
+#[derive(Clone)]
+pub(super) struct Table(Arc<Mutex<State>>);
+
+struct State {
+    rows: Vec<Row>,
+    is_drawn: bool,
+    /// Lines that are on the terminal.
+    lines: usize,
+    last: Option<Instant>,
+    begin: Instant,
+}
+
+struct Row {
+    label: String,
+    what: String,
+    /// How long it took.
+    ended: Option<Duration>,
+}
+
+impl Table {
+    /// A row for each of these; drawn if `may_draw` and there is a terminal.
+    pub(super) fn new(labels: Vec<String>, may_draw: bool) -> Self {
+        let row = |label| Row { label, what: String::from("awaiting_pod"), ended: None };
+        let is_drawn = may_draw && std::io::stderr().is_terminal();
+        let rows = labels.into_iter().map(row).collect();
+        let state = State { rows, is_drawn, lines: 0, last: None, begin: Instant::now() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Draws it once a second, for the time goes on.
+    pub(super) async fn tick(&self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.lock().draw(false);
+    }
+
+    /// What a wait waits for.
+    pub(super) fn see(&self, index: usize, what: &str) {
+        let mut state = self.lock();
+        if state.rows[index].what != what {
+            what.clone_into(&mut state.rows[index].what);
+            state.draw(false);
+        }
+    }
+
+    /// A wait has its answer: a sentence for people, a line for programs, and a few words for the table.
+    pub(super) fn end(&self, index: usize, sentence: &str, result: Option<&str>, short: String) {
+        let mut state = self.lock();
+        state.erase();
+        if !state.is_drawn {
+            output::note(sentence);
+        }
+        if let Some(result) = result {
+            output::result(result);
+        }
+        let elapsed = state.begin.elapsed();
+        state.rows[index].what = short;
+        state.rows[index].ended = Some(elapsed);
+        state.draw(true);
+    }
+
+    /// A line for people above the table.
+    pub(super) fn note(&self, line: &str) {
+        let mut state = self.lock();
+        state.erase();
+        output::note(line);
+        state.draw(true);
+    }
+}
+
+impl State {
+    fn erase(&mut self) {
+        if self.lines > 0 {
+            // So many lines up, and away with all that is below.
+            let _ = write!(std::io::stderr(), "\x1b[{}A\x1b[J", self.lines);
+            self.lines = 0;
+        }
+    }
+
+    fn draw(&mut self, at_once: bool) {
+        let is_due = self.last.is_none_or(|last| last.elapsed() >= INTERVAL);
+        if !self.is_drawn || !(at_once || is_due) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let (width, height) = terminal_size::terminal_size_of(std::io::stderr())
+            .map_or((80, ROWS), |(width, height)| {
+                (usize::from(width.0), usize::from(height.0).saturating_sub(2))
+            });
+        let mut text = String::new();
+        let ended = self.rows.iter().filter(|row| row.ended.is_some()).count();
+        // Those that go on come first where not all fit.
+        let open = self.rows.iter().filter(|row| row.ended.is_none());
+        let rows = open.chain(self.rows.iter().filter(|row| row.ended.is_some()));
+        let shown: Vec<&Row> = rows.take(height.max(1)).collect();
+        let widest = shown.iter().map(|row| row.label.chars().count()).max().unwrap_or(0);
+        for row in &shown {
+            let time = row.ended.unwrap_or_else(|| self.begin.elapsed()).as_secs();
+            let line = format!("{:widest$}  {:>5} s  {}", row.label, time, row.what);
+            let line: String = line.chars().take(width.saturating_sub(1)).collect();
+            let _ = writeln!(text, "{line}");
+        }
+        let _ = writeln!(text, "{ended} of {} ended", self.rows.len());
+        let lines = shown.len() + 1;
+        self.erase();
+        let _ = write!(std::io::stderr(), "{text}");
+        self.lines = lines;
+    }
+}

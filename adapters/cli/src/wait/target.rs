@@ -1,0 +1,155 @@
+//! What is waited for.
+
+use super::WaitArgs;
+use crate::args::name;
+use crate::connect::Connection;
+use crate::status::{Complaint, Status};
+use kube::api::{Api, ListParams};
+use kube::core::PartialObjectMeta;
+use podwait::{Journal, SavedWait};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How long pods that a selector matches may take to appear.
+const APPEAR: Duration = Duration::from_secs(10);
+
+/// As it is written on the command line.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Pod(String),
+    Job(String),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            None => name(text).map(Self::Pod),
+            Some(("pod" | "pods" | "po", pod)) => name(pod).map(Self::Pod),
+            Some(("job" | "jobs" | "job.batch" | "jobs.batch", job)) => name(job).map(Self::Job),
+            Some((kind, _)) => Err(format!("{kind:?} is neither pod nor job")),
+        }
+    }
+}
+
+/// One wait.
+pub(super) enum Awaited {
+    Pod(Pod),
+    Job { namespace: String, name: String },
+}
+
+/// A wait for a pod.
+#[derive(Clone, Debug)]
+pub(super) struct Pod {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) container: Option<String>,
+    /// The uid that it must have.
+    pub(super) uid: Option<String>,
+    /// The uid of a pod that an earlier process may have held.
+    pub(super) held_uid: Option<String>,
+}
+
+impl Awaited {
+    pub(super) fn namespace(&self) -> &str {
+        match self {
+            Self::Pod(pod) => &pod.namespace,
+            Self::Job { namespace, .. } => namespace,
+        }
+    }
+
+    /// The name as results have it.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::Pod(pod) => format!("{}/{}", pod.namespace, pod.name),
+            Self::Job { namespace, name } => format!("{namespace}/job/{name}"),
+        }
+    }
+}
+
+/// All that is to be waited for.
+pub(super) async fn all(
+    args: &WaitArgs,
+    connection: &Connection,
+    journal: Option<&Journal>,
+) -> Result<Vec<Awaited>, Complaint> {
+    let namespace = &connection.namespace;
+    let pod = |name: &str, uid: Option<String>| Pod {
+        namespace: namespace.clone(),
+        name: name.to_owned(),
+        container: args.container.clone(),
+        uid,
+        held_uid: None,
+    };
+    let mut all: Vec<Awaited> = Vec::new();
+    for target in &args.targets {
+        all.push(match target {
+            Target::Pod(name) => Awaited::Pod(pod(name, None)),
+            Target::Job(name) => Awaited::Job { namespace: namespace.clone(), name: name.clone() },
+        });
+    }
+    let entries = journal.map(Journal::entries).unwrap_or_default();
+    if args.targets.is_empty() {
+        // A selector may match others by now, or none; what was begun goes on.
+        all.extend(entries.iter().map(|entry| {
+            let target = entry.target.clone();
+            let (container, uid) = (target.container, target.uid);
+            Awaited::Pod(Pod { container, uid, namespace: target.namespace, ..pod(&target.pod, None) })
+        }));
+    }
+    if let Some(selector) = args.selector.as_deref().filter(|_| entries.is_empty()) {
+        let found = matching(connection, selector).await?;
+        all.extend(found.into_iter().map(|(name, uid)| Awaited::Pod(pod(&name, Some(uid)))));
+    }
+    if all.is_empty() {
+        return Err(Complaint::new(
+            Status::Usage,
+            "there is nothing to wait for in the journal; name a pod or a job",
+        ));
+    }
+    let only = all.len() == 1;
+    if args.record.is_some() && !(only && matches!(all[..], [Awaited::Pod(_)])) {
+        return Err(Complaint::new(Status::Usage, "--record records the wait for one pod"));
+    }
+    for awaited in &mut all {
+        if let Awaited::Pod(pod) = awaited {
+            let same = entries
+                .iter()
+                .find(|entry| (&entry.target.namespace, &entry.target.pod) == (&pod.namespace, &pod.name));
+            pod.held_uid = same.and_then(|entry| SavedWait::clone(&entry.wait).uid);
+        }
+    }
+    if let Some(first) = all.first() {
+        let name = match first {
+            Awaited::Pod(pod) => &pod.name,
+            Awaited::Job { name, .. } => name,
+        };
+        connection.check(first.namespace(), name).await?;
+    }
+    Ok(all)
+}
+
+/// Names and uids of the pods that the selector matches, once there are any.
+async fn matching(connection: &Connection, selector: &str) -> Result<Vec<(String, String)>, Complaint> {
+    type Meta = PartialObjectMeta<k8s_openapi::api::core::v1::Pod>;
+    let pods: Api<Meta> = Api::namespaced(connection.client.clone(), &connection.namespace);
+    let begin = tokio::time::Instant::now();
+    loop {
+        let found = match pods.list_metadata(&ListParams::default().labels(selector)).await {
+            Ok(found) => found,
+            Err(error) => return Err(connection.api_complaint(&error)),
+        };
+        let named = found.items.into_iter().filter_map(|pod| pod.metadata.name.zip(pod.metadata.uid));
+        let named: Vec<_> = named.collect();
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        if begin.elapsed() > APPEAR {
+            let namespace = &connection.namespace;
+            let sentence = format!("no pod in {namespace} matches {selector:?}");
+            return Err(Complaint::new(Status::Infrastructure, sentence));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
