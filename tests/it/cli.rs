@@ -1,9 +1,15 @@
 //! The command as users run it, against a simulated cluster over HTTP on loopback.
 
+mod crashes;
+mod hold;
+mod logs;
+mod many;
+mod run;
+
 use podwait_sim::{Cluster, Fault, Life, Server, Terminated, Verb, pod};
-use podwait_tests::cli::{Run, kubeconfig, podwait, run};
+use podwait_tests::cli::{Run, Started, kubeconfig, podwait, run, start};
 use podwait_tests::cluster::pause;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use tempfile::NamedTempFile;
 
 /// A simulated cluster over HTTP, and a kubeconfig for it whose context names the namespace `ci`.
@@ -26,7 +32,17 @@ impl Sim {
 
     /// Runs `podwait wait p` with these arguments more.
     async fn wait(&self, arguments: &[&str]) -> Run {
-        run(&[&["wait", "p", "--kubeconfig", self.kubeconfig()], arguments].concat()).await
+        self.run(&[&["wait", "p"], arguments].concat()).await
+    }
+
+    /// Runs `podwait` with these arguments.
+    async fn run(&self, arguments: &[&str]) -> Run {
+        self.start(arguments).end().await
+    }
+
+    /// Starts `podwait` with these arguments.
+    fn start(&self, arguments: &[&str]) -> Started {
+        start(&[&[arguments[0], "--kubeconfig", self.kubeconfig()], &arguments[1..]].concat())
     }
 }
 
@@ -139,21 +155,13 @@ async fn signals_cancel() {
     for signal in ["INT", "TERM"] {
         let sim = Sim::new().await;
         running().run(&sim.cluster).await.expect("a life");
-        let arguments = ["wait", "pod/p", "-c", "step", "--kubeconfig", sim.kubeconfig()];
-        let mut command = Command::new(podwait());
-        let child =
-            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let child = sim.start(&["wait", "pod/p", "-c", "step"]);
         // It watches, so it waits; a signal before its handlers stand would end it the ordinary way.
         while sim.cluster.requests().watch == 0 {
             pause(10).await;
         }
-        let killed = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
-        assert!(killed.expect("kill runs").success());
-        let run = tokio::task::spawn_blocking(|| child.wait_with_output())
-            .await
-            .expect("no panic")
-            .expect("it ends");
-        let run = Run::from(run);
+        child.signal(signal);
+        let run = child.end().await;
         assert_one_line(&run, 223, "cancelled");
         assert_eq!(run.stdout, "cancelled\n");
     }

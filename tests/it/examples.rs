@@ -15,7 +15,7 @@ async fn the_blocking_agent_waits_without_tokio_and_without_kube() {
         .after(Duration::from_millis(700))
         .finished(3);
     let kubelet = life.spawn(&cluster);
-    let agent = Command::new(example("blocking_agent"))
+    let agent = Command::new(example("podwait-core", "blocking_agent"))
         .args([&server.addr().to_string(), "ci", "p", "step"])
         .output()
         .await;
@@ -27,6 +27,6 @@ async fn the_blocking_agent_waits_without_tokio_and_without_kube() {
 
 #[tokio::test]
 async fn the_agent_in_simulated_time_survives_what_it_should() {
-    let agent = Command::new(example("simulated_time")).output().await.expect("it starts");
+    let agent = Command::new(example("podwait-core", "simulated_time")).output().await.expect("it starts");
     assert!(agent.status.success(), "{agent:?}");
 }

@@ -10,10 +10,10 @@ pub fn podwait() -> &'static Path {
     BINARY.get_or_init(|| build(&["--package", "podwait-cli", "--bin", "podwait"]))
 }
 
-/// An example of podwait-core, built.
+/// An example of a package, built.
 #[must_use]
-pub fn example(name: &str) -> PathBuf {
-    build(&["--package", "podwait-core", "--example", name])
+pub fn example(package: &str, name: &str) -> PathBuf {
+    build(&["--package", package, "--example", name])
 }
 
 /// Builds one executable.
@@ -58,14 +58,49 @@ impl From<Output> for Run {
     }
 }
 
+/// A run of the command that goes on; it is killed if nobody waits for its end.
+#[derive(Debug)]
+pub struct Started(tokio::process::Child);
+
+impl Started {
+    /// Sends it a signal, for instance `INT`. One that is over takes none.
+    ///
+    /// # Panics
+    /// There is no `kill`.
+    pub fn signal(&self, signal: &str) {
+        if let Some(id) = self.0.id() {
+            let kill = Command::new("kill").args([format!("-{signal}"), id.to_string()]).status();
+            kill.expect("kill runs");
+        }
+    }
+
+    /// How it ended, and what it printed.
+    ///
+    /// # Panics
+    /// Nobody can wait for it.
+    pub async fn end(self) -> Run {
+        self.0.wait_with_output().await.expect("it can be waited for").into()
+    }
+}
+
+/// Starts the command with these arguments, and with no configuration but what they name.
+///
+/// # Panics
+/// It cannot be started.
+#[must_use]
+pub fn start(arguments: &[&str]) -> Started {
+    let mut command = tokio::process::Command::new(podwait());
+    let command = command.args(arguments).env_remove("KUBECONFIG").env("HOME", "/nonexistent");
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Started(command.kill_on_drop(true).spawn().expect("the command starts"))
+}
+
 /// Runs the command to its end with these arguments, and with no configuration but what they name.
 ///
 /// # Panics
 /// It cannot be started.
 pub async fn run(arguments: &[&str]) -> Run {
-    let mut command = tokio::process::Command::new(podwait());
-    let command = command.args(arguments).env_remove("KUBECONFIG").env("HOME", "/nonexistent");
-    command.kill_on_drop(true).output().await.expect("the command starts").into()
+    start(arguments).end().await
 }
 
 /// A kubeconfig for a server without TLS and without credentials, in a file of its own.
