@@ -5,8 +5,10 @@
 //! have one run steps, or do something to it, need the former.
 
 mod answers;
+mod journal;
 
 pub use answers::{Answers, Waiters};
+pub use journal::End;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
@@ -49,14 +51,21 @@ pub fn kubeconfig() -> Option<&'static PathBuf> {
     cluster().map(|cluster| &cluster.kubeconfig)
 }
 
+/// The options of our own cluster, unless somebody has asked for others.
+const OPTIONS: &[&str] = &["--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s"];
+
 /// The cluster, or `None` after saying how to get one.
 ///
 /// # Panics
 /// A cluster was asked for and cannot be had: then the tests must not pass.
 pub fn cluster() -> Option<&'static Cluster> {
+    cluster_with(OPTIONS)
+}
+
+fn cluster_with(options: &[&str]) -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
-        Ok("go") => Some(start_own_cluster()),
+        Ok("go") => Some(start_own_cluster(options)),
         Ok("kubeconfig") => {
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
             let path = std::env::var_os("KUBECONFIG").map(PathBuf::from).or(home);
@@ -82,8 +91,16 @@ pub fn own_cluster() -> Option<&'static Cluster> {
     cluster().filter(|cluster| cluster.control.is_some())
 }
 
-fn start_own_cluster() -> Cluster {
-    let (cluster, child) = start(&["--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s"]);
+/// The same, where it has to be another one than that of the tests: who comes first decides on the options.
+///
+/// # Panics
+/// A cluster was asked for and cannot be had.
+pub fn own_cluster_with(options: &[&str]) -> Option<&'static Cluster> {
+    cluster_with(options).filter(|cluster| cluster.control.is_some())
+}
+
+fn start_own_cluster(options: &[&str]) -> Cluster {
+    let (cluster, child) = start(options);
     *OWN_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
     cluster
 }

@@ -11,4 +11,5 @@ pub mod model;
 pub mod proxy;
 pub mod reference;
 pub mod scale;
+pub mod settle;
 pub mod storm;

@@ -1,6 +1,6 @@
 //! Waiting on one pod in every way at once.
 
-use super::{Looking, Scratch, own_cluster, pause};
+use super::{End, Looking, Scratch, own_cluster, pause};
 use crate::cli::{Run, run};
 use crate::proxy::Proxy;
 use podwait::trace::{Replay, TraceReader, replay};
@@ -224,17 +224,14 @@ impl Answers {
     /// Somebody says something else.
     #[track_caller]
     pub fn agree_with_the_runtime(&self, namespace: &str, container: &str) {
-        let Some(exits) = own_cluster().and_then(|cluster| cluster.exits.as_ref()) else { return };
-        let exits = std::fs::read_to_string(exits).expect("the runtime's journal");
-        let last = exits
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .rfind(|exit| exit["namespace"] == namespace && exit["container"] == container);
+        let Some(own) = own_cluster() else { return };
+        let is_meant = |end: &End| end.namespace == namespace && end.container == container;
+        let last = own.ends().into_iter().rfind(is_meant);
         for exit in
             [&self.watched, &self.shared, &self.polled].into_iter().filter_map(|answer| answer.as_ref().ok())
         {
             let last = last.as_ref().unwrap_or_else(|| panic!("the runtime saw no end: {self:#?}"));
-            assert_eq!(last["exitCode"], exit.code, "the runtime saw {last}: {self:#?}");
+            assert_eq!(last.exit_code, exit.code, "the runtime saw {last:?}: {self:#?}");
         }
     }
 }
