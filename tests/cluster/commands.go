@@ -94,6 +94,14 @@ var commands = []command{
 		l.link.setLag(time.Duration(millis) * time.Millisecond)
 		return nil, nil
 	}},
+	{"cut", "NODE", onKubelet("cut")},
+	{"stream-limit", "NODE MILLIS", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
+		millis, err := strconv.Atoi(arguments[1])
+		if err != nil || millis < 0 {
+			return nil, fmt.Errorf("%s is not a number of milliseconds", arguments[1])
+		}
+		return nil, l.turn(arguments[0], func(k *knobs) { k.StreamLimitMillis = millis })
+	}},
 	{"shutdown", "NODE", onKubelet("shutdown")},
 	{"shutdown-cancel", "NODE", onKubelet("shutdown-cancel")},
 	{"runtime", "COMMAND...", func(_ context.Context, l *launcher, arguments []string) (answer, error) {

@@ -13,6 +13,8 @@ type knobs struct {
 	APIDelayMillis int    `json:"apiDelayMillis"`
 	Pressure       string `json:"pressure"`
 	MaxPods        *int   `json:"maxPods"`
+	// StreamLimitMillis is how old a connection to the kubelet gets; 0 is no limit.
+	StreamLimitMillis int `json:"streamLimitMillis"`
 }
 
 // pressures that a node can be under; see machine.go for what they are.
@@ -28,6 +30,10 @@ func readKnobs(path string) knobs {
 }
 
 func (k knobs) apiDelay() time.Duration { return time.Duration(k.APIDelayMillis) * time.Millisecond }
+
+func (k knobs) streamLimit() time.Duration {
+	return time.Duration(k.StreamLimitMillis) * time.Millisecond
+}
 
 var turning sync.Mutex
 

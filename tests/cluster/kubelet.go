@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace/noop"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -61,9 +62,16 @@ func runKubelet(p *plan, n *node) error {
 	if err := os.Remove(p.kubeletSocket(n.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := serveControl(ctx, p.kubeletSocket(n.Name), login.command); err != nil {
+	streams := &streams{port: n.Port, knobs: p.knobsFile(n.Name)}
+	if err := serveControl(ctx, p.kubeletSocket(n.Name), func(ctx context.Context, words []string) (answer, error) {
+		if words[0] == "cut" {
+			return answer{"connections": streams.cut()}, nil
+		}
+		return login.command(ctx, words)
+	}); err != nil {
 		return err
 	}
+	go streams.limit(ctx)
 	go actAsCloud(ctx, dependencies.HeartbeatClient, n.Name)
 	if err := kubeletapp.RunKubelet(ctx, server, dependencies); err != nil {
 		return err
@@ -98,6 +106,7 @@ func kubeletOptions(p *plan, n *node) (*options.KubeletServer, error) {
 	config.MaxPods = int32(n.MaxPods)
 	// Many images without a tag are pulled at once; no registry has to be spared.
 	config.RegistryPullQPS = 0
+	config.CrashLoopBackOff.MaxContainerRestartPeriod = &metav1.Duration{Duration: n.RestartMax}
 
 	// Often enough for the controllers' idea of a lost node.
 	config.NodeStatusUpdateFrequency.Duration = p.NodeGrace / 4

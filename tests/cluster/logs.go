@@ -1,8 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"errors"
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,17 +9,28 @@ import (
 	"time"
 )
 
-// longestLine is where containerd cuts a line.
-const longestLine = 16 * 1024
+const (
+	// longestLine is where containerd cuts a line.
+	longestLine = 16 * 1024
+	// longestRead is how much of an output containerd takes at once.
+	longestRead = 32 * 1024
+)
 
-// containerLog is a container's log in the format of CRI: time, stream, F for a
-// full line or P for a part of one, and the text.
+// containerLog is a container's log in the format of CRI, as containerd writes it:
+// time, stream, F for a full line or P for a part of one, and the text.
 type containerLog struct {
 	path string
 
-	mu   sync.Mutex
-	file *os.File
-	line []byte // kept for its memory
+	mu      sync.Mutex
+	file    *os.File
+	streams []*logStream
+	line    []byte // kept for its memory
+}
+
+// logStream is one of the container's outputs.
+type logStream struct {
+	name string
+	rest []byte // of a line that has not ended
 }
 
 func openContainerLog(path string) (*containerLog, error) {
@@ -31,7 +41,9 @@ func openContainerLog(path string) (*containerLog, error) {
 	return l, l.reopen()
 }
 
-// reopen goes on in a new file, after the kubelet has moved the old one.
+// reopen goes on in a new file, after the kubelet has moved the old one. What there is
+// of a line becomes a part in the old file, and the rest of it will be in the new one:
+// containerd ends its old loggers and makes new ones.
 func (l *containerLog) reopen() error {
 	file, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
@@ -39,6 +51,9 @@ func (l *containerLog) reopen() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, s := range l.streams {
+		l.breakOff(s)
+	}
 	if l.file != nil {
 		l.file.Close()
 	}
@@ -55,30 +70,61 @@ func (l *containerLog) close() {
 // copy writes all that comes from the reader. What does not end in a newline is
 // a part, also at the end.
 func (l *containerLog) copy(from io.Reader, stream string) {
-	lines := bufio.NewReaderSize(from, longestLine)
+	s := &logStream{name: stream}
+	l.mu.Lock()
+	l.streams = append(l.streams, s)
+	l.mu.Unlock()
+	text := make([]byte, longestRead)
 	for {
-		text, err := lines.ReadSlice('\n')
-		full := err == nil
-		if full {
-			text = text[:len(text)-1]
-		}
-		if full || len(text) > 0 {
-			l.write(time.Now(), stream, full, text)
-		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		n, err := from.Read(text)
+		l.take(s, text[:n])
+		if err != nil {
+			l.mu.Lock()
+			l.breakOff(s)
+			l.mu.Unlock()
 			return
 		}
 	}
 }
 
-func (l *containerLog) write(at time.Time, stream string, full bool, text []byte) {
-	tag := " P "
-	if full {
-		tag = " F "
-	}
+// take writes the lines that end in the text, and as much of a longer one as makes a part.
+func (l *containerLog) take(s *logStream, text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.line = at.UTC().AppendFormat(l.line[:0], "2006-01-02T15:04:05.000000000Z07:00")
+	for len(text) > 0 {
+		line, after, ends := bytes.Cut(text, []byte{'\n'})
+		s.rest = append(s.rest, line...)
+		text = after
+		length := len(s.rest)
+		// A carriage return belongs to the line's end, if that comes.
+		if bytes.HasSuffix(s.rest, []byte{'\r'}) {
+			length--
+		}
+		if ends {
+			s.rest = s.rest[:length]
+		}
+		for ; length > longestLine; length -= longestLine {
+			l.write(s.name, " P ", s.rest[:longestLine])
+			s.rest = append(s.rest[:0], s.rest[longestLine:]...)
+		}
+		if ends {
+			l.write(s.name, " F ", s.rest)
+			s.rest = s.rest[:0]
+		}
+	}
+}
+
+// breakOff needs the lock.
+func (l *containerLog) breakOff(s *logStream) {
+	if len(s.rest) > 0 {
+		l.write(s.name, " P ", s.rest)
+		s.rest = s.rest[:0]
+	}
+}
+
+// write needs the lock.
+func (l *containerLog) write(stream, tag string, text []byte) {
+	l.line = time.Now().AppendFormat(l.line[:0], time.RFC3339Nano)
 	l.line = append(l.line, ' ')
 	l.line = append(l.line, stream...)
 	l.line = append(l.line, tag...)

@@ -60,6 +60,7 @@ func launch() int {
 	flags.StringVar(&n.Memory, "memory", "16Gi", "`amount` of memory a node says it has")
 	flags.IntVar(&n.MaxPods, "max-pods", 110, "`number` of pods a node takes")
 	flags.StringVar(&n.LogMaxSize, "log-max-size", "10Mi", "`size` at which a container's log is rotated")
+	flags.DurationVar(&n.RestartMax, "restart-max", 5*time.Minute, "longest `time` before a container is started again, 1s or more; less than 10s is the first back-off, too")
 	flags.DurationVar(&n.ShutdownGrace, "shutdown-grace", 30*time.Second, "`time` that a node's shutdown leaves its pods, a third of it to critical ones")
 	flags.DurationVar(&p.NodeGrace, "node-grace", 8*time.Second, "`time` a node may be silent before it is NotReady")
 	flags.Parse(os.Args[1:])

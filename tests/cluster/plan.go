@@ -35,6 +35,8 @@ type node struct {
 	Memory     string
 	MaxPods    int
 	LogMaxSize string
+	// RestartMax is the longest back-off before a container is started again.
+	RestartMax time.Duration
 	// ShutdownGrace is what pods have in all when the node is shut down.
 	ShutdownGrace time.Duration
 }
