@@ -27,15 +27,13 @@ fn over(code: i32) -> PodSnapshot {
     pod().phase(Phase::Running).step(ended(exit(code)))
 }
 
-#[test]
-fn deletion_by_timestamps() {
+pub(super) fn deletion_by_timestamps() -> usize {
     let undated = || {
         let mut record = exit(0);
         record.finished_at = None;
         pod().phase(Phase::Succeeded).step(ended(record))
     };
     check(
-        "deletion by timestamps",
         [config(), Config { clock_skew: 2 * SECOND, ..config() }],
         &[1000],
         4,
@@ -58,11 +56,11 @@ fn deletion_by_timestamps() {
             ("0 at no time, deleted at 170", undated().deleted(30, 200).seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn deletion_by_our_own_eyes() {
+pub(super) fn deletion_by_our_own_eyes() -> usize {
+    let mut count = 0;
     // A record that is not final yet is seen, and only then the delete makes it so.
     let always = |pod: PodSnapshot| pod.policy(RestartPolicy::Always);
     let seen = [
@@ -86,14 +84,13 @@ fn deletion_by_our_own_eyes() {
         ("exit 3 again, deleting", always(over(3)).count(1).deleted(30, 120).seen()),
         ("404", Seen::NotFound),
     ];
-    check("deletion by our own eyes", [config()], &[1000], 5, seen.clone());
-    check("deletion by our own eyes", [Config { settle: Some(3 * SECOND), ..config() }], &[1000], 4, seen);
+    count += check([config()], &[1000], 5, seen.clone());
+    count += check([Config { settle: Some(3 * SECOND), ..config() }], &[1000], 4, seen);
+    count
 }
 
-#[test]
-fn deletion_by_generations() {
+pub(super) fn deletion_by_generations() -> usize {
     check(
-        "deletion by generations",
         [config(), Config { settle: Some(3 * SECOND), ..config() }],
         &[1000],
         4,
@@ -117,16 +114,14 @@ fn deletion_by_generations() {
             ),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn disruption() {
+pub(super) fn disruption() -> usize {
     let by_api = |pod: PodSnapshot, since| pod.disrupted("EvictionByEvictionAPI", since);
     let by_kubelet = |pod: PodSnapshot| pod.disrupted("TerminationByKubelet", 120);
     let by_gc = |pod: PodSnapshot, since| pod.disrupted("DeletionByPodGC", since);
     check(
-        "disruption",
         [
             config(),
             Config { clock_skew: 2 * SECOND, ..config() },
@@ -153,14 +148,12 @@ fn disruption() {
             ("3, by GC at 120", by_gc(failed(), 120).seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn disruption_of_what_may_restart() {
+pub(super) fn disruption_of_what_may_restart() -> usize {
     let always = |pod: PodSnapshot| pod.policy(RestartPolicy::Always);
     check(
-        "disruption of what may restart",
         [config(), Config { settle: Some(3 * SECOND), ..config() }],
         &[1000],
         5,
@@ -178,13 +171,11 @@ fn disruption_of_what_may_restart() {
             ("exit 0, running, Evicted", always(over(0)).reason("Evicted").seen()),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn reasons_of_the_pod() {
+pub(super) fn reasons_of_the_pod() -> usize {
     check(
-        "reasons of the pod",
         [config(), Config { settle: Some(3 * SECOND), ..config() }],
         &[1000],
         3,
@@ -222,14 +213,12 @@ fn reasons_of_the_pod() {
             ("Evicted and deleted", up().phase(Phase::Failed).reason("Evicted").deleted(30, 120).seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn terminal_before_the_cause() {
+pub(super) fn terminal_before_the_cause() -> usize {
     let nothing = |phase| pod().phase(phase).step(running());
     check(
-        "terminal before the cause",
         [config()],
         &[1100, 4000],
         4,
@@ -249,5 +238,5 @@ fn terminal_before_the_cause() {
             ("back to running, deleting", up().deleted(30, 120).seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }

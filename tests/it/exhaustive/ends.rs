@@ -27,10 +27,9 @@ fn ruled(
 }
 
 /// The lives that restart policies make differ.
-fn restarts(name: &str, make: impl Fn(PodSnapshot) -> PodSnapshot) {
+fn restarts(make: impl Fn(PodSnapshot) -> PodSnapshot) -> usize {
     let between = |reason: &str, code| up(waiting(reason)).last(exit(code));
     check(
-        name,
         [Config { finalize_budget: Duration::from_millis(1500), ..config() }],
         &[1000],
         4,
@@ -48,38 +47,40 @@ fn restarts(name: &str, make: impl Fn(PodSnapshot) -> PodSnapshot) {
             ("failed, between, 3", make(between("CrashLoopBackOff", 3)).phase(Phase::Failed).seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn restart_policies_of_pods() {
+pub(super) fn restart_policies_of_pods() -> usize {
+    let mut count = 0;
     for policy in [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never] {
-        restarts("restart policies of pods", |pod| pod.policy(policy));
+        count += restarts(|pod| pod.policy(policy));
     }
+    count
 }
 
-#[test]
-fn restart_policies_of_containers() {
+pub(super) fn restart_policies_of_containers() -> usize {
+    let mut count = 0;
     for policy in [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::Never] {
         let pod_policy =
             if policy == RestartPolicy::Never { RestartPolicy::Always } else { RestartPolicy::Never };
-        restarts("restart policies of containers", |mut pod| {
+        count += restarts(|mut pod| {
             pod.containers[0].restart_policy = Some(policy);
             pod.policy(pod_policy)
         });
     }
+    count
 }
 
-#[test]
-fn restart_rules() {
+pub(super) fn restart_rules() -> usize {
+    let mut count = 0;
     let never = Some(RestartPolicy::Never);
     for action in [RestartAction::Restart, RestartAction::RestartAllContainers, RestartAction::Unrecognized] {
-        restarts("restart rules", |pod| ruled(pod, never, action, 42));
+        count += restarts(|pod| ruled(pod, never, action, 42));
     }
+    count
 }
 
-#[test]
-fn all_containers_restart() {
+pub(super) fn all_containers_restart() -> usize {
     let all = |state| {
         let mut pod = up(state).other(running());
         pod.containers[0].restart_policy = Some(RestartPolicy::Never);
@@ -92,7 +93,6 @@ fn all_containers_restart() {
     };
     let killed = || record(137, "RestartingAllContainers");
     check(
-        "all containers restart",
         [config(), Config { settle: Some(Duration::from_millis(2500)), ..config() }],
         &[1000],
         4,
@@ -112,16 +112,15 @@ fn all_containers_restart() {
             ("404", Seen::NotFound),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn made_up_codes() {
+pub(super) fn made_up_codes() -> usize {
+    let mut count = 0;
     let lost = |pod: PodSnapshot| pod.phase(Phase::Failed);
     for policy in [RestartPolicy::OnFailure, RestartPolicy::Never, RestartPolicy::Always] {
         let up = |state| up(state).policy(policy);
-        check(
-            "made-up codes",
+        count += check(
             [Config { finalize_budget: Duration::from_millis(1500), ..config() }],
             &[1000],
             4,
@@ -143,10 +142,11 @@ fn made_up_codes() {
             ],
         );
     }
+    count
 }
 
-#[test]
-fn kinds_of_records() {
+pub(super) fn kinds_of_records() -> usize {
+    let mut count = 0;
     let kinds = [
         ("ContainerStatusUnknown", 137),
         ("Unknown", 255),
@@ -164,8 +164,7 @@ fn kinds_of_records() {
     ];
     for (reason, code) in kinds {
         let kind = || record(code, reason);
-        check(
-            "kinds of records",
+        count += check(
             [config(), Config { settle: Some(Duration::from_millis(2500)), ..config() }],
             &[1000],
             4,
@@ -182,14 +181,13 @@ fn kinds_of_records() {
             ],
         );
     }
+    count
 }
 
-#[test]
-fn exit_0_of_a_failed_pod() {
+pub(super) fn exit_0_of_a_failed_pod() -> usize {
     let failed = |state| up(state).phase(Phase::Failed);
     let sidecar = Container { restart_policy: Some(RestartPolicy::Always), ..container("proxy") };
     check(
-        "exit 0 of a failed pod",
         [config()],
         &[1000, 4100],
         3,
@@ -218,11 +216,11 @@ fn exit_0_of_a_failed_pod() {
             ("last 0", failed(waiting("")).last(exit(0)).seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn settling() {
+pub(super) fn settling() -> usize {
+    let mut count = 0;
     let settle = Some(Duration::from_millis(2500));
     let sidecar = || Container { restart_policy: Some(RestartPolicy::Always), ..container("proxy") };
     let debugged = || {
@@ -256,12 +254,8 @@ fn settling() {
         ("404", Seen::NotFound),
         ("tick", Seen::Tick),
     ];
-    check("settling", [Config { settle, ..config() }], &[1300], 4, seen.clone());
-    check(
-        "settling",
-        [Config { settle, deadline: Some(Duration::from_millis(3007)), ..config() }],
-        &[1300],
-        3,
-        seen,
-    );
+    count += check([Config { settle, ..config() }], &[1300], 4, seen.clone());
+    count +=
+        check([Config { settle, deadline: Some(Duration::from_millis(3007)), ..config() }], &[1300], 3, seen);
+    count
 }

@@ -11,10 +11,8 @@ fn up(state: Option<ContainerState>) -> PodSnapshot {
     pod().phase(Phase::Running).step(state)
 }
 
-#[test]
-fn reasons_to_wait() {
+pub(super) fn reasons_to_wait() -> usize {
     check(
-        "reasons to wait",
         [config(), Config { start_deadline: None, ..config() }],
         &[2700],
         4,
@@ -30,11 +28,11 @@ fn reasons_to_wait() {
             ("503", error(503)),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn every_reason_of_a_group() {
+pub(super) fn every_reason_of_a_group() -> usize {
+    let mut count = 0;
     let reasons = [
         "ErrImageNeverPull",
         "RegistryUnavailable",
@@ -48,8 +46,7 @@ fn every_reason_of_a_group() {
         "",
     ];
     for reason in reasons {
-        check(
-            "every reason of a group",
+        count += check(
             [config()],
             &[1000, 5003, 7007],
             4,
@@ -60,14 +57,13 @@ fn every_reason_of_a_group() {
             ],
         );
     }
+    count
 }
 
-#[test]
-fn init_containers_wait_too() {
+pub(super) fn init_containers_wait_too() -> usize {
     let init = |state| pod().step(waiting("PodInitializing")).init(container("setup"), state);
     let sidecar = || Container { restart_policy: Some(RestartPolicy::Always), ..container("proxy") };
     check(
-        "init containers wait too",
         [config()],
         &[2700],
         4,
@@ -90,14 +86,12 @@ fn init_containers_wait_too() {
             ("running, sidecar ErrImagePull", up(running()).init(sidecar(), waiting("ErrImagePull")).seen()),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn init_failures_and_causes() {
+pub(super) fn init_failures_and_causes() -> usize {
     let init = |state| pod().step(waiting("PodInitializing")).init(container("setup"), state);
     check(
-        "init failures and causes",
         [config()],
         &[1000],
         4,
@@ -113,14 +107,12 @@ fn init_failures_and_causes() {
             ("failed, InvalidImageName", pod().phase(Phase::Failed).step(waiting("InvalidImageName")).seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn unknown_lost_and_stuck() {
+pub(super) fn unknown_lost_and_stuck() -> usize {
     let lost = |pod: PodSnapshot| pod.reason("NodeLost");
     check(
-        "unknown, lost and stuck",
         [config()],
         &[2900],
         5,
@@ -138,15 +130,13 @@ fn unknown_lost_and_stuck() {
             ("pull, deleting", pod().step(waiting("ErrImagePull")).deleted(2, 130).seen()),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn the_caller_s_limits() {
+pub(super) fn the_caller_s_limits() -> usize {
     let deadline = Some(Duration::from_millis(7919));
     let start_deadline = Some(Duration::from_millis(5309));
     check(
-        "the caller's limits",
         [
             Config { deadline, start_deadline, ..config() },
             Config { deadline, start_deadline: None, ..config() },
@@ -167,16 +157,14 @@ fn the_caller_s_limits() {
             ("cancel", Seen::Cancel),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn nothing_but_time() {
+pub(super) fn nothing_but_time() -> usize {
     check(
-        "nothing but time",
         [config(), Config { start_deadline: None, ..config() }],
         &[0, 1, 3001, 8017, 9013],
         3,
         [("tick", Seen::Tick), ("404", Seen::NotFound), ("pending", pod().seen()), ("410", error(410))],
-    );
+    )
 }

@@ -7,8 +7,8 @@ use podwait_tests::explore::{Alphabet, Seen};
 use podwait_tests::model::{Config, Goal};
 use std::time::Duration;
 
-#[test]
-fn identity_and_order() {
+pub(super) fn identity_and_order() -> usize {
+    let mut count = 0;
     let seen = [
         ("running 5", pod().phase(Phase::Running).step(running()).version("5").seen()),
         ("pending 010", pod().step(waiting("ContainerCreating")).version("010").seen()),
@@ -24,13 +24,13 @@ fn identity_and_order() {
     ];
     for (uid, length) in [(None, 5), (Some("a"), 4), (Some("b"), 4)] {
         let goal = Goal { uid: uid.map(str::to_owned), ..step() };
-        let count = Alphabet::new(config(), goal, &[1000], seen.clone()).check(length);
-        println!("identity and order: {count} sequences");
+        count += Alphabet::new(config(), goal, &[1000], seen.clone()).check(length);
     }
+    count
 }
 
-#[test]
-fn the_target_in_the_spec() {
+pub(super) fn the_target_in_the_spec() -> usize {
+    let mut count = 0;
     let two = || pod().phase(Phase::Running).step(ended(exit(3))).other(ended(exit(0)));
     let mut none = pod();
     none.containers.clear();
@@ -43,16 +43,14 @@ fn the_target_in_the_spec() {
     ];
     for container in [None, Some("step"), Some("other"), Some("nobody"), Some("")] {
         let goal = Goal { container: container.map(str::to_owned), uid: None };
-        let count = Alphabet::new(config(), goal, &[1000], seen.clone()).check(3);
-        println!("the target in the spec: {count} sequences");
+        count += Alphabet::new(config(), goal, &[1000], seen.clone()).check(3);
     }
+    count
 }
 
-#[test]
-fn the_race_for_the_record() {
+pub(super) fn the_race_for_the_record() -> usize {
     let strict = OnMissingTerminated::Fail;
     check(
-        "the race for the record",
         [config(), Config { on_missing_terminated: strict, ..config() }],
         &[1200, 2900],
         3,
@@ -69,13 +67,11 @@ fn the_race_for_the_record() {
             ("404", Seen::NotFound),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn the_race_by_the_clock() {
+pub(super) fn the_race_by_the_clock() -> usize {
     check(
-        "the race by the clock",
         [config()],
         &[1500, 4000, 8017],
         5,
@@ -84,11 +80,11 @@ fn the_race_by_the_clock() {
             ("500", error(500)),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn other_lists_than_containers() {
+pub(super) fn other_lists_than_containers() -> usize {
+    let mut count = 0;
     let with = |phase, state: Option<ContainerState>| {
         let sidecar = Container { restart_policy: Some(RestartPolicy::Always), ..container("proxy") };
         let pod = pod().phase(phase).step(waiting("PodInitializing"));
@@ -107,16 +103,14 @@ fn other_lists_than_containers() {
             ("failed, exit 3", with(Phase::Failed, ended(exit(3))).seen()),
             ("404", Seen::NotFound),
         ];
-        let count = Alphabet::new(config(), Goal::container(name), &[4000], seen).check(4);
-        println!("other lists than containers: {count} sequences");
+        count += Alphabet::new(config(), Goal::container(name), &[4000], seen).check(4);
     }
+    count
 }
 
-#[test]
-fn errors_of_the_api() {
+pub(super) fn errors_of_the_api() -> usize {
     let throttled = |seconds| Seen::Error { code: 429, retry_after: Some(seconds) };
     check(
-        "errors of the API",
         [config(), Config { start_deadline: None, jitter_seed: Some(7), ..config() }],
         &[1000, 4500],
         3,
@@ -133,15 +127,13 @@ fn errors_of_the_api() {
             ("410", error(410)),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn budgets_of_the_api() {
+pub(super) fn budgets_of_the_api() -> usize {
     let budgets =
         |start_deadline| Config { start_deadline, absent_grace: Duration::from_secs(60), ..config() };
     check(
-        "budgets of the API",
         [budgets(None), budgets(Some(Duration::from_secs(60)))],
         &[700, 3900],
         4,
@@ -152,14 +144,12 @@ fn budgets_of_the_api() {
             ("410", error(410)),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn versions_of_any_length() {
+pub(super) fn versions_of_any_length() -> usize {
     let version = |version: &str| pod().version(version);
     check(
-        "versions of any length",
         [config()],
         &[1000],
         4,
@@ -172,13 +162,11 @@ fn versions_of_any_length() {
             ("b 11", version("11").uid("b").seen()),
             ("404", Seen::NotFound),
         ],
-    );
+    )
 }
 
-#[test]
-fn refusals_and_odd_codes() {
+pub(super) fn refusals_and_odd_codes() -> usize {
     check(
-        "refusals and odd codes",
         [config()],
         &[1000],
         3,
@@ -199,11 +187,10 @@ fn refusals_and_odd_codes() {
             ("999", error(999)),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }
 
-#[test]
-fn gone() {
+pub(super) fn gone() -> usize {
     let policies = [OnGone::Evidence, OnGone::AssumeSuccess];
     let configs = policies.into_iter().flat_map(|on_gone| {
         let missing = [OnMissingTerminated::Infer, OnMissingTerminated::Fail];
@@ -211,7 +198,6 @@ fn gone() {
     });
     let crashed = || pod().phase(Phase::Running).step(waiting("CrashLoopBackOff")).last(exit(3));
     check(
-        "gone",
         configs,
         &[1000],
         4,
@@ -239,5 +225,5 @@ fn gone() {
             ("replaced", pod().uid("b").seen()),
             ("tick", Seen::Tick),
         ],
-    );
+    )
 }

@@ -82,11 +82,12 @@ async fn a_server_that_will_not_watch_is_polled(world: &World) {
 }
 
 async fn retry_after_is_obeyed(world: &World) {
-    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let (date, in_a_minute) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:37 GMT");
     let answers = [
         Answer::status(429).retry_after("60"),
         Answer::status(503).retry_after("60"),
-        Answer::html(503).header("date", date).retry_after("Sun, 06 Nov 1994 08:50:37 GMT"),
+        Answer::status(429).header("date", date).retry_after(in_a_minute),
+        Answer::html(503).header("date", date).retry_after(in_a_minute),
     ];
     // One after the other, since they share the clock.
     for answer in answers {
