@@ -21,7 +21,13 @@ pub fn example(package: &str, name: &str) -> PathBuf {
 /// # Panics
 /// It cannot be built.
 fn build(arguments: &[&str]) -> PathBuf {
-    let cargo = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells a test about its package would make this cargo build again what depends on such variables.
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST")) {
+        cargo.env_remove(name);
+    }
+    let cargo = cargo
         .args(["build", "--quiet", "--message-format", "json"])
         .args(arguments)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
