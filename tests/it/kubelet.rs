@@ -8,6 +8,7 @@ mod disruptions;
 mod images;
 mod mixtures;
 mod outages;
+mod preemption;
 mod restarts;
 mod servers;
 mod steps;

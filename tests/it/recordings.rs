@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// All of them, so that one that is lost is missed.
 const NAMES: &[&str] = &[
     "active-deadline",
+    "all-restart-by-step",
+    "all-restart-ended",
+    "all-restart-running",
     "always",
     "apiserver-killed",
     "apiserver-paused",
@@ -53,6 +56,8 @@ const NAMES: &[&str] = &[
     "out-of-cpu",
     "out-of-pods",
     "preempted",
+    "preempted-by-kubelet",
+    "preempted-by-kubelet-exits-0",
     "recreated",
     "restart-rules",
     "runtime-restarted",
@@ -69,6 +74,7 @@ const NAMES: &[&str] = &[
     "sidecar-fails",
     "sidecar-never-ends",
     "start-error",
+    "starved",
     "tainted",
 ];
 

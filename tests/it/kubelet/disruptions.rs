@@ -1,20 +1,19 @@
 //! What happens to a whole node. One after the other, on a node of its own.
 
-use super::{end, scenario, step_with, trap};
+use super::{end, preemption, scenario, step_with, trap};
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::scheduling::v1::PriorityClass;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::{Cluster, MAX_PODS, Scratch, Waiters, own_cluster, pause};
 use serde_json::{Value, json};
 
-const NODE: &str = "node-2";
+pub(super) const NODE: &str = "node-2";
 
 /// Held while something happens to the node, also between two scenarios.
 pub(super) static NODE_IN_USE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A step on the node that something happens to.
-fn on_node(script: &str) -> Value {
+pub(super) fn on_node(script: &str) -> Value {
     step_with(script, |pod| {
         pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": NODE });
         pod["spec"]["terminationGracePeriodSeconds"] = json!(2);
@@ -29,7 +28,8 @@ async fn the_node_takes_its_pods_with_it() {
     full(own).await;
     restarted(own).await;
     runtime_restarted(own).await;
-    preempted().await;
+    preemption::by_the_scheduler().await;
+    preemption::by_the_kubelet().await;
     tainted().await;
     under_pressure(own).await;
     shut_down(own).await;
@@ -117,31 +117,6 @@ async fn restarted(own: &Cluster) {
         answers.all_done(DoneReason::NonzeroExit, 5);
     }
     until_schedulable().await;
-}
-
-async fn preempted() {
-    let big = |priority: &str| {
-        let mut pod = on_node(&trap(0));
-        pod["spec"]["priorityClassName"] = json!(priority);
-        pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "5" } });
-        pod
-    };
-    let answers = scenario("preempted", Waiters::default(), big("podwait-low"), async |cluster| {
-        cluster.wait_until_running("step").await;
-        let mut rival = big("podwait-high");
-        rival["metadata"]["name"] = json!("rival");
-        cluster.create_pod(&rival).await;
-    });
-    let classes: Api<PriorityClass> =
-        Api::all(podwait_tests::cluster::client(None).await.expect("a cluster"));
-    for (name, value) in [("podwait-low", 1), ("podwait-high", 1000)] {
-        let class = json!({ "metadata": { "name": name }, "value": value });
-        let class = serde_json::from_value(class).expect("a PriorityClass");
-        classes.create(&PostParams::default(), &class).await.expect("the PriorityClass is created");
-    }
-    if let Some(answers) = answers.await {
-        answers.watchers_fail(&[FailReason::Disrupted], Some(0));
-    }
 }
 
 async fn tainted() {

@@ -5,11 +5,10 @@ use super::{Waiters, end, step, trap};
 use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DeleteParams, PostParams};
-use podwait::{DoneReason, RetryReason, wait};
+use podwait::DoneReason;
 use podwait_tests::cluster::{Cluster, Scratch, alone, client, own_cluster, pause};
 use podwait_tests::proxy::Proxy;
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::MutexGuard;
 
@@ -120,9 +119,6 @@ async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
 /// The name of all that starves.
 const NAME: &str = "podwait-starved";
 
-/// How often the waits were told to wait.
-static THROTTLED: AtomicU32 = AtomicU32::new(0);
-
 /// API priority and fairness has a level without shares for the user who waits: 429 for whoever finds its one seat taken. And
 /// taken it is, by requests for a future that does not come, of which each waits three seconds for it.
 #[tokio::test]
@@ -177,36 +173,30 @@ async fn being_starved_changes_no_answer() {
             pause(50).await;
         }
     };
-    let one = |poll: bool| {
-        let wait = wait(nobody.clone(), scratch.namespace(), "step").look(|step| {
-            if let podwait::Decision::Retry { why: RetryReason::ApiThrottled, .. } = step.decision {
-                THROTTLED.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        if poll { wait.poll() } else { wait }
-    };
     let relent = async {
-        pause(2500).await;
+        // Some for the command to be there.
+        pause(4000).await;
         end(own, &uid).await;
         pause(2500).await;
         schemas.delete(NAME, &DeleteParams::default()).await.expect("the FlowSchema is deleted");
     };
+    let waiters = Waiters { context: Some("nobody"), ..Waiters::default() };
     let waits = async {
         // The server takes a moment to act upon it.
         refused.notified().await;
-        tokio::join!(one(false), one(true), relent)
+        tokio::join!(waiters.wait(&scratch, "step"), relent)
     };
     let hogs = async { tokio::join!(hog(), hog(), hog()) };
-    let (watched, polled, ()) = tokio::select! {
+    let (answers, ()) = tokio::select! {
         waited = waits => waited,
         (never, _, _) = hogs => never,
     };
-    for exit in [watched, polled] {
-        assert_eq!(exit.as_ref().map(|exit| exit.code), Ok(6), "{exit:?}");
-    }
-    let throttled = THROTTLED.load(Ordering::Relaxed);
+    answers.all_done(DoneReason::NonzeroExit, 6);
+    answers.agree_with_the_runtime(scratch.namespace(), "step");
+    assert!(answers.trace.contains("api_throttled"), "the command met no 429: {answers:#?}");
     // Retry-After is one second, so this is no storm.
-    assert!((1..40).contains(&throttled), "throttled {throttled} times");
+    assert!((1..60).contains(&answers.throttled), "throttled {} times: {answers:#?}", answers.throttled);
+    answers.keep_recording("starved");
     levels.delete(NAME, &DeleteParams::default()).await.expect("the priority level is deleted");
     scratch.remove().await;
 }

@@ -1,8 +1,8 @@
 //! Steps that the kubelet starts again.
 
-use super::{scenario, step_with, undisturbed};
+use super::{scenario, shell, step_with, undisturbed};
 use podwait::{DoneReason, FailReason};
-use podwait_tests::cluster::Waiters;
+use podwait_tests::cluster::{Answers, Waiters};
 use serde_json::{Value, json};
 
 /// A step that runs in a volume that outlives it, in which `n` counts its runs from 1.
@@ -37,7 +37,7 @@ async fn only_the_last_run_counts() {
             }
         },
         async {
-            let mut pod = counting("Never", "test $n -ge 2 && exit 3; exit 42");
+            let mut pod = counting("Never", "sleep 1; test $n -ge 2 && exit 3; exit 42");
             pod["spec"]["containers"][0]["restartPolicy"] = json!("Never");
             pod["spec"]["containers"][0]["restartPolicyRules"] =
                 json!([{ "action": "Restart", "exitCodes": { "operator": "In", "values": [42] } }]);
@@ -50,6 +50,59 @@ async fn only_the_last_run_counts() {
             pod["spec"]["containers"][0]["restartPolicy"] = json!("Never");
             if let Some(answers) = undisturbed("container-never", Waiters::default(), pod).await {
                 answers.all_done(DoneReason::NonzeroExit, 2);
+            }
+        },
+    );
+}
+
+/// A pod whose container `step` runs beside `other`, each of which counts its runs in `n` from 1. Where one that is armed exits
+/// with 42, all containers are started again, whatever they do (KEP-5532).
+fn restarting_all(step: &str, other: &str, armed: usize) -> Value {
+    let script = |name: &str, script: &str| {
+        let count = format!("n=$(($(cat {name} 2>/dev/null || echo 0) + 1)); echo $n >{name}");
+        let mut container = shell(name, &format!("cd $PODWAIT_ROOT/data; {count}; {script}"));
+        container["restartPolicy"] = json!("Never");
+        container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+        container
+    };
+    step_with("", |pod| {
+        pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
+        pod["spec"]["containers"] = json!([script("step", step), script("other", other)]);
+        pod["spec"]["containers"][armed]["restartPolicyRules"] = json!([
+            { "action": "RestartAllContainers", "exitCodes": { "operator": "In", "values": [42] } },
+        ]);
+    })
+}
+
+/// What another container does to the step is no end of it, not even when it had ended well before.
+#[tokio::test]
+async fn a_restart_of_all_containers_is_no_end() {
+    let only_step = || Waiters { container: Some("step"), ..Waiters::default() };
+    let again = |answers: &Answers, code| {
+        answers.all_done(DoneReason::NonzeroExit, code);
+        assert_eq!(answers.watched.as_ref().map(|exit| exit.restart_count), Ok(1), "{answers:#?}");
+    };
+    let once = "test $n -ge 2 && exit 0; sleep 3; exit 42";
+    tokio::join!(
+        async {
+            let pod = restarting_all("test $n -ge 2 && { sleep 2; exit 5; }; sleep 3600", once, 1);
+            if let Some(answers) = undisturbed("all-restart-running", only_step(), pod).await {
+                again(&answers, 5);
+                assert!(answers.trace.contains("RestartingAllContainers"), "{answers:#?}");
+            }
+        },
+        async {
+            // Its 0 stands there for two seconds, and is not its last word.
+            let pod = restarting_all("sleep 1; test $n -ge 2 && exit 6; exit 0", once, 1);
+            if let Some(answers) = undisturbed("all-restart-ended", only_step(), pod).await {
+                again(&answers, 6);
+            }
+        },
+        async {
+            // It is the one that is armed.
+            let pod = restarting_all("sleep 1; test $n -ge 2 && exit 7; exit 42", "sleep 3600", 0);
+            if let Some(answers) = undisturbed("all-restart-by-step", only_step(), pod).await {
+                again(&answers, 7);
             }
         },
     );

@@ -1,11 +1,16 @@
 //! Steps that end by themselves, alone or beside others.
 
 use super::{scenario, shell, step, step_with, undisturbed};
-use podwait::{DoneReason, FailReason, wait};
+use futures_util::future::join_all;
+use podwait::{DoneReason, FailReason, Hub, Scope, wait};
+use podwait_tests::cli::run;
 use podwait_tests::cluster::{Scratch, Waiters, own_cluster};
 use serde_json::json;
+use std::collections::HashMap;
+use std::future::IntoFuture;
+use std::time::Instant;
 
-const STEP: Waiters = Waiters { container: Some("step"), options: &[], policy: None };
+const STEP: Waiters = Waiters { container: Some("step"), context: None, options: &[], policy: None };
 
 async fn exits(name: &str, script: &str, reason: DoneReason, code: i32) {
     if let Some(answers) = undisturbed(name, Waiters::default(), step(script)).await {
@@ -121,33 +126,57 @@ async fn others_in_the_pod_decide_nothing() {
 
 /// Real steps of a second each, many at a time: `PODWAIT_STEPS` of them, 100 unless told.
 #[tokio::test]
-async fn steps_in_a_row_without_one_wrong_answer() {
-    if own_cluster().is_none() {
-        return;
-    }
+async fn steps_side_by_side_without_one_wrong_answer() {
     const AT_ONCE: usize = 25;
-    let total: usize =
-        std::env::var("PODWAIT_STEPS").map_or(100, |n| n.parse().expect("PODWAIT_STEPS is a number"));
-    let scratch = Scratch::new("row").await.expect("a cluster");
-    let mut right = 0;
-    for first in (0..total).step_by(AT_ONCE) {
-        let waits = (first..total.min(first + AT_ONCE)).map(|number| {
-            let (name, code) = (format!("step-{number}"), i32::try_from(number % 7).expect("small"));
-            let scratch = &scratch;
-            async move {
-                let pod = step_with(&format!("sleep 1; exit {code}"), |pod| {
-                    pod["metadata"]["name"] = json!(name);
-                });
-                scratch.create_pod(&pod).await;
-                let exit = wait(scratch.client(), scratch.namespace(), &name).await;
-                let exit = exit.unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
-                assert_eq!(exit.code, code, "{name}: {exit:?}");
-                scratch.delete(&name, 0).await;
-            }
-        });
-        right += futures_util::future::join_all(waits).await.len();
+    steps("crowd", number("PODWAIT_STEPS", 100), AT_ONCE).await;
+}
+
+/// The same one after the other: `PODWAIT_ROW` of them, 10 unless told.
+#[tokio::test]
+async fn steps_in_a_row_without_one_wrong_answer() {
+    steps("row", number("PODWAIT_ROW", 10), 1).await;
+}
+
+fn number(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).map_or(usual, |n| n.parse().expect("a number of steps"))
+}
+
+/// Each is waited on by a watch of its own, in the hub of all of them, and by the command.
+async fn steps(word: &str, total: usize, at_once: usize) {
+    let Some(own) = own_cluster() else { return };
+    podwait_tests::cli::podwait();
+    let begin = Instant::now();
+    let kubeconfig = own.kubeconfig.to_str().expect("a readable path");
+    let scratch = Scratch::new(word).await.expect("a cluster");
+    let hub = Hub::new(scratch.client(), Scope::namespace(scratch.namespace()));
+    let step = async |number: usize| {
+        let (name, code) = (format!("step-{number}"), i32::try_from(number % 7).expect("small"));
+        let pod = step_with(&format!("sleep 1; exit {code}"), |pod| pod["metadata"]["name"] = json!(name));
+        let uid = scratch.create_pod(&pod).await.metadata.uid.expect("a pod has a uid");
+        let command = ["wait", &name, "-n", scratch.namespace(), "--kubeconfig", kubeconfig];
+        let (watched, shared, command) = tokio::join!(
+            wait(scratch.client(), scratch.namespace(), &name).into_future(),
+            hub.wait(scratch.namespace(), &name).into_future(),
+            run(&command),
+        );
+        for exit in [watched, shared] {
+            let exit = exit.unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+            assert_eq!(exit.code, code, "{name}: {exit:?}");
+        }
+        assert_eq!(command.status, Some(code), "{name}: {command:?}");
+        scratch.delete(&name, 0).await;
+        (uid, code)
+    };
+    let mut answers = Vec::new();
+    for first in (0..total).step_by(at_once) {
+        answers.extend(join_all((first..total.min(first + at_once)).map(step)).await);
     }
+    drop(hub);
     scratch.remove().await;
-    println!("{right} of {total} steps answered with their own code");
-    assert_eq!(right, total);
+    let ends: HashMap<String, i32> = own.ends().into_iter().map(|end| (end.uid, end.exit_code)).collect();
+    for (uid, code) in &answers {
+        assert_eq!(ends.get(uid), Some(code), "{uid}: the runtime saw something else");
+    }
+    println!("{} of {total} steps, {at_once} at a time: own code, {:.0?}", answers.len(), begin.elapsed());
+    assert_eq!(answers.len(), total);
 }

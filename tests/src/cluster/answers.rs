@@ -5,10 +5,13 @@ use crate::cli::{Run, run};
 use crate::proxy::Proxy;
 use podwait::trace::{Replay, TraceReader, replay};
 use podwait::{
-    DoneReason, Exit, FailReason, Failure, Hub, Observed, Policy, PolicyBuilder, Scope, Wait, wait,
+    Decision, DoneReason, Exit, FailReason, Failure, Hub, Observed, Policy, PolicyBuilder, RetryReason,
+    Scope, Wait, wait,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How the waits are made.
@@ -16,6 +19,8 @@ use std::time::Duration;
 pub struct Waiters {
     /// The container, where there are several.
     pub container: Option<&'static str>,
+    /// The context of the kubeconfig, if not the current one.
+    pub context: Option<&'static str>,
     /// Options of the command beside those that say which pod is meant.
     pub options: &'static [&'static str],
     /// The same for the library.
@@ -35,6 +40,8 @@ pub struct Answers {
     pub command: Run,
     /// What the command recorded, reduced.
     pub trace: String,
+    /// How often the library was told to wait since it asks too much (429).
+    pub throttled: u32,
 }
 
 impl Waiters {
@@ -43,7 +50,11 @@ impl Waiters {
     /// # Panics
     /// The cluster cannot be used, or the command's recording does not replay to what it answered.
     pub async fn wait(&self, scratch: &Scratch, pod: &str) -> Answers {
-        self.wait_with(&scratch.client(), super::kubeconfig().expect("a cluster"), scratch, pod).await
+        let client = match self.context {
+            Some(context) => super::client(Some(context)).await.expect("a cluster"),
+            None => scratch.client(),
+        };
+        self.wait_with(&client, super::kubeconfig().expect("a cluster"), scratch, pod).await
     }
 
     /// The same through this proxy.
@@ -67,6 +78,7 @@ impl Waiters {
         let kubeconfig = kubeconfig.to_str().expect("a readable path");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let trace = folder.path().join("trace.jsonl");
+        let throttled = Arc::new(AtomicU32::new(0));
         let one = |wait: Wait, reobserve: Duration, looking: Looking| {
             let builder = Policy::builder().deadline(Some(Duration::from_secs(300))).reobserve(reobserve);
             let builder = self.policy.unwrap_or(std::convert::identity)(builder);
@@ -75,7 +87,11 @@ impl Waiters {
             if let Some(container) = self.container {
                 wait = wait.container(container);
             }
+            let throttled = Arc::clone(&throttled);
             wait.look(move |step| {
+                if let Decision::Retry { why: RetryReason::ApiThrottled, .. } = step.decision {
+                    throttled.fetch_add(1, Ordering::Relaxed);
+                }
                 if let Observed::Pod(seen) = step.observed {
                     looking.sees(version(&seen.pod.snapshot.resource_version));
                 }
@@ -91,6 +107,7 @@ impl Waiters {
         let mut arguments = vec!["wait", pod, "-n", scratch.namespace(), "--timeout", "300s"];
         arguments.extend(["--kubeconfig", kubeconfig, "--record", trace.to_str().expect("a readable path")]);
         arguments.extend(self.container.into_iter().flat_map(|container| ["-c", container]));
+        arguments.extend(self.context.into_iter().flat_map(|context| ["--context", context]));
         arguments.extend(self.options);
         let command = async {
             let looks = looks(of_command, &trace);
@@ -100,8 +117,8 @@ impl Waiters {
             }
         };
         let (watched, shared, polled, command) = tokio::join!(watched, shared, polled, command);
-        let trace = read(&trace);
-        Answers { watched, shared, polled, command, trace }
+        let (trace, throttled) = (read(&trace), throttled.load(Ordering::Relaxed));
+        Answers { watched, shared, polled, command, trace, throttled }
     }
 }
 

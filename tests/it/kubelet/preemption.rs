@@ -1,0 +1,77 @@
+//! Steps that have to make place for a pod of a higher priority.
+
+use super::disruptions::{NODE, on_node};
+use super::{scenario, trap};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use kube::api::{Api, PostParams};
+use podwait::FailReason;
+use podwait_tests::cluster::{Scratch, Waiters, client};
+use serde_json::{Value, json};
+
+/// A step that takes more than half of the node.
+fn big(script: &str) -> Value {
+    let mut pod = on_node(script);
+    pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "5" } });
+    pod
+}
+
+fn of_priority(class: &str) -> Value {
+    let mut pod = big(&trap(0));
+    pod["spec"]["priorityClassName"] = json!(class);
+    pod
+}
+
+/// The scheduler deletes the pod.
+pub(super) async fn by_the_scheduler() {
+    let answers =
+        scenario("preempted", Waiters::default(), of_priority("podwait-low"), async |cluster: &Scratch| {
+            cluster.wait_until_running("step").await;
+            let mut rival = of_priority("podwait-high");
+            rival["metadata"]["name"] = json!("rival");
+            cluster.create_pod(&rival).await;
+        });
+    let classes: Api<PriorityClass> = Api::all(client(None).await.expect("a cluster"));
+    for (name, value) in [("podwait-low", 1), ("podwait-high", 1000)] {
+        let class = json!({ "metadata": { "name": name }, "value": value });
+        let class = serde_json::from_value(class).expect("a PriorityClass");
+        classes.create(&PostParams::default(), &class).await.expect("the PriorityClass is created");
+    }
+    if let Some(answers) = answers.await {
+        answers.watchers_fail(&[FailReason::Disrupted], Some(0));
+    }
+}
+
+/// The kubelet ends the pod by itself, for a critical one that is bound to the node already. Now and then it writes Failed and
+/// the reason while the step's last known state is running; the end follows.
+pub(super) async fn by_the_kubelet() {
+    for (name, script, code) in [
+        ("preempted-by-kubelet", String::from("sleep 3600"), 137),
+        // Mostly Succeeded without a reason: only the condition tells.
+        ("preempted-by-kubelet-exits-0", trap(0), 0),
+    ] {
+        let answers = scenario(name, Waiters::default(), big(&script), async |cluster: &Scratch| {
+            cluster.wait_until_running("step").await;
+            cluster.create_pod(&critical()).await;
+        });
+        if let Some(answers) = answers.await {
+            answers.all_fail_with(&[FailReason::Disrupted], &[None, Some(code)], 220);
+            let tells = ["\"reason\":\"Preempting\"", "\"reason\":\"TerminationByKubelet\""];
+            assert!(tells.iter().any(|tells| answers.trace.contains(tells)), "{answers:#?}");
+        }
+    }
+}
+
+/// A pod that wants the whole node, and that it must not refuse.
+fn critical() -> Value {
+    json!({
+        "metadata": { "name": "critical" },
+        "spec": {
+            "nodeName": NODE,
+            "priorityClassName": "system-node-critical",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "critical", "image": "busybox:1", "resources": { "requests": { "cpu": "8" } },
+            }],
+        },
+    })
+}
