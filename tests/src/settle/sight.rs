@@ -60,7 +60,8 @@ impl Sight {
             status.reason.is_some() || disruption.is_some() || pod.metadata.deletion_timestamp.is_some();
         let is_terminal = matches!(phase.as_str(), "Succeeded" | "Failed");
         let code = state.and_then(|state| state.terminated.as_ref()).map(|ended| ended.exit_code);
-        if !is_terminal && !(is_marked && code.is_some()) {
+        let is_over = is_terminal || is_marked && code.is_some();
+        if !is_over {
             if code.is_some() {
                 self.exposed.get_or_insert_with(Instant::now);
             }

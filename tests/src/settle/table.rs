@@ -103,7 +103,7 @@ fn bound(of: usize, seen: usize) -> String {
     if of == 0 || seen > 0 {
         return String::from("-");
     }
-    let of = u32::try_from(of).map_or(f64::from(u32::MAX), f64::from);
+    let of = u32::try_from(of).map_or(f64::INFINITY, f64::from);
     format!("{:.2} %", 100.0 * (1.0 - 0.05_f64.powf(1.0 / of)))
 }
 

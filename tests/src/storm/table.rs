@@ -39,8 +39,7 @@ impl Table {
         let way = self.ways.entry(run.way).or_default();
         let (requests, burst) = (run.ledger.requests.len(), run.ledger.burst(WINDOW));
         for row in [self.kinds.entry(run.story.kind).or_default(), way] {
-            *row.verdicts.entry(verdict).or_default() += 1;
-            row.requests.push(requests);
+            row.add(verdict, requests);
             row.take_burst((burst, run.seed));
         }
     }
@@ -72,7 +71,17 @@ impl Table {
 }
 
 impl Row {
-    fn merge(&mut self, other: Self) {
+    /// The head of what its own display prints.
+    pub const HEAD: &str = "runs | right | cut off | unseen | wrong | greener | lost | spurious | hung | requests p50 | p99 | max";
+
+    /// Counts a run.
+    pub fn add(&mut self, verdict: Verdict, requests: usize) {
+        *self.verdicts.entry(verdict).or_default() += 1;
+        self.requests.push(requests);
+    }
+
+    /// Counts the runs of another row, too.
+    pub fn merge(&mut self, other: Self) {
         for (verdict, count) in other.verdicts {
             *self.verdicts.entry(verdict).or_default() += count;
         }
@@ -105,7 +114,9 @@ impl Row {
         self.burst
     }
 
-    fn requests(&self, percent: usize) -> usize {
+    /// So many requests had so many percent of the runs at most.
+    #[must_use]
+    pub fn requests(&self, percent: usize) -> usize {
         let mut requests = self.requests.clone();
         requests.sort_unstable();
         let last = requests.len().saturating_sub(1);
@@ -113,29 +124,30 @@ impl Row {
     }
 }
 
+/// As cells of Markdown.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Verdict::{CutOff, Greener, Hung, Lost, Right, Spurious, Unseen, Wrong};
+        // What is greener than the truth is wrong, too.
+        let wrong = self.count(Wrong) + self.count(Greener);
+        write!(f, "{}", self.runs())?;
+        for count in [self.count(Right), self.count(CutOff), self.count(Unseen), wrong] {
+            write!(f, " | {count}")?;
+        }
+        for verdict in [Greener, Lost, Spurious, Hung] {
+            write!(f, " | {}", self.count(verdict))?;
+        }
+        let percentiles = [50, 99, 100].map(|percent| self.requests(percent));
+        write!(f, " | {} | {} | {}", percentiles[0], percentiles[1], percentiles[2])
+    }
+}
+
 /// As Markdown.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "| life | runs | right | cut off | unseen | wrong | greener | lost | spurious | hung | requests p50 | p99 | max \
-             | in 10 s |"
-        )?;
+        writeln!(f, "| life | {} | in 10 s |", Row::HEAD)?;
         writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
-        let mut row = |name: &str, row: &Row| {
-            use Verdict::{CutOff, Greener, Hung, Lost, Right, Spurious, Unseen, Wrong};
-            // What is greener than the truth is wrong, too.
-            let wrong = row.count(Wrong) + row.count(Greener);
-            write!(f, "| {name} | {} ", row.runs())?;
-            for count in [row.count(Right), row.count(CutOff), row.count(Unseen), wrong] {
-                write!(f, "| {count} ")?;
-            }
-            for verdict in [Greener, Lost, Spurious, Hung] {
-                write!(f, "| {} ", row.count(verdict))?;
-            }
-            let percentiles = [50, 99, 100].map(|percent| row.requests(percent));
-            writeln!(f, "| {} | {} | {} | {} |", percentiles[0], percentiles[1], percentiles[2], row.burst.0)
-        };
+        let mut row = |name: &str, row: &Row| writeln!(f, "| {name} | {row} | {} |", row.burst.0);
         for (kind, counts) in &self.kinds {
             row(kind.name(), counts)?;
         }

@@ -1,0 +1,73 @@
+//! What came of all runs.
+
+use super::life::Kind;
+use podwait_tests::storm::table::Row;
+use podwait_tests::storm::verdict::Verdict;
+use podwait_tests::storm::way::Way;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// A run that is over.
+pub(super) struct Run {
+    pub(super) seed: u64,
+    pub(super) kind: Kind,
+    pub(super) way: Way,
+    pub(super) verdict: Verdict,
+    pub(super) requests: usize,
+    pub(super) faults: usize,
+    pub(super) took: Duration,
+    /// For people, if it came to what must not be.
+    pub(super) story: String,
+}
+
+/// What came of many runs.
+#[derive(Default)]
+pub(super) struct Table {
+    kinds: BTreeMap<Kind, (Row, Duration)>,
+    ways: BTreeMap<Way, (Row, Duration)>,
+    pub(super) faults: usize,
+    /// What must not be, with its seed.
+    pub(super) bad: Vec<(u64, Verdict)>,
+}
+
+impl Table {
+    pub(super) fn add(&mut self, run: &Run) {
+        let rows = [self.kinds.entry(run.kind).or_default(), self.ways.entry(run.way).or_default()];
+        for (row, longest) in rows {
+            row.add(run.verdict, run.requests);
+            *longest = run.took.max(*longest);
+        }
+        self.faults += run.faults;
+        if run.verdict.is_bad() {
+            self.bad.push((run.seed, run.verdict));
+        }
+    }
+
+    pub(super) fn total(&self) -> (Row, Duration) {
+        let (mut all, mut longest) = (Row::default(), Duration::ZERO);
+        for (row, took) in self.ways.values() {
+            all.merge(row.clone());
+            longest = longest.max(*took);
+        }
+        (all, longest)
+    }
+}
+
+/// As Markdown.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| life | {} | longest wait |", Row::HEAD)?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+        let mut row = |name: &str, (row, took): &(Row, Duration)| {
+            writeln!(f, "| {name} | {row} | {} s |", took.as_secs())
+        };
+        for (kind, counts) in &self.kinds {
+            row(kind.name(), counts)?;
+        }
+        for (way, counts) in &self.ways {
+            row(&format!("**{}**", way.name()), counts)?;
+        }
+        row("**all**", &self.total())
+    }
+}

@@ -1,0 +1,235 @@
+//! What an answer is worth, given what the runtime saw and what the wait could know of it.
+//!
+//! The words are those of the storms ([`Verdict`]). Here a failure is less than the truth, too, if it does not carry the
+//! code with which the container ended.
+
+use super::life::Truth;
+use podwait::{Class, FailReason};
+use podwait_tests::storm::truth::{Answer, ToldBy};
+use podwait_tests::storm::verdict::Verdict;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// How long an object must have stood in the store to count as observable even if nothing of it came through: a watch that is
+/// silent makes its GET after 30 s, a poll sooner.
+const IN_PLAIN_SIGHT: Duration = Duration::from_secs(45);
+
+/// How long the API may fail, and how long it may refuse the credentials.
+pub(super) const BUDGETS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(60)];
+
+/// A wait that is over, and all that is known of it.
+pub(super) struct Case<'a> {
+    pub(super) truth: Truth,
+    pub(super) answer: Option<Answer>,
+    /// The exit code that a failure carried along.
+    pub(super) code_beside: Option<i32>,
+    pub(super) begun: Instant,
+    pub(super) answered: Instant,
+    /// The versions of the pod, and when the API server told of them.
+    pub(super) history: &'a [(Instant, Value)],
+    /// When the wait's client had taken an answer to its end, and which versions were in it.
+    pub(super) arrivals: &'a [(Instant, Vec<String>)],
+    /// Versions that the wait decided on.
+    pub(super) observed: &'a [String],
+}
+
+impl Case<'_> {
+    pub(super) fn verdict(&self) -> Verdict {
+        let Some(answer) = self.answer else { return Verdict::Hung };
+        let Truth { answer: right, code, .. } = self.truth;
+        if self.code_beside.is_some_and(|beside| beside != code) {
+            return Verdict::Wrong;
+        }
+        match (answer, right) {
+            _ if answer == right && (self.code_beside.is_some() || matches!(right, Answer::Exit(..))) => {
+                Verdict::Right
+            }
+            (Answer::Exit(0, _), _) => Verdict::Greener,
+            (Answer::Exit(..), _) => Verdict::Wrong,
+            (Answer::Fail(reason), _) if reason.class() == Class::Api => {
+                if self.was_cut_off(reason) {
+                    Verdict::CutOff
+                } else {
+                    Verdict::Spurious
+                }
+            }
+            // The reason without the code, or no more than that the pod is gone, which it was.
+            (Answer::Fail(_), _) if answer == right => self.less(|pod| self.tells(pod)),
+            (Answer::Fail(FailReason::PodDeleted), _) if self.was_deleted() => {
+                self.less(|pod| self.tells(pod))
+            }
+            (Answer::Fail(FailReason::PodNeverSeen), _) if self.was_deleted() => self.less(|_| true),
+            // A limit of the policy that ran out while the API could not be read, as if it had been.
+            (
+                Answer::Fail(
+                    FailReason::PodNeverSeen
+                    | FailReason::PodDeleted
+                    | FailReason::NodeLost
+                    | FailReason::ImagePull
+                    | FailReason::ContainerConfigError
+                    | FailReason::StartTimeout,
+                ),
+                _,
+            ) => Verdict::Spurious,
+            (Answer::Fail(_), _) => Verdict::Wrong,
+        }
+    }
+
+    fn less(&self, tells: impl Fn(&Value) -> bool) -> Verdict {
+        if self.was_observable(tells) { Verdict::Lost } else { Verdict::Unseen }
+    }
+
+    /// Whether this version tells the truth by itself.
+    fn tells(&self, pod: &Value) -> bool {
+        if matches!(self.truth.answer, Answer::Exit(..)) {
+            return ToldBy::Record(self.truth.code).tells(pod);
+        }
+        let lists = [&pod["status"]["containerStatuses"], &pod["status"]["initContainerStatuses"]];
+        let mut statuses = lists.into_iter().filter_map(Value::as_array).flatten();
+        statuses.any(|status| {
+            status["name"] == self.truth.container
+                && status["state"]["terminated"]["exitCode"] == self.truth.code
+        })
+    }
+
+    /// Whether a version that tells the truth was decided on, came through, or stood in the store for long.
+    fn was_observable(&self, tells: impl Fn(&Value) -> bool) -> bool {
+        for (place, (at, pod)) in self.history.iter().enumerate() {
+            if !tells(pod) {
+                continue;
+            }
+            let version = pod["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            let came = |(at, versions): &(Instant, Vec<String>)| {
+                *at <= self.answered && versions.iter().any(|one| one == version)
+            };
+            // What a DELETED event brings is in no store any more.
+            let is_there = pod["gone"] != true;
+            let stood_until = self.history.get(place + 1).map_or(self.answered, |(at, _)| *at);
+            let stood = stood_until.min(self.answered).saturating_duration_since(*at.max(&self.begun));
+            if self.observed.iter().any(|one| one == version)
+                || self.arrivals.iter().any(came)
+                || is_there && stood >= IN_PLAIN_SIGHT
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn was_deleted(&self) -> bool {
+        let mut before = self.history.iter().filter(|(at, _)| *at <= self.answered);
+        before.any(|(_, pod)| pod["metadata"]["deletionTimestamp"].is_string() || pod["gone"] == true)
+    }
+
+    /// Whether nothing at all came through for as long as the budget.
+    fn was_cut_off(&self, reason: FailReason) -> bool {
+        let is_refusal = matches!(reason, FailReason::Unauthorized | FailReason::Forbidden);
+        let Some(begin) = self.answered.checked_sub(BUDGETS[usize::from(is_refusal)]) else { return false };
+        begin >= self.begun && !self.arrivals.iter().any(|(at, _)| (begin..=self.answered).contains(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use podwait::DoneReason;
+    use serde_json::json;
+
+    const DONE: Answer = Answer::Exit(3, DoneReason::NonzeroExit);
+    const GREEN: Answer = Answer::Exit(0, DoneReason::Completed);
+
+    fn pod(version: &str, state: Value, deleted: Option<&str>) -> Value {
+        let metadata = json!({ "resourceVersion": version, "deletionTimestamp": deleted });
+        json!({ "metadata": metadata, "status": { "containerStatuses": [{ "name": "step", "state": state }] } })
+    }
+
+    /// A life of which each version stands for a second: it runs, has ended with this code, and is gone.
+    fn history(start: Instant, code: i32, deleted: Option<&str>) -> Vec<(Instant, Value)> {
+        let ended = json!({ "terminated": { "exitCode": code, "finishedAt": "2026-01-01T00:00:05Z" } });
+        let mut gone = pod("3", ended.clone(), Some("2026-01-01T00:00:30Z"));
+        gone["gone"] = json!(true);
+        let versions = [pod("1", json!({ "running": {} }), None), pod("2", ended, deleted), gone];
+        versions
+            .into_iter()
+            .zip(0..)
+            .map(|(pod, second)| (start + Duration::from_secs(second), pod))
+            .collect()
+    }
+
+    #[test]
+    fn what_stands_for_long_can_be_known() {
+        let start = Instant::now();
+        let mut history = history(start, 0, None);
+        history.pop();
+        let late = Answer::Fail(FailReason::DeadlineExceeded);
+        for (seconds, expected) in [(44, Verdict::Unseen), (46, Verdict::Lost)] {
+            let case = Case {
+                truth: Truth { answer: late, code: 0, container: "step" },
+                answer: Some(late),
+                code_beside: None,
+                begun: start,
+                answered: start + Duration::from_secs(1 + seconds),
+                history: &history,
+                arrivals: &[],
+                observed: &[],
+            };
+            assert_eq!(case.verdict(), expected);
+            assert_eq!(Case { observed: &[String::from("2")], ..case }.verdict(), Verdict::Lost);
+        }
+    }
+
+    /// The verdict on this answer, with that truth, where these versions came through, and the answer so late.
+    fn verdict(truth: Answer, answer: Answer, beside: Option<i32>, came: &[&str], after: u64) -> Verdict {
+        let start = Instant::now();
+        let code = match truth {
+            Answer::Exit(code, _) => code,
+            Answer::Fail(_) => 0,
+        };
+        let deleted = matches!(truth, Answer::Fail(_)).then_some("2026-01-01T00:00:06Z");
+        let history = history(start, code, deleted);
+        let came = came.iter().map(|version| (start + Duration::from_secs(1), vec![(*version).to_owned()]));
+        let arrivals: Vec<_> = came.collect();
+        let case = Case {
+            truth: Truth { answer: truth, code, container: "step" },
+            answer: Some(answer),
+            code_beside: beside,
+            begun: start,
+            answered: start + Duration::from_secs(after),
+            history: &history,
+            arrivals: &arrivals,
+            observed: &[],
+        };
+        case.verdict()
+    }
+
+    #[test]
+    fn an_answer_is_worth_what_could_be_known() {
+        use FailReason::{ApiUnavailable, Evicted, NodeLost, PodDeleted, PodNeverSeen};
+        let deleted = Answer::Fail(PodDeleted);
+        for (truth, answer, beside, came, after, expected) in [
+            (DONE, DONE, None, &["2"][..], 3, Verdict::Right),
+            (DONE, GREEN, None, &["2"], 3, Verdict::Greener),
+            (DONE, Answer::Exit(4, DoneReason::NonzeroExit), None, &["2"], 3, Verdict::Wrong),
+            (DONE, Answer::Fail(Evicted), None, &["2"], 3, Verdict::Wrong),
+            // It came through, and is not told.
+            (DONE, deleted, None, &["2"], 3, Verdict::Lost),
+            (DONE, deleted, None, &["1"], 3, Verdict::Unseen),
+            // It was not gone yet.
+            (DONE, deleted, None, &["1"], 1, Verdict::Spurious),
+            (DONE, Answer::Fail(PodNeverSeen), None, &["1"], 3, Verdict::Lost),
+            (DONE, Answer::Fail(PodNeverSeen), None, &[], 3, Verdict::Unseen),
+            (DONE, Answer::Fail(NodeLost), None, &[], 3, Verdict::Spurious),
+            (DONE, Answer::Fail(ApiUnavailable), None, &[], 3, Verdict::Spurious),
+            (DONE, Answer::Fail(ApiUnavailable), None, &[], 70, Verdict::CutOff),
+            (DONE, Answer::Fail(ApiUnavailable), None, &["1"], 61, Verdict::Spurious),
+            (deleted, deleted, Some(0), &["2"], 3, Verdict::Right),
+            (deleted, deleted, Some(7), &["2"], 3, Verdict::Wrong),
+            (deleted, deleted, None, &["2"], 3, Verdict::Lost),
+            (deleted, deleted, None, &["1"], 3, Verdict::Unseen),
+            (deleted, GREEN, None, &["2"], 3, Verdict::Greener),
+        ] {
+            let found = verdict(truth, answer, beside, came, after);
+            assert_eq!(found, expected, "{truth:?}, {answer:?} {beside:?}, {came:?} {after}");
+        }
+    }
+}
