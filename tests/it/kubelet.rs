@@ -6,6 +6,7 @@
 mod deletions;
 mod disruptions;
 mod images;
+mod logs;
 mod mixtures;
 mod outages;
 mod preemption;

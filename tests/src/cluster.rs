@@ -52,7 +52,8 @@ pub fn kubeconfig() -> Option<&'static PathBuf> {
 }
 
 /// The options of our own cluster, unless somebody has asked for others.
-const OPTIONS: &[&str] = &["--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s"];
+const OPTIONS: &[&str] =
+    &["--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi"];
 
 /// The cluster, or `None` after saying how to get one.
 ///
@@ -149,6 +150,19 @@ impl Cluster {
         let answer: Value = serde_json::from_str(&answer).expect("the answer is JSON");
         assert_eq!(answer["ok"], true, "{order}: {answer}");
         answer
+    }
+}
+
+impl Cluster {
+    /// Of our own cluster: the folder of a container's log, with the files of all its runs and what was moved away of them.
+    ///
+    /// # Panics
+    /// The cluster is not our own.
+    #[must_use]
+    pub fn logs(&self, node: &str, namespace: &str, pod: &str, uid: &str, container: &str) -> PathBuf {
+        let exits = self.exits.as_ref().expect("only our own cluster has files here");
+        let logs = exits.with_file_name(node).join("logs");
+        logs.join(format!("{namespace}_{pod}_{uid}")).join(container)
     }
 }
 

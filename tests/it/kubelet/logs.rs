@@ -1,0 +1,175 @@
+//! A step's output on its way through runtime, kubelet and API server to `kubectl logs -f`, for those who build upon it.
+
+use super::disruptions::{NODE, NODE_IN_USE, on_node};
+use super::{end, step, trap};
+use podwait_tests::cli::Run;
+use podwait_tests::cluster::{Cluster, Scratch, own_cluster, pause};
+use podwait_tests::scale::build_peers;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+
+/// Longer than any of these takes.
+const LONGEST: Duration = Duration::from_secs(200);
+
+/// kubectl, built on first use.
+fn kubectl() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| build_peers().join("kubectl"))
+}
+
+/// Follows the log of the pod `step` to the end of the stream.
+async fn follow(own: &Cluster, scratch: &Scratch) -> Run {
+    logs(own, scratch, &["--follow", "--timestamps"]).await
+}
+
+async fn logs(own: &Cluster, scratch: &Scratch, options: &[&str]) -> Run {
+    let mut command = Command::new(kubectl());
+    let command = command.args(["logs", "step", "-n", scratch.namespace()]).args(options);
+    let command = command.env("KUBECONFIG", &own.kubeconfig).kill_on_drop(true);
+    let output = tokio::time::timeout(LONGEST, command.output()).await;
+    output.expect("the stream ends").expect("kubectl starts").into()
+}
+
+/// The texts of these lines, each of which has a time.
+fn texts(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().map(|line| {
+        let (time, text) = line.split_once(' ').unwrap_or_else(|| panic!("no time in {line:.80}"));
+        assert!(time.parse::<jiff::Timestamp>().is_ok(), "no time in {line:.80}");
+        text
+    })
+}
+
+#[tokio::test]
+async fn a_step_s_output_arrives_whole() {
+    let Some(own) = own_cluster() else { return };
+    let scratch = Scratch::new("logs").await.expect("a cluster");
+    // What is written at once to both comes in any order; a line is cut at 16 KiB on its way and put together again.
+    let script = "seq -f 'out %g' 2000; seq -f 'err %g' 2000 >&2; sleep 2; echo; printf 'a\\r\\n'; \
+                  head -c 40000 /dev/zero | tr '\\0' x; echo; printf end; exit 3";
+    scratch.create_pod(&step(script)).await;
+    scratch.wait_until_running("step").await;
+    let run = follow(own, &scratch).await;
+    assert_eq!((run.status, &*run.stderr), (Some(0), ""), "kubectl does not tell how the step ended");
+    let lines: Vec<&str> = texts(&run.stdout).collect();
+    for stream in ["out", "err"] {
+        let written: Vec<String> = (1..=2000).map(|number| format!("{stream} {number}")).collect();
+        let came = lines.iter().filter(|line| line.starts_with(stream));
+        assert!(came.eq(written.iter()), "{stream}");
+    }
+    assert_eq!(lines[4000..], ["", "a", &*"x".repeat(40_000), "end"]);
+    assert_eq!(run.stdout.lines().count(), 4004);
+    scratch.remove().await;
+}
+
+/// The value of this variable, or else the usual one.
+fn number(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect("a number of megabytes"))
+}
+
+/// What the kubelet has not read of a file when the next one is there is lost, and whoever reads cannot know. Here a file is full
+/// after a megabyte, and is looked at every three seconds. `PODWAIT_LOG_RATE` says how many megabytes a second are written, if the
+/// machine can, and `PODWAIT_LOG_SIZE` how many in all.
+#[tokio::test]
+async fn a_rotation_loses_no_more_than_the_rest_of_a_file() {
+    let Some(own) = own_cluster() else { return };
+    let scratch = Scratch::new("rotations").await.expect("a cluster");
+    // In lines of a hundred bytes.
+    let per_round = number("PODWAIT_LOG_RATE", 1) * 100;
+    let total = (number("PODWAIT_LOG_SIZE", 8) * 10_000).next_multiple_of(per_round);
+    let text = "x".repeat(89);
+    let script = format!(
+        "n=0; while [ $n -lt {total} ]; do seq -f '%010.0f{text}' $n $((n + {per_round} - 1)); \
+         n=$((n + {per_round})); sleep 0.01; done"
+    );
+    scratch.create_pod(&step(&script)).await;
+    let uid = scratch.wait_until_running("step").await;
+    let begin = Instant::now();
+    let files = Mutex::new(BTreeSet::new());
+    let run = tokio::select! {
+        run = follow(own, &scratch) => run,
+        never = count_rotations(own.logs("node-1", scratch.namespace(), "step", &uid, "step"), &files) => never,
+    };
+    let rotations = files.into_inner().expect("nobody panics with it").len();
+    assert_eq!((run.status, &*run.stderr), (Some(0), ""));
+    let (mut next, mut gaps, mut broken) = (0, Vec::new(), 0);
+    for line in texts(&run.stdout) {
+        // One that the rotation broke in two, a half of which is lost.
+        let Some(number) = line.strip_suffix(&text).and_then(|number| number.parse::<usize>().ok()) else {
+            broken += 1;
+            continue;
+        };
+        assert!(number >= next, "{number} comes again, or late");
+        if number > next {
+            gaps.push(number - next);
+        }
+        next = number + 1;
+    }
+    println!(
+        "{total} lines of 100 bytes in {:.0?}: {rotations} rotations, {} lines lost in {} gaps {gaps:?}, {broken} broken",
+        begin.elapsed(),
+        gaps.iter().sum::<usize>(),
+        gaps.len()
+    );
+    assert!(rotations >= 2, "{rotations} rotations");
+    assert!(gaps.len() <= rotations && broken <= rotations, "{gaps:?} in {rotations} rotations");
+    assert_eq!(next, total, "the end is lost");
+    // Who comes later has the last file only.
+    let late = logs(own, &scratch, &[]).await;
+    assert!(
+        late.stdout.lines().count() < total && late.stdout.ends_with(&format!("{:010}{text}\n", total - 1))
+    );
+    scratch.remove().await;
+}
+
+/// Collects the times at which a file of this folder was moved away, which its name tells. Compressed later, it has another end.
+async fn count_rotations(folder: PathBuf, times: &Mutex<BTreeSet<String>>) -> ! {
+    loop {
+        let files = std::fs::read_dir(&folder).expect("the container has a log");
+        let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
+        let moved = names.filter_map(|name| Some(name.split('.').nth(2)?.to_owned()));
+        times.lock().expect("nobody panics with it").extend(moved);
+        pause(100).await;
+    }
+}
+
+/// Only the end of the API server itself breaks an answer off. Whatever happens between it and the kubelet, or to the kubelet, the
+/// answer ends in good order, as at the container's end. So a reader has to ask how the container is.
+#[tokio::test]
+async fn the_end_of_a_stream_is_no_end_of_the_step() {
+    let Some(own) = own_cluster() else { return };
+    let _node = NODE_IN_USE.lock().await;
+    let scratch = Scratch::new("cuts").await.expect("a cluster");
+    let ticks = format!("{{ while sleep 0.1; do echo tick; done; }} & {}", trap(4));
+    scratch.create_pod(&on_node(&ticks)).await;
+    let uid = scratch.wait_until_running("step").await;
+    for orders in [
+        &[format!("cut {NODE}")][..],
+        &[format!("stream-limit {NODE} 2000"), format!("stream-limit {NODE} 0")],
+        &[String::from("restart kubelet-2")],
+    ] {
+        let (first, others) = orders.split_first().expect("something happens");
+        let cut = async {
+            pause(1500).await;
+            own.order(first).await;
+        };
+        let (run, ()) = tokio::join!(follow(own, &scratch), cut);
+        assert_eq!((run.status, &*run.stderr), (Some(0), ""), "{first}");
+        assert!(run.stdout.lines().count() > 5, "{first}: {run:?}");
+        for order in others {
+            own.order(order).await;
+        }
+        own.order("ready 120").await;
+        assert!(own.ends().iter().all(|one| one.uid != uid), "{first}: the step goes on");
+    }
+    let (run, ()) = tokio::join!(follow(own, &scratch), async {
+        pause(1500).await;
+        end(own, &uid).await;
+    });
+    // A kubelet that has just begun may not know the pod yet, and kubectl asks again and says so.
+    assert_eq!(run.status, Some(0), "{run:?}");
+    assert_eq!(own.ends().iter().find(|one| one.uid == uid).map(|one| one.exit_code), Some(4));
+    scratch.remove().await;
+}
