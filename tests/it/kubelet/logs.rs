@@ -69,11 +69,11 @@ fn number(variable: &str, usual: usize) -> usize {
     std::env::var(variable).map_or(usual, |text| text.parse().expect("a number of megabytes"))
 }
 
-/// What the kubelet has not read of a file when the next one is there is lost, and whoever reads cannot know. Here a file is full
-/// after a megabyte, and is looked at every three seconds. `PODWAIT_LOG_RATE` says how many megabytes a second are written, if the
+/// What the kubelet has not read of a file when the next one is there is lost, and whoever reads cannot know; also the log's end,
+/// if the container has ended by then. Here a file is full after a megabyte, and is looked at every three seconds. `PODWAIT_LOG_RATE` says how many megabytes a second are written, if the
 /// machine can, and `PODWAIT_LOG_SIZE` how many in all.
 #[tokio::test]
-async fn a_rotation_loses_no_more_than_the_rest_of_a_file() {
+async fn a_rotation_tears_one_hole_at_most() {
     let Some(own) = own_cluster() else { return };
     let scratch = Scratch::new("rotations").await.expect("a cluster");
     // In lines of a hundred bytes.
@@ -82,7 +82,7 @@ async fn a_rotation_loses_no_more_than_the_rest_of_a_file() {
     let text = "x".repeat(89);
     let script = format!(
         "n=0; while [ $n -lt {total} ]; do seq -f '%010.0f{text}' $n $((n + {per_round} - 1)); \
-         n=$((n + {per_round})); sleep 0.01; done"
+         n=$((n + {per_round})); sleep 0.01; done; sleep 4"
     );
     scratch.create_pod(&step(&script)).await;
     let uid = scratch.wait_until_running("step").await;
@@ -96,8 +96,9 @@ async fn a_rotation_loses_no_more_than_the_rest_of_a_file() {
     assert_eq!((run.status, &*run.stderr), (Some(0), ""));
     let (mut next, mut gaps, mut broken) = (0, Vec::new(), 0);
     for line in texts(&run.stdout) {
+        let number = line.strip_suffix(&text).filter(|number| number.len() == 10);
         // One that the rotation broke in two, a half of which is lost.
-        let Some(number) = line.strip_suffix(&text).and_then(|number| number.parse::<usize>().ok()) else {
+        let Some(number) = number.and_then(|number| number.parse::<usize>().ok()) else {
             broken += 1;
             continue;
         };
@@ -107,6 +108,9 @@ async fn a_rotation_loses_no_more_than_the_rest_of_a_file() {
         }
         next = number + 1;
     }
+    if next < total {
+        gaps.push(total - next);
+    }
     println!(
         "{total} lines of 100 bytes in {:.0?}: {rotations} rotations, {} lines lost in {} gaps {gaps:?}, {broken} broken",
         begin.elapsed(),
@@ -115,12 +119,9 @@ async fn a_rotation_loses_no_more_than_the_rest_of_a_file() {
     );
     assert!(rotations >= 2, "{rotations} rotations");
     assert!(gaps.len() <= rotations && broken <= rotations, "{gaps:?} in {rotations} rotations");
-    assert_eq!(next, total, "the end is lost");
-    // Who comes later has the last file only.
+    // Who comes later has the last file only, in which nothing may be yet.
     let late = logs(own, &scratch, &[]).await;
-    assert!(
-        late.stdout.lines().count() < total && late.stdout.ends_with(&format!("{:010}{text}\n", total - 1))
-    );
+    assert!(late.status == Some(0) && late.stdout.lines().count() < total, "{} bytes", late.stdout.len());
     scratch.remove().await;
 }
 
