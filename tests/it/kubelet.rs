@@ -42,9 +42,9 @@ fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
     pod
 }
 
-/// Runs the step for an hour, and ends with this code when it is asked to end.
+/// Runs the step for an hour, and ends with this code when it is asked to end. Says when it can be asked.
 fn trap(code: i32) -> String {
-    format!("trap 'exit {code}' TERM; sleep 3600 & wait")
+    format!("trap 'exit {code}' TERM; echo begun; sleep 3600 & wait")
 }
 
 /// Lets a step that is a [`trap`] and runs end now, as if by itself: nobody but the runtime knows why.

@@ -315,12 +315,32 @@ impl Scratch {
         self.wait_until_all_have_seen(ANSWERED).await;
     }
 
-    /// Waits until the pod's first container runs and everybody who waits has seen the pod, and returns the pod's uid.
+    /// Waits until the pod's first container runs and everybody who waits has seen the pod, and returns the pod's uid. A shell that
+    /// is to `echo begun` has done so: the kubelet says that a container runs before its shell has come to anything.
     ///
     /// # Panics
     /// It does not within a minute.
     pub async fn wait_until_running(&self, name: &str) -> String {
-        self.wait_until(name, |status| status["state"]["running"].is_object()).await
+        let uid = self.wait_until(name, |status| status["state"]["running"].is_object()).await;
+        let pod = self.pods().get(name).await.expect("the pod is there");
+        let spec = serde_json::to_value(pod.spec).expect("a pod is JSON");
+        let container = &spec["containers"][0];
+        let says_it = |word: &Value| word.as_str().is_some_and(|word| word.contains("echo begun"));
+        if let Some(own) = own_cluster()
+            && container["command"].as_array().is_some_and(|words| words.iter().any(says_it))
+        {
+            let word = |of: &Value| of.as_str().expect("it is there").to_owned();
+            let (node, container) = (word(&spec["nodeName"]), word(&container["name"]));
+            let log = own.logs(&node, &self.namespace, name, &uid, &container).join("0.log");
+            let has_begun = async {
+                while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("begun")) {
+                    pause(20).await;
+                }
+            };
+            let has_begun = tokio::time::timeout(Duration::from_secs(60), has_begun).await;
+            assert!(has_begun.is_ok(), "{name} does not say in {} that it has begun", log.display());
+        }
+        uid
     }
 
     /// Waits until the pod's first container has ended.

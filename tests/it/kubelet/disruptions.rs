@@ -92,7 +92,7 @@ async fn runtime_restarted(own: &Cluster) {
         answers.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
     }
     // The made-up end is not the last one here: the kubelet starts the step again, and only then it says something itself.
-    let mut pod = on_node("cd $PODWAIT_ROOT/data; test -e x && exit 0; touch x; sleep 3600");
+    let mut pod = on_node("cd $PODWAIT_ROOT/data; test -e x && exit 0; touch x; echo begun; sleep 3600");
     pod["spec"]["restartPolicy"] = json!("OnFailure");
     pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
     pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);

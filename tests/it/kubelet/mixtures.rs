@@ -58,7 +58,7 @@ async fn no_mixture_of_faults_changes_what_a_kubelet_says() {
     println!("seeds {first} to {}, {} faults\n{table}", first + count - 1, table.faults);
     assert_eq!(table.bad, [], "PODWAIT_SEED={first} PODWAIT_MIXTURES={count}\n{table}");
     let (all, _) = table.total();
-    assert!(all.count(Verdict::Right) * 10 >= count * 8, "most get through\n{table}");
+    assert!(all.count(Verdict::Right) * 10 >= count * 6, "most get through\n{table}");
     assert!(all.requests(100) < 60, "a storm of requests\n{table}");
 }
 

@@ -12,7 +12,10 @@ use std::time::Instant;
 
 /// An ear in the client of one wait.
 #[derive(Clone, Default)]
-pub(super) struct Ear(Arc<Mutex<Vec<(Instant, Vec<u8>)>>>);
+pub(super) struct Ear(Arc<Mutex<Vec<Heard>>>);
+
+/// What came, and when.
+type Heard = (Instant, Vec<u8>);
 
 impl Ear {
     /// A client that does the same as this one.
@@ -71,10 +74,8 @@ fn versions(text: &[u8], uid: &str) -> Vec<String> {
     if value["type"].is_string() {
         value = value["object"].take();
     }
-    let pods = match value["items"].take() {
-        Value::Array(items) => items,
-        _ => vec![value],
-    };
+    let items = value["items"].as_array_mut().map(std::mem::take);
+    let pods = items.unwrap_or_else(|| vec![value]);
     let ours = pods.iter().filter(|pod| pod["metadata"]["uid"] == uid);
     ours.filter_map(|pod| pod["metadata"]["resourceVersion"].as_str().map(str::to_owned)).collect()
 }
