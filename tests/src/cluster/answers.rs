@@ -1,6 +1,7 @@
 //! Waiting on one pod in every way at once.
 
-use super::{End, Looking, Scratch, own_cluster, pause};
+use super::scratch::Looking;
+use super::{End, Scratch, own_cluster, pause};
 use crate::cli::{Run, run};
 use crate::proxy::Proxy;
 use podwait::trace::{Replay, TraceReader, replay};
