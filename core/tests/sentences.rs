@@ -337,7 +337,7 @@ fn rules() {
 fn what_may_be_run_again() {
     let safe = |inputs: &[Input<'_>]| match decide(inputs) {
         Decision::Fail(failure) => (failure.reason.as_str(), failure.is_safe_to_rerun()),
-        other => panic!("{other:?}"),
+        other @ (Decision::Retry { .. } | Decision::Done(_)) => panic!("{other:?}"),
     };
     let with = |reason: &str, state: Option<ContainerState>| PodSnapshot {
         reason: reason.into(),
