@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::reply::{Frames, Reply};
 
+/// How many events may be late at once.
+const EVENTS_UNDER_WAY: usize = 1000;
+
 /// What goes wrong with one request.
 ///
 /// The faults of a stream count its events or its time; any other answer counts as a stream of one.
@@ -62,6 +65,8 @@ pub enum Fault {
     ResetIn(Duration),
     /// A connection that becomes half-open this long after the stream began.
     SilentIn(Duration),
+    /// A server that is behind: each event comes this much later.
+    Late(Duration),
 }
 
 /// The body of a [`Fault::Status`].
@@ -125,7 +130,8 @@ impl Fault {
             | Self::SilentAfter { .. }
             | Self::CutIn(_)
             | Self::ResetIn(_)
-            | Self::SilentIn(_) => Ok(None),
+            | Self::SilentIn(_)
+            | Self::Late(_) => Ok(None),
         }
     }
 
@@ -147,6 +153,13 @@ impl Fault {
             }
             Self::SilentIn(time) => {
                 frames.take_until(tokio::time::sleep(time)).chain(stream::pending()).boxed()
+            }
+            Self::Late(time) => {
+                let late = frames.map(move |frame| async move {
+                    tokio::time::sleep(time).await;
+                    frame
+                });
+                late.buffered(EVENTS_UNDER_WAY).boxed()
             }
         }
     }

@@ -197,3 +197,22 @@ async fn a_rule_sees_what_no_pushed_fault_takes() {
     let counts = cluster.requests();
     assert_eq!((counts.get, counts.list, counts.watch), (4, 1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_late_keep_their_distance() {
+    let cluster = cluster();
+    cluster.faults().push(Verb::Watch, Fault::Late(Duration::from_secs(3)));
+    let begin = Instant::now();
+    let mut stream = Stream::open(&cluster.client(), WATCH).await;
+    let later = cluster.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        later.remove("ci", "a").unwrap();
+    });
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        stream.brief().await;
+        times.push(begin.elapsed().as_secs());
+    }
+    assert_eq!(times, [3, 3, 3, 4, 4]);
+}
