@@ -31,7 +31,7 @@ impl Budget {
         Self::new(interval, Duration::from_secs(2))
     }
 
-    /// No limit: one wait on one pod has the machine's.
+    /// No limit, and nothing is held: one wait on one pod has the machine's.
     pub(crate) fn unlimited() -> Self {
         Self::new(Duration::ZERO, Duration::ZERO)
     }
@@ -58,6 +58,9 @@ impl Budget {
 
     /// `Retry-After`, which holds for everybody.
     pub(crate) fn hold(&self, time: Duration) {
+        if self.interval.is_zero() {
+            return;
+        }
         let until = Instant::now() + time.min(LONGEST_HOLD);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.held_until = times.held_until.max(until);
@@ -82,7 +85,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_holds_for_all_and_has_a_bound() {
-        let budget = Budget::unlimited();
+        let budget = Budget::per_second(10);
         let slot = budget.reserve();
         budget.hold(Duration::from_secs(3));
         assert_eq!(budget.not_before(slot) - slot, Duration::from_secs(3));
@@ -90,5 +93,12 @@ mod tests {
         assert_eq!(budget.not_before(slot) - slot, Duration::from_secs(3));
         budget.hold(Duration::from_secs(1 << 40));
         assert_eq!(budget.not_before(slot) - slot, LONGEST_HOLD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_nothing_is_held() {
+        let budget = Budget::unlimited();
+        budget.hold(Duration::from_secs(3));
+        assert!((0..1000).all(|_| budget.not_before(budget.reserve()) == Instant::now()));
     }
 }
