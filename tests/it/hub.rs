@@ -1,9 +1,15 @@
 //! Many waits over one watch, against the simulated cluster under paused time.
 
+mod absences;
+mod labels;
+mod pages;
+mod refusals;
+mod watches;
+
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use podwait::{DoneReason, FailReason, Hub, Observed, Policy, Scope, Via};
-use podwait_sim::{Cluster, Fault, Life, Step, Terminated, Verb, pod};
+use podwait::{DoneReason, FailReason, Hub, Observed, Policy, Scope, Via, Wait};
+use podwait_sim::{Cluster, Fault, Life, RequestInfo, Step, Terminated, Verb, pod};
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,15 +39,79 @@ fn code(n: u64) -> i32 {
     i32::try_from(n % 7).expect("small")
 }
 
-/// The verbs of the requests, with times.
-fn traffic(cluster: &Cluster) -> Arc<Mutex<Vec<(Instant, Verb)>>> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let note = Arc::clone(&seen);
+/// The requests that came in, with the time since the traffic was begun to be noted.
+#[derive(Clone)]
+struct Traffic(Instant, Arc<Mutex<Vec<(Duration, RequestInfo)>>>);
+
+/// Notes the requests from now on, and lets this rule decide what goes wrong with each at its time.
+fn traffic_with(
+    cluster: &Cluster,
+    mut rule: impl FnMut(Duration, &RequestInfo) -> Option<Fault> + Send + 'static,
+) -> Traffic {
+    let traffic = Traffic(Instant::now(), Arc::default());
+    let note = traffic.clone();
     cluster.faults().rule(move |request| {
-        note.lock().expect("no panic").push((Instant::now(), request.verb));
-        None
+        let at = note.0.elapsed();
+        note.1.lock().expect("no panic").push((at, request.clone()));
+        rule(at, request)
     });
-    seen
+    traffic
+}
+
+fn traffic(cluster: &Cluster) -> Traffic {
+    traffic_with(cluster, |_, _| None)
+}
+
+impl Traffic {
+    fn all(&self) -> Vec<(Duration, RequestInfo)> {
+        self.1.lock().expect("no panic").clone()
+    }
+
+    /// When those of this kind came in.
+    fn times(&self, is_meant: impl Fn(&RequestInfo) -> bool) -> Vec<Duration> {
+        self.all().into_iter().filter(|(_, request)| is_meant(request)).map(|(at, _)| at).collect()
+    }
+
+    /// The most of them within so much time.
+    fn burst(&self, window: Duration) -> usize {
+        let times = self.times(|_| true);
+        let from = |n: usize| times[n..].iter().take_while(|at| **at < times[n] + window).count();
+        (0..times.len()).map(from).max().unwrap_or(0)
+    }
+}
+
+const NEVER: [Duration; 0] = [];
+
+/// A page of a LIST of all pods in sight.
+fn is_page(request: &RequestInfo) -> bool {
+    request.verb == Verb::List && request.name.is_none()
+}
+
+/// What a wait is told, with the time since that was begun to be noted.
+#[derive(Clone)]
+struct Told(Instant, Arc<Mutex<Vec<(Duration, Observed)>>>);
+
+impl Told {
+    fn new() -> Self {
+        Self(Instant::now(), Arc::default())
+    }
+
+    fn by(&self, wait: Wait) -> Wait {
+        let note = self.clone();
+        wait.look(move |step| {
+            note.1.lock().expect("no panic").push((note.0.elapsed(), step.observed.clone()))
+        })
+    }
+
+    /// When it was told such things.
+    fn times(&self, is_meant: impl Fn(&Observed) -> bool) -> Vec<Duration> {
+        let told = self.1.lock().expect("no panic");
+        told.iter().filter(|(_, observed)| is_meant(observed)).map(|(at, _)| *at).collect()
+    }
+}
+
+fn is_error(observed: &Observed) -> bool {
+    matches!(observed, Observed::ApiError(_))
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,14 +328,9 @@ async fn safety_gets_have_a_budget_whatever_the_number_of_waits() {
     let seen = traffic(&cluster);
     let waits = (0..1000).map(|n| hub.wait("ci", name(n)).into_future());
     assert!(join_all(waits).await.iter().all(Result::is_ok));
-    let seen = seen.lock().expect("no panic");
-    let most = (0..seen.len()).map(|n| {
-        let window = seen[n..].iter().take_while(|(at, _)| *at < seen[n].0 + secs(10));
-        window.count()
-    });
     // Ten seconds' worth, and what may be saved up for two.
-    assert!(most.max().expect("requests") <= 48, "{seen:?}");
-    let gets = seen.iter().filter(|(_, verb)| *verb == Verb::Get).count();
+    assert!(seen.burst(secs(10)) <= 48, "{:?}", seen.all());
+    let gets = seen.times(|request| request.verb == Verb::Get).len();
     assert!((2000..2400).contains(&gets), "a quiet pod is looked after all the same: {gets}");
 }
 
@@ -296,12 +361,11 @@ async fn retry_after_holds_for_all() {
     }
     let seen = traffic(&cluster);
     cluster.faults().push(Verb::List, Fault::status(429).retry_after(30));
-    let start = Instant::now();
     let waits = (0..100).map(|n| hub.wait("ci", name(n)).into_future());
     assert!(
         join_all(waits).await.iter().zip(0..).all(|(exit, n)| exit.as_ref().is_ok_and(|e| e.code == code(n)))
     );
-    let times: Vec<_> = seen.lock().expect("no panic").iter().map(|(at, _)| *at - start).collect();
+    let times = seen.times(|_| true);
     assert!(times.len() < 4 && times.iter().all(|at| *at >= secs(30)), "{times:?}");
 }
 

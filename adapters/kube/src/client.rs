@@ -6,6 +6,7 @@
 
 use crate::decode::decode;
 use crate::lines::Lines;
+use crate::listing::Listing;
 use crate::selection::{PodName, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use crate::token::TokenFile;
@@ -97,7 +98,7 @@ impl Calls {
             if response.status() == StatusCode::OK {
                 let body = Limited::new(response.into_body(), LONGEST_POD).collect().await;
                 let json = body.map_err(|error| failure(Via::Get, 0, root_cause(&*error)))?.to_bytes();
-                return observed(&pod, json);
+                return observed(&pod, Via::Get, json);
             }
             let refusal = Refusal::read(Via::Get, response).await;
             if refusal.is_absence_of(pod.name()) {
@@ -109,6 +110,18 @@ impl Calls {
         match tokio::time::timeout(CALL_TIMEOUT, answer).await {
             Ok(answer) => answer.unwrap_or_else(Observed::ApiError),
             Err(_) => Observed::ApiError(timed_out(Via::Get)),
+        }
+    }
+
+    /// Reads the one pod of a selection that names it; `None` if it is not in that, or not there.
+    pub(crate) async fn find(self, selection: Selection, pod: PodName) -> Option<Observed> {
+        let answer = async {
+            let json = Listing::new(&self, selection).only().await?;
+            json.map(|json| observed(&pod, Via::List, json)).transpose()
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|failure| Some(Observed::ApiError(failure))),
+            Err(_) => Some(Observed::ApiError(timed_out(Via::List))),
         }
     }
 
@@ -182,13 +195,13 @@ pub(crate) fn pods_path(namespace: Option<&str>, name: Option<&str>) -> Result<S
     })
 }
 
-/// A GET's answer, which must be about the pod that was asked for: a cache on the way may mix up its answers.
-fn observed(asked: &PodName, json: Bytes) -> Result<Observed, ApiFailure> {
-    let pod = decode(&json).map_err(|error| failure(Via::Get, 0, error.to_string()))?;
+/// An answer about one pod, which must be the one that was asked for: a cache on the way may mix up its answers.
+fn observed(asked: &PodName, via: Via, json: Bytes) -> Result<Observed, ApiFailure> {
+    let pod = decode(&json).map_err(|error| failure(via, 0, error.to_string()))?;
     if pod.name != asked.name() {
-        return Err(failure(Via::Get, 0, format!("asked for pod {} and got {}", asked.name(), pod.name)));
+        return Err(failure(via, 0, format!("asked for pod {} and got {}", asked.name(), pod.name)));
     }
-    Ok(Observed::Pod(ObservedPod { via: Via::Get, pod: Box::new(pod), json }))
+    Ok(Observed::Pod(ObservedPod { via, pod: Box::new(pod), json }))
 }
 
 /// Whether a name is a DNS subdomain (RFC 1123), as pod and namespace names must be.

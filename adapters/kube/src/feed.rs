@@ -2,14 +2,17 @@
 //!
 //! The same for one pod by its name, where a GET takes the place of the LIST.
 
-mod intake;
+mod answered;
+mod heard;
+mod listed;
 
 use crate::budget::Budget;
 use crate::client::Calls;
 use crate::listing::{Listed, Listing};
 use crate::selection::{PodName, Scope, Selection};
 use crate::source::Observed;
-use crate::waits::{Service, Waits, number};
+use crate::table::{Service, number};
+use crate::waits::Waits;
 use crate::watch::Watch;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -29,8 +32,15 @@ const GETS_AT_ONCE: usize = 16;
 /// When so many urgent reads are queued, one LIST is less work for the server.
 const LIST_WORTH: usize = 50;
 
-/// Shortest time between two LISTs that take the place of GETs, and how many times as long as the last one took.
+/// Shortest time between two LISTs, and how many times as long as the last one took, within the longest rest.
 const BETWEEN_LISTS: (Duration, u32) = (Duration::from_secs(1), 10);
+
+/// How long a LIST may take before those who need a read are read by GETs meanwhile.
+const SLOW_LIST: Duration = Duration::from_secs(10);
+
+/// How many refusals in a row are taken for a passing trouble of a server that has let us watch: one that is being started
+/// may not know its rights and resources yet.
+const REFUSALS: u32 = 4;
 
 /// How far behind a GET a watch may be before it counts as dead.
 const LAG: Duration = Duration::from_secs(5);
@@ -45,11 +55,15 @@ pub(crate) struct Feed {
     may_watch: bool,
     list: Option<Listing>,
     next_list: Instant,
+    /// The last thing that was asked for is a page: where the LIST is slow a read comes next.
+    was_page: bool,
     gets: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// The time that the budget gave for the next request.
     slot: Option<Instant>,
     /// Watches, and LISTs for them, that failed in a row.
     failed: u32,
+    /// How many refusals in a row are to be forgiven.
+    forgiven: u32,
     /// The server does not know any more what has happened since the pod's last change.
     has_expired: bool,
     /// A GET has found this resourceVersion: the time by which the watch should have come there.
@@ -58,11 +72,12 @@ pub(crate) struct Feed {
     key: String,
 }
 
-/// A GET's answer, with the turn that the pod was in when it was sent.
+/// A read's answer, with the turn that the pod was in when it was sent.
 struct Answer {
     pod: PodName,
     turn: u64,
-    observed: Observed,
+    /// `None` if the selector of the watch does not match the pod.
+    observed: Option<Observed>,
 }
 
 impl Feed {
@@ -74,7 +89,7 @@ impl Feed {
         may_watch: bool,
         budget: Arc<Budget>,
     ) -> Self {
-        Self { may_watch, ..Self::new(client, waits, Selection::Pod(pod), budget) }
+        Self { may_watch, ..Self::new(client, waits, Selection::Pod(pod, None), budget) }
     }
 
     /// For the pods of a scope.
@@ -97,9 +112,11 @@ impl Feed {
             may_watch: true,
             list: None,
             next_list: Instant::now(),
+            was_page: false,
             gets: FuturesUnordered::new(),
             slot: None,
             failed: 0,
+            forgiven: 0,
             has_expired: false,
             ahead: None,
             key: String::new(),
@@ -151,6 +168,8 @@ impl Feed {
                 self.resume();
             }
         }
+        let put_off = self.waits.lock().queue_put_off(now);
+        let _ = wake.is_due(put_off);
         loop {
             let what = self.what_is_due(&mut wake);
             let Some(what) = what else { break };
@@ -159,13 +178,15 @@ impl Feed {
                 break;
             }
             self.slot = None;
+            self.was_page = matches!(what, Call::Page);
             match what {
                 Call::Watch => self.watch.open(&self.calls, &self.selection),
                 Call::List => {
                     self.waits.lock().begin_list();
-                    self.list = Some(Listing::begin(&self.calls, &self.selection));
+                    self.list.insert(Listing::new(&self.calls, self.selection.clone())).ask();
                 }
-                Call::Get => self.send_get(),
+                Call::Page => self.list.iter_mut().for_each(Listing::ask),
+                Call::Read => self.send_read(),
             }
         }
         wake.next
@@ -176,35 +197,42 @@ impl Feed {
         if let Watch::Wanted(_) = self.watch {
             return Some(Call::Watch);
         }
-        if let Selection::Pods(scope) = &self.selection
-            && self.list.is_none()
-        {
-            let due = match &self.watch {
-                Watch::None { until } => Some((*until).max(self.next_list)).max(self.waits.lock().gathered()),
-                Watch::Wanted(_) | Watch::Opening(..) | Watch::Open(..) => {
-                    let table = self.waits.lock();
-                    let is_worth = match scope.is_whole() {
-                        true => table.urgent > LIST_WORTH,
-                        // Whether the selector matches is for the server to say.
-                        false => table.gathered().is_some(),
-                    };
-                    is_worth.then_some(self.next_list).max(table.gathered().filter(|_| is_worth))
+        let table = self.waits.lock();
+        let mut may_read = self.gets.len() < GETS_AT_ONCE && !table.reads.is_empty();
+        match (&self.selection, &self.list) {
+            (Selection::Pod(..), _) => {}
+            (Selection::Pods(_), None) => {
+                let due = match &self.watch {
+                    Watch::None { until } => Some((*until).max(self.next_list)),
+                    Watch::Wanted(_) | Watch::Opening(..) | Watch::Open(..) => {
+                        (table.reads.listable() > LIST_WORTH).then_some(self.next_list)
+                    }
+                };
+                if wake.is_due(due.map(|due| table.gathered().map_or(due, |gathered| gathered.max(due)))) {
+                    return Some(Call::List);
                 }
-            };
-            if wake.is_due(due) {
-                return Some(Call::List);
+            }
+            (Selection::Pods(_), Some(list)) => {
+                // What a LIST is about to bring need not be read.
+                may_read &= wake.is_due(Some(list.began + SLOW_LIST));
+                if list.is_waiting() && !(may_read && self.was_page) {
+                    return Some(Call::Page);
+                }
             }
         }
-        // What a LIST is about to bring need not be read.
-        let may_get = self.list.is_none() && self.gets.len() < GETS_AT_ONCE;
-        (may_get && self.waits.lock().has_reads()).then_some(Call::Get)
+        may_read.then_some(Call::Read)
     }
 
-    fn send_get(&mut self) {
-        let Some((pod, turn)) = self.waits.lock().send_read() else { return };
+    /// Reads one pod: by a GET, or by asking first whether it is one of those that are watched.
+    fn send_read(&mut self) {
+        let Some((pod, turn, is_question)) = self.waits.lock().send_read() else { return };
         let calls = self.calls.clone();
+        let question = is_question.then(|| self.selection.narrowed_to(pod.clone()));
         self.gets.push(Box::pin(async move {
-            let observed = calls.get(pod.clone()).await;
+            let observed = match question {
+                Some(selection) => calls.find(selection, pod.clone()).await,
+                None => Some(calls.get(pod.clone()).await),
+            };
             Answer { pod, turn, observed }
         }));
     }
@@ -213,7 +241,9 @@ impl Feed {
 enum Call {
     Watch,
     List,
-    Get,
+    /// The next page of the LIST that is under way.
+    Page,
+    Read,
 }
 
 /// The earliest of the times at which something will be due.
@@ -233,7 +263,8 @@ impl Wake {
     }
 }
 
-async fn sleep_until_some(at: Option<Instant>) {
+/// Returns at that time, if ever.
+pub(crate) async fn sleep_until_some(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,

@@ -1,15 +1,16 @@
 //! Many waits over one LIST and one watch.
 
 use crate::budget::Budget;
-use crate::feed::Feed;
+use crate::feed::{Feed, LONGEST_REST};
 use crate::one_pod::OnePod;
 use crate::selection::{PodName, Scope};
-use crate::source::{ApiFailure, Observed, PodSource};
-use crate::subscription::{Closed, Subscription};
+use crate::source::ApiFailure;
+use crate::subscription::Subscription;
+use crate::table::Service;
 use crate::wait::Wait;
-use crate::waits::{Service, Waits};
+use crate::waits::Waits;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use tokio::time::Instant;
 
 /// Waits on any number of pods over one LIST and one watch. An agent keeps one; clones are the same hub.
 ///
@@ -31,9 +32,11 @@ use std::time::Duration;
 /// One LIST (in pages of 500) and one watch, which goes on from where it was for as long as the server lets it: a LIST
 /// comes again only when its history is gone (410) or after an outage. GETs come on top where those do not tell: for a pod
 /// that nobody has heard of for as long as the [policy](crate::PolicyBuilder::reobserve) says, for a decision that hangs on
-/// a missing fact, for a pod whose wait came late. They come out of a budget of [requests per
-/// second](Self::requests_per_second), whatever the number of waits. Whoever was content to wait for long waits longest; a
-/// LIST takes the place of many urgent ones. `Retry-After` holds for all.
+/// a missing fact, for a pod whose wait came late. With a label selector that one is asked for by a LIST of its name, which
+/// says whether the selector matches it, and read by a GET only if not. Many that are urgent are spared by one LIST.
+///
+/// All of them, each page of a LIST as well, come out of a budget of [requests per second](Self::requests_per_second),
+/// whatever the number of waits. Whoever was content to wait for long waits longest. `Retry-After` holds for all.
 ///
 /// # Fairness
 ///
@@ -45,8 +48,9 @@ use std::time::Duration;
 ///
 /// `list` and `watch` on `pods`, and `get`. Where the server does not let the hub list and watch the whole scope, for
 /// instance because RBAC names the pods, each wait goes on by itself as [`wait`](crate::wait()) does, with a watch of its
-/// own or by polling, within ten times the budget; [`refusal`](Self::refusal) says so. The hub tries again a minute later, for
-/// those who come then.
+/// own or by polling, within ten times the budget; [`refusal`](Self::refusal) says so. A minute later they try the hub
+/// again, and come back to it once it has a watch and has told them of their pods. A server that has let the hub watch and
+/// refuses it now is given some seconds first.
 #[derive(Clone)]
 pub struct Hub {
     inner: Arc<Inner>,
@@ -118,32 +122,46 @@ impl Hub {
         Wait::in_hub(self.clone(), namespace.into(), pod.into())
     }
 
-    /// Why the pods are not watched together, if the API server has refused that within the last minute.
+    /// Why the pods are not watched together: what the API server said when it last refused that, until it has opened a
+    /// watch for the hub.
     #[must_use]
     pub fn refusal(&self) -> Option<ApiFailure> {
-        match &self.inner.waits.lock().service {
-            Service::Refused(failure, _) => Some(failure.clone()),
-            Service::Stopped | Service::Running => None,
-        }
+        self.inner.waits.lock().refusal.clone()
     }
 
-    /// A source for one pod. `raw` if somebody wants the pods' JSON.
-    pub(crate) fn source(&self, pod: PodName, raw: bool) -> HubSource {
-        if !self.inner.scope.reaches(pod.namespace()) {
-            return HubSource { hub: self.clone(), place: Place::Alone(self.alone(&pod, raw)), pod, raw };
-        }
+    /// Whether pods of that namespace can be in its scope.
+    pub(crate) fn reaches(&self, namespace: &str) -> bool {
+        self.inner.scope.reaches(namespace)
+    }
+
+    /// A place for a wait on this pod. `raw` if it wants the pod's JSON.
+    pub(crate) fn join(&self, pod: &PodName, raw: bool) -> Subscription {
         let (subscription, must_start) = Subscription::new(&self.inner.waits, pod.clone(), raw, true);
         if must_start {
             self.start();
         }
-        HubSource { hub: self.clone(), place: Place::Shared(subscription), pod, raw }
+        subscription
+    }
+
+    /// When those who were sent away may come again.
+    pub(crate) fn opens_again(&self) -> Instant {
+        match self.inner.waits.lock().service {
+            Service::Refused(until) => until,
+            Service::Stopped | Service::Running => Instant::now() + LONGEST_REST,
+        }
+    }
+
+    /// Whether it has a watch that the API server has opened.
+    pub(crate) fn is_open(&self) -> bool {
+        self.inner.waits.lock().is_open
     }
 
     pub(crate) fn client(&self) -> &kube::Client {
         &self.inner.client
     }
 
-    fn alone(&self, pod: &PodName, raw: bool) -> OnePod {
+    /// A source for a wait on this pod that goes on by itself.
+    pub(crate) fn alone(&self, pod: &PodName, raw: bool) -> OnePod {
         let Inner { client, budgets, .. } = &*self.inner;
         OnePod::new(client.clone(), pod.clone(), true, raw, Arc::clone(&budgets.alone))
     }
@@ -181,33 +199,6 @@ impl Drop for UntoldEnd {
     fn drop(&mut self) {
         if let Some(waits) = &self.0 {
             waits.lock().close(Service::Stopped);
-        }
-    }
-}
-
-/// Observes one pod through a hub.
-pub(crate) struct HubSource {
-    hub: Hub,
-    pod: PodName,
-    raw: bool,
-    place: Place,
-}
-
-enum Place {
-    Shared(Subscription),
-    Alone(OnePod),
-}
-
-impl PodSource for HubSource {
-    async fn next(&mut self, after: Duration) -> Observed {
-        loop {
-            match &mut self.place {
-                Place::Alone(source) => return source.next(after).await,
-                Place::Shared(subscription) => match subscription.next(after).await {
-                    Ok(observed) => return observed,
-                    Err(Closed) => self.place = Place::Alone(self.hub.alone(&self.pod, self.raw)),
-                },
-            }
         }
     }
 }

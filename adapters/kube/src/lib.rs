@@ -44,6 +44,7 @@ mod drive;
 mod ends;
 mod envelope;
 mod feed;
+mod guest;
 mod hold;
 mod hub;
 mod job;
@@ -56,9 +57,11 @@ mod logs;
 mod mailbox;
 mod one_pod;
 mod pages;
+mod reads;
 mod selection;
 mod source;
 mod subscription;
+mod table;
 mod token;
 pub mod trace;
 mod wait;
@@ -90,5 +93,6 @@ pub use wait::{Wait, wait};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::envelope::{Envelope, EventKind, Head, envelope, head};
+    pub use crate::lines::LineSplitter;
     pub use crate::list::{ListItems, ListMeta};
 }

@@ -14,6 +14,9 @@ use tokio::time::{Instant, timeout_at};
 /// How long a page may take: a slow connection may, one that crawls for ever may not.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a LIST may take. After five minutes an API server has usually forgotten what the next page belongs to.
+const LONGEST: Duration = Duration::from_secs(300);
+
 /// A LIST under way.
 pub(crate) struct Listing {
     calls: Calls,
@@ -24,6 +27,8 @@ pub(crate) struct Listing {
 }
 
 enum Page {
+    /// To be asked for: the first, or that of a continue token.
+    Wanted(Option<String>),
     Asked(BoxFuture<'static, Result<Body, ApiFailure>>),
     /// With the time when it began.
     Read(Body, ListItems, Instant),
@@ -33,23 +38,49 @@ enum Page {
 pub(crate) enum Listed {
     /// A pod's JSON.
     Item(Bytes),
+    /// There is more, to be [asked for](Listing::ask).
+    More,
     /// That was all, as of this resourceVersion.
     All(String),
     Failed(ApiFailure),
 }
 
 impl Listing {
-    pub(crate) fn begin(calls: &Calls, selection: &Selection) -> Self {
-        let first = calls.clone().list(selection.clone(), None);
-        Self {
-            calls: calls.clone(),
-            selection: selection.clone(),
-            page: Page::Asked(Box::pin(first)),
-            began: Instant::now(),
+    /// One of which the first page is to be asked for.
+    pub(crate) fn new(calls: &Calls, selection: Selection) -> Self {
+        Self { calls: calls.clone(), selection, page: Page::Wanted(None), began: Instant::now() }
+    }
+
+    /// Whether the next page is to be asked for.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match self.page {
+            Page::Wanted(_) => true,
+            Page::Asked(_) | Page::Read(..) => false,
         }
     }
 
-    /// The next thing that it brings; nothing more after the last. Cancel-safe.
+    /// Asks for the next page.
+    pub(crate) fn ask(&mut self) {
+        if let Page::Wanted(token) = &mut self.page {
+            let page = self.calls.clone().list(self.selection.clone(), token.take());
+            self.page = Page::Asked(Box::pin(page));
+        }
+    }
+
+    /// The only pod that can be in it, by its JSON; `None` if it is not.
+    pub(crate) async fn only(mut self) -> Result<Option<Bytes>, ApiFailure> {
+        self.ask();
+        let mut found = None;
+        loop {
+            match self.next().await {
+                Listed::Item(item) => found = Some(item),
+                Listed::More | Listed::All(_) => return Ok(found),
+                Listed::Failed(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// The next thing that it brings; nothing more after the last, or while a page is to be asked for. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Listed {
         match self.step().await {
             Ok(listed) => listed,
@@ -60,6 +91,7 @@ impl Listing {
     async fn step(&mut self) -> Result<Listed, ApiFailure> {
         loop {
             let (body, items, began) = match &mut self.page {
+                Page::Wanted(_) => return std::future::pending().await,
                 Page::Asked(page) => {
                     let body = page.await?;
                     self.page = Page::Read(body, ListItems::default(), Instant::now());
@@ -72,6 +104,9 @@ impl Listing {
             };
             if let Some(item) = items.next_item().map_err(unreadable)? {
                 return Ok(Listed::Item(item));
+            }
+            if self.began.elapsed() > LONGEST {
+                return Err(failure(Via::List, 0, format!("it takes longer than {LONGEST:?}")));
             }
             let end = (Instant::now() + CALL_TIMEOUT).min(began + PAGE_TIMEOUT);
             match timeout_at(end, body.frame()).await {
@@ -91,8 +126,8 @@ impl Listing {
                     if meta.next.is_empty() {
                         return Ok(Listed::All(meta.resource_version));
                     }
-                    let next = self.calls.clone().list(self.selection.clone(), Some(meta.next));
-                    self.page = Page::Asked(Box::pin(next));
+                    self.page = Page::Wanted(Some(meta.next));
+                    return Ok(Listed::More);
                 }
             }
         }

@@ -50,39 +50,42 @@ impl Scope {
 /// What a LIST or a watch is about.
 #[derive(Clone, Debug)]
 pub(crate) enum Selection {
-    /// One pod, by its name: what RBAC may allow for that name only.
-    Pod(PodName),
+    /// One pod, by its name: what RBAC may allow for that name only. With or without a label selector that it must match.
+    Pod(PodName, Option<Arc<str>>),
     Pods(Scope),
 }
 
 impl Selection {
     pub(crate) fn namespace(&self) -> Option<&str> {
         match self {
-            Self::Pod(pod) => Some(pod.namespace()),
+            Self::Pod(pod, _) => Some(pod.namespace()),
             Self::Pods(scope) => scope.namespace.as_deref(),
         }
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
-            Self::Pod(pod) => Some(pod.name()),
+            Self::Pod(pod, _) => Some(pod.name()),
             Self::Pods(_) => None,
         }
     }
 
     pub(crate) fn labels(&self) -> Option<&str> {
         match self {
-            Self::Pod(_) => None,
+            Self::Pod(_, labels) => labels.as_deref(),
             Self::Pods(scope) => scope.labels.as_deref(),
         }
     }
 
+    /// Of these pods the one of this name, if it is among them.
+    pub(crate) fn narrowed_to(&self, pod: PodName) -> Self {
+        let (Self::Pod(_, labels) | Self::Pods(Scope { labels, .. })) = self;
+        Self::Pod(pod, labels.clone())
+    }
+
     /// Whether a pod that is not listed is not there, and a DELETED is a deletion.
     pub(crate) fn is_whole(&self) -> bool {
-        match self {
-            Self::Pod(_) => true,
-            Self::Pods(scope) => scope.is_whole(),
-        }
+        self.labels().is_none()
     }
 
     pub(crate) fn fields(&self) -> Option<String> {

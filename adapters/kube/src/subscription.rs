@@ -4,7 +4,8 @@ use crate::client::failure;
 use crate::mailbox::{Delivery, Mailbox, Notice};
 use crate::selection::PodName;
 use crate::source::{Observed, Via};
-use crate::waits::{Fed, Waits, number};
+use crate::table::{Fed, number};
+use crate::waits::Waits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -96,8 +97,8 @@ impl Subscription {
         match (&self.pace, fed) {
             (Pace::Now, Fed::ByList) => after,
             (Pace::Now, Fed::NotYet) if self.is_listed => after,
-            (Pace::Now, Fed::ByWatch | Fed::NotYet) => Duration::ZERO,
-            (Pace::Interval(interval, _), Fed::NotYet) => (*interval).min(after),
+            (Pace::Now, Fed::ByWatch | Fed::Apart | Fed::NotYet) => Duration::ZERO,
+            (Pace::Interval(interval, _), Fed::Apart | Fed::NotYet) => (*interval).min(after),
             (Pace::Interval(..), Fed::ByWatch | Fed::ByList) | (Pace::Absent | Pace::Asked, _) => after,
         }
     }

@@ -4,6 +4,7 @@ use crate::budget::Budget;
 use crate::client::Calls;
 use crate::drive::{Step, drive_on};
 use crate::hold::Hold;
+use crate::guest::Guest;
 use crate::hub::Hub;
 use crate::logs::{Board, LogStream, Logs, PodFacts};
 use crate::one_pod::OnePod;
@@ -256,7 +257,7 @@ impl Wait {
         };
         let (client, may_watch) = match self.transport {
             Transport::Hub(hub) => {
-                let mut source = hub.source(pod, raw);
+                let mut source = Guest::new(hub, pod, raw);
                 return drive_on(&mut machine, asleep, &mut source, &self.cancel, look).await;
             }
             Transport::Watch(client) => (client, true),

@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// A watch that ends sooner than this did not work, whatever it said at its end.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+/// A watch that was open for so long did work, though nothing came: something on the way cuts connections that are idle.
+const STOOD: Duration = Duration::from_secs(10);
+
 /// A watch that is open for longer than the server was asked for is a connection that nobody closed.
 const LONGEST: Duration = Duration::from_secs(WATCH_SECONDS as u64).saturating_add(CALL_TIMEOUT);
 
@@ -40,6 +43,8 @@ pub(crate) enum From {
 
 /// What a watch brings.
 pub(crate) enum News {
+    /// The server lets us watch.
+    Opened,
     /// One line.
     Line(Bytes),
     /// The watch is over, and was good for something.
@@ -89,6 +94,14 @@ impl Watch {
         }
     }
 
+    /// Whether it is open, and long enough to have been good for something.
+    pub(crate) fn has_stood(&self) -> bool {
+        match self {
+            Self::Open(_, _, since) => since.elapsed() >= STOOD,
+            Self::None { .. } | Self::Wanted(_) | Self::Opening(..) => false,
+        }
+    }
+
     /// When it has been open for too long.
     pub(crate) fn end(&self) -> Option<Instant> {
         match self {
@@ -101,7 +114,10 @@ impl Watch {
     pub(crate) async fn next(&mut self) -> News {
         if let Self::Opening(opening, version) = self {
             match opening.await {
-                Ok(lines) => *self = Self::Open(lines, std::mem::take(version), Instant::now()),
+                Ok(lines) => {
+                    *self = Self::Open(lines, std::mem::take(version), Instant::now());
+                    return News::Opened;
+                }
                 Err(failure) => return News::Failed(failure),
             }
         }

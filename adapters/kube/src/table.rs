@@ -1,0 +1,324 @@
+//! The pods that are waited for, what is known of them and of the watch, and who is told.
+
+use crate::mailbox::{Mailbox, Notice};
+use crate::reads::{Read, Reads};
+use crate::selection::PodName;
+use crate::source::{ApiFailure, Observed, ObservedPod, Via};
+use bytes::Bytes;
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Those who come together share a LIST: it waits for more until nobody has come for so long, but no longer than that.
+const GATHER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
+
+/// How long a 404 is kept back while the watch may have the pod's last words.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// What a table keeps room for, however few there are.
+const FEW: usize = 64;
+
+/// What the waits and their feed share.
+#[derive(Default)]
+pub(crate) struct Table {
+    pods: HashMap<PodName, Waited>,
+    pub(crate) reads: Reads,
+    /// What was delivered, and who came: never twice the same number.
+    turns: u64,
+    /// Whether events come, or are about to.
+    pub(crate) is_watching: bool,
+    /// Whether the API server has opened the watch through which they come.
+    pub(crate) is_open: bool,
+    /// Whether a LIST is under way, after which events come.
+    pub(crate) is_listing: bool,
+    /// Every pod in sight is watched, and not only those that a label selector matches.
+    is_whole: bool,
+    /// LISTs that have begun.
+    pub(crate) lists: u64,
+    /// When the first and the last came of those who have come since the last one began.
+    came: Option<(Instant, Instant)>,
+    pub(crate) service: Service,
+    /// Why the API server would not list or watch these pods when it was last asked, until it does.
+    pub(crate) refusal: Option<ApiFailure>,
+}
+
+/// Whether somebody feeds the waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Service {
+    #[default]
+    Stopped,
+    Running,
+    /// The API server will not list or watch these pods; to be tried again at that time.
+    Refused(Instant),
+}
+
+/// How a wait is told of its pod, if it does not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fed {
+    /// By events.
+    ByWatch,
+    /// By the LIST that is under way, and then by events.
+    ByList,
+    /// There is a watch, but as far as is known the pod is none of those that it is about.
+    Apart,
+    NotYet,
+}
+
+/// Whether a label selector matches a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// Nobody has asked.
+    #[default]
+    Unknown,
+    Yes,
+    /// Not when it was asked. If that changes the watch tells.
+    No,
+}
+
+/// A pod that somebody waits for.
+#[derive(Default)]
+pub(crate) struct Waited {
+    mailboxes: Vec<Arc<Mailbox>>,
+    /// How many of them want the pod's JSON.
+    raw: usize,
+    read: Read,
+    /// Changes with what is delivered, so that an answer that was overtaken is known as such.
+    pub(crate) turn: u64,
+    /// The resourceVersion of the pod when it was delivered last, as a [`number`].
+    pub(crate) version: Option<u64>,
+    /// LISTs that had begun when the first wait came, and the last one that had the pod.
+    pub(crate) came: u64,
+    pub(crate) listed: u64,
+    /// Whether the selector of the watch matches the pod.
+    pub(crate) matches: Match,
+    /// What a DELETED carried of which a GET must say whether it was a deletion.
+    pub(crate) doubted: Option<ObservedPod>,
+    /// Somebody has not found the pod, and the watch was given time to tell of its end.
+    is_missed: bool,
+}
+
+/// A resourceVersion as a number, which is what it is in every released API server; one that is none is newer than all.
+pub(crate) fn number(resource_version: &str) -> u64 {
+    resource_version.parse().unwrap_or(u64::MAX)
+}
+
+impl Table {
+    pub(crate) fn new(is_whole: bool) -> Self {
+        Self { is_whole, ..Self::default() }
+    }
+
+    /// Adds a wait. Whether the feed must be started.
+    pub(crate) fn join(&mut self, pod: &PodName, mailbox: &Arc<Mailbox>, raw: bool) -> bool {
+        let now = Instant::now();
+        let is_up = match self.service {
+            Service::Running => true,
+            Service::Stopped => false,
+            Service::Refused(until) if until <= now => false,
+            Service::Refused(_) => {
+                mailbox.notify(Notice::Closed);
+                return false;
+            }
+        };
+        self.service = Service::Running;
+        self.turns += 1;
+        let (came, turn) = (self.lists, self.turns);
+        let new = || Waited { came, turn, ..Waited::default() };
+        let waited = self.pods.entry(pod.clone()).or_insert_with(new);
+        waited.mailboxes.push(Arc::clone(mailbox));
+        waited.raw += usize::from(raw);
+        let (first, _) = self.came.unwrap_or((now, now));
+        self.came = Some((first, now));
+        !is_up
+    }
+
+    /// Takes a wait out. Whether it was the last one.
+    pub(crate) fn leave(&mut self, pod: &PodName, mailbox: &Arc<Mailbox>, raw: bool) -> bool {
+        let Some(waited) = self.pods.get_mut(pod) else { return false };
+        let others = waited.mailboxes.len();
+        waited.mailboxes.retain(|other| !Arc::ptr_eq(other, mailbox));
+        if waited.mailboxes.len() < others {
+            waited.raw -= usize::from(raw);
+        }
+        if !waited.mailboxes.is_empty() {
+            return false;
+        }
+        self.forget_read(pod.borrow());
+        self.pods.remove(pod);
+        let (length, room) = (self.pods.len(), self.pods.capacity());
+        if room > FEW && length < room / 4 {
+            // Ten thousand that are over leave nothing behind.
+            self.pods.shrink_to(length * 2);
+        }
+        self.is_empty()
+    }
+
+    /// Whether a read of the pod is under way, and how else it is told of.
+    pub(crate) fn state_of(&self, pod: &PodName) -> (bool, Fed) {
+        let Some(waited) = self.pods.get(pod) else { return (false, Fed::NotYet) };
+        let is_read = match waited.read {
+            Read::None => false,
+            Read::Queued(_) | Read::PutOff(_) | Read::Sent => true,
+        };
+        let fed = match self.is_watched(pod.borrow()) {
+            true => Fed::ByWatch,
+            false if self.is_listing => Fed::ByList,
+            false if self.is_watching => Fed::Apart,
+            false => Fed::NotYet,
+        };
+        (is_read, fed)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pods.is_empty()
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Waited> {
+        self.pods.get_mut(name)
+    }
+
+    /// Whether events come for the pod.
+    pub(crate) fn is_watched(&self, name: &str) -> bool {
+        let matches = |waited: &Waited| self.is_whole || waited.matches == Match::Yes;
+        self.is_watching && self.pods.get(name).is_some_and(matches)
+    }
+
+    pub(crate) fn begin_list(&mut self) {
+        self.lists += 1;
+        self.is_listing = true;
+        self.came = None;
+    }
+
+    /// When those who have come since the last LIST began may have one, as far as they are concerned.
+    pub(crate) fn gathered(&self) -> Option<Instant> {
+        let (lull, longest) = GATHER;
+        self.came.map(|(first, last)| (last + lull).min(first + longest))
+    }
+
+    pub(crate) fn names(&self) -> Vec<PodName> {
+        self.pods.keys().cloned().collect()
+    }
+
+    /// Puts a read in the queue. Whether there was none.
+    pub(crate) fn ask(&mut self, pod: &PodName, patience: Duration) -> bool {
+        let Some(waited) = self.pods.get_mut(pod) else { return false };
+        let Read::None = waited.read else { return false };
+        // A LIST that does not have the pod says no more of it than that the selector does not match it.
+        let would_be_listed = self.is_whole || waited.matches != Match::No;
+        waited.read = self.reads.ask(pod, patience, would_be_listed);
+        true
+    }
+
+    /// Takes the next read to be sent: the pod, its turn, and whether it is to be asked first whether the selector of the
+    /// watch matches the pod.
+    pub(crate) fn send_read(&mut self) -> Option<(PodName, u64, bool)> {
+        let pod = self.reads.next()?;
+        let waited = self.pods.get_mut(&pod)?;
+        waited.read = Read::Sent;
+        let is_question = !self.is_whole && self.is_watching && waited.matches == Match::Unknown;
+        Some((pod, waited.turn, is_question))
+    }
+
+    /// Queues what was put off until now. When the next one is due.
+    pub(crate) fn queue_put_off(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(pod) = self.reads.next_put_off(now) {
+            if let Some(waited) = self.pods.get_mut(&pod) {
+                waited.read = Read::None;
+                self.ask(&pod, Duration::ZERO);
+            }
+        }
+        self.reads.put_off_until()
+    }
+
+    /// Whatever read of the pod is under way is old by now.
+    pub(crate) fn forget_read(&mut self, name: &str) {
+        let Some(waited) = self.pods.get_mut(name) else { return };
+        self.turns += 1;
+        waited.turn = self.turns;
+        self.reads.forget(&std::mem::take(&mut waited.read));
+    }
+
+    /// Takes note that somebody has not found the pod, and tells it unless the watch may be about to tell how it ended:
+    /// then that has a moment to do so, before another read. Whether it was told.
+    pub(crate) fn miss(&mut self, pod: &PodName, via: Via) -> bool {
+        let name: &str = pod.borrow();
+        self.forget_read(name);
+        let is_watched = self.is_watched(name);
+        if let Some(waited) = self.pods.get_mut(name)
+            && is_watched
+            && waited.version.is_some()
+            && !waited.is_missed
+        {
+            waited.is_missed = true;
+            waited.read = self.reads.put_off(pod, Instant::now() + LAST_WORDS);
+            return false;
+        }
+        self.deliver(name, Observed::NotFound(via));
+        true
+    }
+
+    /// Tells everybody who waits for the pod. A read of it that is under way is old by then.
+    pub(crate) fn deliver(&mut self, name: &str, mut observed: Observed) {
+        self.forget_read(name);
+        let Some(waited) = self.pods.get_mut(name) else { return };
+        let mut before = None;
+        match &observed {
+            Observed::Pod(pod) => {
+                // Another one of the name is there, so the one before is not.
+                let is_other = |gone: &ObservedPod| gone.pod.snapshot.uid != pod.pod.snapshot.uid;
+                before = waited.doubted.take().filter(is_other).map(Observed::Deleted);
+            }
+            Observed::NotFound(_) => {
+                observed = waited.doubted.take().map_or(observed, Observed::Deleted);
+            }
+            Observed::Deleted(_) => waited.doubted = None,
+            Observed::ApiError(_) | Observed::Silence | Observed::Cancelled => {
+                return waited.tell(observed);
+            }
+        }
+        waited.is_missed = false;
+        before.into_iter().for_each(|before| waited.tell(before));
+        waited.tell(observed);
+    }
+
+    /// Tells everybody that a call on behalf of all has failed. Reads go on.
+    pub(crate) fn fail_all(&mut self, failure: &ApiFailure) {
+        for waited in self.pods.values() {
+            for mailbox in &waited.mailboxes {
+                mailbox.deliver(Observed::ApiError(failure.clone()));
+            }
+        }
+    }
+
+    pub(crate) fn notify_all(&self, notice: Notice) {
+        for mailbox in self.pods.values().flat_map(|waited| &waited.mailboxes) {
+            mailbox.notify(notice);
+        }
+    }
+
+    /// Sends everybody away.
+    pub(crate) fn close(&mut self, service: Service) {
+        self.notify_all(Notice::Closed);
+        let Self { is_whole, lists, turns, .. } = *self;
+        let refusal = self.refusal.take();
+        *self = Self { service, is_whole, lists, turns, refusal, ..Self::default() };
+    }
+}
+
+impl Waited {
+    fn tell(&mut self, mut observed: Observed) {
+        if let Observed::Pod(pod) | Observed::Deleted(pod) = &mut observed {
+            self.version = Some(number(&pod.pod.snapshot.resource_version));
+            if self.raw == 0 {
+                // The text of a whole pod, or of a page of them.
+                pod.json = Bytes::new();
+            }
+        }
+        let Some((last, others)) = self.mailboxes.split_last() else { return };
+        for mailbox in others {
+            mailbox.deliver(observed.clone());
+        }
+        last.deliver(observed);
+    }
+}

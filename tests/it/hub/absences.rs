@@ -1,0 +1,60 @@
+//! Pods that a LIST finds missing.
+
+use super::{NEVER, Told, hub, name, running, secs, traffic};
+use futures_util::future::join_all;
+use podwait::Observed;
+use podwait_sim::{Cluster, Fault, Life, Verb};
+use std::future::IntoFuture;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The LIST that a crowd brings about is ahead of a watch that is late.
+#[tokio::test(start_paused = true)]
+async fn what_a_list_misses_and_the_watch_has_not_told_is_not_told_by_the_list() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("p").after(secs(30)).finished(4).removed().spawn(&cluster);
+    for n in 0..200 {
+        running(&name(n)).after(secs(60)).finished(0).spawn(&cluster);
+    }
+    cluster.faults().push(Verb::Watch, Fault::Late(secs(2)));
+    let told = Told::new();
+    let crowd = async {
+        sleep(Duration::from_millis(31_100)).await;
+        join_all((0..200).map(|n| hub.wait("ci", name(n)).into_future())).await
+    };
+    let seen = traffic(&cluster);
+    let (exit, crowd) = tokio::join!(told.by(hub.wait("ci", "p")).into_future(), crowd);
+    assert!(crowd.into_iter().all(|exit| exit.is_ok()));
+    assert_eq!(exit.map(|exit| exit.code), Ok(4), "{:?}", seen.all());
+    assert_eq!(told.times(|observed| matches!(observed, Observed::NotFound(_))), NEVER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_list_misses_behind_a_dead_watch_is_gone_a_few_seconds_later() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..150 {
+        running(&name(n)).after(secs(300)).finished(0).spawn(&cluster);
+    }
+    cluster.faults().push(Verb::Watch, Fault::SilentIn(secs(15)));
+    let gone = async {
+        sleep(secs(20)).await;
+        for n in 0..50 {
+            Life::existing("ci", &name(n)).removed().run(&cluster).await.expect("it is removed");
+        }
+    };
+    let crowd = async {
+        sleep(secs(21)).await;
+        join_all((50..150).map(|n| hub.wait("ci", name(n)).into_future())).await
+    };
+    let start = Instant::now();
+    let first = join_all((0..50).map(|n| {
+        let wait = hub.wait("ci", name(n)).into_future();
+        async move { (wait.await, start.elapsed()) }
+    }));
+    let (first, _, ()) = tokio::join!(first, crowd, gone);
+    for (outcome, at) in first {
+        assert!(outcome.is_err() && at < secs(40), "{outcome:?} at {at:?}");
+    }
+}

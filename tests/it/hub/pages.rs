@@ -1,0 +1,146 @@
+//! LISTs of several pages, and what happens between them.
+
+use super::{NEVER, Told, code, hub, is_error, is_page, name, running, secs, traffic, traffic_with};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use podwait::{FailReason, Hub, Observed, Scope, Via};
+use podwait_sim::{Cluster, Fault, FaultBody, Life, Verb, pod};
+use std::future::IntoFuture;
+use tokio::time::{Instant, sleep};
+
+#[tokio::test(start_paused = true)]
+async fn pages_come_out_of_the_budget() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster).requests_per_second(1);
+    for n in 0..2600 {
+        running(&name(n)).after(secs(30)).finished(code(n)).spawn(&cluster);
+    }
+    let seen = traffic(&cluster);
+    let waits = join_all((0..2600).map(|n| hub.wait("ci", name(n)).into_future())).await;
+    assert!(waits.into_iter().zip(0..).all(|(exit, n)| exit.is_ok_and(|exit| exit.code == code(n))));
+    let pages = seen.times(is_page);
+    assert_eq!(pages.len(), 6);
+    // Two may be saved up.
+    assert!(pages.windows(3).all(|pages| pages[2] - pages[0] >= secs(1)), "{pages:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continue_token_that_has_expired_begins_the_list_anew() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..600 {
+        running(&name(n)).after(secs(30)).finished(code(n)).spawn(&cluster);
+    }
+    let mut has_expired = false;
+    let seen = traffic_with(&cluster, move |_, request| {
+        let is_first = request.uri.contains("continue=") && !std::mem::replace(&mut has_expired, true);
+        is_first.then(|| Fault::status(410))
+    });
+    let told = Told::new();
+    let last = told.by(hub.wait("ci", name(599))).into_future();
+    let others = join_all((0..599).map(|n| hub.wait("ci", name(n)).into_future()));
+    let (last, others) = tokio::join!(last, others);
+    assert_eq!(last.map(|exit| exit.code), Ok(code(599)));
+    assert!(others.into_iter().zip(0..).all(|(exit, n)| exit.is_ok_and(|exit| exit.code == code(n))));
+    assert_eq!(told.times(is_error), NEVER, "nothing is wrong with it");
+    assert_eq!(seen.times(is_page).len(), 4);
+    assert!(cluster.requests().get < 40, "a second goes by until the next one: {:?}", cluster.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_or_comes_between_two_pages_is_told_right() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..600 {
+        running(&name(n)).after(secs(60)).finished(code(n)).spawn(&cluster);
+    }
+    sleep(secs(2)).await;
+    let seen =
+        traffic_with(&cluster, |_, request| request.uri.contains("continue=").then(|| Fault::Delay(secs(4))));
+    let names: Vec<_> = {
+        let mut names: Vec<_> = (0..600).map(name).collect();
+        names.sort();
+        names
+    };
+    let (first, last) = (&names[0], &names[599]);
+    let told = Told::new();
+    let deleted = told.by(hub.wait("ci", last)).into_future();
+    let between = async {
+        sleep(secs(1)).await;
+        assert_eq!(seen.times(is_page).len(), 2, "the second one is under way");
+        // Its page has been made and not been sent.
+        Life::existing("ci", last).finished(9).removed().spawn(&cluster);
+        let told = Told::new();
+        // Its page has gone by.
+        let exit = told.by(hub.wait("ci", first)).await;
+        (exit, told.times(|observed| matches!(observed, Observed::Pod(_)))[0])
+    };
+    let (deleted, (exit, seen_after)) = tokio::join!(deleted, between);
+    assert_eq!(deleted.map(|exit| exit.code), Ok(9), "the watch begins where the LIST was made");
+    assert_eq!(told.times(|observed| matches!(observed, Observed::NotFound(_))), NEVER);
+    let exit = exit.expect("an exit");
+    assert!(exit.code >= 0 && seen_after <= secs(4), "{seen_after:?}");
+    assert_eq!((cluster.requests().list, cluster.requests().watch), (2, 1), "{:?}", cluster.requests());
+}
+
+/// Something in between that always says that there is more.
+#[tokio::test(start_paused = true)]
+async fn a_list_without_end_is_given_up_and_holds_up_no_reads() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("early").after(secs(60)).finished(1).spawn(&cluster);
+    running("late").after(secs(700)).finished(2).spawn(&cluster);
+    let endless = serde_json::json!({
+        "kind": "PodList", "apiVersion": "v1", "metadata": { "resourceVersion": "2", "continue": "on" }, "items": [],
+    });
+    traffic_with(&cluster, move |at, request| {
+        let body = FaultBody::Json(endless.clone());
+        let endless = Fault::Status { code: 200, retry_after: None, body };
+        (at < secs(310) && request.verb == Verb::List).then_some(endless)
+    });
+    let start = Instant::now();
+    let early = async {
+        let exit = hub.wait("ci", "early").await;
+        (exit, start.elapsed())
+    };
+    let told = Told::new();
+    let late = async {
+        let exit = told.by(hub.wait("ci", "late")).await;
+        (exit, start.elapsed())
+    };
+    let both = async { tokio::join!(early, late) };
+    let ((early, early_at), (late, late_at)) =
+        tokio::time::timeout(secs(2000), both).await.expect("it does not hang");
+    assert_eq!(early.map(|exit| exit.code), Ok(1));
+    assert!(early_at < secs(61 + 35), "{early_at:?}");
+    assert_eq!((late.map(|exit| exit.code), late_at), (Ok(2), secs(701)), "by then there is a watch");
+    assert!(told.times(is_error).len() <= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_one_name_in_two_namespaces_are_two_pods() {
+    let cluster = Cluster::new();
+    let hub = Hub::new(cluster.client(), Scope::all());
+    let life = |namespace| Life::of(pod(namespace, "p", &["step"])).scheduled("node-1").running();
+    life("one").after(secs(10)).finished(1).spawn(&cluster);
+    life("two").after(secs(20)).finished(2).spawn(&cluster);
+    life("three").after(secs(30)).removed().spawn(&cluster);
+    let wait = |namespace| hub.wait(namespace, "p").into_future();
+    let late = async {
+        sleep(secs(5)).await;
+        let told = Told::new();
+        let exit = told.by(hub.wait("two", "p")).await;
+        assert_eq!(
+            told.times(|observed| matches!(observed, Observed::Pod(pod) if pod.via == Via::Get)).len(),
+            1
+        );
+        exit
+    };
+    let (one, two, three, late) = tokio::join!(wait("one"), wait("two"), wait("three"), late);
+    assert_eq!([one, two, late].map(|exit| exit.map(|exit| exit.code)), [Ok(1), Ok(2), Ok(2)]);
+    assert_eq!(three.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
+    let requests = cluster.requests();
+    assert_eq!((requests.list, requests.watch, requests.get), (1, 1, 1));
+    // Dropped before it has begun to be fed.
+    assert!(hub.wait("one", "p").into_future().now_or_never().is_none());
+}

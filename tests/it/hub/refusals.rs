@@ -1,0 +1,164 @@
+//! Hubs that are refused: for a while, or for good.
+
+use super::{NEVER, code, hub, name, running, secs, traffic_with};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use podwait::{Hub, Scope};
+use podwait_sim::{Cluster, Fault, RequestInfo, Verb};
+use std::future::IntoFuture;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// What a hub needs and a wait by itself does not.
+fn is_shared(request: &RequestInfo) -> bool {
+    matches!(request.verb, Verb::List | Verb::Watch) && request.name.is_none()
+}
+
+/// An API server that has just been started and knows neither rights nor resources.
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_has_worked_does_not_break_up_over_a_few_refusals() {
+    for refusal in [403, 404] {
+        let cluster = Cluster::new();
+        let hub = hub(&cluster);
+        for n in 0..20 {
+            running(&name(n)).after(secs(100)).finished(code(n)).spawn(&cluster);
+        }
+        cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(30)));
+        let seen = traffic_with(&cluster, move |at, request| {
+            let is_refused = (secs(30)..secs(33)).contains(&at) && is_shared(request);
+            is_refused.then(|| Fault::status(refusal))
+        });
+        let check = async {
+            sleep(secs(50)).await;
+            assert_eq!(hub.refusal(), None);
+        };
+        let waits = join_all((0..20).map(|n| hub.wait("ci", name(n)).into_future()));
+        let (exits, ()) = tokio::join!(waits, check);
+        for (exit, n) in exits.into_iter().zip(0..) {
+            assert_eq!(exit.map(|exit| exit.code), Ok(code(n)), "{n}");
+        }
+        assert_eq!(seen.times(|request| request.verb == Verb::Watch && request.name.is_some()), NEVER);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_that_went_alone_come_back_to_the_hub_and_miss_nothing_on_the_way() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    // Some end while it happens, the others much later.
+    let end = |n: u64| match n {
+        0..40 => Duration::from_millis(59_000 + n * 50),
+        _ => secs(3000),
+    };
+    for n in 0..60 {
+        running(&name(n)).after(end(n)).finished(code(n)).spawn(&cluster);
+    }
+    let seen = traffic_with(&cluster, |at, request| {
+        (at < secs(30) && is_shared(request)).then(|| Fault::status(403))
+    });
+    let start = Instant::now();
+    let waits = (0..60).map(|n| {
+        let wait = hub.wait("ci", name(n)).into_future();
+        async move { (wait.await, start.elapsed()) }
+    });
+    let check = async {
+        sleep(secs(50)).await;
+        assert_eq!(hub.refusal().map(|failure| failure.code), Some(403));
+        // One who comes now changes nothing about that.
+        assert!(hub.wait("ci", "other").into_future().now_or_never().is_none());
+        assert_eq!(hub.refusal().map(|failure| failure.code), Some(403));
+        sleep(secs(60)).await;
+        assert_eq!(hub.refusal(), None);
+    };
+    let (exits, ()) = tokio::join!(join_all(waits), check);
+    for ((exit, at), n) in exits.into_iter().zip(0..) {
+        assert_eq!(exit.map(|exit| exit.code), Ok(code(n)), "{n}");
+        assert_eq!(at, end(n) + secs(1), "{n}: a watch told of it at once");
+    }
+    let own = seen.times(|request| request.verb == Verb::Watch && request.name.is_some());
+    assert_eq!(own.len(), 60, "none was renewed");
+    let shared = seen.times(|request| request.verb == Verb::Watch && request.name.is_none());
+    assert!((10..=13).contains(&shared.len()), "{shared:?}");
+}
+
+/// Where rights are missing for good that is found out again every minute, by one request.
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_is_refused_for_good_asks_once_a_minute_and_says_so() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    for n in 0..20 {
+        running(&name(n)).after(secs(600)).finished(code(n)).spawn(&cluster);
+    }
+    // It may list, but not watch.
+    let seen = traffic_with(&cluster, |_, request| {
+        (request.verb == Verb::Watch && request.name.is_none()).then(|| Fault::status(403))
+    });
+    let check = async {
+        for _ in 0..9 {
+            sleep(secs(60)).await;
+            assert_eq!(hub.refusal().map(|failure| failure.code), Some(403));
+        }
+    };
+    let waits = join_all((0..20).map(|n| hub.wait("ci", name(n)).into_future()));
+    let (exits, ()) = tokio::join!(waits, check);
+    assert!(exits.into_iter().zip(0..).all(|(exit, n)| exit.is_ok_and(|exit| exit.code == code(n))));
+    let shared = seen.times(is_shared);
+    assert!((20..=22).contains(&shared.len()), "a LIST and a watch each time: {shared:?}");
+    let own = seen.times(|request| request.verb == Verb::Watch && request.name.is_some());
+    assert!(own.len() <= 60, "a watch of one's own goes on meanwhile: {}", own.len());
+    assert!(hub.refusal().is_some(), "nobody waits, and nobody knows better");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_holds_for_all_who_go_on_by_themselves() {
+    let cluster = Cluster::new();
+    // Ten requests a second for those.
+    let hub = hub(&cluster).requests_per_second(1);
+    for n in 0..100 {
+        running(&name(n)).after(secs(100)).finished(code(n)).spawn(&cluster);
+    }
+    cluster.faults().push(Verb::Get, Fault::status(429).retry_after(30));
+    let seen = traffic_with(&cluster, |_, request| is_shared(request).then(|| Fault::status(403)));
+    let exits = join_all((0..100).map(|n| hub.wait("ci", name(n)).into_future())).await;
+    assert!(exits.into_iter().zip(0..).all(|(exit, n)| exit.is_ok_and(|exit| exit.code == code(n))));
+    let held = seen.times(|request| !is_shared(request));
+    let held: Vec<_> = held.into_iter().filter(|at| (secs(1)..secs(30)).contains(at)).collect();
+    assert_eq!(held, NEVER, "quiet for as long as the server asked for");
+}
+
+/// The task that feeds a hub ends with the runtime on which the first wait began.
+#[test]
+fn waits_whose_feed_was_lost_come_back_to_the_hub() {
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().expect("a runtime")
+    };
+    let (first, second) = (runtime(), runtime());
+    let (cluster, hub, mut wait) = second.block_on(async {
+        let cluster = Cluster::new();
+        running("p").after(secs(1000)).finished(5).spawn(&cluster);
+        let hub = Hub::new(cluster.client(), Scope::namespace("ci"));
+        let wait = Box::pin(hub.wait("ci", "p").into_future());
+        (cluster, hub, wait)
+    });
+    first.block_on(async {
+        assert!(hub.wait("ci", "other").into_future().now_or_never().is_none());
+    });
+    second.block_on(async { assert!(wait.as_mut().now_or_never().is_none()) });
+    drop(first);
+    let exit = second.block_on(async {
+        sleep(secs(1)).await;
+        let exit = tokio::select! {
+            exit = wait.as_mut() => panic!("too early: {exit:?}"),
+            () = sleep(secs(100)) => wait.as_mut(),
+        };
+        assert_eq!(cluster.requests().list, 1, "the hub works again");
+        exit.await
+    });
+    assert_eq!(exit.map(|exit| exit.code), Ok(5));
+    let watches = cluster.requests().watch;
+    assert!(
+        (4..=5).contains(&watches),
+        "one's own, and then the hub's, which is renewed every 290 s: {watches}"
+    );
+}

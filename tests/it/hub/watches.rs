@@ -1,0 +1,92 @@
+//! Watches that are cut, refused and held off.
+
+use super::{NEVER, Told, hub, is_error, is_page, running, secs, traffic, traffic_with};
+use podwait::Observed;
+use podwait_sim::{Cluster, Fault, Verb};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// As a load balancer does it with connections on which nothing comes, before the first bookmark could.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_cut_whenever_it_is_idle_costs_no_list_and_no_error() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("p").after(secs(1000)).finished(3).spawn(&cluster);
+    let seen =
+        traffic_with(&cluster, |_, request| (request.verb == Verb::Watch).then(|| Fault::ResetIn(secs(50))));
+    let (told, start) = (Told::new(), Instant::now());
+    assert_eq!(told.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
+    assert_eq!(start.elapsed(), secs(1001), "the watch tells at once");
+    assert_eq!(told.times(is_error), NEVER);
+    assert_eq!(seen.times(is_page).len(), 1);
+    assert!((20..=22).contains(&cluster.requests().watch), "{:?}", cluster.requests());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_watch_of_one_pod_that_is_cut_whenever_it_is_idle_is_opened_at_once() {
+    let cluster = Cluster::new();
+    running("p").after(secs(1000)).finished(3).spawn(&cluster);
+    let seen =
+        traffic_with(&cluster, |_, request| (request.verb == Verb::Watch).then(|| Fault::ResetIn(secs(50))));
+    assert_eq!(podwait::wait(cluster.client(), "ci", "p").await.map(|exit| exit.code), Ok(3));
+    let watches = seen.times(|request| request.verb == Verb::Watch);
+    assert!(watches.windows(2).all(|pair| pair[1] - pair[0] < secs(51)), "{watches:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_to_come_later_goes_on_from_where_it_was() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("p").after(secs(100)).finished(3).spawn(&cluster);
+    cluster.faults().push(Verb::Watch, Fault::CutIn(secs(30)));
+    cluster.faults().push(Verb::Watch, Fault::status(429).retry_after(7));
+    let told = Told::new();
+    let seen = traffic(&cluster);
+    assert_eq!(told.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
+    assert_eq!(told.times(is_error), NEVER, "nothing is lost, so nobody is told");
+    assert_eq!(seen.times(is_page).len(), 1);
+    let requests = cluster.requests();
+    assert_eq!((requests.list, requests.watch), (1, 3), "{requests:?}");
+    let after = seen.times(|request| request.verb == Verb::Watch);
+    assert_eq!(after.len(), 1);
+    assert!(after[0] >= secs(37), "Retry-After is obeyed: {after:?}");
+}
+
+/// What a GET finds first must not cost what the watch is about to say.
+#[tokio::test(start_paused = true)]
+async fn a_404_that_is_ahead_of_the_watch_does_not_hide_how_the_pod_ended() {
+    for is_shared in [true, false] {
+        let cluster = Cluster::new();
+        let hub = hub(&cluster);
+        running("p").after(secs(60)).finished(4).removed().spawn(&cluster);
+        traffic_with(&cluster, |_, request| (request.verb == Verb::Watch).then(|| Fault::Late(secs(2))));
+        let policy = podwait::Policy::builder().reobserve(Duration::from_millis(500)).build();
+        let wait = match is_shared {
+            true => hub.wait("ci", "p"),
+            false => podwait::wait(cluster.client(), "ci", "p"),
+        };
+        let told = Told::new();
+        let exit = told.by(wait.policy(policy.expect("a policy"))).await;
+        assert_eq!(exit.map(|exit| exit.code), Ok(4), "in a hub: {is_shared}");
+        assert_eq!(told.times(|observed| matches!(observed, Observed::NotFound(_))), NEVER);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_404_behind_a_dead_watch_counts_a_few_seconds_later() {
+    for is_shared in [true, false] {
+        let cluster = Cluster::new();
+        let hub = hub(&cluster);
+        running("p").after(secs(60)).removed().spawn(&cluster);
+        cluster.faults().push(Verb::Watch, Fault::SilentIn(secs(30)));
+        let policy = podwait::Policy::builder().reobserve(secs(7)).build();
+        let wait = match is_shared {
+            true => hub.wait("ci", "p"),
+            false => podwait::wait(cluster.client(), "ci", "p"),
+        };
+        let start = Instant::now();
+        let failure = wait.policy(policy.expect("a policy")).await.map_err(|failure| failure.reason);
+        assert_eq!(failure, Err(podwait::FailReason::PodDeleted));
+        assert!(start.elapsed() < secs(61 + 7 + 4), "in a hub: {is_shared}, {:?}", start.elapsed());
+    }
+}
