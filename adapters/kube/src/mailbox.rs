@@ -109,3 +109,72 @@ impl Mailbox {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Via;
+    use crate::table::tests::{failure, pod};
+    use futures_util::FutureExt;
+
+    /// What is in it, in short.
+    fn taken(mailbox: &Mailbox) -> Vec<String> {
+        let next = || mailbox.next().now_or_never();
+        let brief = |delivery| match delivery {
+            Delivery::Observed(Observed::Pod(pod)) => pod.pod.snapshot.resource_version,
+            other => format!("{other:?}"),
+        };
+        std::iter::from_fn(next).take(100).map(brief).collect()
+    }
+
+    #[test]
+    fn what_came_first_and_the_newest_state_are_kept_for_who_does_not_look() {
+        let mailbox = Mailbox::default();
+        for version in 1..=100 {
+            mailbox.deliver(pod("u", version));
+        }
+        let versions: Vec<String> = (1..32).chain([100]).map(|version| version.to_string()).collect();
+        assert_eq!(taken(&mailbox), versions);
+    }
+
+    #[test]
+    fn what_cannot_be_summed_up_makes_it_overflow() {
+        for odd in [pod("another", 40), failure(503), Observed::NotFound(Via::Get)] {
+            let mailbox = Mailbox::default();
+            for version in 1..=32 {
+                mailbox.deliver(pod("u", version));
+            }
+            mailbox.deliver(odd);
+            mailbox.deliver(pod("u", 41));
+            let taken = taken(&mailbox);
+            assert_eq!((taken.len(), &*taken[31], &*taken[32]), (33, "41", "Overflowed"));
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_end_and_it_stays() {
+        let mailbox = Mailbox::default();
+        mailbox.notify(Notice::Changed);
+        mailbox.deliver(pod("u", 1));
+        mailbox.notify(Notice::Closed);
+        mailbox.notify(Notice::Changed);
+        let taken = taken(&mailbox);
+        assert_eq!(&*taken[0], "1");
+        assert!(taken.len() == 100 && taken[1..].iter().all(|word| word == "Notice(Closed)"), "{taken:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_is_woken_and_what_comes_while_nobody_looks_is_kept() {
+        let mailbox = Mailbox::default();
+        // Somebody looked and went away again.
+        assert!(mailbox.next().now_or_never().is_none());
+        let deliver = async {
+            tokio::task::yield_now().await;
+            mailbox.deliver(pod("u", 1));
+            mailbox.deliver(pod("u", 2));
+        };
+        let (first, ()) = tokio::join!(mailbox.next(), deliver);
+        assert!(matches!(first, Delivery::Observed(Observed::Pod(_))), "{first:?}");
+        assert_eq!(taken(&mailbox), ["2"]);
+    }
+}

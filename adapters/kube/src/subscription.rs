@@ -128,3 +128,111 @@ impl Drop for Subscription {
         self.waits.leave(&self.pod, &self.mailbox, self.raw);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::ApiFailure;
+    use crate::table::Service;
+    use crate::table::tests::{failure, pod};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn name() -> PodName {
+        PodName::new("ci", "p")
+    }
+
+    /// A place of which nobody is fed unless the test does it.
+    fn place(is_listed: bool) -> (Arc<Waits>, Subscription) {
+        let waits = Arc::new(Waits::new(true));
+        let (subscription, must_start) = Subscription::new(&waits, name(), false, is_listed);
+        assert!(must_start);
+        (waits, subscription)
+    }
+
+    /// How long until a read is asked for, of somebody who has so much patience; it is answered so.
+    async fn asks(
+        waits: &Waits,
+        place: &mut Subscription,
+        patience: Duration,
+        answer: Observed,
+    ) -> Option<Duration> {
+        let start = Instant::now();
+        let answered = async {
+            while waits.lock().send_read().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let at = start.elapsed();
+            waits.lock().deliver("ci/p", answer);
+            at
+        };
+        let (observed, at) = tokio::join!(place.next(patience), async {
+            tokio::time::timeout(patience * 2, answered).await.ok()
+        });
+        assert!(observed.is_ok());
+        at
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_is_not_watched_is_read_at_once_and_then_less_and_less_often() {
+        let (waits, mut place) = place(false);
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            times.push(asks(&waits, &mut place, SECOND * 30, pod("u", 1)).await);
+        }
+        let times: Vec<_> = times.into_iter().flatten().map(|time| time.as_millis() / 100).collect();
+        assert_eq!(times, [0, 5, 7, 11, 16, 25, 38, 50, 50]);
+        assert_eq!(asks(&waits, &mut place, SECOND * 30, pod("u", 2)).await, Some(SECOND * 5));
+        let changed = asks(&waits, &mut place, SECOND * 30, pod("u", 2)).await;
+        assert_eq!(changed, Some(Duration::from_millis(500)), "it has changed");
+        assert_eq!(asks(&waits, &mut place, SECOND / 10, pod("u", 3)).await, Some(SECOND / 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_machine_says_when_to_ask_again_after_a_404_an_error_and_while_there_is_a_watch() {
+        let (waits, mut place) = place(false);
+        let long = SECOND * 20;
+        asks(&waits, &mut place, long, Observed::NotFound(Via::Get)).await;
+        assert_eq!(asks(&waits, &mut place, long, failure(503)).await, Some(long));
+        assert_eq!(asks(&waits, &mut place, long, pod("u", 1)).await, Some(long));
+        waits.lock().is_watching = true;
+        assert_eq!(asks(&waits, &mut place, long, pod("u", 2)).await, Some(long));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_about_to_be_listed_does_not_ask() {
+        let (waits, mut place) = place(true);
+        assert_eq!(asks(&waits, &mut place, SECOND * 20, pod("u", 1)).await, Some(SECOND * 20));
+        let (late, _) = Subscription::new(&waits, name(), false, true);
+        place = late;
+        waits.lock().is_watching = true;
+        assert_eq!(asks(&waits, &mut place, SECOND * 20, pod("u", 2)).await, Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_brings_nothing_in_time_is_silence_or_no_answer_yet() {
+        let (_waits, mut place) = place(false);
+        let start = Instant::now();
+        assert!(matches!(place.next(SECOND * 3).await, Ok(Observed::Silence)));
+        assert_eq!(start.elapsed(), SECOND * 3, "a last look may take a second from when it began");
+        place.set_pace(&Observed::NotFound(Via::Get));
+        let late = place.next(SECOND).await;
+        assert!(matches!(late, Ok(Observed::ApiError(ApiFailure { code: 0, .. }))), "a 404 is old by then");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_missed_something_asks_and_whoever_is_sent_away_hears_so() {
+        let (waits, mut place) = place(true);
+        waits.lock().is_watching = true;
+        for version in 0..40 {
+            waits.lock().deliver("ci/p", pod(&format!("u{version}"), version));
+        }
+        for _ in 0..32 {
+            assert!(matches!(place.next(SECOND).await, Ok(Observed::Pod(_))));
+        }
+        assert!(matches!(place.next(SECOND).await, Ok(Observed::Silence)));
+        assert!(waits.lock().send_read().is_some());
+        waits.lock().close(Service::Stopped);
+        assert!(matches!(place.next(SECOND).await, Err(Closed)));
+    }
+}

@@ -1,5 +1,8 @@
 //! The pods that are waited for, what is known of them and of the watch, and who is told.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use crate::mailbox::{Mailbox, Notice};
 use crate::reads::{Read, Reads};
 use crate::selection::PodName;
@@ -7,6 +10,7 @@ use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use bytes::Bytes;
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,7 +27,8 @@ const FEW: usize = 64;
 /// What the waits and their feed share.
 #[derive(Default)]
 pub(crate) struct Table {
-    pods: HashMap<PodName, Waited>,
+    /// The same run in the same order: nothing here is decided by chance.
+    pods: HashMap<PodName, Waited, BuildHasherDefault<DefaultHasher>>,
     pub(crate) reads: Reads,
     /// What was delivered, and who came: never twice the same number.
     turns: u64,

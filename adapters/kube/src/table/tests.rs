@@ -1,0 +1,184 @@
+use super::*;
+use crate::mailbox::Delivery;
+use futures_util::FutureExt;
+
+/// A pod with this uid at this resourceVersion.
+pub(crate) fn pod(uid: &str, version: u64) -> Observed {
+    let json = format!(
+        r#"{{"metadata":{{"namespace":"ci","name":"p","uid":"{uid}","resourceVersion":"{version}"}},"spec":{{}},"status":{{}}}}"#
+    );
+    let pod = crate::decode::decode(json.as_bytes()).expect("a pod");
+    Observed::Pod(ObservedPod { via: Via::Get, pod: Box::new(pod), json: json.into() })
+}
+
+pub(crate) fn failure(code: u16) -> Observed {
+    Observed::ApiError(crate::client::failure(Via::Get, code, "so it is"))
+}
+
+fn last_words(uid: &str, version: u64) -> ObservedPod {
+    match pod(uid, version) {
+        Observed::Pod(pod) => pod,
+        _ => unreachable!("just made"),
+    }
+}
+
+fn name(name: &str) -> PodName {
+    PodName::new("ci", name)
+}
+
+/// A table in which somebody waits for `ci/p`.
+fn table(is_whole: bool) -> (Table, Arc<Mailbox>) {
+    let (mut table, mailbox) = (Table::new(is_whole), Arc::new(Mailbox::default()));
+    assert!(table.join(&name("p"), &mailbox, false), "the first one");
+    (table, mailbox)
+}
+
+/// What a wait was told, in short.
+fn told(mailbox: &Mailbox) -> Vec<String> {
+    let brief = |delivery| match delivery {
+        Delivery::Observed(Observed::Pod(pod)) => format!("pod {}", pod.pod.snapshot.uid),
+        Delivery::Observed(Observed::Deleted(pod)) => format!("deleted {}", pod.pod.snapshot.uid),
+        Delivery::Observed(Observed::NotFound(_)) => String::from("404"),
+        Delivery::Observed(Observed::ApiError(failure)) => format!("error {}", failure.code),
+        other => format!("{other:?}"),
+    };
+    std::iter::from_fn(|| mailbox.next().now_or_never()).take(10).map(brief).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_one_starts_the_feed_and_the_last_one_ends_it() {
+    let (mut table, first) = table(true);
+    let (second, other) = (Arc::new(Mailbox::default()), Arc::new(Mailbox::default()));
+    assert!(!table.join(&name("p"), &second, true) && !table.join(&name("q"), &other, false));
+    assert!(!table.leave(&name("p"), &first, false));
+    assert!(!table.leave(&name("p"), &first, false), "twice is once");
+    table.deliver("ci/p", pod("u", 1));
+    assert_eq!((told(&first), told(&second)), (vec![], vec![String::from("pod u")]));
+    assert!(!table.leave(&name("p"), &second, true) && table.leave(&name("q"), &other, false));
+    assert!(table.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_to_a_refused_feed_is_sent_away_until_it_may_be_tried_again() {
+    let (mut table, first) = table(true);
+    table.close(Service::Refused(Instant::now() + Duration::from_secs(60)));
+    assert!(table.is_empty());
+    let second = Arc::new(Mailbox::default());
+    assert!(!table.join(&name("p"), &second, false) && table.is_empty());
+    for mailbox in [first, second] {
+        assert_eq!(told(&mailbox)[0], "Notice(Closed)");
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let third = Arc::new(Mailbox::default());
+    assert!(table.join(&name("p"), &third, false));
+    assert_eq!(told(&third), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_overtaken_is_known_by_its_turn() {
+    let (mut table, _mailbox) = table(true);
+    assert!(table.ask(&name("p"), Duration::ZERO) && !table.ask(&name("p"), Duration::ZERO));
+    let (_, turn, _) = table.send_read().expect("it was asked for");
+    assert!(!table.ask(&name("p"), Duration::ZERO), "it is under way");
+    assert_eq!(table.get_mut("ci/p").map(|waited| waited.turn), Some(turn));
+    table.deliver("ci/p", pod("u", 1));
+    assert_ne!(table.get_mut("ci/p").map(|waited| waited.turn), Some(turn));
+    assert!(table.ask(&name("p"), Duration::ZERO) && table.reads.listable() == 1);
+    table.leave(&name("p"), &_mailbox, false);
+    assert!(table.send_read().is_none() && table.reads.listable() == 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_404_of_a_pod_that_is_known_and_watched_counts_when_it_comes_again() {
+    let (mut table, mailbox) = table(true);
+    assert!(table.miss(&name("p"), Via::Get), "nobody knows of one");
+    table.deliver("ci/p", pod("u", 1));
+    assert!(table.miss(&name("p"), Via::Get), "nobody watches it");
+    table.deliver("ci/p", pod("u", 2));
+    table.is_watching = true;
+    assert_eq!(told(&mailbox), ["404", "pod u", "404", "pod u"]);
+
+    assert!(!table.miss(&name("p"), Via::Get));
+    assert_eq!(
+        (table.send_read(), table.queue_put_off(Instant::now())),
+        (None, Some(Instant::now() + LAST_WORDS))
+    );
+    tokio::time::advance(LAST_WORDS).await;
+    assert_eq!(table.queue_put_off(Instant::now()), None);
+    assert!(table.send_read().is_some());
+    table.deliver("ci/p", failure(503));
+    assert!(table.miss(&name("p"), Via::Get), "an error in between says nothing about it");
+    assert_eq!(told(&mailbox), ["error 503", "404"]);
+
+    table.deliver("ci/p", pod("u", 3));
+    assert!(!table.miss(&name("p"), Via::List), "and from the beginning");
+    table.deliver("ci/p", Observed::Deleted(last_words("u", 4)));
+    assert_eq!(table.queue_put_off(Instant::now() + LAST_WORDS), None, "the watch has told it");
+    assert_eq!(told(&mailbox), ["pod u", "deleted u"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_in_doubt_is_settled_by_whatever_comes_next() {
+    let next: [(Observed, &[&str]); 4] = [
+        (pod("u", 3), &["pod u"]),
+        (pod("v", 3), &["deleted u", "pod v"]),
+        (Observed::NotFound(Via::Get), &["deleted u"]),
+        (failure(500), &["error 500"]),
+    ];
+    for (next, expected) in next {
+        let (mut table, mailbox) = table(false);
+        table.get_mut("ci/p").expect("it is there").doubted = Some(last_words("u", 2));
+        let is_open = matches!(next, Observed::ApiError(_));
+        table.deliver("ci/p", next);
+        assert_eq!(told(&mailbox), expected);
+        assert_eq!(table.get_mut("ci/p").is_some_and(|waited| waited.doubted.is_some()), is_open);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_may_match_the_selector_of_a_watch_is_asked_about_it() {
+    for (is_whole, is_watching, matches, is_question, is_listable) in [
+        (true, true, Match::Unknown, false, 1),
+        (false, true, Match::Unknown, true, 1),
+        (false, false, Match::Unknown, false, 1),
+        (false, true, Match::Yes, false, 1),
+        (false, true, Match::No, false, 0),
+    ] {
+        let (mut table, _mailbox) = table(is_whole);
+        table.is_watching = is_watching;
+        table.get_mut("ci/p").expect("it is there").matches = matches;
+        table.ask(&name("p"), Duration::ZERO);
+        assert_eq!(table.reads.listable(), is_listable, "{is_whole} {is_watching} {matches:?}");
+        let (_, _, asked) = table.send_read().expect("it was asked for");
+        assert_eq!(asked, is_question, "{is_whole} {is_watching} {matches:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_text_of_a_pod_is_kept_only_for_who_wants_it() {
+    let (mut table, mailbox) = table(true);
+    let text = |mailbox: &Mailbox| match mailbox.next().now_or_never() {
+        Some(Delivery::Observed(Observed::Pod(pod))) => pod.json.len(),
+        other => unreachable!("{other:?}"),
+    };
+    table.deliver("ci/p", pod("u", 1));
+    assert_eq!(text(&mailbox), 0);
+    table.join(&name("p"), &Arc::new(Mailbox::default()), true);
+    table.deliver("ci/p", pod("u", 1));
+    assert!(text(&mailbox) > 0, "one text for both");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_gives_its_room_back_while_some_still_wait() {
+    let mut table = Table::new(true);
+    let mailbox = Arc::new(Mailbox::default());
+    for n in 0..10_000 {
+        table.join(&name(&n.to_string()), &mailbox, false);
+        table.ask(&name(&n.to_string()), Duration::ZERO);
+    }
+    for n in 10..10_000 {
+        table.leave(&name(&n.to_string()), &mailbox, false);
+    }
+    assert!(table.pods.capacity() <= FEW, "{}", table.pods.capacity());
+    assert_eq!((table.pods.len(), table.reads.listable()), (10, 10));
+}
