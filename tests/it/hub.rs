@@ -1,6 +1,7 @@
 //! Many waits over one watch, against the simulated cluster under paused time.
 
 mod absences;
+mod crowd;
 mod labels;
 mod pages;
 mod refusals;
