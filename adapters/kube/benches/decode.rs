@@ -2,9 +2,10 @@
 //! event that the API server of `tests/cluster` sent, see `events/README.md`. The time includes the drop of what was read.
 
 use allocation_counter::AllocationInfo;
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::WatchEvent;
-use podwait::internals::envelope;
+use podwait::internals::{LineSplitter, envelope};
 use serde::de::IgnoredAny;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -26,6 +27,11 @@ const CALLS: usize = 50;
 fn main() {
     println!("fastest and median of {SAMPLES} samples of {CALLS} calls");
     for (name, line) in EVENTS {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        // As a frame of a body holds it, alone or cut in two.
+        let frame = Bytes::from([line, b"\n"].concat());
+        let halves = [frame.slice(..line.len() / 2), frame.slice(line.len() / 2..)];
+        let mut splitter = LineSplitter::default();
         let (pod, object) = envelope(line).expect("an event").pod().expect("a pod");
         assert_eq!(pod, reference::decode(object).expect("a pod"), "serde reads the same");
         println!("\n{name} ({} bytes)", line.len());
@@ -42,6 +48,24 @@ fn main() {
             ("serde, nothing", cost(|| serde_json::from_slice::<IgnoredAny>(line).expect("JSON"))),
             ("ours", cost(|| envelope(line).expect("an event").pod().expect("a pod"))),
             ("ours, whom it is about", cost(|| envelope(line).expect("an event"))),
+            (
+                "the same from a frame on",
+                cost(|| {
+                    splitter.push(frame.clone());
+                    let line = splitter.next_line().expect("a whole line");
+                    envelope(&line).expect("an event").head.name.len()
+                }),
+            ),
+            (
+                "the same from two frames on",
+                cost(|| {
+                    splitter.push(halves[0].clone());
+                    assert!(splitter.next_line().is_none(), "half a line");
+                    splitter.push(halves[1].clone());
+                    let line = splitter.next_line().expect("a whole line");
+                    envelope(&line).expect("an event").head.name.len()
+                }),
+            ),
             ("UTF-8", cost(|| std::str::from_utf8(line).expect("UTF-8"))),
         ];
         let ours = &rows[3].1;
@@ -65,7 +89,7 @@ struct Cost {
     heap: AllocationInfo,
 }
 
-fn cost<T>(read: impl Fn() -> T) -> Cost {
+fn cost<T>(mut read: impl FnMut() -> T) -> Cost {
     let mut times: Vec<Duration> = (0..SAMPLES)
         .map(|_| {
             let start = Instant::now();
