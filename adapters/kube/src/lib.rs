@@ -58,6 +58,7 @@ mod mailbox;
 mod one_pod;
 mod pages;
 mod reads;
+mod refusal;
 mod selection;
 mod source;
 mod subscription;

@@ -120,9 +120,11 @@ mod tests {
     /// What is in it, in short.
     fn taken(mailbox: &Mailbox) -> Vec<String> {
         let next = || mailbox.next().now_or_never();
-        let brief = |delivery| match delivery {
-            Delivery::Observed(Observed::Pod(pod)) => pod.pod.snapshot.resource_version,
-            other => format!("{other:?}"),
+        let brief = |delivery| {
+            if let Delivery::Observed(Observed::Pod(pod)) = delivery {
+                return pod.pod.snapshot.resource_version;
+            }
+            format!("{delivery:?}")
         };
         std::iter::from_fn(next).take(100).map(brief).collect()
     }

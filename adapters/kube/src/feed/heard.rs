@@ -1,9 +1,10 @@
 //! What the watch brings, and what becomes of it when it ends.
 
 use super::{Feed, LONGEST_REST, REFUSALS, SHORTEST_REST};
-use crate::client::{StatusView, failure};
+use crate::client::failure;
 use crate::envelope::{EventKind, Head, envelope};
 use crate::mailbox::Notice;
+use crate::refusal::StatusView;
 use crate::selection::{PodName, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use crate::table::{Match, Service};

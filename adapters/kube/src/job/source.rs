@@ -2,10 +2,11 @@
 
 use super::view::{JobState, JobView};
 use crate::client::{
-    CALL_TIMEOUT, Calls, Refusal, StatusView, WATCH_SECONDS, failure, is_dns_subdomain, timed_out,
+    CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, timed_out,
 };
 use crate::envelope::{EventKind, envelope};
 use crate::lines::Lines;
+use crate::refusal::{Refusal, StatusView};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 use bytes::Bytes;

@@ -16,10 +16,8 @@ pub(crate) fn failure(code: u16) -> Observed {
 }
 
 fn last_words(uid: &str, version: u64) -> ObservedPod {
-    match pod(uid, version) {
-        Observed::Pod(pod) => pod,
-        _ => unreachable!("just made"),
-    }
+    let Observed::Pod(pod) = pod(uid, version) else { unreachable!("just made") };
+    pod
 }
 
 fn name(name: &str) -> PodName {
@@ -40,7 +38,9 @@ fn told(mailbox: &Mailbox) -> Vec<String> {
         Delivery::Observed(Observed::Deleted(pod)) => format!("deleted {}", pod.pod.snapshot.uid),
         Delivery::Observed(Observed::NotFound(_)) => String::from("404"),
         Delivery::Observed(Observed::ApiError(failure)) => format!("error {}", failure.code),
-        other => format!("{other:?}"),
+        Delivery::Observed(Observed::Silence | Observed::Cancelled)
+        | Delivery::Notice(_)
+        | Delivery::Overflowed => format!("{delivery:?}"),
     };
     std::iter::from_fn(|| mailbox.next().now_or_never()).take(10).map(brief).collect()
 }
