@@ -3,8 +3,8 @@
 use crate::budget::Budget;
 use crate::client::Calls;
 use crate::drive::{Step, drive_on};
-use crate::hold::Hold;
 use crate::guest::Guest;
+use crate::hold::Hold;
 use crate::hub::Hub;
 use crate::logs::{Board, LogStream, Logs, PodFacts};
 use crate::one_pod::OnePod;

@@ -1,9 +1,7 @@
 //! Tells about one Job: a GET, a watch from there, and a GET when it is silent or breaks.
 
 use super::view::{JobState, JobView};
-use crate::client::{
-    CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, timed_out,
-};
+use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, timed_out};
 use crate::envelope::{EventKind, envelope};
 use crate::lines::Lines;
 use crate::refusal::{Refusal, StatusView};
