@@ -43,7 +43,7 @@ pub struct Wait {
     boards: Vec<watch::Sender<Board>>,
     hold: Option<Hold>,
     /// A machine that goes on, and for how long nobody fed it.
-    restored: Option<(WaitMachine, Duration)>,
+    restored: Option<Box<(WaitMachine, Duration)>>,
 }
 
 type Look = Box<dyn FnMut(Step<'_>) + Send>;
@@ -126,7 +126,7 @@ impl Wait {
     /// # Errors
     /// The saved wait is of another version, or holds what no machine saves.
     pub fn restore(mut self, saved: SavedWait, asleep: Duration) -> Result<Self, RestoreError> {
-        self.restored = Some((WaitMachine::restore(saved)?, asleep));
+        self.restored = Some(Box::new((WaitMachine::restore(saved)?, asleep)));
         Ok(self)
     }
 
@@ -137,7 +137,7 @@ impl Wait {
     /// The machine as the wait will begin with it.
     pub(crate) fn machine(&self) -> WaitMachine {
         match &self.restored {
-            Some((machine, _)) => machine.clone(),
+            Some(restored) => restored.0.clone(),
             None => self.target.machine(self.jittered_policy()),
         }
     }
@@ -239,18 +239,12 @@ impl Wait {
         seeded.map_or_else(|_| Arc::clone(&self.policy), Arc::new)
     }
 
-    async fn run(mut self) -> Result<Exit, Failure> {
-        let Some(hold) = self.hold.take() else { return self.drive().await };
-        let (board, facts) = watch::channel(Board::default());
-        self.boards.push(board);
-        hold.during(self.drive(), facts).await
-    }
-
-    async fn drive(self) -> Result<Exit, Failure> {
-        let mut machine = self.machine();
-        let asleep = self.restored.map_or(Duration::ZERO, |(_, asleep)| asleep);
+    /// The wait by itself. Its future is made of what this transport needs and of nothing else: there may be ten thousand.
+    fn drive(self) -> BoxFuture<'static, Result<Exit, Failure>> {
+        let mut machine = Box::new(self.machine());
+        let asleep = self.restored.map_or(Duration::ZERO, |restored| restored.1);
         let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.wants_json);
-        let (mut looks, boards) = (self.looks, self.boards);
+        let (mut looks, boards, cancel) = (self.looks, self.boards, self.cancel);
         let look = move |step: Step<'_>| {
             boards.iter().for_each(|board| tell(board, step));
             looks.iter_mut().for_each(|look| look(step));
@@ -258,13 +252,17 @@ impl Wait {
         let (client, may_watch) = match self.transport {
             Transport::Hub(hub) => {
                 let mut source = Guest::new(hub, pod, raw);
-                return drive_on(&mut machine, asleep, &mut source, &self.cancel, look).await;
+                return Box::pin(
+                    async move { drive_on(&mut machine, asleep, &mut source, &cancel, look).await },
+                );
             }
             Transport::Watch(client) => (client, true),
             Transport::Poll(client) => (client, false),
         };
-        let mut source = OnePod::new(client, pod, may_watch, raw, Arc::new(Budget::unlimited()));
-        drive_on(&mut machine, asleep, &mut source, &self.cancel, look).await
+        Box::pin(async move {
+            let mut source = OnePod::new(client, pod, may_watch, raw, Arc::new(Budget::unlimited()));
+            drive_on(&mut machine, asleep, &mut source, &cancel, look).await
+        })
     }
 }
 
@@ -295,7 +293,10 @@ impl IntoFuture for Wait {
     type Output = Result<Exit, Failure>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+    fn into_future(mut self) -> Self::IntoFuture {
+        let Some(hold) = self.hold.take() else { return self.drive() };
+        let (board, facts) = watch::channel(Board::default());
+        self.boards.push(board);
+        Box::pin(async move { hold.during(self.drive(), facts).await })
     }
 }
