@@ -11,6 +11,7 @@ mod mixtures;
 mod outages;
 mod preemption;
 mod restarts;
+mod rights;
 mod servers;
 mod steps;
 

@@ -67,10 +67,16 @@ impl Connection {
     /// Reads the pod once, so that a server that cannot be used is told at once and not after the wait's budgets. What
     /// may pass (429, 5xx) is left to the wait.
     pub(crate) async fn check(&self, namespace: &str, pod: &str) -> Result<(), Complaint> {
-        match podwait::check_access(&self.client, namespace, pod).await {
-            Ok(()) => Ok(()),
-            Err(failure) => self.complaint(&failure).map_or(Ok(()), Err),
-        }
+        self.judge(podwait::check_access(&self.client, namespace, pod).await)
+    }
+
+    /// The same for a job.
+    pub(crate) async fn check_job(&self, namespace: &str, job: &str) -> Result<(), Complaint> {
+        self.judge(podwait::check_job_access(&self.client, namespace, job).await)
+    }
+
+    fn judge(&self, access: Result<(), ApiFailure>) -> Result<(), Complaint> {
+        access.or_else(|failure| self.complaint(&failure).map_or(Ok(()), Err))
     }
 
     /// What is wrong where kube could not do something.

@@ -31,6 +31,16 @@ pub(crate) struct Lines {
     prefix: Prefix,
 }
 
+/// What was told of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Whole,
+    /// Lines may be missing.
+    InPart,
+    /// Lines are missing, since the API server does not let us read them.
+    Denied,
+}
+
 /// Of which pod.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Of<'a> {
@@ -82,24 +92,30 @@ impl Lines {
         Self { lines, thread, output, prefix }
     }
 
-    /// Prints all that a stream tells. Whether all lines are there.
-    pub(crate) async fn print_all(&self, of: Of<'_>, mut stream: LogStream) -> bool {
-        let (mut is_whole, mut is_in_line) = (true, None);
+    /// Prints all that a stream tells.
+    pub(crate) async fn print_all(&self, of: Of<'_>, mut stream: LogStream) -> Told {
+        let (mut told, mut is_in_line, mut is_denied) = (Told::Whole, None, false);
         while let Some(event) = stream.next().await {
             match event {
-                LogEvent::Line(line) => self.print(of, &line, &mut is_in_line).await,
+                LogEvent::Line(line) => {
+                    is_denied = false;
+                    self.print(of, &line, &mut is_in_line).await;
+                }
                 LogEvent::Gap(gap) => {
-                    is_whole = false;
+                    told = if is_denied { Told::Denied } else { Told::InPart };
                     self.tell_gap(of, &gap).await;
                 }
-                LogEvent::Trouble(trouble) => output::note(&format!(
-                    "{}/{}: the log of {} cannot be read for now: {}",
-                    of.namespace, of.pod, trouble.container, trouble.failure.message
-                )),
+                LogEvent::Trouble(trouble) => {
+                    is_denied = matches!(trouble.failure.code, 401 | 403);
+                    output::note(&format!(
+                        "{}/{}: the log of {} cannot be read for now: {}",
+                        of.namespace, of.pod, trouble.container, trouble.failure.message
+                    ));
+                }
                 _ => {}
             }
         }
-        is_whole
+        told
     }
 
     async fn print(&self, of: Of<'_>, line: &LogLine, is_in_line: &mut Option<std::sync::Arc<str>>) {

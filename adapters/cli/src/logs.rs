@@ -2,7 +2,7 @@
 
 use crate::args::{ConnectArgs, Output, name, pod_name};
 use crate::connect::connect;
-use crate::lines::{Lines, Of, Prefix};
+use crate::lines::{Lines, Of, Prefix, Told};
 use crate::output;
 use crate::signals::Signals;
 use crate::status::{Complaint, Status};
@@ -57,21 +57,21 @@ pub(crate) async fn run(args: LogsArgs) -> Result<ExitCode, Complaint> {
     let lines = Lines::new(args.output, Prefix { pod: false, container: args.prefix, time: args.timestamps });
     let of = Of { namespace: &namespace, pod: &args.pod };
     let note = |failure: &Failure| output::note(&format!("{namespace}/{}: {failure}", args.pod));
-    let (is_whole, failure) = if args.follow {
+    let (told, failure) = if args.follow {
         let (wait, stream) = wait.logs(logs);
         let both = async { tokio::join!(wait, lines.print_all(of, stream)) };
-        let (exit, is_whole) = tokio::select! {
+        let (exit, told) = tokio::select! {
             both = both => both,
             () = signals.second() => return Ok(Status::Cancelled.into()),
         };
-        (is_whole, exit.err())
+        (told, exit.err())
     } else {
         match wait.logs_so_far(logs).await {
             Ok(stream) => tokio::select! {
-                is_whole = lines.print_all(of, stream) => (is_whole, None),
+                told = lines.print_all(of, stream) => (told, None),
                 () = signals.first() => return Ok(Status::Cancelled.into()),
             },
-            Err(failure) => (false, Some(failure)),
+            Err(failure) => (Told::InPart, Some(failure)),
         }
     };
     lines.finish().await;
@@ -81,7 +81,10 @@ pub(crate) async fn run(args: LogsArgs) -> Result<ExitCode, Complaint> {
     Ok(match failure {
         // How the container ended is not what was asked.
         Some(failure) if failure.class() != Class::Infrastructure => Status::of(&failure).into(),
-        Some(_) | None if is_whole => ExitCode::SUCCESS,
-        Some(_) | None => Status::Infrastructure.into(),
+        Some(_) | None => match told {
+            Told::Whole => ExitCode::SUCCESS,
+            Told::InPart => Status::Infrastructure.into(),
+            Told::Denied => Status::Denied.into(),
+        },
     })
 }

@@ -75,7 +75,7 @@ pub use drive::{Step, drive};
 pub use ends::Ends;
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::Hub;
-pub use job::{JobEnd, JobPod, JobWait, wait_job};
+pub use job::{JobEnd, JobPod, JobWait, check_job_access, wait_job};
 pub use journal::{Fsync, Journal, JournalEntry, JournalError};
 pub use json::JsonError;
 pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs};

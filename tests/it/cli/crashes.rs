@@ -6,6 +6,7 @@ use podwait_sim::{Cluster, Life, Terminated, pod};
 use podwait_tests::cli::example;
 use podwait_tests::storm::dice::Dice;
 use serde_json::json;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -46,15 +47,17 @@ async fn kill_until_it_ends(
     mut command: Command,
     dice: &mut Dice,
     first: u64,
-) -> (std::process::Output, u32) {
-    command.kill_on_drop(true).stdin(std::process::Stdio::null());
+) -> (Output, u32) {
+    command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for kills in 0..10_000 {
         // Longer and longer, so that there is an end on a slow machine, too.
         let time = millis(dice.below(first + 20 * u64::from(kills)));
-        // Dropped, it gets SIGKILL.
-        if let Ok(output) = timeout(time, command.output()).await {
-            return (output.expect("it starts"), kills);
+        let mut process = command.spawn().expect("it starts");
+        if timeout(time, process.wait()).await.is_ok() {
+            return (process.wait_with_output().await.expect("it has ended"), kills);
         }
+        // SIGKILL. Until it is gone it has its journal, and no other process may.
+        process.kill().await.expect("it is killed");
     }
     panic!("it never ends");
 }

@@ -99,7 +99,7 @@ async fn no_pod_no_container_and_no_right_are_told() {
     sim.cluster.faults().rule(|request| (request.verb == Verb::Log).then(|| Fault::status(403)));
     let run = sim.run(&["logs", "p", "-c", "step"]).await;
     assert!(run.stderr.contains("the log of step cannot be read for now"), "{run:?}");
-    assert_eq!(run.status, Some(220), "{run:?}");
+    assert_eq!(run.status, Some(233), "{run:?}");
 }
 
 #[tokio::test]

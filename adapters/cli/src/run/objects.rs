@@ -17,6 +17,9 @@ use tokio::time::{Instant, sleep};
 /// How long the API server may take to accept a pod.
 const CREATE: Duration = Duration::from_secs(60);
 
+/// How long the kubelet may take from the end of a pod's containers to its phase: it unmounts its volumes before.
+const UNTIL_PHASE: Duration = Duration::from_secs(10);
+
 /// How long to wait before something is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -90,13 +93,24 @@ impl<'a> Objects<'a> {
 
     /// Whether nothing of the pod runs or will run any more, as far as can be read.
     pub(super) async fn is_over(&self, pod: &Created) -> bool {
-        match self.pods.get(&pod.name).await {
-            Ok(found) if found.metadata.uid.as_deref() == Some(&*pod.uid) => {
-                matches!(found.data["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+        let begin = Instant::now();
+        loop {
+            let status = match self.pods.get(&pod.name).await {
+                Ok(found) if found.metadata.uid.as_deref() == Some(&*pod.uid) => found.data["status"].clone(),
+                Ok(_) => return true,
+                Err(Error::Api(status)) => return status.code == 404,
+                Err(_) => return false,
+            };
+            if matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
+                return true;
             }
-            Ok(_) => true,
-            Err(Error::Api(status)) => status.code == 404,
-            Err(_) => false,
+            let containers = status["containerStatuses"].as_array();
+            let has_ended = |container: &Value| container["state"]["terminated"].is_object();
+            let may_be_over = containers.is_some_and(|all| all.iter().all(has_ended));
+            if !may_be_over || begin.elapsed() > UNTIL_PHASE {
+                return false;
+            }
+            sleep(Duration::from_millis(300)).await;
         }
     }
 

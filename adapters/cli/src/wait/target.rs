@@ -52,13 +52,6 @@ pub(super) struct Pod {
 }
 
 impl Awaited {
-    pub(super) fn namespace(&self) -> &str {
-        match self {
-            Self::Pod(pod) => &pod.namespace,
-            Self::Job { namespace, .. } => namespace,
-        }
-    }
-
     /// The name as results have it.
     pub(super) fn label(&self) -> String {
         match self {
@@ -120,12 +113,10 @@ pub(super) async fn all(
             pod.held_uid = same.and_then(|entry| SavedWait::clone(&entry.wait).uid);
         }
     }
-    if let Some(first) = all.first() {
-        let name = match first {
-            Awaited::Pod(pod) => &pod.name,
-            Awaited::Job { name, .. } => name,
-        };
-        connection.check(first.namespace(), name).await?;
+    match all.first() {
+        Some(Awaited::Pod(pod)) => connection.check(&pod.namespace, &pod.name).await?,
+        Some(Awaited::Job { namespace, name }) => connection.check_job(namespace, name).await?,
+        None => {}
     }
     Ok(all)
 }

@@ -8,6 +8,7 @@ use crate::drive::{Step, drive};
 use crate::ends::{Ends, ends_of};
 use crate::pages::all_items;
 use crate::selection::{PodName, Scope, Selection};
+use crate::source::ApiFailure;
 use futures_util::future::BoxFuture;
 use podwait_core::{FailReason, Failure, Policy, WaitMachine};
 use source::JobSource;
@@ -148,6 +149,16 @@ impl JobWait {
         seen.sort_by_key(|(order, _)| *order);
         Ok(JobEnd { has_failed, reason, message, pods: seen.into_iter().map(|(_, pod)| pod).collect() })
     }
+}
+
+/// Reads the Job once, to find out whether the API server can be reached and lets us. The Job need not exist.
+///
+/// What [`check_access`](crate::check_access) is for a pod.
+///
+/// # Errors
+/// The failure of the call, with code 0 when no answer came.
+pub async fn check_job_access(client: &kube::Client, namespace: &str, job: &str) -> Result<(), ApiFailure> {
+    source::check(Calls::new(client.clone()), PodName::new(namespace, job)).await
 }
 
 /// The Job's pods that have ended, by uid, with the order in which that was noticed.

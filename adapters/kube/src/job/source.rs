@@ -54,6 +54,13 @@ impl JobSource {
     }
 }
 
+/// Reads the Job once.
+pub(super) async fn check(calls: Calls, job: PodName) -> Result<(), ApiFailure> {
+    let asks = Asks { calls, job, state: Arc::default() };
+    let answer = timeout(CALL_TIMEOUT, asks.get()).await;
+    answer.unwrap_or_else(|_| Err(timed_out(Via::Get))).map(|_| ())
+}
+
 impl Asks {
     fn path(&self) -> Result<String, ApiFailure> {
         for (what, name) in [("namespace", self.job.namespace()), ("job", self.job.name())] {
