@@ -7,18 +7,25 @@ use podwait_tests::cluster::pause;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A pod that ends with this code after so many milliseconds.
+/// A pod that ends with this code, so many milliseconds after somebody has begun to watch.
 fn ends(sim: &Sim, name: &str, code: i32, after: u64) {
     let mut step = pod("ci", name, &["step"]);
     step["metadata"]["labels"] = json!({ "job": "build" });
-    let life = Life::of(step).scheduled("node-1").running().after(Duration::from_millis(after));
-    life.finished(code).spawn(&sim.cluster);
+    Life::of(step).scheduled("node-1").running().spawn(&sim.cluster);
+    let end = Life::existing("ci", name).after(Duration::from_millis(after)).finished(code);
+    let cluster = sim.cluster.clone();
+    tokio::spawn(async move {
+        while cluster.requests().watch == 0 {
+            pause(10).await;
+        }
+        end.run(&cluster).await.expect("a life");
+    });
 }
 
 #[tokio::test]
 async fn results_come_as_pods_end_and_the_first_failure_is_the_status() {
     let sim = Sim::new().await;
-    for (name, code, after) in [("a", 0, 300), ("b", 5, 1200), ("c", 3, 700)] {
+    for (name, code, after) in [("a", 0, 100), ("b", 5, 1100), ("c", 3, 600)] {
         ends(&sim, name, code, after);
     }
     let run = sim.run(&["wait", "a", "pod/b", "pods/c"]).await;
