@@ -125,8 +125,9 @@ Exit status:
   231    the configuration, or the journal, cannot be used
   232    the API server cannot be reached or trusted
   233    the API server denies access
-A job that is complete is 0, one that failed has the code of its last pod that failed. Of several pods and jobs: 0 if all
-are 0, or else the status of the first that is not, in the order in which they ended; with --any that of the first to end.";
+A job that is complete is 0, one that failed has the code of its last pod that failed.
+Of several pods and jobs: 0 if all are 0, or else the status of the first that is not, in the
+order in which they ended; with --any that of the first to end.";
 
 const LOGS_EXIT_STATUS: &str = "\
 Exit status:

@@ -22,13 +22,18 @@
 //!   it when the watch is silent or breaks, or only GETs it; a [`Hub`] does the same for any number of pods with one watch.
 //! * [`drive`] is the one wait loop between the two.
 //!
+//! Beside a wait: [`Logs`] are the lines of the pod's containers, a [`Hold`] keeps the pod until its end was read, a
+//! [`Journal`] keeps waits for a later process, and a [`trace`] shows them to others. [`wait_job`] waits for a Job.
+//!
 //! Every call has a timeout of its own and kube's hidden retries are off, so the machine owns time: each failure reaches
 //! it at once and counts against the budget that the policy gives.
 //!
 //! # Rights
 //!
 //! `get` and `watch` on `pods` in the namespace; RBAC may restrict both to named pods, since the watch selects by
-//! `metadata.name`. Without `watch` a wait still works, by polling. `pods/status`, `list` and secrets are not needed.
+//! `metadata.name`. Without `watch` a wait still works, by polling. A [`Hub`] also needs `list`, [`Logs`] need `get` on
+//! `pods/log`, a [`Hold`] `patch` on `pods`, and [`wait_job`] `get` and `watch` on `jobs`. `docs/rbac.yaml` in the repository
+//! has a Role for each, which its tests use. `pods/status` and secrets are never needed.
 //!
 //! # Cargo features of other crates
 //!
