@@ -1,6 +1,7 @@
 //! Changes, as the log keeps them and watches tell them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,6 +12,8 @@ pub struct Event {
     pub kind: EventType,
     /// The resourceVersion of the change.
     pub revision: u64,
+    /// When, since the cluster was born.
+    pub at: Duration,
     /// The object after the change; for a deletion the last stored one, with `revision`.
     pub object: Arc<Value>,
     /// The object before the change: selectors need it to tell "no longer matches".

@@ -42,6 +42,17 @@ impl Life {
         Self { namespace, name, pause: Duration::ZERO, steps: Vec::new() }
     }
 
+    /// The same life under another name.
+    pub fn renamed(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        for (_, step) in &mut self.steps {
+            if let Step::Created(pod) = step {
+                pod["metadata"]["name"] = Value::from(name);
+            }
+        }
+        self
+    }
+
     /// Waits before the next step; several add up.
     pub fn after(mut self, time: Duration) -> Self {
         self.pause = self.pause.saturating_add(time);

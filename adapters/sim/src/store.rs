@@ -254,7 +254,8 @@ impl Store {
             EventType::Added | EventType::Modified => self.pods.insert(key, Arc::clone(&object)),
             EventType::Deleted => self.pods.remove(&key),
         };
-        self.log.push(Event { kind, revision: self.revision, object: Arc::clone(&object), previous });
+        let at = self.clock.age();
+        self.log.push(Event { kind, revision: self.revision, at, object: Arc::clone(&object), previous });
         object
     }
 }

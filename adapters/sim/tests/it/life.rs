@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podwait_sim::{Cluster, EventType, Life, Refusal, Step, Terminated, container, pod};
+use podwait_sim::{Cluster, Event, EventType, Life, Refusal, Step, Terminated, container, pod};
 use serde_json::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -257,4 +257,17 @@ async fn lived_or_written_down_a_life_is_the_same() {
     let written: Vec<_> = life.events().unwrap().into_iter().map(|(_, event)| event).collect();
     assert_eq!(cluster.events(), written);
     assert_eq!(cluster.now(), "2026-01-01T01:01:33Z");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_life_under_another_name_is_another_pod_s() {
+    let cluster = Cluster::new();
+    let life = begun().after(SECOND).delete(0).created(pod("ci", "a", &["step"]));
+    life.clone().run(&cluster).await.unwrap();
+    life.renamed("q").run(&cluster).await.unwrap();
+    let brief = |event: &Event| (event.kind, event.object["metadata"]["name"].clone(), event.at.as_secs());
+    let events: Vec<_> = cluster.events().iter().map(brief).collect();
+    let (first, second) = events.split_at(events.len() / 2);
+    let moved = |(kind, _, at): &(EventType, Value, u64)| (*kind, json!("q"), at + 2);
+    assert_eq!(first.iter().map(moved).collect::<Vec<_>>(), second);
 }
