@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Longest time that one `Retry-After` keeps everybody quiet. Who asks again after that is told again, if the server means it;
-/// a proxy that asks for hours on behalf of one request must not cost thousands of waits their last look.
-const LONGEST_HOLD: Duration = Duration::from_secs(60);
+/// a proxy that asks for hours on behalf of one request must not cost thousands of waits their last look, within a minute
+/// where access is denied.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// A budget of requests per second, which several may share. Who wants to send reserves a time to do so.
 pub(crate) struct Budget {
