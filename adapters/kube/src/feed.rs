@@ -32,8 +32,9 @@ const GETS_AT_ONCE: usize = 16;
 /// When so many urgent reads are queued, one LIST is less work for the server.
 const LIST_WORTH: usize = 50;
 
-/// Shortest time between two LISTs, and how many times as long as the last one took, within the longest rest.
-const BETWEEN_LISTS: (Duration, u32) = (Duration::from_secs(1), 10);
+/// How many times as long as a LIST took nobody LISTs again to spare GETs; before a watch it is as long again. Within the
+/// shortest and the longest rest.
+const TO_SPARE_GETS: u32 = 10;
 
 /// How long a LIST may take before those who need a read are read by GETs meanwhile.
 const SLOW_LIST: Duration = Duration::from_secs(10);
@@ -45,6 +46,9 @@ const REFUSALS: u32 = 4;
 /// How far behind a GET a watch may be before it counts as dead.
 const LAG: Duration = Duration::from_secs(5);
 
+/// How long a 404 is kept back while the watch may have the pod's last words.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// Feeds the waits, as long as it is polled.
 pub(crate) struct Feed {
     waits: Arc<Waits>,
@@ -54,10 +58,13 @@ pub(crate) struct Feed {
     watch: Watch,
     may_watch: bool,
     list: Option<Listing>,
-    next_list: Instant,
+    /// When the last one was over, and how long it took.
+    last_list: Option<(Instant, Duration)>,
     /// The last thing that was asked for is a page: where the LIST is slow a read comes next.
     was_page: bool,
     gets: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// The last of those has failed.
+    has_failed_reads: bool,
     /// The time that the budget gave for the next request.
     slot: Option<Instant>,
     /// Watches, and LISTs for them, that failed in a row.
@@ -66,7 +73,7 @@ pub(crate) struct Feed {
     forgiven: u32,
     /// The server does not know any more what has happened since the pod's last change.
     has_expired: bool,
-    /// A GET has found this resourceVersion: the time by which the watch should have come there.
+    /// A read was ahead of the watch: the time by which that should have come to this resourceVersion.
     ahead: Option<(Instant, u64)>,
     /// Scratch for the name of what comes in.
     key: String,
@@ -111,9 +118,10 @@ impl Feed {
             watch: Watch::none(),
             may_watch: true,
             list: None,
-            next_list: Instant::now(),
+            last_list: None,
             was_page: false,
             gets: FuturesUnordered::new(),
+            has_failed_reads: false,
             slot: None,
             failed: 0,
             forgiven: 0,
@@ -164,7 +172,9 @@ impl Feed {
         }
         if wake.is_due(self.ahead.map(|(at, _)| at)) {
             let (_, version) = self.ahead.take().unwrap_or((now, 0));
-            if self.watch.reached().is_some_and(|reached| number(reached) < version) {
+            // Of a pod that is gone nobody knows how far the watch must come to tell.
+            let is_settled = version == u64::MAX && self.waits.lock().reads.put_off_until().is_none();
+            if !is_settled && self.watch.reached().is_some_and(|reached| number(reached) < version) {
                 self.resume();
             }
         }
@@ -174,13 +184,15 @@ impl Feed {
             let what = self.what_is_due(&mut wake);
             let Some(what) = what else { break };
             let slot = *self.slot.get_or_insert_with(|| self.budget.reserve());
-            if !wake.is_due(Some(self.budget.not_before(slot))) {
+            let at = self.budget.not_before(slot);
+            self.waits.lock().is_held = at > slot.max(now);
+            if !wake.is_due(Some(at)) {
                 break;
             }
             self.slot = None;
             self.was_page = matches!(what, Call::Page);
             match what {
-                Call::Watch => self.watch.open(&self.calls, &self.selection),
+                Call::Watch => self.open_watch(),
                 Call::List => {
                     self.waits.lock().begin_list();
                     self.list.insert(Listing::new(&self.calls, self.selection.clone())).ask();
@@ -203,9 +215,10 @@ impl Feed {
             (Selection::Pod(..), _) => {}
             (Selection::Pods(_), None) => {
                 let due = match &self.watch {
-                    Watch::None { until } => Some((*until).max(self.next_list)),
+                    Watch::None { until } => Some(self.list_after(1).map_or(*until, |at| at.max(*until))),
                     Watch::Wanted(_) | Watch::Opening(..) | Watch::Open(..) => {
-                        (table.reads.listable() > LIST_WORTH).then_some(self.next_list)
+                        let is_worth = table.reads.listable() > LIST_WORTH;
+                        is_worth.then(|| self.list_after(TO_SPARE_GETS).unwrap_or(wake.now))
                     }
                 };
                 if wake.is_due(due.map(|due| table.gathered().map_or(due, |gathered| gathered.max(due)))) {
@@ -221,6 +234,21 @@ impl Feed {
             }
         }
         may_read.then_some(Call::Read)
+    }
+
+    /// When there may be another LIST, so many times as long after the last one as that took.
+    fn list_after(&self, times: u32) -> Option<Instant> {
+        let (over, took) = self.last_list?;
+        Some(over + took.saturating_mul(times).clamp(SHORTEST_REST, LONGEST_REST))
+    }
+
+    /// How long a 404 is kept back. A hub's watch that has said nothing until then may be dead: it goes on from where it was,
+    /// and has as long again to tell how the pod ended.
+    fn last_words(&self) -> Duration {
+        match self.selection {
+            Selection::Pod(..) => LAST_WORDS,
+            Selection::Pods(_) => LAST_WORDS * 2,
+        }
     }
 
     /// Reads one pod: by a GET, or by asking first whether it is one of those that are watched.

@@ -56,7 +56,7 @@ impl Guest {
         self.shared = None;
         self.again = Some(self.hub.opens_again());
         if self.alone.is_none() {
-            self.go_alone();
+            self.alone = Some(Box::new(self.hub.alone(&self.pod, self.raw).again()));
         }
     }
 }

@@ -52,6 +52,12 @@ impl OnePod {
         let feed = Feed::of_pod(client, waits, pod, may_watch, budget);
         Self { subscription, feed: Box::pin(feed.run(|| true)) }
     }
+
+    /// For a wait that has been told of its pod before.
+    pub(crate) fn again(mut self) -> Self {
+        self.subscription.again();
+        self
+    }
 }
 
 impl PodSource for OnePod {

@@ -35,7 +35,8 @@ pub(crate) enum Read {
     None,
     Queued(Due),
     PutOff(PutOff),
-    Sent,
+    /// Whether it asks if the selector of the watch matches the pod.
+    Sent(bool),
 }
 
 impl Reads {
@@ -66,7 +67,7 @@ impl Reads {
             Read::PutOff(put_off) => {
                 self.put_off.remove(put_off);
             }
-            Read::None | Read::Sent => {}
+            Read::None | Read::Sent(_) => {}
         }
     }
 

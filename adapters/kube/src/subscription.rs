@@ -34,6 +34,8 @@ pub(crate) struct Subscription {
 enum Pace {
     /// Now: nothing is known yet.
     Now,
+    /// Now: what is known came another way.
+    Again,
     /// After this time, the pod being at this resourceVersion.
     Interval(Duration, u64),
     /// When the machine says: there is no pod.
@@ -51,6 +53,11 @@ impl Subscription {
         let mailbox = Arc::new(Mailbox::default());
         let must_start = waits.join(&pod, &mailbox, raw);
         (Self { waits: Arc::clone(waits), pod, mailbox, raw, is_listed, pace: Pace::Now }, must_start)
+    }
+
+    /// For a wait that has been told of its pod before.
+    pub(crate) fn again(&mut self) {
+        self.pace = Pace::Again;
     }
 
     /// The next thing that is told, no later than `after` but for a last look. Cancel-safe.
@@ -75,7 +82,7 @@ impl Subscription {
                     let delay = self.delay(after, fed);
                     let now = Instant::now();
                     if !is_read && start + delay <= now {
-                        self.waits.ask(&self.pod, delay);
+                        self.waits.ask(&self.pod, self.patience(delay, after));
                         end = end.max(now + LAST_LOOK);
                     }
                 }
@@ -84,22 +91,39 @@ impl Subscription {
     }
 
     /// What it means that a read brings nothing in time. A 404 is no news for long: a pod may be there by now, and an answer
-    /// that does not come is no absence.
+    /// that does not come is no absence. Nor can anybody say then that a pod that is known has not changed.
     fn no_answer(&self) -> Observed {
-        match self.pace {
-            Pace::Absent => Observed::ApiError(failure(Via::Get, 0, "no answer yet")),
-            Pace::Now | Pace::Interval(..) | Pace::Asked => Observed::Silence,
+        let mut table = self.waits.lock();
+        let is_silence = match self.pace {
+            Pace::Now | Pace::Asked => true,
+            Pace::Interval(..) => table.is_in_turn(&self.pod),
+            Pace::Again | Pace::Absent => false,
+        };
+        if is_silence {
+            return Observed::Silence;
         }
+        table.is_behind = true;
+        Observed::ApiError(failure(Via::Get, 0, "no answer yet"))
     }
 
     /// How long to wait before a read.
     fn delay(&self, after: Duration, fed: Fed) -> Duration {
         match (&self.pace, fed) {
-            (Pace::Now, Fed::ByList) => after,
-            (Pace::Now, Fed::NotYet) if self.is_listed => after,
-            (Pace::Now, Fed::ByWatch | Fed::Apart | Fed::NotYet) => Duration::ZERO,
+            (Pace::Now | Pace::Again, Fed::ByList) => after,
+            (Pace::Now | Pace::Again, Fed::NotYet) if self.is_listed => after,
+            (Pace::Now | Pace::Again, Fed::ByWatch | Fed::Apart | Fed::NotYet) => Duration::ZERO,
             (Pace::Interval(interval, _), Fed::Apart | Fed::NotYet) => (*interval).min(after),
             (Pace::Interval(..), Fed::ByWatch | Fed::ByList) | (Pace::Absent | Pace::Asked, _) => after,
+        }
+    }
+
+    /// How long a read may wait for others, once it is asked for after so much delay. Whoever has looked less long ago, or
+    /// looks for safety's sake, is served after those for whom something hangs on it; a `Retry-After` is not patience.
+    fn patience(&self, delay: Duration, after: Duration) -> Duration {
+        match self.pace {
+            Pace::Interval(..) if delay < after => LONGEST_INTERVAL,
+            Pace::Interval(..) => delay,
+            Pace::Now | Pace::Again | Pace::Absent | Pace::Asked => delay.min(LONGEST_INTERVAL),
         }
     }
 
@@ -111,7 +135,9 @@ impl Subscription {
                     Pace::Interval(interval, last) if last == version => {
                         interval.mul_f32(1.5).min(LONGEST_INTERVAL)
                     }
-                    Pace::Interval(..) | Pace::Now | Pace::Absent | Pace::Asked => SHORTEST_INTERVAL,
+                    Pace::Interval(..) | Pace::Now | Pace::Again | Pace::Absent | Pace::Asked => {
+                        SHORTEST_INTERVAL
+                    }
                 };
                 Pace::Interval(interval, version)
             }
@@ -148,6 +174,11 @@ mod tests {
         let (subscription, must_start) = Subscription::new(&waits, name(), false, is_listed);
         assert!(must_start);
         (waits, subscription)
+    }
+
+    fn open_watch(waits: &Waits) {
+        let mut table = waits.lock();
+        (table.is_watching, table.is_open) = (true, true);
     }
 
     /// How long until a read is asked for, of somebody who has so much patience; it is answered so.
@@ -211,19 +242,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_read_that_brings_nothing_in_time_is_silence_or_no_answer_yet() {
-        let (_waits, mut place) = place(false);
+        let (waits, mut place) = place(false);
         let start = Instant::now();
         assert!(matches!(place.next(SECOND * 3).await, Ok(Observed::Silence)));
         assert_eq!(start.elapsed(), SECOND * 3, "a last look may take a second from when it began");
         place.set_pace(&Observed::NotFound(Via::Get));
         let late = place.next(SECOND).await;
         assert!(matches!(late, Ok(Observed::ApiError(ApiFailure { code: 0, .. }))), "a 404 is old by then");
+        place.set_pace(&pod("u", 1));
+        let late = place.next(SECOND).await;
+        assert!(matches!(late, Ok(Observed::ApiError(_))), "nobody watches, and the pod may have changed");
+        open_watch(&waits);
+        place.set_pace(&pod("u", 1));
+        assert!(matches!(place.next(SECOND).await, Ok(Observed::Silence)), "a watch would have told");
+        let _ = waits.lock().send_read();
+        assert!(matches!(place.next(SECOND).await, Ok(Observed::ApiError(_))), "the server does not answer");
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_has_missed_something_asks_and_whoever_is_sent_away_hears_so() {
         let (waits, mut place) = place(true);
-        waits.lock().is_watching = true;
+        open_watch(&waits);
         for version in 0..40 {
             waits.lock().deliver("ci/p", pod(&format!("u{version}"), version));
         }

@@ -18,9 +18,6 @@ use tokio::time::Instant;
 /// Those who come together share a LIST: it waits for more until nobody has come for so long, but no longer than that.
 const GATHER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 
-/// How long a 404 is kept back while the watch may have the pod's last words.
-const LAST_WORDS: Duration = Duration::from_secs(3);
-
 /// What a table keeps room for, however few there are.
 const FEW: usize = 64;
 
@@ -36,6 +33,14 @@ pub(crate) struct Table {
     pub(crate) is_watching: bool,
     /// Whether the API server has opened the watch through which they come.
     pub(crate) is_open: bool,
+    /// Until when a watch that has ended as a matter of course is as good as open, since it is about to go on.
+    pub(crate) goes_on_until: Option<Instant>,
+    /// Whether the last call has failed.
+    pub(crate) is_failing: bool,
+    /// Whether the next call waits until the API server wants to be asked again.
+    pub(crate) is_held: bool,
+    /// Somebody was told that nobody can say how things are, and no watch or LIST has said so since.
+    pub(crate) is_behind: bool,
     /// Whether a LIST is under way, after which events come.
     pub(crate) is_listing: bool,
     /// Every pod in sight is watched, and not only those that a label selector matches.
@@ -109,6 +114,10 @@ pub(crate) fn number(resource_version: &str) -> u64 {
     resource_version.parse().unwrap_or(u64::MAX)
 }
 
+fn version(pod: &ObservedPod) -> u64 {
+    number(&pod.pod.snapshot.resource_version)
+}
+
 impl Table {
     pub(crate) fn new(is_whole: bool) -> Self {
         Self { is_whole, ..Self::default() }
@@ -164,7 +173,7 @@ impl Table {
         let Some(waited) = self.pods.get(pod) else { return (false, Fed::NotYet) };
         let is_read = match waited.read {
             Read::None => false,
-            Read::Queued(_) | Read::PutOff(_) | Read::Sent => true,
+            Read::Queued(_) | Read::PutOff(_) | Read::Sent(_) => true,
         };
         let fed = match self.is_watched(pod.borrow()) {
             true => Fed::ByWatch,
@@ -187,6 +196,14 @@ impl Table {
     pub(crate) fn is_watched(&self, name: &str) -> bool {
         let matches = |waited: &Waited| self.is_whole || waited.matches == Match::Yes;
         self.is_watching && self.pods.get(name).is_some_and(matches)
+    }
+
+    /// Whether a pod's read only waits for its turn, while the API server answers and the watch would tell of a change.
+    pub(crate) fn is_in_turn(&self, pod: &PodName) -> bool {
+        let goes_on = || self.goes_on_until.is_some_and(|until| Instant::now() < until);
+        let tells = self.is_watched(pod.borrow()) && (self.is_open || goes_on());
+        let is_well = tells && !self.is_failing && !self.is_held;
+        is_well && self.pods.get(pod).is_some_and(|waited| matches!(waited.read, Read::Queued(_)))
     }
 
     pub(crate) fn begin_list(&mut self) {
@@ -220,8 +237,8 @@ impl Table {
     pub(crate) fn send_read(&mut self) -> Option<(PodName, u64, bool)> {
         let pod = self.reads.next()?;
         let waited = self.pods.get_mut(&pod)?;
-        waited.read = Read::Sent;
         let is_question = !self.is_whole && self.is_watching && waited.matches == Match::Unknown;
+        waited.read = Read::Sent(is_question);
         Some((pod, waited.turn, is_question))
     }
 
@@ -244,9 +261,22 @@ impl Table {
         self.reads.forget(&std::mem::take(&mut waited.read));
     }
 
+    /// Takes note that the selector of the watch does not match the pod, so that it is to be read.
+    pub(crate) fn stray(&mut self, pod: &PodName) {
+        let name: &str = pod.borrow();
+        let Some(waited) = self.pods.get_mut(name) else { return };
+        waited.matches = Match::No;
+        if let Read::Sent(false) = waited.read {
+            return;
+        }
+        // What was queued for a LIST waits in vain, and a question that is under way may be from before.
+        self.forget_read(name);
+        self.ask(pod, Duration::ZERO);
+    }
+
     /// Takes note that somebody has not found the pod, and tells it unless the watch may be about to tell how it ended:
-    /// then that has a moment to do so, before another read. Whether it was told.
-    pub(crate) fn miss(&mut self, pod: &PodName, via: Via) -> bool {
+    /// then that has so long to do so, before another read. Whether it was told.
+    pub(crate) fn miss(&mut self, pod: &PodName, via: Via, last_words: Duration) -> bool {
         let name: &str = pod.borrow();
         self.forget_read(name);
         let is_watched = self.is_watched(name);
@@ -256,7 +286,7 @@ impl Table {
             && !waited.is_missed
         {
             waited.is_missed = true;
-            waited.read = self.reads.put_off(pod, Instant::now() + LAST_WORDS);
+            waited.read = self.reads.put_off(pod, Instant::now() + last_words);
             return false;
         }
         self.deliver(name, Observed::NotFound(via));
@@ -270,9 +300,10 @@ impl Table {
         let mut before = None;
         match &observed {
             Observed::Pod(pod) => {
-                // Another one of the name is there, so the one before is not.
+                // Another one of the name is there, so the one before is not. What is older than a DELETED settles nothing.
+                let is_settled = |gone: &mut ObservedPod| version(gone) <= version(pod);
                 let is_other = |gone: &ObservedPod| gone.pod.snapshot.uid != pod.pod.snapshot.uid;
-                before = waited.doubted.take().filter(is_other).map(Observed::Deleted);
+                before = waited.doubted.take_if(is_settled).filter(is_other).map(Observed::Deleted);
             }
             Observed::NotFound(_) => {
                 observed = waited.doubted.take().map_or(observed, Observed::Deleted);
@@ -289,6 +320,7 @@ impl Table {
 
     /// Tells everybody that a call on behalf of all has failed. Reads go on.
     pub(crate) fn fail_all(&mut self, failure: &ApiFailure) {
+        self.is_behind = true;
         for waited in self.pods.values() {
             for mailbox in &waited.mailboxes {
                 mailbox.deliver(Observed::ApiError(failure.clone()));
@@ -312,9 +344,14 @@ impl Table {
 }
 
 impl Waited {
+    /// Whether the pod, as it was found, is newer than all that came of it.
+    pub(crate) fn is_news(&self, found: &ObservedPod) -> bool {
+        self.version.max(self.doubted.as_ref().map(version)) < Some(version(found))
+    }
+
     fn tell(&mut self, mut observed: Observed) {
         if let Observed::Pod(pod) | Observed::Deleted(pod) = &mut observed {
-            self.version = Some(number(&pod.pod.snapshot.resource_version));
+            self.version = Some(version(pod));
             if self.raw == 0 {
                 // The text of a whole pod, or of a page of them.
                 pod.json = Bytes::new();

@@ -1,6 +1,6 @@
 //! What a read of one pod brings.
 
-use super::{Answer, Feed, LAG};
+use super::{Answer, Feed, LAG, LAST_WORDS};
 use crate::selection::Selection;
 use crate::source::{Observed, Via};
 use crate::table::{Match, number};
@@ -17,19 +17,27 @@ impl Feed {
         let mut table = self.waits.lock();
         let Some(waited) = table.get_mut(key) else { return };
         if waited.turn != turn {
-            // Something else was faster, and this is old.
+            // Something else was faster, and this is old, unless it is a later state of the pod.
+            if let Some(observed @ Observed::Pod(found)) = &observed
+                && waited.is_news(found)
+            {
+                table.deliver(key, observed.clone());
+            }
             return;
         }
         let Some(observed) = observed else {
             // Then it is read by itself, unless it is not there at all.
-            waited.matches = Match::No;
-            table.forget_read(key);
-            table.ask(&pod, Duration::ZERO);
-            return;
+            return table.stray(&pod);
         };
+        let has_failed = matches!(observed, Observed::ApiError(_));
+        let is_back = std::mem::replace(&mut self.has_failed_reads, has_failed) && !has_failed;
+        table.is_failing = has_failed;
+        table.is_behind |= has_failed;
         match &observed {
             Observed::Pod(found) => {
-                if found.via == Via::List {
+                if found.via == Via::List
+                    && let Some(waited) = table.get_mut(key)
+                {
                     waited.matches = Match::Yes;
                 }
                 let version = found.pod.snapshot.resource_version.clone();
@@ -38,15 +46,17 @@ impl Feed {
                 drop(table);
                 match &self.selection {
                     Selection::Pod(..) => self.watch_from(version),
-                    Selection::Pods(_) if is_watched => self.compare(number(&version)),
+                    Selection::Pods(_) if is_watched => self.expect(LAG, number(&version)),
                     Selection::Pods(_) => {}
                 }
             }
             Observed::NotFound(via) => {
-                let is_told = table.miss(&pod, *via);
+                let is_told = table.miss(&pod, *via, self.last_words());
                 drop(table);
-                if is_told && matches!(self.selection, Selection::Pod(..)) {
-                    self.set_watch(Watch::none());
+                match &self.selection {
+                    Selection::Pod(..) if is_told => self.set_watch(Watch::none()),
+                    Selection::Pods(_) if !is_told => self.expect(LAST_WORDS, u64::MAX),
+                    Selection::Pod(..) | Selection::Pods(_) => {}
                 }
             }
             Observed::ApiError(failure) => {
@@ -56,6 +66,13 @@ impl Feed {
                 table.deliver(key, observed);
             }
             Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => table.forget_read(key),
+        }
+        if let Watch::None { until } = &mut self.watch
+            && is_back
+            && matches!(self.selection, Selection::Pods(_))
+        {
+            // The server is back, and all the others need not be read one by one.
+            *until = (*until).min(Instant::now());
         }
     }
 
@@ -78,10 +95,10 @@ impl Feed {
         }
     }
 
-    /// Remembers that a GET has found a resourceVersion to which the watch has not come yet.
-    fn compare(&mut self, version: u64) {
+    /// Remembers that a read was ahead of the watch, which should have come to this resourceVersion by then.
+    pub(super) fn expect(&mut self, within: Duration, version: u64) {
         if self.ahead.is_none() && self.watch.reached().is_some_and(|reached| number(reached) < version) {
-            self.ahead = Some((Instant::now() + LAG, version));
+            self.ahead = Some((Instant::now() + within, version));
         }
     }
 }

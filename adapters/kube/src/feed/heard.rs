@@ -21,7 +21,7 @@ impl Feed {
             News::Opened => {
                 self.forgiven = REFUSALS;
                 let mut table = self.waits.lock();
-                table.is_open = true;
+                (table.is_open, table.is_failing) = (true, false);
                 table.refusal = None;
             }
             News::Line(line) => {
@@ -29,7 +29,12 @@ impl Feed {
                     self.lose_watch(failure);
                 }
             }
-            News::Over => self.resume(),
+            News::Over => {
+                // Up to its end it has said all there was.
+                self.waits.lock().is_behind = false;
+                self.resume();
+                self.waits.lock().goes_on_until = Some(Instant::now() + SHORTEST_REST);
+            }
             News::Failed(failure) => self.lose_watch(failure),
         }
     }
@@ -45,6 +50,7 @@ impl Feed {
             EventKind::Bookmark => {
                 if let Selection::Pods(_) = self.selection {
                     self.failed = 0;
+                    self.waits.lock().is_behind = false;
                     self.watch.has_reached(&event.head.resource_version);
                 }
                 // Of one pod the place in history is not kept: what is compared with a GET is the pod's own version.
@@ -63,6 +69,7 @@ impl Feed {
         self.watch.has_reached(&event.head.resource_version);
         set_key(&mut self.key, &event.head);
         let mut table = self.waits.lock();
+        (table.is_behind, table.is_failing) = (false, false);
         let Some(waited) = table.get_mut(&self.key) else { return Ok(()) };
         let observed = match event.pod() {
             Ok((pod, json)) => {
@@ -82,9 +89,9 @@ impl Feed {
         } else {
             // It may only have lost its label.
             waited.doubted = Some(observed);
-            waited.matches = Match::No;
+            // What a read under way finds may be from before.
             table.forget_read(&self.key);
-            table.ask(&PodName::new(&event.head.namespace, &event.head.name), Duration::ZERO);
+            table.stray(&PodName::new(&event.head.namespace, &event.head.name));
         }
         Ok(())
     }
@@ -105,12 +112,23 @@ impl Feed {
         }
     }
 
+    /// Opens the watch that is wanted. A watch that goes on tells first how things were; where waits have been told meanwhile
+    /// that nobody knows, what they are told next must be how things are: by a LIST, after which the watch begins anew.
+    pub(super) fn open_watch(&mut self) {
+        if self.waits.lock().is_behind && matches!(self.selection, Selection::Pods(_)) {
+            self.set_watch(Watch::none());
+        } else {
+            self.watch.open(&self.calls, &self.selection);
+        }
+    }
+
     /// Goes on from where the watch was, or does without one for a while. The failure is worth telling unless the server
     /// simply will not watch: whether it lets us read is for the GETs to find out.
     pub(super) fn lose_watch(&mut self, failure: ApiFailure) {
         if self.watch.has_stood() {
             self.failed = 0;
         }
+        self.waits.lock().is_failing = true;
         if let Some(time) = failure.retry_after {
             self.budget.hold(time);
         }

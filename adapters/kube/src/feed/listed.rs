@@ -1,7 +1,7 @@
 //! What a LIST brings, and what it means not to be in it.
 
 use super::heard::set_key;
-use super::{BETWEEN_LISTS, Feed, LONGEST_REST};
+use super::{Feed, LAST_WORDS};
 use crate::client::failure;
 use crate::decode::{DecodeError, decode};
 use crate::envelope::head;
@@ -27,6 +27,9 @@ impl Feed {
             }
             Listed::More => {}
             Listed::All(version) => {
+                let mut table = self.waits.lock();
+                (table.is_behind, table.is_failing) = (false, false);
+                drop(table);
                 let number = number(&version);
                 self.miss(number);
                 if !self.watch.is_on() {
@@ -36,6 +39,7 @@ impl Feed {
             }
             Listed::Failed(failure) => {
                 self.finish_list();
+                self.waits.lock().is_failing = true;
                 if self.watch.is_on() {
                     // It was to save GETs: those go on.
                     if let Some(time) = failure.retry_after {
@@ -56,9 +60,7 @@ impl Feed {
     fn finish_list(&mut self) {
         self.waits.lock().is_listing = false;
         if let Some(list) = self.list.take() {
-            let (shortest, times) = BETWEEN_LISTS;
-            let rest = list.began.elapsed().saturating_mul(times).clamp(shortest, LONGEST_REST);
-            self.next_list = Instant::now() + rest;
+            self.last_list = Some((Instant::now(), list.began.elapsed()));
         }
     }
 
@@ -89,6 +91,7 @@ impl Feed {
         let is_whole = self.selection.is_whole();
         let mut table = self.waits.lock();
         let lists = table.lists;
+        let mut is_told = true;
         for pod in table.names() {
             let Some(waited) = table.get_mut(pod.borrow()) else { continue };
             if waited.listed == lists {
@@ -97,15 +100,19 @@ impl Feed {
             let was_there = waited.came < lists;
             // Versions that are no numbers cannot be compared.
             let is_newer = waited.version.is_some_and(|seen| seen > version || version == u64::MAX);
-            if was_there && is_whole && !is_newer {
-                table.miss(&pod, Via::List);
-                continue;
+            match was_there && !is_newer {
+                true if is_whole => {
+                    is_told &= table.miss(&pod, Via::List, self.last_words());
+                }
+                true => table.stray(&pod),
+                false => {
+                    table.ask(&pod, Duration::ZERO);
+                }
             }
-            if was_there && !is_newer && waited.matches != Match::No {
-                waited.matches = Match::No;
-                table.forget_read(pod.borrow());
-            }
-            table.ask(&pod, Duration::ZERO);
+        }
+        drop(table);
+        if !is_told {
+            self.expect(LAST_WORDS, u64::MAX);
         }
     }
 }

@@ -2,6 +2,8 @@ use super::*;
 use crate::mailbox::Delivery;
 use futures_util::FutureExt;
 
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// A pod with this uid at this resourceVersion.
 pub(crate) fn pod(uid: &str, version: u64) -> Observed {
     let json = format!(
@@ -91,14 +93,14 @@ async fn an_answer_that_was_overtaken_is_known_by_its_turn() {
 #[tokio::test(start_paused = true)]
 async fn a_404_of_a_pod_that_is_known_and_watched_counts_when_it_comes_again() {
     let (mut table, mailbox) = table(true);
-    assert!(table.miss(&name("p"), Via::Get), "nobody knows of one");
+    assert!(table.miss(&name("p"), Via::Get, LAST_WORDS), "nobody knows of one");
     table.deliver("ci/p", pod("u", 1));
-    assert!(table.miss(&name("p"), Via::Get), "nobody watches it");
+    assert!(table.miss(&name("p"), Via::Get, LAST_WORDS), "nobody watches it");
     table.deliver("ci/p", pod("u", 2));
     table.is_watching = true;
     assert_eq!(told(&mailbox), ["404", "pod u", "404", "pod u"]);
 
-    assert!(!table.miss(&name("p"), Via::Get));
+    assert!(!table.miss(&name("p"), Via::Get, LAST_WORDS));
     assert_eq!(
         (table.send_read(), table.queue_put_off(Instant::now())),
         (None, Some(Instant::now() + LAST_WORDS))
@@ -107,11 +109,11 @@ async fn a_404_of_a_pod_that_is_known_and_watched_counts_when_it_comes_again() {
     assert_eq!(table.queue_put_off(Instant::now()), None);
     assert!(table.send_read().is_some());
     table.deliver("ci/p", failure(503));
-    assert!(table.miss(&name("p"), Via::Get), "an error in between says nothing about it");
+    assert!(table.miss(&name("p"), Via::Get, LAST_WORDS), "an error in between says nothing about it");
     assert_eq!(told(&mailbox), ["error 503", "404"]);
 
     table.deliver("ci/p", pod("u", 3));
-    assert!(!table.miss(&name("p"), Via::List), "and from the beginning");
+    assert!(!table.miss(&name("p"), Via::List, LAST_WORDS), "and from the beginning");
     table.deliver("ci/p", Observed::Deleted(last_words("u", 4)));
     assert_eq!(table.queue_put_off(Instant::now() + LAST_WORDS), None, "the watch has told it");
     assert_eq!(told(&mailbox), ["pod u", "deleted u"]);
@@ -133,6 +135,53 @@ async fn a_deletion_in_doubt_is_settled_by_whatever_comes_next() {
         assert_eq!(told(&mailbox), expected);
         assert_eq!(table.get_mut("ci/p").is_some_and(|waited| waited.doubted.is_some()), is_open);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_from_before_a_deletion_in_doubt_does_not_settle_it() {
+    let (mut table, mailbox) = table(false);
+    table.deliver("ci/p", pod("u", 1));
+    let waited = table.get_mut("ci/p").expect("it is there");
+    waited.doubted = Some(last_words("u", 3));
+    for (version, is_news) in [(1, false), (2, false), (3, false), (4, true)] {
+        assert_eq!(waited.is_news(&last_words("u", version)), is_news, "{version}");
+    }
+    table.deliver("ci/p", pod("u", 2));
+    table.deliver("ci/p", Observed::NotFound(Via::Get));
+    assert_eq!(told(&mailbox), ["pod u", "pod u", "deleted u"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_in_its_turn_while_the_watch_tells_and_the_server_answers() {
+    let (mut table, _mailbox) = table(true);
+    table.ask(&name("p"), Duration::ZERO);
+    table.is_watching = true;
+    assert!(!table.is_in_turn(&name("p")), "the watch is not open yet");
+    table.goes_on_until = Some(Instant::now() + Duration::from_secs(1));
+    assert!(table.is_in_turn(&name("p")), "it is only renewed");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(!table.is_in_turn(&name("p")), "that takes too long");
+    table.is_open = true;
+    assert!(table.is_in_turn(&name("p")));
+    for (is_failing, is_held) in [(true, false), (false, true)] {
+        (table.is_failing, table.is_held) = (is_failing, is_held);
+        assert!(!table.is_in_turn(&name("p")), "failing {is_failing}, held {is_held}");
+    }
+    (table.is_failing, table.is_held) = (false, false);
+    assert!(table.send_read().is_some() && !table.is_in_turn(&name("p")), "it is sent, and not answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_strays_is_read_by_himself_unless_that_is_done() {
+    let (mut table, _mailbox) = table(false);
+    table.is_watching = true;
+    table.ask(&name("p"), Duration::ZERO);
+    table.stray(&name("p"));
+    assert_eq!(table.reads.listable(), 0, "a LIST would not have it");
+    let (_, turn, is_question) = table.send_read().expect("it was asked for");
+    assert!(!is_question);
+    table.stray(&name("p"));
+    assert_eq!((table.send_read(), table.get_mut("ci/p").map(|waited| waited.turn)), (None, Some(turn)));
 }
 
 #[tokio::test(start_paused = true)]
