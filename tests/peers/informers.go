@@ -3,19 +3,32 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
 
-// resync is how often an informer shows again what it knows.
-const resync = 5 * time.Second
+const (
+	// resync is how often an informer shows again what it knows.
+	resync = 5 * time.Second
+
+	// After the informer has said that it is over, the pod is read until it
+	// shows how its first container ended: at first after so long, then each
+	// time after half as much again, give or take half of it, for at most a
+	// minute.
+	firstPause  = 500 * time.Millisecond
+	growth      = 1.5
+	spread      = 0.5
+	longestRead = time.Minute
+)
 
 // waitForAll waits for each pod with an informer of its own.
 func waitForAll(ctx context.Context, client kubernetes.Interface, namespace string, count int) {
@@ -29,7 +42,7 @@ func waitForAll(ctx context.Context, client kubernetes.Interface, namespace stri
 	}
 	for number := range count {
 		go func() {
-			code, err := waitForOne(ctx, client, namespace, podName(number), attached.Done)
+			code, err := waitForOne(ctx, client, namespace, podName(number), sync.OnceFunc(attached.Done))
 			if err != nil {
 				say("error %d %s", number, strings.ReplaceAll(err.Error(), "\n", " "))
 				return
@@ -42,41 +55,78 @@ func waitForAll(ctx context.Context, client kubernetes.Interface, namespace stri
 }
 
 // waitForOne is how an agent waits that makes an informer of the whole namespace
-// for each step, until the step's phase is a last one, and then reads the pod.
+// for each step, until the step's pod looks as if it were over, and then reads
+// the pod until that is so. A pod that is not there has succeeded.
 func waitForOne(ctx context.Context, client kubernetes.Interface, namespace, name string, attached func()) (int32, error) {
-	var once sync.Once
-	finished := make(chan struct{})
+	defer attached()
+	if _, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{}); errors.IsNotFound(err) {
+		return 0, nil
+	}
+	over := make(chan struct{})
+	end := sync.OnceFunc(func() { close(over) })
 	factory := informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithNamespace(namespace))
 	informer := factory.Core().V1().Pods().Informer()
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(_, object any) {
-			pod := object.(*corev1.Pod)
-			if pod.Name != name {
-				return
-			}
-			switch pod.Status.Phase {
-			case corev1.PodSucceeded, corev1.PodFailed:
-				once.Do(func() { close(finished) })
+			if pod, ok := object.(*corev1.Pod); ok && pod.Name == name && looksOver(pod) {
+				end()
 			}
 		},
 	})
 	if err != nil {
-		attached()
 		return 0, err
 	}
 	stop := make(chan struct{})
 	defer close(stop)
 	factory.Start(stop)
+	// Only so that the benchmark knows.
 	cache.WaitForCacheSync(stop, informer.HasSynced)
 	attached()
 
-	<-finished
-	pod, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return 0, err
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-over:
 	}
-	if statuses := pod.Status.ContainerStatuses; len(statuses) > 0 && statuses[0].State.Terminated != nil {
-		return statuses[0].State.Terminated.ExitCode, nil
+	return readEnd(ctx, client, namespace, name)
+}
+
+// looksOver tells whether the pod's phase is a last one, or nobody knows it, or
+// an image of it cannot be had.
+func looksOver(pod *corev1.Pod) bool {
+	switch pod.Status.Phase {
+	case corev1.PodSucceeded, corev1.PodFailed, corev1.PodUnknown:
+		return true
 	}
-	return 0, fmt.Errorf("no exit code of %s", name)
+	for _, status := range pod.Status.ContainerStatuses {
+		if waiting := status.State.Waiting; waiting != nil {
+			switch waiting.Reason {
+			case "ImagePullBackOff", "InvalidImageName":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readEnd reads the pod until it shows how its first container ended.
+func readEnd(ctx context.Context, client kubernetes.Interface, namespace, name string) (int32, error) {
+	ctx, cancel := context.WithTimeout(ctx, longestRead)
+	defer cancel()
+	for pause := float64(firstPause); ; pause *= growth {
+		pod, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		if errors.IsNotFound(err) {
+			return 0, nil
+		}
+		if err == nil && len(pod.Status.ContainerStatuses) > 0 {
+			if end := pod.Status.ContainerStatuses[0].State.Terminated; end != nil {
+				return end.ExitCode, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("no end of %s within %v", name, longestRead)
+		case <-time.After(time.Duration(pause * (1 - spread + 2*spread*rand.Float64()))):
+		}
+	}
 }
