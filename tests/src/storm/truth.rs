@@ -105,12 +105,17 @@ fn ended_undisturbed(pod: &Value, record: &Value) -> bool {
     }
     let metadata = &pod["metadata"];
     let generation = |value: &Value| value.as_i64().unwrap_or(0);
-    if generation(&pod["status"]["observedGeneration"]) < generation(&metadata["generation"]) {
+    let observed = generation(&pod["status"]["observedGeneration"]);
+    if observed < generation(&metadata["generation"]) {
         return true;
     }
     let (end, request) = (second(&record["finishedAt"]), second(&metadata["deletionTimestamp"]));
     let Some((end, timestamp)) = end.zip(request) else { return false };
     let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    if observed > 0 && grace <= 1 {
+        // It comes after the unmounts, however long those take, so that not even the pod's grace period is a bound.
+        return false;
+    }
     let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
     let reach = if grace <= 1 { own.max(grace) } else { grace };
     end < timestamp - reach
