@@ -50,6 +50,24 @@ fn fixed_seeds_give_no_answer_that_must_not_be() {
     assert!(total.burst().0 < 40, "\n{table}");
 }
 
+/// Many pods in one hub: they share its budget, its watch and its LISTs, and each is judged by itself.
+#[test]
+fn fixed_seeds_of_many_pods_in_one_hub_give_no_answer_that_must_not_be() {
+    let mut table = Table::default();
+    for seed in 0..40 {
+        for run in Storm::default().run_together(seed, 10) {
+            table.add(&run);
+            if run.verdict().is_bad() {
+                eprintln!("{run}");
+            }
+        }
+    }
+    assert_eq!(table.bad, [], "\n{table}");
+    let total = table.total();
+    assert!(total.count(Verdict::CutOff) > 0 && total.count(Verdict::Unseen) > 0, "\n{table}");
+    assert!(total.count(Verdict::Right) > 300, "\n{table}");
+}
+
 #[test]
 fn a_seed_is_the_same_run_again() {
     for run in &fixed()[..100] {
@@ -146,7 +164,7 @@ fn a_failure_of_an_api_that_works_is_caught() {
         let Some(Answer::Fail(reason)) = run.answer else { panic!("{run}") };
         assert_eq!(reason.class(), Class::Api, "{run}");
         let mut read = run.clone();
-        read.ledger.absences.push(run.answered_at - Duration::from_secs(30));
+        read.ledger.absences.push((run.answered_at - Duration::from_secs(30), None));
         assert_eq!(read.verdict(), Verdict::Spurious, "{run}");
     }
 }

@@ -7,6 +7,7 @@
 pub mod crowd;
 pub mod dice;
 pub mod life;
+pub mod shared;
 pub mod table;
 pub mod truth;
 pub mod verdict;
@@ -16,7 +17,7 @@ pub mod wire;
 
 use dice::Dice;
 use life::Story;
-use podwait::{OnGone, Policy};
+use podwait::{OnGone, Policy, Wait};
 use podwait_sim::Cluster;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,6 +59,8 @@ pub struct Limits {
 pub struct Run {
     /// What it was drawn from.
     pub seed: u64,
+    /// The pod's name.
+    pub pod: String,
     /// How it waited.
     pub way: Way,
     /// The life of the pod.
@@ -66,6 +69,8 @@ pub struct Run {
     pub weather: Weather,
     /// The limits of the wait.
     pub limits: Limits,
+    /// How long a read may wait for others that share the budget.
+    pub turn: Duration,
     /// What went over the line.
     pub ledger: Ledger,
     /// What the wait said, if anything.
@@ -78,6 +83,28 @@ pub struct Run {
     pub decisions: Vec<String>,
 }
 
+/// What one wait came to.
+struct Outcome {
+    answer: Option<Answer>,
+    code_beside: Option<i32>,
+    answered_at: Duration,
+    /// How many objects had arrived by then.
+    arrivals: usize,
+    decisions: Vec<String>,
+}
+
+impl Limits {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            // The longer one outlives every outage there is.
+            api: Duration::from_secs(dice.weighted(&[(7, 300), (3, 900)])),
+            auth: Duration::from_secs(60),
+            settle: dice.chance(10).then_some(Duration::from_secs(5)),
+            jitter: dice.chance(50).then(|| dice.roll()),
+        }
+    }
+}
+
 impl Storm {
     /// Runs what this seed stands for.
     ///
@@ -87,32 +114,12 @@ impl Storm {
     pub fn run(&self, seed: u64) -> Run {
         let mut dice = Dice::new(seed);
         let polls = dice.chance(40);
-        let limits = Limits {
-            // The longer one outlives every outage there is.
-            api: Duration::from_secs(dice.weighted(&[(7, 300), (3, 900)])),
-            auth: Duration::from_secs(60),
-            settle: dice.chance(10).then_some(Duration::from_secs(5)),
-            jitter: dice.chance(50).then(|| dice.roll()),
-        };
+        let limits = Limits::draw(&mut dice);
         let story = Story::draw(&mut dice);
-        let mut moments: Vec<_> = story.history.iter().map(|(at, _)| *at).collect();
-        moments.insert(0, story.wait_at);
-        moments.sort_unstable();
-        let weather = Weather::draw(&mut dice, &moments);
-        let mut run = Run {
-            seed,
-            way: self.way.unwrap_or_else(|| Way::of(seed, polls)),
-            story,
-            weather,
-            limits,
-            ledger: Ledger::default(),
-            answer: None,
-            code_beside: None,
-            answered_at: Duration::ZERO,
-            decisions: Vec::new(),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(self.play(&mut run, dice));
+        let weather = Weather::draw(&mut dice, &story.moments());
+        let way = self.way.unwrap_or_else(|| Way::of(seed, polls));
+        let mut run = Run::new(seed, String::from("p"), way, story, weather, limits);
+        paused(self.play(&mut run, dice));
         run
     }
 
@@ -130,15 +137,22 @@ impl Storm {
         run.story.life.clone().spawn(&cluster);
         tokio::time::sleep(run.story.wait_at).await;
 
-        let wait = run.way.wait(wire.client(&cluster), "ci", "p");
-        let mut wait = wait.container(STEP).policy(self.policy(run.limits));
+        let mut wait = run.way.wait(wire.client(&cluster), "ci", &run.pod);
         if run.story.knows_uid {
             wait = wait.uid(run.story.first_uid());
         }
+        let outcome = self.wait(wait, run, &wire).await;
+        run.take(outcome);
+        run.ledger = wire.ledger();
+    }
+
+    /// Waits with the limits of this run.
+    async fn wait(&self, wait: Wait, run: &Run, wire: &Wire) -> Outcome {
+        let start = wire.start();
+        let mut wait = wait.container(STEP).policy(self.policy(run.limits));
         let decisions = Arc::new(Mutex::new(Vec::new()));
         if self.keeps_decisions {
             let decisions = Arc::clone(&decisions);
-            let start = wire.start();
             wait = wait.look(move |step| {
                 let at = start.elapsed().as_secs_f64();
                 let line = format!("{at:>9.3} s  {} => {}", observed(step.observed), decided(step.decision));
@@ -146,17 +160,52 @@ impl Storm {
             });
         }
         let outcome = tokio::time::timeout(run.bound() + GIVE_UP, wait.into_future()).await;
-        run.answer = outcome.as_ref().ok().map(Answer::of);
-        run.code_beside = outcome.ok().and_then(Result::err).and_then(|failure| failure.exit_code);
-        run.answered_at = wire.start().elapsed();
-        run.ledger = wire.ledger();
-        run.decisions = std::mem::take(&mut *decisions.lock().unwrap_or_else(PoisonError::into_inner));
+        Outcome {
+            answer: outcome.as_ref().ok().map(Answer::of),
+            code_beside: outcome.ok().and_then(Result::err).and_then(|failure| failure.exit_code),
+            answered_at: start.elapsed(),
+            arrivals: wire.arrivals(),
+            decisions: std::mem::take(&mut *decisions.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     fn policy(&self, limits: Limits) -> Policy {
         let policy = Policy::builder().api_error_budget(limits.api).auth_error_budget(limits.auth);
         let policy = policy.settle(limits.settle).jitter_seed(limits.jitter).on_gone(self.on_gone);
         policy.build().expect("a policy")
+    }
+}
+
+/// Runs this in paused time.
+fn paused(play: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(play);
+}
+
+impl Run {
+    fn new(seed: u64, pod: String, way: Way, story: Story, weather: Weather, limits: Limits) -> Self {
+        Self {
+            seed,
+            pod,
+            way,
+            story,
+            weather,
+            limits,
+            turn: Duration::ZERO,
+            ledger: Ledger::default(),
+            answer: None,
+            code_beside: None,
+            answered_at: Duration::ZERO,
+            decisions: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, outcome: Outcome) {
+        let Outcome { answer, code_beside, answered_at, decisions, arrivals: _ } = outcome;
+        self.answer = answer;
+        self.code_beside = code_beside;
+        self.answered_at = answered_at;
+        self.decisions = decisions;
     }
 }
 
@@ -184,13 +233,19 @@ fn decided(decision: &podwait::Decision) -> String {
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = self.way.name();
-        writeln!(f, "seed {} {way}: {}, {:?}", self.seed, self.verdict(), self.limits)?;
+        writeln!(f, "seed {} {} {way}: {}, {:?}", self.seed, self.pod, self.verdict(), self.limits)?;
         let (answer, at) = (self.answer, self.answered_at.as_secs_f64());
         writeln!(f, "answer: {answer:?} at {at:.3} s; bound {:.3} s", self.bound().as_secs_f64())?;
         write!(f, "{}", self.story)?;
         for spell in &self.weather.spells {
             let (from, to) = (spell.from.as_secs_f64(), spell.to.as_secs_f64());
             writeln!(f, "weather: {from:.3} s to {to:.3} s {:?}", spell.what)?;
+        }
+        if !self.decisions.is_empty() {
+            let arrival =
+                |object: &wire::Arrival| format!("{} at {:.3} s", object.version, object.at.as_secs_f64());
+            let arrivals: Vec<String> = self.ledger.objects.iter().map(arrival).collect();
+            writeln!(f, "arrived: {}", arrivals.join(", "))?;
         }
         // The same again and again is told once, with its last time.
         for lines in self.decisions.chunk_by(|a, b| gist(a).is_some() && gist(a) == gist(b)) {

@@ -1,11 +1,13 @@
-//! Runs storms and prints their table: `storm --runs 20000 [--first SEED] [--way WAY] [--crowd]`.
+//! Runs storms and prints their table: `storm --runs 20000 [--first SEED] [--way WAY] [--lives N] [--crowd]`.
+//!
+//! With `--lives` each run has so many lives, in one hub under one weather.
 //!
 //! Exits with 1 if any run came to what must not be, after printing its story.
 
-use podwait_tests::storm::Storm;
 use podwait_tests::storm::crowd::Crowd;
 use podwait_tests::storm::table::Table;
 use podwait_tests::storm::way::Way;
+use podwait_tests::storm::{Run, Storm};
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,19 +16,20 @@ use std::time::{Duration, Instant};
 /// How many stories of failed runs are printed.
 const STORIES: usize = 10;
 
-const USAGE: &str =
-    "usage: storm [--runs N] [--first SEED] [--way watch|poll|hub|labelled|outside] [--crowd] [--story SEED]";
+const USAGE: &str = "usage: storm [--runs N] [--first SEED] [--way watch|poll|hub|labelled|outside] [--lives N] [--crowd] \
+     [--story SEED]";
 
 struct Args {
     runs: u64,
     first: u64,
     way: Option<Way>,
+    lives: Option<usize>,
     crowd: bool,
     story: Option<u64>,
 }
 
 fn args() -> Option<Args> {
-    let mut args = Args { runs: 1000, first: 0, way: None, crowd: false, story: None };
+    let mut args = Args { runs: 1000, first: 0, way: None, lives: None, crowd: false, story: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -34,6 +37,7 @@ fn args() -> Option<Args> {
             "--first" => args.first = words.next()?.parse().ok()?,
             "--story" => args.story = Some(words.next()?.parse().ok()?),
             "--way" => args.way = Some(Way::parse(&words.next()?)?),
+            "--lives" => args.lives = Some(words.next()?.parse().ok().filter(|lives| *lives > 0)?),
             "--crowd" => args.crowd = true,
             _ => return None,
         }
@@ -47,8 +51,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let storm = Storm { way: args.way, ..Storm::default() };
+    let told = Storm { keeps_decisions: true, ..storm };
     if let Some(seed) = args.story {
-        print!("{}", Storm { keeps_decisions: true, ..storm }.run(seed));
+        runs(told, seed, args.lives).iter().for_each(|run| println!("{run}"));
         return ExitCode::SUCCESS;
     }
     if args.crowd {
@@ -56,13 +61,16 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let begin = Instant::now();
-    let table = table(storm, args.first, args.runs);
+    let table = table(storm, args.first, args.runs, args.lives);
     print!("{table}");
     let took = begin.elapsed().as_secs_f64();
     let (burst, busiest) = table.total().burst();
     eprintln!("{} runs in {took:.1} s; the most requests in 10 s, {burst}, had seed {busiest}", args.runs);
-    for (seed, _) in table.bad.iter().take(STORIES) {
-        println!("\n{}", Storm { keeps_decisions: true, ..storm }.run(*seed));
+    let mut seeds: Vec<u64> = table.bad.iter().map(|(seed, _)| *seed).collect();
+    seeds.dedup();
+    for seed in seeds.into_iter().take(STORIES) {
+        let bad = runs(told, seed, args.lives).into_iter().filter(|run| run.verdict().is_bad());
+        bad.for_each(|run| println!("\n{run}"));
     }
     if table.bad.is_empty() {
         return ExitCode::SUCCESS;
@@ -71,9 +79,17 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What this seed stands for.
+fn runs(storm: Storm, seed: u64, lives: Option<usize>) -> Vec<Run> {
+    match lives {
+        Some(lives) => storm.run_together(seed, lives),
+        None => vec![storm.run(seed)],
+    }
+}
+
 /// Every run has its own clock, so they can be spread over the cores.
-fn table(storm: Storm, first: u64, runs: u64) -> Table {
-    let (next, end) = (AtomicU64::new(first), first.saturating_add(runs));
+fn table(storm: Storm, first: u64, count: u64, lives: Option<usize>) -> Table {
+    let (next, end) = (AtomicU64::new(first), first.saturating_add(count));
     let work = || {
         let mut table = Table::default();
         loop {
@@ -81,7 +97,7 @@ fn table(storm: Storm, first: u64, runs: u64) -> Table {
             if seed >= end {
                 return table;
             }
-            table.add(&storm.run(seed));
+            runs(storm, seed, lives).iter().for_each(|run| table.add(run));
         }
     };
     let mut table = Table::default();

@@ -134,6 +134,15 @@ impl Story {
         Self { kind, life, history, truth, successor, wait_at, knows_uid }
     }
 
+    /// When the pod changes or the wait begins, in order.
+    #[must_use]
+    pub fn moments(&self) -> Vec<Duration> {
+        let mut moments: Vec<_> = self.history.iter().map(|(at, _)| *at).collect();
+        moments.insert(0, self.wait_at);
+        moments.sort_unstable();
+        moments
+    }
+
     /// The uid of the first pod.
     #[must_use]
     pub fn first_uid(&self) -> &str {

@@ -87,8 +87,17 @@ impl Run {
                 }
             }
             // An exit 0 that had not settled when the pod was gone: the caller wanted to be sure, and is told the code.
-            Answer::Fail(FailReason::PodDeleted)
+            Answer::Fail(FailReason::PodDeleted | FailReason::PodReplaced)
                 if self.limits.settle.is_some() && self.code_beside == Some(0) && !truth.right.is_empty() =>
+            {
+                Verdict::Unseen
+            }
+            // As long as it was waited for, whatever was read was from before it.
+            Answer::Fail(FailReason::TerminatedStateMissing)
+                if self
+                    .weather
+                    .is_stale(self.answered_at.saturating_sub(truth.patience), self.answered_at)
+                    && !self.was_observable(ours, truth.told_by) =>
             {
                 Verdict::Unseen
             }
@@ -117,8 +126,8 @@ impl Run {
     /// The uid of the pod that the wait is about: the one it was told, or else the first one that reached it.
     fn ours(&self) -> &str {
         let first_seen = || {
-            let (_, version) = self.ledger.objects.first()?;
-            self.story.history.iter().find(|(_, event)| event.revision == *version)
+            let first = self.ledger.objects.first()?;
+            self.story.history.iter().find(|(_, event)| event.revision == first.version)
         };
         match first_seen().filter(|_| !self.story.knows_uid) {
             Some((_, event)) => uid(event),
@@ -140,7 +149,7 @@ impl Run {
                 continue;
             }
             let tells = told_by.tells(&event.object);
-            if tells && self.ledger.objects.iter().any(|(_, version)| *version == event.revision) {
+            if tells && self.has_arrived(event.revision) {
                 return true;
             }
             let stands = tells && event.kind != podwait_sim::EventType::Deleted;
@@ -156,6 +165,16 @@ impl Run {
             }
         }
         standing.is_some_and(|since| self.is_in_plain_sight(since, self.answered_at))
+    }
+
+    /// Whether that object arrived, and no newer one of the pod before it: what is old by then is no news.
+    fn has_arrived(&self, revision: u64) -> bool {
+        let mut newest = 0;
+        self.ledger.objects.iter().any(|object| {
+            let is_news = object.version >= newest || object.is_gone;
+            newest = newest.max(object.version);
+            is_news && object.version == revision
+        })
     }
 
     fn is_in_plain_sight(&self, from: Duration, to: Duration) -> bool {
@@ -183,6 +202,7 @@ impl Run {
         let end = self.answered_at;
         let Some(begin) = end.checked_sub(budget) else { return false };
         let was_read = self.ledger.last_good_read(end).is_some_and(|at| at > begin);
+        let begin = begin + self.turn;
         let is_covered = self.weather.shadows().iter().any(|(from, to)| *from <= begin && end <= *to);
         !was_read && is_covered && self.weather_was_bad()
     }
@@ -196,8 +216,8 @@ impl Run {
     /// When the answer must be there at the latest.
     ///
     /// Counted from the last change that matters: the policy's own waiting time, the 30 s after which a silent watch is
-    /// checked, a call that hangs (10 s), the longest backoff (5 s); and all that again after every spell that may have kept
-    /// the wait from reading during it.
+    /// checked, a call that hangs (10 s), the longest backoff (5 s), its turn among others; and all that again after every
+    /// spell that may have kept the wait from reading during it.
     #[must_use]
     pub fn bound(&self) -> Duration {
         let truth = &self.story.truth;
@@ -215,7 +235,7 @@ impl Run {
             // Whoever comes too late waits until the start deadline for a pod that is gone.
             patience = patience.max(Duration::from_secs(600));
         }
-        let slack = patience + Duration::from_secs(30 + 10 + 5);
+        let slack = patience + Duration::from_secs(30 + 10 + 5) + self.turn * 5;
         for (from, to) in self.weather.shadows() {
             if from <= last + slack {
                 last = last.max(to);

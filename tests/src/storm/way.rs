@@ -51,17 +51,25 @@ impl Way {
         }
     }
 
-    /// A wait on that pod, which has the labels of the fixture.
-    pub fn wait(self, client: kube::Client, namespace: &str, pod: &str) -> Wait {
+    /// The hub of this way, if it has one. Pods have the labels of the fixture.
+    #[must_use]
+    pub fn hub(self, client: kube::Client, namespace: &str) -> Option<Hub> {
         let scope = Scope::namespace(namespace);
-        match self {
-            Self::Watch => wait(client, namespace, pod),
-            Self::Poll => wait(client, namespace, pod).poll(),
-            Self::Hub => Hub::new(client, scope).wait(namespace, pod),
-            Self::Labelled => {
-                Hub::new(client, scope.labels("app.kubernetes.io/managed-by=ci-agent")).wait(namespace, pod)
-            }
-            Self::Outside => Hub::new(client, scope.labels("agent=7")).wait(namespace, pod),
+        let scope = match self {
+            Self::Watch | Self::Poll => return None,
+            Self::Hub => scope,
+            Self::Labelled => scope.labels("app.kubernetes.io/managed-by=ci-agent"),
+            Self::Outside => scope.labels("agent=7"),
+        };
+        Some(Hub::new(client, scope))
+    }
+
+    /// A wait on that pod.
+    pub fn wait(self, client: kube::Client, namespace: &str, pod: &str) -> Wait {
+        match (self.hub(client.clone(), namespace), self) {
+            (Some(hub), _) => hub.wait(namespace, pod),
+            (None, Self::Poll) => wait(client, namespace, pod).poll(),
+            (None, _) => wait(client, namespace, pod),
         }
     }
 }

@@ -106,6 +106,13 @@ impl Weather {
         self.spells.iter().any(|spell| spell.harms_reads() && spell.from <= to && from <= spell.to)
     }
 
+    /// Whether reads may have been stale from then to then.
+    #[must_use]
+    pub fn is_stale(&self, from: Duration, to: Duration) -> bool {
+        let is_stale = |spell: &&Spell| matches!(spell.what, What::Stale);
+        self.spells.iter().filter(is_stale).any(|spell| spell.from <= from && to <= spell.to)
+    }
+
     /// When the history is compacted.
     pub fn compactions(&self) -> impl Iterator<Item = Duration> {
         self.spells.iter().filter(|spell| matches!(spell.what, What::Compaction)).map(|spell| spell.from)

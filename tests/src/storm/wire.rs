@@ -13,18 +13,30 @@ use tokio::time::Instant;
 pub struct Ledger {
     /// When each request was sent.
     pub requests: Vec<Duration>,
-    /// The pod objects that arrived whole, from whatever request, by resourceVersion.
-    pub objects: Vec<(Duration, u64)>,
-    /// When the server's word that there is no such pod arrived.
-    pub absences: Vec<Duration>,
+    /// The pod objects that arrived whole, from whatever request.
+    pub objects: Vec<Arrival>,
+    /// When the server's word arrived that there is no such pod, and of which; of none without a name.
+    pub absences: Vec<(Duration, Option<String>)>,
+}
+
+/// A pod object that arrived whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub at: Duration,
+    /// The pod's resourceVersion.
+    pub version: u64,
+    /// Whether a watch said DELETED, which may mean that the pod is out of sight only.
+    pub is_gone: bool,
 }
 
 impl Ledger {
     /// When the server was last read successfully, up to `end`.
     #[must_use]
     pub fn last_good_read(&self, end: Duration) -> Option<Duration> {
-        let reads = self.objects.iter().map(|(at, _)| at).chain(&self.absences);
-        reads.filter(|at| **at <= end).max().copied()
+        let objects = self.objects.iter().filter(|object| !object.is_gone).map(|object| object.at);
+        let reads = objects.chain(self.absences.iter().map(|(at, _)| *at));
+        reads.filter(|at| *at <= end).max()
     }
 
     /// The most requests that were sent within any `window`.
@@ -62,6 +74,12 @@ impl Wire {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many objects have arrived so far.
+    #[must_use]
+    pub fn arrivals(&self) -> usize {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).objects.len()
+    }
+
     /// A client of this cluster over this line. It must be made inside a tokio runtime.
     #[must_use]
     pub fn client(&self, cluster: &Cluster) -> kube::Client {
@@ -70,12 +88,16 @@ impl Wire {
             let (wire, cluster) = (wire.clone(), cluster.clone());
             async move {
                 wire.note(|ledger, now| ledger.requests.push(now));
+                let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+                let asked = path.split_once("/pods/").map(|(_, name)| name.to_owned());
+                // Whether a label is on it says nothing about its being there.
+                let is_question = query.contains("labelSelector=");
                 let response: Response<_> = cluster.handle(request).await?;
                 let status = response.status();
                 Ok::<_, std::io::Error>(response.map(|body| {
                     body.map_frame(move |frame| {
                         if let Some(data) = frame.data_ref() {
-                            wire.arrives(status, data);
+                            wire.arrives(asked.as_deref(), is_question, status, data);
                         }
                         frame
                     })
@@ -85,24 +107,32 @@ impl Wire {
         kube::Client::new(service, "ci")
     }
 
-    /// Notes a piece of an answer that the client takes. The simulated cluster sends each object as one piece.
-    fn arrives(&self, status: StatusCode, data: &[u8]) {
-        let Some(text) = std::str::from_utf8(data).ok().filter(|text| text.ends_with('\n')) else { return };
-        if status == StatusCode::NOT_FOUND && text.contains(r#""kind":"pods""#) {
-            self.note(|ledger, now| ledger.absences.push(now));
+    /// Notes a piece of an answer that the client takes. The simulated cluster sends each object as one piece, and so each
+    /// page of a LIST, of which the client takes what comes before it breaks off.
+    fn arrives(&self, asked: Option<&str>, is_question: bool, status: StatusCode, data: &[u8]) {
+        let Ok(text) = std::str::from_utf8(data) else { return };
+        let is_whole = text.ends_with('\n');
+        let is_list = text.starts_with(r#"{"kind":"PodList""#);
+        let is_absence = match status {
+            StatusCode::NOT_FOUND => text.contains(r#""kind":"pods""#),
+            StatusCode::OK => is_list && text.contains(r#""items":[]"#),
+            _ => false,
+        };
+        if is_absence && is_whole && !is_question {
+            self.note(|ledger, now| ledger.absences.push((now, asked.map(str::to_owned))));
         }
-        if status == StatusCode::OK && text.contains(r#""kind":"PodList""#) && text.contains(r#""items":[]"#)
-        {
-            self.note(|ledger, now| ledger.absences.push(now));
+        let is_bare = ["BOOKMARK", "ERROR"].iter().any(|kind| text[..text.len().min(20)].contains(kind));
+        if status != StatusCode::OK || is_bare || !is_whole && !is_list {
             return;
         }
-        let is_pod = !["BOOKMARK", "ERROR"].iter().any(|kind| text[..text.len().min(20)].contains(kind));
-        if status == StatusCode::OK
-            && is_pod
-            && let Some(version) = version(text)
-        {
-            self.note(|ledger, now| ledger.objects.push((now, version)));
-        }
+        let is_gone = text.starts_with(r#"{"type":"DELETED""#);
+        let versions: Vec<u64> = match is_list {
+            true => items(data).iter().filter_map(|item| version(std::str::from_utf8(item).ok()?)).collect(),
+            false => version(text).into_iter().collect(),
+        };
+        self.note(|ledger, at| {
+            ledger.objects.extend(versions.into_iter().map(|version| Arrival { at, version, is_gone }));
+        });
     }
 
     fn note(&self, note: impl FnOnce(&mut Ledger, Duration)) {
@@ -115,6 +145,13 @@ impl Default for Wire {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The items of a LIST that came whole.
+fn items(list: &[u8]) -> Vec<bytes::Bytes> {
+    let mut items = podwait::internals::ListItems::default();
+    items.push(list);
+    std::iter::from_fn(|| items.next_item().ok().flatten()).collect()
 }
 
 /// The resourceVersion in an object's JSON, which holds that word once.
