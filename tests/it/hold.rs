@@ -81,6 +81,17 @@ async fn without_the_right_to_patch_the_wait_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_is_written_all_the_time_is_held_later() {
+    let cluster = Cluster::new();
+    // That says neither that the finalizer is there nor that a right is missing.
+    cluster.faults().push(Verb::Patch, Fault::status(409));
+    running().after(secs(5)).finished(0).spawn(&cluster);
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!((exit, finalizers(&cluster)), (Ok(0), Some(json!([FINALIZER]))));
+    hold.release().await.expect("it is let go");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_is_being_deleted_takes_no_hold() {
     let cluster = Cluster::new();
     running().delete(30).after(secs(10)).finished(0).removed().spawn(&cluster);
@@ -109,7 +120,7 @@ async fn releasing_is_tried_again_and_leaves_another_pod_alone() {
     let cluster = Cluster::new();
     running().after(secs(5)).finished(0).spawn(&cluster);
     let (_, hold) = held(&cluster).await;
-    for fault in [Fault::status(503), Fault::Reset, Fault::status(429).retry_after(3)] {
+    for fault in [Fault::status(503), Fault::Reset, Fault::status(409), Fault::status(429).retry_after(3)] {
         cluster.faults().push(Verb::Patch, fault);
     }
     hold.release().await.expect("it is let go");

@@ -38,6 +38,13 @@ struct DetailsView {
     name: Option<String>,
     kind: Option<String>,
     retry_after_seconds: Option<u64>,
+    causes: Vec<CauseView>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CauseView {
+    field: String,
 }
 
 impl StatusView {
@@ -74,6 +81,12 @@ impl Refusal {
             ..failure(via, code, message.unwrap_or_else(|| format!("HTTP status {}", head.status)))
         };
         Self { failure, status }
+    }
+
+    /// Whether this says that the object may not have that value in this field.
+    pub(crate) fn is_about(&self, field: &str) -> bool {
+        let details = self.status.as_ref().and_then(|status| status.details.as_ref());
+        details.is_some_and(|details| details.causes.iter().any(|cause| cause.field == field))
     }
 
     /// Whether this says that the pod does not exist. A 404 of a proxy, of another kind or of another name

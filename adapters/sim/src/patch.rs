@@ -16,9 +16,8 @@ impl Cluster {
         let pod = self.with(|store| store.get(namespace, name))?;
         let (asked, stored) = (text(patch, "/metadata/uid"), text(&pod, "/metadata/uid"));
         if !asked.is_empty() && asked != stored {
-            let message =
-                format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {stored}");
-            return Err(Refusal::Conflict { name: name.to_owned(), message });
+            let message = format!("metadata.uid: Invalid value: {asked:?}: field is immutable");
+            return Err(Refusal::Invalid { name: name.to_owned(), message });
         }
         let listed = |key: &str| metadata[key].as_array().cloned().unwrap_or_default();
         let held = pod["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();

@@ -74,6 +74,11 @@ impl Refusal {
         if let Some(name) = self.pod() {
             status["details"] = json!({ "name": name, "kind": "pods" });
         }
+        if let Self::Invalid { message, .. } = self
+            && let Some((field, message)) = message.split_once(": ")
+        {
+            status["details"]["causes"] = json!([{ "field": field, "message": message }]);
+        }
         status
     }
 

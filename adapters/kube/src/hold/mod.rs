@@ -139,8 +139,7 @@ impl Hold {
                 Patched::Invalid(failure) | Patched::Failed(failure) => failure,
             };
             let next = pause.max(failure.retry_after.unwrap_or_default());
-            let is_hopeless = matches!(failure.code, 400..=499 if failure.code != 429 && failure.code != 408);
-            if is_hopeless || begin.elapsed() + next > limit {
+            if is_hopeless(&failure) || begin.elapsed() + next > limit {
                 return Err(failure);
             }
             sleep(next).await;
@@ -195,13 +194,18 @@ impl Hold {
                 Patched::Invalid(_) => return self.set(HoldState::TooLate, None),
                 Patched::Failed(failure) => failure,
             };
-            if matches!(failure.code, 400..=499 if failure.code != 429) {
+            if is_hopeless(&failure) {
                 return self.set(HoldState::Refused(failure), None);
             }
             sleep(pause.max(failure.retry_after.unwrap_or_default())).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
+}
+
+/// Whether another try would meet the same. A conflict would not: somebody else wrote the pod again and again meanwhile.
+fn is_hopeless(failure: &ApiFailure) -> bool {
+    matches!(failure.code, 400..=499 if !matches!(failure.code, 408 | 409 | 429))
 }
 
 /// The uid of the pod, once it was seen.

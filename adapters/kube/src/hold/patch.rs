@@ -55,8 +55,8 @@ impl Calls {
         let refusal = Refusal::read(Via::Get, response).await;
         Ok(match refusal.failure.code {
             _ if refusal.is_absence_of(pod.name()) => Patched::Gone,
-            // The uid is another one's.
-            409 => Patched::Gone,
+            // The uid is another one's: to the API server that is an attempt to change it.
+            422 if refusal.is_about("metadata.uid") => Patched::Gone,
             422 => Patched::Invalid(refusal.failure),
             _ => Patched::Failed(refusal.failure),
         })
