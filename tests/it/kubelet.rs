@@ -5,6 +5,7 @@
 
 mod deletions;
 mod disruptions;
+mod holds;
 mod images;
 mod logs;
 mod mixtures;

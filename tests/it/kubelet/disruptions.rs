@@ -119,12 +119,13 @@ async fn restarted(own: &Cluster) {
     until_schedulable().await;
 }
 
+pub(super) async fn taint(taints: Value) {
+    let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await.expect("a cluster"));
+    let patch = Patch::Merge(json!({ "spec": { "taints": taints } }));
+    nodes.patch(NODE, &PatchParams::default(), &patch).await.expect("the node is tainted");
+}
+
 async fn tainted() {
-    let taint = async |taints: Value| {
-        let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await.expect("a cluster"));
-        let patch = Patch::Merge(json!({ "spec": { "taints": taints } }));
-        nodes.patch(NODE, &PatchParams::default(), &patch).await.expect("the node is tainted");
-    };
     let answers = scenario("tainted", Waiters::default(), on_node(&trap(0)), async |cluster| {
         cluster.wait_until_running("step").await;
         taint(json!([{ "key": "podwait.test/out", "effect": "NoExecute" }])).await;
@@ -150,10 +151,15 @@ async fn under_pressure(own: &Cluster) {
         if let Some(answers) = answers.await {
             answers.all_fail_with(reasons, &[None, code], 220);
         }
-        own.order(&format!("pressure {NODE} none")).await;
-        until_admitted(&format!("{name}-over")).await;
-        until_schedulable().await;
+        recovered(own, &format!("{name}-over")).await;
     }
+}
+
+/// Ends the shortage, and waits until the node takes pods again.
+pub(super) async fn recovered(own: &Cluster, word: &str) {
+    own.order(&format!("pressure {NODE} none")).await;
+    until_admitted(word).await;
+    until_schedulable().await;
 }
 
 /// Waits until the kubelet takes pods again. Until its eviction manager has looked again, which it does every ten seconds, it
@@ -211,7 +217,7 @@ async fn orphaned(own: &Cluster) {
 }
 
 /// Waits until the node takes pods again: ready, and without a taint.
-async fn until_schedulable() {
+pub(super) async fn until_schedulable() {
     until(|node| {
         let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());

@@ -201,7 +201,7 @@ async fn being_starved_changes_no_answer() {
     scratch.remove().await;
 }
 
-async fn create<K>(api: &Api<K>, object: Value)
+pub(super) async fn create<K>(api: &Api<K>, object: Value)
 where
     K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
 {

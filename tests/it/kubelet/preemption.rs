@@ -15,10 +15,22 @@ fn big(script: &str) -> Value {
     pod
 }
 
-fn of_priority(class: &str) -> Value {
+pub(super) fn of_priority(class: &str) -> Value {
     let mut pod = big(&trap(0));
     pod["spec"]["priorityClassName"] = json!(class);
     pod
+}
+
+/// Creates the two priorities, unless they are there.
+pub(super) async fn create_classes() {
+    let classes: Api<PriorityClass> = Api::all(client(None).await.expect("a cluster"));
+    for (name, value) in [("podwait-low", 1), ("podwait-high", 1000)] {
+        let class = json!({ "metadata": { "name": name }, "value": value });
+        let class = serde_json::from_value(class).expect("a PriorityClass");
+        let created = classes.create(&PostParams::default(), &class).await;
+        let is_there = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 409);
+        assert!(created.as_ref().err().is_none_or(is_there), "{name} is not created: {created:?}");
+    }
 }
 
 /// The scheduler deletes the pod.
@@ -30,12 +42,7 @@ pub(super) async fn by_the_scheduler() {
             rival["metadata"]["name"] = json!("rival");
             cluster.create_pod(&rival).await;
         });
-    let classes: Api<PriorityClass> = Api::all(client(None).await.expect("a cluster"));
-    for (name, value) in [("podwait-low", 1), ("podwait-high", 1000)] {
-        let class = json!({ "metadata": { "name": name }, "value": value });
-        let class = serde_json::from_value(class).expect("a PriorityClass");
-        classes.create(&PostParams::default(), &class).await.expect("the PriorityClass is created");
-    }
+    create_classes().await;
     if let Some(answers) = answers.await {
         answers.watchers_fail(&[FailReason::Disrupted], Some(0));
     }
@@ -62,7 +69,7 @@ pub(super) async fn by_the_kubelet() {
 }
 
 /// A pod that wants the whole node, and that it must not refuse.
-fn critical() -> Value {
+pub(super) fn critical() -> Value {
     json!({
         "metadata": { "name": "critical" },
         "spec": {

@@ -1,0 +1,214 @@
+//! What is left of an exit when nobody looks while its pod is removed: with a hold, and without.
+
+mod node;
+mod rights;
+
+use super::{end, step, step_with, trap};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams, PostParams};
+use podwait::{Exit, Failure, Hold, HoldState};
+use podwait_tests::cli::run;
+use podwait_tests::cluster::{Cluster, Scratch, own_cluster, pause};
+use serde_json::{Value, json};
+use std::future::IntoFuture;
+use std::time::{Duration, Instant};
+
+const HELD: &str = "held";
+const BARE: &str = "bare";
+
+/// Longer than a garbage collector takes.
+const LONGEST: Duration = Duration::from_secs(180);
+
+/// Two pods that the same happens to: one that a wait has held, and was killed then, and one that nobody holds.
+struct Pair {
+    own: &'static Cluster,
+    scratch: Scratch,
+    held: String,
+    bare: String,
+}
+
+impl Pair {
+    /// A pair of this pod in a namespace of its own. Both run.
+    async fn new(own: &'static Cluster, name: &str, pod: Value) -> Self {
+        let scratch = Scratch::new(name).await.expect("a cluster");
+        for name in [HELD, BARE] {
+            let mut pod = pod.clone();
+            pod["metadata"]["name"] = json!(name);
+            scratch.create_pod(&pod).await;
+        }
+        let held = scratch.wait_until_running(HELD).await;
+        let bare = scratch.wait_until_running(BARE).await;
+        let hold = Hold::new(scratch.client(), scratch.namespace(), HELD);
+        let wait = podwait::wait(scratch.client(), scratch.namespace(), HELD).hold(&hold).into_future();
+        let is_held = async {
+            while hold.state() != (HoldState::Held { uid: held.clone() }) {
+                pause(20).await;
+            }
+        };
+        tokio::select! {
+            answer = wait => panic!("{name} has ended: {answer:?}"),
+            () = is_held => {}
+        }
+        Self { own, scratch, held, bare }
+    }
+
+    /// Lets both steps end, as if by themselves, and waits until that is longer ago than a second: the object has no finer
+    /// times, and what ended in the second of a deletion may have ended by it.
+    async fn end_both(&self) {
+        for (name, uid) in [(HELD, &self.held), (BARE, &self.bare)] {
+            end(self.own, uid).await;
+            self.scratch.wait_until_ended(name).await;
+        }
+        pause(2000).await;
+    }
+
+    async fn delete_both(&self, grace: u32) {
+        for name in [HELD, BARE] {
+            self.scratch.delete(name, grace).await;
+        }
+    }
+
+    /// Does this to both, and then tells a line of the table: what waits say that come when the one that nobody holds is
+    /// gone, and what one has said that watched that one all the time. Returns what is said of the one that is held.
+    async fn row(self, what: &str, life: impl AsyncFnOnce(&Self)) -> Result<Exit, Failure> {
+        let watch = podwait::wait(self.scratch.client(), self.scratch.namespace(), BARE).uid(&self.bare);
+        let live = async {
+            life(&self).await;
+            self.until_gone(BARE).await;
+            self.scratch.wait_until_ended(HELD).await;
+        };
+        let (watched, ()) = tokio::join!(watch, live);
+        let late = |name, uid| podwait::wait(self.scratch.client(), self.scratch.namespace(), name).uid(uid);
+        let (held, bare) = tokio::join!(late(HELD, &self.held), late(BARE, &self.bare));
+        assert_eq!(code(&bare), None, "{what}: nothing is there that could tell it: {bare:?}");
+        self.is_true(what, &held);
+        println!("| {what} | {} | {} | {} |", words(&held), words(&watched), words(&bare));
+        self.release().await;
+        held
+    }
+
+    /// Asserts that this is what the runtime saw: the code, and no end of its own if the step was stopped.
+    #[track_caller]
+    fn is_true(&self, what: &str, held: &Result<Exit, Failure>) {
+        let ends = self.own.ends();
+        let end = ends.iter().find(|end| end.uid == self.held).expect("the runtime saw its end");
+        assert_eq!(code(held), Some(end.exit_code), "{what}: {held:?} and {end:?}");
+        assert!(held.is_err() || !end.stopped_by_kubelet, "{what}: {held:?} and {end:?}");
+    }
+
+    /// The command finds what was left behind, tells its end and lets it go.
+    async fn release(self) {
+        let kubeconfig = self.own.kubeconfig.to_str().expect("a readable path");
+        let arguments = ["release", "-n", self.scratch.namespace(), "--kubeconfig", kubeconfig];
+        let released = run(&[&arguments[..], &["--older-than", "0s"]].concat()).await;
+        assert_eq!(released.status, Some(0), "{released:?}");
+        let line = format!("{}/{HELD} released: step ", self.scratch.namespace());
+        assert!(released.stdout.starts_with(&line), "{released:?}");
+        self.until_gone(HELD).await;
+        self.scratch.remove().await;
+    }
+
+    async fn until_gone(&self, name: &str) {
+        let begin = Instant::now();
+        while self.scratch.pods().get_opt(name).await.expect("an answer").is_some() {
+            assert!(begin.elapsed() < LONGEST, "{name} in {} is still there", self.scratch.namespace());
+            pause(200).await;
+        }
+    }
+}
+
+/// The step's exit code, as far as it is known.
+fn code(answer: &Result<Exit, Failure>) -> Option<i32> {
+    match answer {
+        Ok(exit) => Some(exit.code),
+        Err(failure) => failure.exit_code,
+    }
+}
+
+fn words(answer: &Result<Exit, Failure>) -> String {
+    let reason = match answer {
+        Ok(exit) => exit.reason.as_str(),
+        Err(failure) => failure.reason.as_str(),
+    };
+    match code(answer) {
+        Some(code) => format!("{reason}, {code}"),
+        None => format!("{reason}, **lost**"),
+    }
+}
+
+#[tokio::test]
+async fn no_deletion_takes_the_exit_of_a_held_pod_along() {
+    let Some(own) = own_cluster() else { return };
+    let pair = async |name: &str, pod: Value| Pair::new(own, name, pod).await;
+    let for_two_seconds =
+        |script: &str| step_with(script, |pod| pod["spec"]["terminationGracePeriodSeconds"] = json!(2));
+    tokio::join!(
+        async {
+            let pair = pair("hold-deleted", step(&trap(0))).await;
+            let held =
+                pair.row("deleted while running, exits 0", async |pair| pair.delete_both(5).await).await;
+            held.expect_err("it was stopped");
+        },
+        async {
+            let pair = pair("hold-deaf", for_two_seconds("sleep 3600")).await;
+            let life = async |pair: &Pair| pair.delete_both(2).await;
+            let held = pair.row("deleted while running, deaf to SIGTERM", life).await;
+            held.expect_err("it was stopped");
+        },
+        async {
+            let pair = pair("hold-forced", step(&trap(0))).await;
+            let held = pair.row("force-deleted while running", async |pair| pair.delete_both(0).await).await;
+            held.expect_err("it was stopped");
+        },
+        async {
+            let pair = pair("hold-ended", step(&trap(7))).await;
+            let life = async |pair: &Pair| {
+                pair.end_both().await;
+                pair.delete_both(30).await;
+            };
+            pair.row("deleted after its end", life).await.expect("an exit of its own");
+        },
+        async {
+            let pair = pair("hold-evicted", step(&trap(0))).await;
+            let life = async |pair: &Pair| {
+                for name in [HELD, BARE] {
+                    let evicted = pair.scratch.pods().evict(name, &EvictParams::default()).await;
+                    evicted.expect("the pod is evicted");
+                }
+            };
+            pair.row("evicted by the API (drain)", life).await.expect_err("it was stopped");
+        },
+        async {
+            let pair = pair("hold-namespace", step(&trap(0))).await;
+            let life = async |pair: &Pair| {
+                let namespaces: Api<Namespace> = Api::all(pair.scratch.client());
+                let deleted = namespaces.delete(pair.scratch.namespace(), &DeleteParams::default()).await;
+                deleted.expect("the namespace is deleted");
+            };
+            pair.row("its namespace deleted", life).await.expect_err("it was stopped");
+        },
+        async {
+            let pair = pair("hold-owner", step(&trap(7))).await;
+            let life = async |pair: &Pair| {
+                pair.end_both().await;
+                delete_an_owner(&pair.scratch).await;
+            };
+            pair.row("its owner deleted after its end", life).await.expect("an exit of its own");
+        },
+    );
+}
+
+/// Gives both pods an owner and takes it away: the garbage collector deletes them.
+async fn delete_an_owner(scratch: &Scratch) {
+    let owners: Api<ConfigMap> = Api::namespaced(scratch.client(), scratch.namespace());
+    let owner = serde_json::from_value(json!({ "metadata": { "name": "owner" } })).expect("a ConfigMap");
+    let owner = owners.create(&PostParams::default(), &owner).await.expect("it is created");
+    let reference =
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid });
+    for name in [HELD, BARE] {
+        let patch = Patch::Merge(json!({ "metadata": { "ownerReferences": [reference] } }));
+        let patched = scratch.pods().patch(name, &PatchParams::default(), &patch).await;
+        patched.expect("the pod has an owner");
+    }
+    owners.delete("owner", &DeleteParams::default()).await.expect("the owner is deleted");
+}

@@ -1,0 +1,115 @@
+//! What the real API server answers to the one write of a hold.
+
+use super::super::outages::create;
+use super::super::{end, step, step_with, trap};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::Api;
+use podwait::{FINALIZER, Hold, HoldState};
+use podwait_tests::cli::run;
+use podwait_tests::cluster::{Scratch, client, own_cluster};
+use serde_json::json;
+
+/// The code and the text of the answer to a patch as `Hold` sends it.
+async fn patch(scratch: &Scratch, uid: &str, finalizers: &str) -> (u16, String) {
+    let patch = json!({ "metadata": { "uid": uid, finalizers: [FINALIZER] } });
+    let request = http::Request::patch(format!("/api/v1/namespaces/{}/pods/step", scratch.namespace()))
+        .header("content-type", "application/strategic-merge-patch+json")
+        .body(patch.to_string().into_bytes());
+    match scratch.client().request_text(request.expect("a request")).await {
+        Ok(text) => (200, text),
+        Err(kube::Error::Api(status)) => (status.code, status.message),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn finalizers(scratch: &Scratch) -> Vec<String> {
+    let pod = scratch.pods().get("step").await.expect("the pod is there");
+    pod.metadata.finalizers.unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_pod_of_another_uid_is_left_alone() {
+    let Some(_) = own_cluster() else { return };
+    let scratch = Scratch::new("hold-uid").await.expect("a cluster");
+    let held = step_with("sleep 3600", |pod| {
+        pod["metadata"]["finalizers"] = json!([FINALIZER, "podwait.test/other"]);
+    });
+    scratch.create_pod(&held).await;
+    let uid = scratch.wait_until_running("step").await;
+    let another = "00000000-0000-4000-8000-000000000000";
+    for change in ["finalizers", "$deleteFromPrimitiveList/finalizers"] {
+        // No 409, as an update would get: a patch has no precondition, and tries to change what must not change.
+        let (code, message) = patch(&scratch, another, change).await;
+        assert!(code == 422 && message.contains("metadata.uid: Invalid value"), "{code}: {message}");
+    }
+    // To the hold that means that its own pod is gone.
+    let stale = Hold::of_created(scratch.client(), scratch.namespace(), "step", another);
+    assert_eq!((stale.release().await, stale.state()), (Ok(()), HoldState::Released));
+    let nobody_s = Hold::of_created(scratch.client(), scratch.namespace(), "no-such", another);
+    assert_eq!(nobody_s.release().await, Ok(()));
+    assert_eq!(finalizers(&scratch).await, [FINALIZER, "podwait.test/other"]);
+    let hold = Hold::of_created(scratch.client(), scratch.namespace(), "step", &uid);
+    assert_eq!((hold.release().await, hold.state()), (Ok(()), HoldState::Released));
+    assert_eq!(finalizers(&scratch).await, ["podwait.test/other"], "that of another one stays");
+    let gone = kube::api::Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    scratch.pods().patch("step", &Default::default(), &gone).await.expect("the finalizer is removed");
+    scratch.remove().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_is_being_deleted_cannot_be_held_any_more() {
+    let Some(_) = own_cluster() else { return };
+    let scratch = Scratch::new("hold-late").await.expect("a cluster");
+    scratch.create_pod(&step("trap 'sleep 4; exit 3' TERM; echo begun; sleep 3600 & wait")).await;
+    let uid = scratch.wait_until_running("step").await;
+    scratch.delete("step", 30).await;
+    let (code, message) = patch(&scratch, &uid, "finalizers").await;
+    assert_eq!(code, 422, "{message}");
+    let hold = Hold::new(scratch.client(), scratch.namespace(), "step");
+    let answer = podwait::wait(scratch.client(), scratch.namespace(), "step").hold(&hold).await;
+    assert_eq!(hold.state(), HoldState::TooLate);
+    // It is waited for all the same.
+    assert_eq!(answer.map_err(|failure| failure.exit_code), Err(Some(3)));
+    scratch.remove().await;
+}
+
+#[tokio::test]
+async fn who_may_not_patch_pods_waits_without_a_hold() {
+    let Some(own) = own_cluster() else { return };
+    let scratch = Scratch::new("hold-refused").await.expect("a cluster");
+    let roles: Api<Role> = Api::namespaced(scratch.client(), scratch.namespace());
+    let verbs = json!(["get", "list", "watch"]);
+    let rule = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": verbs });
+    create(&roles, json!({ "metadata": { "name": "reader" }, "rules": [rule] })).await;
+    let bindings: Api<RoleBinding> = Api::namespaced(scratch.client(), scratch.namespace());
+    let group = "rbac.authorization.k8s.io";
+    let binding = json!({
+        "metadata": { "name": "reader" },
+        "roleRef": { "apiGroup": group, "kind": "Role", "name": "reader" },
+        "subjects": [{ "kind": "User", "name": "nobody", "apiGroup": group }],
+    });
+    create(&bindings, binding).await;
+    scratch.create_pod(&step(&trap(5))).await;
+    let uid = scratch.wait_until_running("step").await;
+    let nobody = client(Some("nobody")).await.expect("a cluster");
+    let hold = Hold::new(nobody.clone(), scratch.namespace(), "step");
+    let wait = podwait::wait(nobody, scratch.namespace(), "step").hold(&hold);
+    let kubeconfig = own.kubeconfig.to_str().expect("a readable path");
+    let arguments = ["wait", "step", "--hold", "--context", "nobody", "--kubeconfig", kubeconfig];
+    let arguments = [&arguments[..], &["-n", scratch.namespace()]].concat();
+    let command = run(&arguments);
+    let refused = async {
+        while hold.state() == HoldState::NotYet {
+            podwait_tests::cluster::pause(50).await;
+        }
+        podwait_tests::cluster::pause(2000).await;
+        end(own, &uid).await;
+    };
+    let (answer, command, ()) = tokio::join!(wait, command, refused);
+    assert_eq!(answer.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(5));
+    let HoldState::Refused(failure) = hold.state() else { panic!("{:?}", hold.state()) };
+    assert_eq!(failure.code, 403, "{failure:?}");
+    assert_eq!((command.status, &*command.stdout), (Some(5), "nonzero_exit 5\n"), "{command:?}");
+    assert!(command.stderr.contains("was not held: "), "{command:?}");
+    scratch.remove().await;
+}
