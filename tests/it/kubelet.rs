@@ -7,6 +7,7 @@ mod deletions;
 mod disruptions;
 mod holds;
 mod images;
+mod lines;
 mod logs;
 mod mixtures;
 mod outages;

@@ -1,6 +1,6 @@
 //! A real cluster, if the environment says so.
 //!
-//! `PODWAIT_CLUSTER=go` builds and starts that of `tests/cluster`, with two real kubelets; `PODWAIT_CLUSTER=kubeconfig` takes
+//! `PODWAIT_CLUSTER=go` builds and starts that of `tests/cluster`, with three real kubelets; `PODWAIT_CLUSTER=kubeconfig` takes
 //! the current context. Tests that write the pods' status as a kubelet would run on both, and need no kubelet; those that
 //! have one run steps, or do something to it, need the former.
 
@@ -52,7 +52,7 @@ pub fn kubeconfig() -> Option<&'static PathBuf> {
 
 /// The options of our own cluster, unless somebody has asked for others.
 const OPTIONS: &[&str] =
-    &["--nodes", "2", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi"];
+    &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi"];
 
 /// The cluster, or `None` after saying how to get one.
 ///

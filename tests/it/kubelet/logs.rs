@@ -65,7 +65,7 @@ async fn a_step_s_output_arrives_whole() {
 }
 
 /// The value of this variable, or else the usual one.
-fn number(variable: &str, usual: usize) -> usize {
+pub(super) fn number(variable: &str, usual: usize) -> usize {
     std::env::var(variable).map_or(usual, |text| text.parse().expect("a number of megabytes"))
 }
 
@@ -126,7 +126,7 @@ async fn a_rotation_tears_one_hole_at_most() {
 }
 
 /// Collects the times at which a file of this folder was moved away, which its name tells. Compressed later, it has another end.
-async fn count_rotations(folder: PathBuf, times: &Mutex<BTreeSet<String>>) -> ! {
+pub(super) async fn count_rotations(folder: PathBuf, times: &Mutex<BTreeSet<String>>) -> ! {
     loop {
         let files = std::fs::read_dir(&folder).expect("the container has a log");
         let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());

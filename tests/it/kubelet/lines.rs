@@ -1,0 +1,226 @@
+//! podwait's own lines of what real steps write, whatever happens on their way: nothing lost, nothing twice, in order.
+//!
+//! On a node whose log files are never full, but for [`rotation`].
+
+mod rotation;
+mod text;
+
+use super::servers::SECOND_IN_USE;
+use super::{disruptions, shell, step_with};
+use podwait::{Exit, Failure, LogEvent, LogGap, LogStream, Logs, wait};
+use podwait_tests::cluster::{Scratch, alone, own_cluster, pause};
+use podwait_tests::proxy::{Ending, Fault, Place, Proxy, Request};
+use podwait_tests::storm::dice::Dice;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use text::{Text, assert_same};
+use tokio::process::Command;
+
+const NODE: &str = "node-3";
+
+/// Longer than any of these takes.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// A step on that node.
+fn on_node(script: &str) -> Value {
+    step_with(script, |pod| pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": NODE }))
+}
+
+/// What a stream has told: the text of each run of each container, and what is missing.
+#[derive(Default)]
+struct Heard {
+    texts: BTreeMap<(String, u32), Vec<u8>>,
+    gaps: Vec<LogGap>,
+}
+
+impl Heard {
+    async fn all(mut logs: LogStream) -> Self {
+        let mut heard = Self::default();
+        while let Some(event) = logs.next().await {
+            match event {
+                LogEvent::Line(line) => {
+                    let text = heard.texts.entry((line.container.to_string(), line.attempt)).or_default();
+                    text.extend_from_slice(&line.text);
+                    text.extend(line.ends_line.then_some(b'\n'));
+                }
+                LogEvent::Gap(gap) => heard.gaps.push(gap),
+                // Servers that are away for a while are no secret, and no harm.
+                LogEvent::Trouble(_) | _ => {}
+            }
+        }
+        heard
+    }
+
+    #[track_caller]
+    fn is_whole(&self, who: &str, container: &str, attempt: u32, text: &Text) {
+        assert_eq!(self.gaps, [], "{who}");
+        let heard = self.texts.get(&(container.to_owned(), attempt)).map_or(&[][..], Vec::as_slice);
+        assert_same(&format!("{who}, {container}, attempt {attempt}"), heard, text.bytes());
+    }
+}
+
+/// Waits for the pod `step` and hears what it writes, by the library.
+async fn hear(client: kube::Client, scratch: &Scratch, logs: Logs) -> (Result<Exit, Failure>, Heard) {
+    let (wait, stream) = wait(client, scratch.namespace(), "step").container("step").logs(logs);
+    let both = async { tokio::join!(wait, Heard::all(stream)) };
+    tokio::time::timeout(LONGEST, both).await.expect("the log ends with its run")
+}
+
+/// The same by the command with these arguments. What it prints may be no text.
+async fn print(kubeconfig: &Path, scratch: &Scratch, arguments: &[&str]) -> Output {
+    let mut command = Command::new(podwait_tests::cli::podwait());
+    command.args(arguments).args(["-n", scratch.namespace(), "--kubeconfig"]).arg(kubeconfig);
+    let command = command.env("HOME", "/nonexistent").stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(LONGEST, command.output()).await;
+    output.expect("the log ends with its run").expect("it starts")
+}
+
+#[track_caller]
+fn is_printed(who: &str, output: &Output, status: i32, text: &Text) {
+    let notes = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{who}: {notes}");
+    assert!(!notes.contains("may be missing"), "{who}: {notes}");
+    assert_same(who, &output.stdout, text.bytes());
+}
+
+const FOLLOW: &[&str] = &["logs", "step", "-f"];
+const WAIT: &[&str] = &["wait", "step", "--logs"];
+
+/// Cuts answers with logs at any byte, in every way in which a connection can end at once; the first dozen of them.
+fn cuts(seed: u64) -> impl FnMut(&Request) -> Option<Fault> + Send + 'static {
+    let (mut dice, mut left) = (Dice::new(seed), 12);
+    let endings = [Ending::Reset, Ending::Shut, Ending::Crash, Ending::Undelimited, Ending::Clean];
+    move |request| {
+        let byte = usize::try_from(dice.below(2 << 20)).expect("it is small");
+        let fault = Fault::Stop(Place::Byte(byte), dice.pick(&endings));
+        let is_hit = request.uri.contains("/log?") && left > 0;
+        left -= u32::from(is_hit);
+        is_hit.then_some(fault)
+    }
+}
+
+/// Five at once read what a step writes at megabytes per second: three of them directly, while the kubelet's connections break
+/// and the kubelet itself is killed, and two through proxies which cut by lot what else comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_a_step_writes_arrives_once_and_in_order() {
+    let Some(own) = own_cluster() else { return };
+    let seed = std::env::var("PODWAIT_SEED").map_or(0, |seed| seed.parse().expect("a number"));
+    let scratch = Scratch::new("lines").await.expect("a cluster");
+    podwait_tests::cli::podwait();
+    let text = Text::new(seed, 16 << 20);
+    scratch.create_pod(&on_node(&text.written_at_length(3))).await;
+    let proxies = [Proxy::start(scratch.client()).await, Proxy::start(scratch.client()).await];
+    let [first, second] = proxies.map(|proxy| proxy.expect("a port"));
+    first.rule(cuts(seed));
+    second.rule(cuts(seed + 1));
+    let kubeconfig = second.kubeconfig();
+    let troubles = async {
+        scratch.wait_until_running("step").await;
+        pause(1500).await;
+        for order in ["cut", "stream-limit"] {
+            let millis = if order == "cut" { "" } else { " 700" };
+            own.order(&format!("{order} {NODE}{millis}")).await;
+            pause(1500).await;
+        }
+        own.order(&format!("stream-limit {NODE} 0")).await;
+        own.order("restart kubelet-3").await;
+        own.order("ready 120").await;
+        // Every proxy has something to cut as long as the step writes.
+        text.finish();
+    };
+    let (library, cut_library, command, waiting, cut_command, ()) = tokio::join!(
+        hear(scratch.client(), &scratch, Logs::of_target()),
+        hear(first.client(), &scratch, Logs::of_target()),
+        print(&own.kubeconfig, &scratch, FOLLOW),
+        print(&own.kubeconfig, &scratch, WAIT),
+        print(kubeconfig.path(), &scratch, FOLLOW),
+        troubles,
+    );
+    for (who, (exit, heard)) in [("library", library), ("library, cut", cut_library)] {
+        assert_eq!(exit.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(3), "{who}, seed {seed}");
+        heard.is_whole(who, "step", 1, &text);
+    }
+    is_printed("logs -f", &command, 0, &text);
+    is_printed("wait --logs", &waiting, 3, &text);
+    is_printed("logs -f, cut", &cut_command, 0, &text);
+    for proxy in [&first, &second] {
+        let faults = proxy.traffic().faults;
+        println!("{} bytes, {faults} cuts", text.bytes().len());
+        assert!(faults >= 3, "{faults} cuts with seed {seed}");
+    }
+    scratch.remove().await;
+}
+
+/// A step that is started again after failures, beside another container that writes at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_run_of_each_container_arrives_whole() {
+    let Some(own) = own_cluster() else { return };
+    let scratch = Scratch::new("attempts").await.expect("a cluster");
+    podwait_tests::cli::podwait();
+    let runs: [Text; 3] = [1, 2, 3].map(|seed| Text::new(seed, 1 << 20));
+    let beside = Text::new(4, 2 << 20);
+    beside.finish();
+    // Each run writes a text of its own, as fast as it can, and ends at once.
+    let [first, second, third] = runs.each_ref().map(Text::path);
+    let step = format!(
+        "cd $PODWAIT_ROOT/data; test -e 1 || {{ touch 1; cat {first}; exit 1; }}; \
+         test -e 2 || {{ touch 2; cat {second}; exit 1; }}; cat {third}"
+    );
+    let mut pod = on_node(&step);
+    pod["spec"]["restartPolicy"] = json!("OnFailure");
+    pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
+    pod["spec"]["containers"] = json!([shell("step", &step), shell("beside", &beside.written_at_length(0))]);
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    scratch.create_pod(&pod).await;
+    let command = [FOLLOW, &["-c", "step"]].concat();
+    let ((exit, heard), command) = tokio::join!(
+        hear(scratch.client(), &scratch, Logs::of_all()),
+        print(&own.kubeconfig, &scratch, &command),
+    );
+    let exit = exit.expect("the third run succeeds");
+    assert_eq!((exit.code, exit.restart_count), (0, 2));
+    for (attempt, text) in (1..).zip(&runs) {
+        heard.is_whole("library", "step", attempt, text);
+    }
+    heard.is_whole("library", "beside", 1, &beside);
+    assert_eq!(heard.texts.len(), 4);
+    let all = runs.iter().map(Text::bytes).collect::<Vec<_>>().concat();
+    assert_eq!(command.status.code(), Some(0), "{}", String::from_utf8_lossy(&command.stderr));
+    assert_same("logs -f", &command.stdout, &all);
+    scratch.remove().await;
+}
+
+/// The API server is killed in the middle, which breaks all streams off, and comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_is_restarted_costs_no_line() {
+    let Some(own) = own_cluster() else { return };
+    let _node = disruptions::NODE_IN_USE.lock().await;
+    let _second = SECOND_IN_USE.lock().await;
+    let _alone = alone().await;
+    let scratch = Scratch::in_outages("lines-outage").await.expect("a cluster");
+    podwait_tests::cli::podwait();
+    let text = Text::new(5, 4 << 20);
+    scratch.create_pod(&on_node(&text.written_at_length(3))).await;
+    let outage = async {
+        scratch.wait_until_running("step").await;
+        pause(700).await;
+        for order in ["kill apiserver", "start apiserver", "ready 120"] {
+            own.order(order).await;
+        }
+        text.finish();
+    };
+    let ((exit, heard), command, waiting, ()) = tokio::join!(
+        hear(scratch.client(), &scratch, Logs::of_target()),
+        print(&own.kubeconfig, &scratch, FOLLOW),
+        print(&own.kubeconfig, &scratch, WAIT),
+        outage,
+    );
+    assert_eq!(exit.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(3));
+    heard.is_whole("library", "step", 1, &text);
+    is_printed("logs -f", &command, 0, &text);
+    is_printed("wait --logs", &waiting, 3, &text);
+    scratch.remove().await;
+}

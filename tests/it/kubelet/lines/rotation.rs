@@ -1,0 +1,155 @@
+//! Logs whose files are full now and then: what is lost is told.
+
+use super::super::{logs, step};
+use super::{LONGEST, print};
+use podwait::{LogEvent, LogGap, LogStream, Logs, wait};
+use podwait_tests::cluster::{Scratch, own_cluster, pause};
+use podwait_tests::proxy::{Answer, Proxy};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+/// What is behind the number of each line.
+const REST: usize = 89;
+
+/// Numbered lines, and what is said to be missing.
+#[derive(Default)]
+struct Numbers {
+    /// Each whole line with its time.
+    lines: Vec<(usize, SystemTime)>,
+    /// Lines of which the rotation has kept a part only.
+    broken: usize,
+    gaps: Vec<LogGap>,
+}
+
+impl Numbers {
+    async fn all(mut stream: LogStream) -> Self {
+        let (mut numbers, mut line) = (Self::default(), Vec::new());
+        while let Some(event) = stream.next().await {
+            match event {
+                LogEvent::Line(piece) => {
+                    if piece.is_first {
+                        numbers.broken += usize::from(!line.is_empty());
+                        line.clear();
+                    }
+                    line.extend_from_slice(&piece.text);
+                    if piece.ends_line {
+                        numbers.take(&line, piece.time);
+                        line.clear();
+                    }
+                }
+                LogEvent::Gap(gap) => numbers.gaps.push(gap),
+                LogEvent::Trouble(_) | _ => {}
+            }
+        }
+        numbers
+    }
+
+    fn take(&mut self, line: &[u8], time: SystemTime) {
+        match number(line) {
+            Some(number) => self.lines.push((number, time)),
+            None => self.broken += 1,
+        }
+    }
+
+    /// Asserts that all is in order, and that each hole lies in what is said to be missing. How many lines are missing, in
+    /// how many holes.
+    fn check(&self, total: usize) -> (usize, usize) {
+        let (mut next, mut last, mut lost, mut holes) = (0, None, 0, 0);
+        let end = [(total, None)];
+        for (number, time) in self.lines.iter().map(|(number, time)| (*number, Some(*time))).chain(end) {
+            assert!(number >= next, "{number} comes again, or late");
+            if number > next {
+                // The first line behind the hole may be broken, and is still told as what comes next.
+                let is_told = self
+                    .gaps
+                    .iter()
+                    .any(|gap| gap.after <= last && gap.before.is_none_or(|before| Some(before) > last));
+                assert!(is_told, "{next} to {number}, {last:?} to {time:?}: {:#?}", self.gaps);
+                (lost, holes) = (lost + number - next, holes + 1);
+            }
+            (next, last) = (number + 1, time);
+        }
+        (lost, holes)
+    }
+}
+
+fn number(line: &[u8]) -> Option<usize> {
+    let (number, rest) = line.split_at_checked(10)?;
+    let is_whole = rest.len() == REST && rest.iter().all(|byte| *byte == b'x');
+    std::str::from_utf8(number).ok().filter(|_| is_whole)?.parse().ok()
+}
+
+/// At one megabyte a second and at several. Files are changed under the stream that is read, which takes along what the kubelet
+/// has not read; and then nobody reads until whole files are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rotation_takes_along_is_told() {
+    tokio::join!(rotated("lines-rotated", 100), rotated("lines-rotated-fast", 600));
+}
+
+async fn rotated(name: &str, lines_at_once: usize) {
+    let Some(own) = own_cluster() else { return };
+    let scratch = Scratch::new(name).await.expect("a cluster");
+    podwait_tests::cli::podwait();
+    let (folder, rest) = (tempfile::tempdir().expect("a temporary folder"), "x".repeat(REST));
+    let [stop, written] = ["stop", "written"].map(|name| folder.path().join(name));
+    let script = format!(
+        "n=0; while ! test -e {}; do seq -f '%010.0f{rest}' $n $((n + {lines_at_once} - 1)); \
+         n=$((n + {lines_at_once})); sleep 0.01; done; echo $n > {}; sleep 4",
+        stop.display(),
+        written.display(),
+    );
+    scratch.create_pod(&step(&script)).await;
+    let uid = scratch.wait_until_running("step").await;
+    let proxy = Proxy::start(scratch.client()).await.expect("a port");
+    let (wait, stream) = wait(proxy.client(), scratch.namespace(), "step").logs(Logs::of_target());
+    let files = Mutex::new(BTreeSet::new());
+    let rotations = || files.lock().expect("nobody panics with it").len();
+    let until_rotated = async |times: usize| {
+        let end = rotations() + times;
+        while rotations() < end {
+            pause(100).await;
+        }
+    };
+    let absence = async {
+        until_rotated(2).await;
+        proxy.rule(|request| request.uri.contains("/log?").then(|| Answer::status(503).into()));
+        proxy.sever().await;
+        until_rotated(2).await;
+        proxy.clear();
+        until_rotated(1).await;
+        std::fs::write(stop, "").expect("it is written");
+    };
+    let logs_of_step = own.logs("node-1", scratch.namespace(), "step", &uid, "step");
+    let read = async {
+        let printed = print(&own.kubeconfig, &scratch, &["logs", "step", "-f"]);
+        tokio::join!(wait, Numbers::all(stream), printed, absence)
+    };
+    let (exit, numbers, printed, ()) = tokio::select! {
+        read = tokio::time::timeout(LONGEST, read) => read.expect("the log ends with its run"),
+        never = logs::count_rotations(logs_of_step, &files) => never,
+    };
+    assert_eq!(exit.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(0));
+    let total = std::fs::read_to_string(written).expect("the step says how many");
+    let (total, rotations) = (total.trim().parse().expect("a number"), rotations());
+    let (lost, holes) = numbers.check(total);
+    println!(
+        "{total} lines of 100 bytes, {rotations} rotations, nobody reads for two: {lost} lost in {holes} holes, {} broken, \
+         {} gaps told",
+        numbers.broken,
+        numbers.gaps.len()
+    );
+    assert!(lost > 0, "whole files were gone");
+    assert!(numbers.gaps.len() <= rotations, "{:#?} in {rotations} rotations", numbers.gaps);
+    // The command, which read all the time, says by its status whether it may have lost something, too.
+    let notes = String::from_utf8_lossy(&printed.stderr);
+    let (mut next, mut is_whole) = (0, true);
+    for number in printed.stdout.split(|byte| *byte == b'\n').filter_map(number) {
+        assert!(number >= next, "{number} comes again, or late");
+        is_whole &= number == next;
+        next = number + 1;
+    }
+    let says_so = printed.status.code() == Some(220) && notes.contains("may be missing");
+    assert!(says_so || is_whole && next == total && printed.status.code() == Some(0), "{notes}");
+    scratch.remove().await;
+}
