@@ -85,6 +85,20 @@ async fn a_step_that_fails_stays_and_its_code_is_the_status() {
 }
 
 #[tokio::test]
+async fn a_step_that_fails_stays_though_its_phase_comes_later() {
+    let sim = Sim::new().await;
+    let child = sim.start(&["run", "--image", "i"]);
+    let name = sim
+        .play(&[], |life| {
+            let life = life.after(millis(200)).terminated("step", Terminated::exit(9));
+            life.after(millis(1500)).phase("Failed")
+        })
+        .await;
+    let run = child.end().await;
+    assert_eq!((run.status, sim.is_there(&name)), (Some(9), true), "{run:?}");
+}
+
+#[tokio::test]
 async fn a_pod_that_succeeded_can_be_kept() {
     let sim = Sim::new().await;
     let child = sim.start(&["run", "--image", "i", "--keep", "--quiet"]);
