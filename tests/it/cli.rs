@@ -1,6 +1,6 @@
 //! The command as users run it, against a simulated cluster over HTTP on loopback.
 
-mod crashes;
+pub(crate) mod crashes;
 mod hold;
 mod logs;
 mod many;

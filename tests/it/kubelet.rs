@@ -3,6 +3,7 @@
 //! The scenarios of one test run side by side, since most of them wait for a kubelet's backoff. With `PODWAIT_RECORD=1` the
 //! recordings go to `tests/recordings`.
 
+mod commands;
 mod deletions;
 mod disruptions;
 mod holds;

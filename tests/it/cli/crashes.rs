@@ -43,7 +43,7 @@ fn begin(cluster: &Cluster, name: &str, story: fn(Life) -> Life) {
 }
 
 /// Lets a process begin again and again, and kills it before it is over. Its end, and how often it was killed.
-async fn kill_until_it_ends(mut command: Command, dice: &mut Dice, first: u64) -> (Output, u32) {
+pub(crate) async fn kill_until_it_ends(mut command: Command, dice: &mut Dice, first: u64) -> (Output, u32) {
     command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for kills in 0..10_000 {
         // Longer and longer, so that there is an end on a slow machine, too.

@@ -1,0 +1,217 @@
+//! The command's other ways on real pods: `run`, jobs, several at once, and `--resume` after any number of crashes.
+
+use super::{end, step, step_with, trap};
+use crate::cli::crashes::kill_until_it_ends;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams, PostParams};
+use podwait::FINALIZER;
+use podwait_tests::cli::{Started, podwait, start};
+use podwait_tests::cluster::{Cluster, Scratch, own_cluster, pause};
+use podwait_tests::storm::dice::Dice;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// Starts a command in this namespace.
+fn begin(own: &Cluster, scratch: &Scratch, arguments: &[&str]) -> Started {
+    let kubeconfig = own.kubeconfig.to_str().expect("a readable path");
+    start(&[arguments, &["-n", scratch.namespace(), "--kubeconfig", kubeconfig]].concat())
+}
+
+/// Starts `podwait run` with this step, which is handed over as a file.
+fn begin_run(own: &Cluster, scratch: &Scratch, script: &str) -> (Started, tempfile::NamedTempFile) {
+    let mut pod = step(script);
+    (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), pod.to_string()).expect("it is written");
+    let path = file.path().to_str().expect("a readable path");
+    (begin(own, scratch, &["run", "-f", path]), file)
+}
+
+/// The only pod of the namespace, once it is there.
+async fn only_pod(scratch: &Scratch) -> Pod {
+    for _ in 0..300 {
+        let pods = scratch.pods().list(&ListParams::default()).await.expect("pods are listed").items;
+        assert!(pods.len() <= 1, "{pods:?}");
+        if let Some(pod) = pods.into_iter().next() {
+            return pod;
+        }
+        pause(200).await;
+    }
+    panic!("there is no pod")
+}
+
+async fn assert_empty(scratch: &Scratch) {
+    for _ in 0..300 {
+        if scratch.pods().list(&ListParams::default()).await.expect("pods are listed").items.is_empty() {
+            return;
+        }
+        pause(200).await;
+    }
+    panic!("a pod is left behind")
+}
+
+#[tokio::test]
+async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
+    let Some(own) = own_cluster() else { return };
+    tokio::join!(
+        async {
+            let scratch = Scratch::new("run").await.expect("a cluster");
+            let (started, _file) = begin_run(own, &scratch, "seq 1000; sleep 1; echo hello");
+            let pod = only_pod(&scratch).await.metadata;
+            assert!(pod.name.is_some_and(|name| name.starts_with("step-") && name.len() > 5));
+            assert_eq!(pod.finalizers, Some(vec![FINALIZER.to_owned()]));
+            assert_eq!(pod.labels.expect("labels")["app.kubernetes.io/managed-by"], "podwait");
+            let run = started.end().await;
+            let written: String = (1..=1000).map(|number| format!("{number}\n")).collect();
+            assert_eq!((run.status, run.stdout), (Some(0), written + "hello\n"), "{}", run.stderr);
+            assert_empty(&scratch).await;
+            scratch.remove().await;
+        },
+        async {
+            let scratch = Scratch::new("run-failed").await.expect("a cluster");
+            let (started, _file) = begin_run(own, &scratch, "echo no; exit 3");
+            let run = started.end().await;
+            assert_eq!((run.status, &*run.stdout), (Some(3), "no\n"), "{run:?}");
+            assert!(run.stderr.contains("is left behind"), "{run:?}");
+            let left = only_pod(&scratch).await.metadata;
+            assert_eq!((left.finalizers, left.deletion_timestamp), (None, None), "it is there, and not held");
+            scratch.remove().await;
+        },
+        async {
+            let scratch = Scratch::new("run-stopped").await.expect("a cluster");
+            let script = "trap 'echo bye; exit 0' TERM; echo begun; sleep 3600 & wait";
+            let (started, _file) = begin_run(own, &scratch, script);
+            let name = only_pod(&scratch).await.metadata.name.expect("a name");
+            let uid = scratch.wait_until_running(&name).await;
+            started.signal("INT");
+            let run = started.end().await;
+            // It stopped with 0, and that is no success.
+            assert_eq!((run.status, &*run.stdout), (Some(223), "begun\nbye\n"), "{run:?}");
+            assert!(run.stderr.contains("asked to stop") && run.stderr.contains("cancelled"), "{run:?}");
+            assert_empty(&scratch).await;
+            let ends = own.ends();
+            let end = ends.iter().find(|end| end.uid == uid).expect("the runtime saw its end");
+            assert!(end.stopped_by_kubelet && end.exit_code == 0, "{end:?}");
+            scratch.remove().await;
+        },
+    );
+}
+
+async fn create_job(scratch: &Scratch, script: &str, spec: Value) {
+    let mut job = json!({ "metadata": { "name": "job" }, "spec": spec });
+    job["spec"]["template"]["spec"] = step(script)["spec"].clone();
+    let job: Job = serde_json::from_value(job).expect("a Job");
+    let jobs: Api<Job> = Api::namespaced(scratch.client(), scratch.namespace());
+    jobs.create(&PostParams::default(), &job).await.expect("the Job is created");
+}
+
+#[tokio::test]
+async fn a_job_is_followed_to_its_verdict() {
+    let Some(own) = own_cluster() else { return };
+    let indexed = json!({ "completionMode": "Indexed", "completions": 3, "parallelism": 3 });
+    let policy = json!({ "backoffLimit": 6, "podFailurePolicy": { "rules": [
+        { "action": "FailJob", "onExitCodes": { "operator": "In", "values": [42] } },
+    ] } });
+    let jobs = [
+        ("job-complete", "sleep 1", json!({}), 0, "the job is complete"),
+        ("job-indexed", "sleep 1", indexed, 0, "the job is complete"),
+        ("job-failed", "exit 4", json!({ "backoffLimit": 1 }), 4, "BackoffLimitExceeded"),
+        ("job-policy", "exit 42", policy, 42, "matching FailJob rule"),
+        ("job-deadline", "sleep 3600", json!({ "activeDeadlineSeconds": 3 }), 221, "DeadlineExceeded"),
+    ];
+    let all = jobs.map(async |(name, script, spec, status, word)| {
+        let scratch = Scratch::new(name).await.expect("a cluster");
+        let waiting = begin(own, &scratch, &["wait", "job/job", "--timeout", "300s"]);
+        create_job(&scratch, script, spec).await;
+        let run = waiting.end().await;
+        assert_eq!(run.status, Some(status), "{name}: {run:?}");
+        assert!(format!("{}{}", run.stdout, run.stderr).contains(word), "{name}: {word} in {run:?}");
+        scratch.remove().await;
+    });
+    futures_util::future::join_all(all).await;
+}
+
+#[tokio::test]
+async fn several_pods_are_waited_for_at_once() {
+    let Some(own) = own_cluster() else { return };
+    let scratch = Scratch::new("several").await.expect("a cluster");
+    for (name, code) in [("a", 0), ("b", 6), ("c", 4)] {
+        let pod = step_with(&trap(code), |pod| {
+            pod["metadata"] = json!({ "name": name, "labels": { "which": "all" } });
+        });
+        scratch.create_pod(&pod).await;
+    }
+    let named = begin(own, &scratch, &["wait", "pod/a", "pod/b", "c"]);
+    let labelled = begin(own, &scratch, &["wait", "-l", "which=all"]);
+    let any = begin(own, &scratch, &["wait", "a", "b", "c", "--any"]);
+    let ns = scratch.namespace();
+    // One after the other, or the order in which they end is anybody's guess.
+    for name in ["a", "b", "c"] {
+        let uid = scratch.wait_until_running(name).await;
+        pause(2500).await;
+        end(own, &uid).await;
+    }
+    let lines =
+        [format!("{ns}/a completed 0"), format!("{ns}/b nonzero_exit 6"), format!("{ns}/c nonzero_exit 4")];
+    for run in [named.end().await, labelled.end().await] {
+        assert_eq!(run.status, Some(6), "{run:?}");
+        assert!(run.stdout.lines().eq(lines.iter()), "{run:?}");
+    }
+    let any = any.end().await;
+    assert_eq!((any.status, any.stdout.trim_end()), (Some(0), &*lines[0]), "{}", any.stderr);
+    scratch.remove().await;
+}
+
+/// Lets the step end, and removes its pod by force when that is longer ago than the second that the object tells.
+async fn end_and_force(own: &Cluster, scratch: &Scratch, name: &str) {
+    let uid = scratch.wait_until_running(name).await;
+    end(own, &uid).await;
+    pause(3000).await;
+    // Whoever has read its end by then has let it go, but it is there.
+    scratch.delete(name, 0).await;
+}
+
+/// Kill -9 at any time: the same answer as if nothing had happened, and nothing is held any more.
+#[tokio::test]
+async fn who_is_killed_answers_as_if_nothing_had_happened() {
+    let Some(own) = own_cluster() else { return };
+    let scratch = Scratch::new("killed").await.expect("a cluster");
+    let podwait = podwait();
+    let journals = tempfile::tempdir().expect("a folder");
+    let stories: [(&str, &str, i32, &str); 4] = [
+        ("succeeds", "sleep 5", 0, "completed 0"),
+        ("fails", "sleep 5; exit 7", 7, "nonzero_exit 7"),
+        ("forced", &trap(5), 5, "nonzero_exit 5"),
+        ("stopped", &trap(0), 220, "pod_deleted"),
+    ];
+    let lanes = stories.into_iter().zip(0_u64..).map(async |((name, script, status, answer), lane)| {
+        let pod = step_with(script, |pod| {
+            pod["metadata"] = json!({ "name": name, "finalizers": [FINALIZER] });
+        });
+        let mut command = Command::new(podwait);
+        command.args(["wait", name, "--hold", "-n", scratch.namespace(), "--kubeconfig"]);
+        command.arg(&own.kubeconfig).arg("--resume").arg(journals.path().join(name));
+        scratch.create_pod(&pod).await;
+        let life = async {
+            if name == "stopped" {
+                scratch.wait_until_running(name).await;
+                scratch.delete(name, 5).await;
+            } else if name == "forced" {
+                end_and_force(own, &scratch, name).await;
+            }
+        };
+        let mut dice = Dice::new(lane);
+        let ((output, kills), ()) = tokio::join!(kill_until_it_ends(command, &mut dice, 400), life);
+        let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert_eq!((output.status.code(), &*told), (Some(status), answer), "{name}: {output:?}");
+        let left = scratch.pods().get_opt(name).await.expect("an answer");
+        let held = left.and_then(|pod| pod.metadata.finalizers);
+        assert!(held.is_none_or(|held| held.is_empty()), "{name} is still held");
+        kills
+    });
+    let kills: u32 = futures_util::future::join_all(lanes).await.into_iter().sum();
+    println!("{kills} kills");
+    assert!(kills >= 20, "only {kills} kills");
+    scratch.remove().await;
+}
