@@ -2,6 +2,7 @@
 
 use crate::args::Output;
 use crate::output;
+use futures_util::FutureExt;
 use podwait::{LogEvent, LogGap, LogLine, LogStream};
 use serde::Serialize;
 use std::io::{BufWriter, Write};
@@ -9,8 +10,9 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
-/// How many lines are kept for the thread.
-const KEPT: usize = 256;
+/// How many pieces are kept for the thread, and how much of what has come goes into one.
+const KEPT: usize = 16;
+const LONGEST_PIECE: usize = 64 << 10;
 
 /// What stands before a line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +27,7 @@ pub(crate) struct Prefix {
 
 /// Prints lines.
 pub(crate) struct Lines {
-    lines: mpsc::Sender<Vec<u8>>,
+    pieces: mpsc::Sender<Vec<u8>>,
     thread: JoinHandle<()>,
     output: Output,
     prefix: Prefix,
@@ -76,50 +78,76 @@ struct GapView<'a> {
 
 impl Lines {
     pub(crate) fn new(output: Output, prefix: Prefix) -> Self {
-        let (lines, mut received) = mpsc::channel::<Vec<u8>>(KEPT);
+        let (pieces, mut received) = mpsc::channel::<Vec<u8>>(KEPT);
         let thread = std::thread::spawn(move || {
-            let mut out = BufWriter::new(std::io::stdout());
+            let mut out = BufWriter::with_capacity(LONGEST_PIECE, std::io::stdout());
             // Whoever closes the pipe wants no more of it; the exit status matters more.
             let mut is_read = true;
-            while let Some(line) = received.blocking_recv() {
-                is_read = is_read && out.write_all(&line).is_ok();
+            while let Some(piece) = received.blocking_recv() {
+                is_read = is_read && out.write_all(&piece).is_ok();
                 if is_read && received.is_empty() {
                     is_read = out.flush().is_ok();
                 }
             }
             let _ = out.flush();
         });
-        Self { lines, thread, output, prefix }
+        Self { pieces, thread, output, prefix }
     }
 
     /// Prints all that a stream tells.
     pub(crate) async fn print_all(&self, of: Of<'_>, mut stream: LogStream) -> Told {
         let (mut told, mut is_in_line, mut is_denied) = (Told::Whole, None, false);
-        while let Some(event) = stream.next().await {
+        let mut text = Vec::new();
+        loop {
+            // What has come already goes in one piece, since each may have to wake the thread.
+            let event = match stream.next().now_or_never() {
+                Some(event) if text.len() < LONGEST_PIECE => event,
+                known => {
+                    self.hand_over(&mut text).await;
+                    match known {
+                        Some(event) => event,
+                        None => stream.next().await,
+                    }
+                }
+            };
             match event {
-                LogEvent::Line(line) => {
+                None => break,
+                Some(LogEvent::Line(line)) => {
                     is_denied = false;
-                    self.print(of, &line, &mut is_in_line).await;
+                    self.print(of, &line, &mut is_in_line, &mut text);
                 }
-                LogEvent::Gap(gap) => {
+                Some(LogEvent::Gap(gap)) => {
                     told = if is_denied { Told::Denied } else { Told::InPart };
-                    self.tell_gap(of, &gap).await;
+                    self.tell_gap(of, &gap, &mut text);
                 }
-                LogEvent::Trouble(trouble) => {
+                Some(LogEvent::Trouble(trouble)) => {
                     is_denied = matches!(trouble.failure.code, 401 | 403);
                     output::note(&format!(
                         "{}/{}: the log of {} cannot be read for now: {}",
                         of.namespace, of.pod, trouble.container, trouble.failure.message
                     ));
                 }
-                _ => {}
+                Some(_) => {}
             }
         }
+        self.hand_over(&mut text).await;
         told
     }
 
-    async fn print(&self, of: Of<'_>, line: &LogLine, is_in_line: &mut Option<std::sync::Arc<str>>) {
-        let mut text = Vec::with_capacity(line.text.len() + 64);
+    async fn hand_over(&self, text: &mut Vec<u8>) {
+        if !text.is_empty() {
+            // It ends only with the process.
+            let _ = self.pieces.send(std::mem::take(text)).await;
+        }
+    }
+
+    fn print(
+        &self,
+        of: Of<'_>,
+        line: &LogLine,
+        is_in_line: &mut Option<std::sync::Arc<str>>,
+        text: &mut Vec<u8>,
+    ) {
         if self.output == Output::Json {
             let view = LineView {
                 event: "line",
@@ -139,7 +167,7 @@ impl Lines {
                 text.push(b'\n');
             }
             if !goes_on {
-                self.write_prefix(of, line, &mut text);
+                self.write_prefix(of, line, text);
             }
             text.extend_from_slice(&line.text);
             if line.ends_line {
@@ -147,7 +175,6 @@ impl Lines {
             }
             *is_in_line = (!line.ends_line).then(|| line.container.clone());
         }
-        let _ = self.lines.send(text).await;
     }
 
     fn write_prefix(&self, of: Of<'_>, line: &LogLine, text: &mut Vec<u8>) {
@@ -164,7 +191,7 @@ impl Lines {
         }
     }
 
-    async fn tell_gap(&self, of: Of<'_>, gap: &LogGap) {
+    fn tell_gap(&self, of: Of<'_>, gap: &LogGap, text: &mut Vec<u8>) {
         let (first, last) = (*gap.attempts.start(), *gap.attempts.end());
         if self.output == Output::Json {
             let view = GapView {
@@ -177,7 +204,7 @@ impl Lines {
                 before: gap.before.map(rfc3339),
                 reason: gap.reason.as_str(),
             };
-            let _ = self.lines.send(format!("{}\n", serde_json::json!(view)).into_bytes()).await;
+            let _ = writeln!(text, "{}", serde_json::json!(view));
         }
         let runs = match (first, last) {
             (1, 1) => String::new(),
@@ -204,12 +231,12 @@ impl Lines {
 
     /// Prints a line of another kind after what was told so far.
     pub(crate) async fn add(&self, line: String) {
-        let _ = self.lines.send(format!("{line}\n").into_bytes()).await;
+        let _ = self.pieces.send(format!("{line}\n").into_bytes()).await;
     }
 
     /// Returns when all is printed.
     pub(crate) async fn finish(self) {
-        drop(self.lines);
+        drop(self.pieces);
         let _ = tokio::task::spawn_blocking(|| self.thread.join()).await;
     }
 }
