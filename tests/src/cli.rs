@@ -10,6 +10,12 @@ pub fn podwait() -> &'static Path {
     BINARY.get_or_init(|| build(&["--package", "podwait-cli", "--bin", "podwait"]))
 }
 
+/// The same as users install it, for those who measure.
+#[must_use]
+pub fn podwait_for_release() -> PathBuf {
+    build(&["--package", "podwait-cli", "--bin", "podwait", "--release"])
+}
+
 /// An example of a package, built.
 #[must_use]
 pub fn example(package: &str, name: &str) -> PathBuf {
