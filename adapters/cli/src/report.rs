@@ -192,8 +192,12 @@ impl JobReport<'_> {
         match &self.outcome {
             Ok(end) if !end.has_failed => String::from("the job is complete"),
             Ok(end) => {
-                let why = if end.message.is_empty() { &end.reason } else { &end.message };
-                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                let why = match (&*end.reason, &*end.message) {
+                    ("", "") => String::new(),
+                    (reason, "") => format!(": {reason}"),
+                    ("", message) => format!(": {message}"),
+                    (reason, message) => format!(": {reason}: {message}"),
+                };
                 let code = end.exit_code().map(|code| format!("; its last pod that failed exited {code}"));
                 format!("the job failed{why}{}", code.unwrap_or_default())
             }

@@ -116,9 +116,9 @@ async fn a_job_is_followed_to_its_verdict() {
     let jobs = [
         ("job-complete", "sleep 1", json!({}), 0, "the job is complete"),
         ("job-indexed", "sleep 1", indexed, 0, "the job is complete"),
-        ("job-failed", "exit 4", json!({ "backoffLimit": 1 }), 4, "BackoffLimitExceeded"),
-        ("job-policy", "exit 42", policy, 42, "matching FailJob rule"),
-        ("job-deadline", "sleep 3600", json!({ "activeDeadlineSeconds": 3 }), 221, "DeadlineExceeded"),
+        ("job-failed", "exit 4", json!({ "backoffLimit": 1 }), 4, "BackoffLimitExceeded: "),
+        ("job-policy", "exit 42", policy, 42, "PodFailurePolicy: "),
+        ("job-deadline", "sleep 3600", json!({ "activeDeadlineSeconds": 3 }), 221, "DeadlineExceeded: "),
     ];
     let all = jobs.map(async |(name, script, spec, status, word)| {
         let scratch = Scratch::new(name).await.expect("a cluster");

@@ -17,10 +17,14 @@ usage: scale [--waiters NAME,...] [--counts N,...] [--rate WRITES_PER_SECOND] [-
 Runs each waiter with each number of pods, each time in a fresh cluster of tests/cluster, and writes scale.jsonl (to which
 it adds), scale.md and three plots to the folder. With --plot it makes these from results that are there.";
 
+/// Writes per second, and from how many pods on there are twice as many, so that a run ends.
+const RATE: u32 = 100;
+const MANY: usize = 5000;
+
 struct Options {
     waiters: Vec<Waiter>,
     counts: Vec<usize>,
-    rate: u32,
+    rate: Option<u32>,
     limit: Duration,
     memory_mib: u32,
     out: Option<PathBuf>,
@@ -35,7 +39,7 @@ impl Options {
         let mut options = Self {
             waiters: Waiter::ALL.to_vec(),
             counts: vec![50, 200, 400, 1000, 5000, 10_000],
-            rate: 100,
+            rate: None,
             limit: Duration::from_secs(300),
             memory_mib: 8192,
             out: None,
@@ -51,7 +55,7 @@ impl Options {
                     options.waiters = value.split(',').map(str::parse).collect::<Result<_, _>>()?
                 }
                 "--counts" => options.counts = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
-                "--rate" => options.rate = value.parse()?,
+                "--rate" => options.rate = Some(value.parse()?),
                 "--limit" => options.limit = Duration::from_secs(value.parse()?),
                 "--memory" => options.memory_mib = value.parse()?,
                 "--out" => options.out = Some(PathBuf::from(value)),
@@ -110,16 +114,17 @@ async fn wait_for_parent(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error
 
 async fn measure(options: &Options) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let peers = options.waiters.iter().any(|waiter| waiter.is_peer()).then(build_peers);
-    let settings = Settings {
+    let mut settings = Settings {
         program: std::env::current_exe()?,
         peers,
-        rate: options.rate,
+        rate: 0,
         limit: options.limit,
         memory_mib: options.memory_mib,
     };
     let file = options.out.as_ref().map(|folder| folder.join("scale.jsonl"));
     let mut outcomes = Vec::new();
     for &count in &options.counts {
+        settings.rate = options.rate.unwrap_or(if count < MANY { RATE } else { 2 * RATE });
         for &waiter in &options.waiters {
             let outcome = run(&settings, waiter, count).await;
             eprintln!("{outcome}");
