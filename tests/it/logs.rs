@@ -196,6 +196,52 @@ async fn a_kubelet_that_is_ahead_of_the_api_server_mixes_up_nothing() {
     }
 }
 
+/// All of it within a second, which is as exact as the API server's times are.
+#[tokio::test(start_paused = true)]
+async fn runs_that_follow_each_other_at_once_are_told_apart() {
+    // Whoever comes late finds the second run where the API server has the first one.
+    for late in [0, 400] {
+        let cluster = Cluster::new();
+        let mut step = pod("ci", "p", &["step"]);
+        step["spec"]["restartPolicy"] = "OnFailure".into();
+        Life::of(step).scheduled("node-1").running().spawn(&cluster);
+        let texts = ["first", "second"].map(|word| format!("{word}\n").repeat(50));
+        let ahead = async {
+            sleep(Duration::from_millis(100)).await;
+            cluster.write_log("ci", "p", "step", &texts[0]);
+            sleep(Duration::from_millis(100)).await;
+            let ended = cluster.now();
+            cluster.begin_log("ci", "p", "step");
+            cluster.write_log("ci", "p", "step", &texts[1]);
+            // The API server hears of it when the first stream has long been over.
+            sleep(secs(4)).await;
+            Life::existing("ci", "p").restarted("step").run(&cluster).await.expect("an honest life");
+            let end = |pod: &mut serde_json::Value| {
+                pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = ended.into();
+            };
+            cluster.update_status("ci", "p", end).expect("the pod is there");
+            sleep(secs(5)).await;
+            Life::existing("ci", "p").finished(0).run(&cluster).await.expect("an honest life");
+        };
+        let read = async {
+            sleep(Duration::from_millis(late)).await;
+            let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+            tokio::join!(wait, Heard::all(logs))
+        };
+        let ((exit, heard), ()) = tokio::join!(read, ahead);
+        assert_eq!(exit.map(|exit| exit.code), Ok(0));
+        assert!(heard.gaps.is_empty(), "{late}: {heard:?}");
+        let all: String = heard.texts.values().flat_map(|text| text.chars()).collect();
+        for word in ["first", "second"] {
+            assert_eq!(all.lines().filter(|line| *line == word).count(), 50, "{late}: {word} in {heard:?}");
+        }
+        if late == 0 {
+            heard.is("step", 1, &texts[0]);
+            heard.is("step", 2, &texts[1]);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_containers_or_some() {
     let lives = || {

@@ -14,7 +14,7 @@ use crate::source::Via;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use jiff::Timestamp;
-use run::{FirstLine, Run};
+use run::{Doubt, FirstLine, Run};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -68,6 +68,8 @@ pub(super) struct Tail {
 /// A stream that is read.
 struct Open {
     pieces: Pieces,
+    /// Of the run before the current one.
+    is_previous: bool,
     is_followed: bool,
     /// Begins with the first line of the file.
     is_whole: bool,
@@ -193,6 +195,9 @@ impl Tail {
             }
             return;
         }
+        if !self.is_placed(previous).await {
+            return;
+        }
         let is_followed = !previous && self.is_to_be_followed();
         let since = self.since.and_then(|time| Timestamp::try_from(time).ok()).map(Timestamp::as_second);
         let Some(run) = &mut self.run else { return };
@@ -220,8 +225,9 @@ impl Tail {
             LogAnswer::Body(body) => {
                 let pieces = Pieces::new(body);
                 let (is_whole, heard) = (since.is_none(), Instant::now());
+                let (is_previous, is_fresh, has_news) = (previous, true, false);
                 self.stream =
-                    Some(Open { pieces, is_followed, is_whole, is_fresh: true, has_news: false, heard });
+                    Some(Open { pieces, is_previous, is_followed, is_whole, is_fresh, has_news, heard });
             }
             LogAnswer::Nothing(message) => self.find_nothing(message),
             LogAnswer::NoPod => {
@@ -258,9 +264,13 @@ impl Tail {
             Ok(piece) => {
                 self.tell(&piece, &mut stream);
                 while self.events.len() < AHEAD
+                    && !self.is_in_doubt()
                     && let Ok(Some(piece)) = stream.pieces.take()
                 {
                     self.tell(&piece, &mut stream);
+                }
+                if self.is_in_doubt() {
+                    return;
                 }
                 // One that is not over may write for ever.
                 let is_endless = self.run.as_ref().is_some_and(|run| !run.has_ended);
@@ -287,8 +297,10 @@ impl Tail {
         let (text, gap) = match run.cursor.take(piece) {
             Taken::Old => return,
             Taken::New(text) => (text, false),
+            Taken::AfterGap(_) if !stream.is_previous && run.begins_to_doubt() => return,
             Taken::AfterGap(text) => (text, true),
         };
+        run.doubt = Doubt::None;
         let attempt = run.attempt;
         run.file.add(text.len());
         if run.file.is_due() && stream.is_followed && self.look.is_none() {

@@ -6,7 +6,8 @@ use super::super::cursor::Cursor;
 use super::super::pieces::Pieces;
 use super::super::request::{LogAnswer, LogQuery};
 use super::Tail;
-use crate::client::{CALL_TIMEOUT, timed_out};
+use crate::client::{CALL_TIMEOUT, Calls, timed_out};
+use crate::selection::PodName;
 use crate::source::{ApiFailure, Via};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -41,6 +42,20 @@ pub(super) struct Run {
     /// The last line that was told is not in the file any more.
     is_cut: bool,
     pub(super) file: File,
+    pub(super) doubt: Doubt,
+    /// That the kubelet serves this run as the previous one was looked at.
+    is_placed: bool,
+}
+
+/// Whether lines that do not follow on what was told are of this run at all. The kubelet serves the run that it has begun last, and
+/// the API server may hear of that one a second later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    None,
+    /// To be asked.
+    Open,
+    /// They are: the file has been changed.
+    Settled,
 }
 
 /// What is known of the file that the kubelet serves.
@@ -96,6 +111,8 @@ impl Run {
             is_read: false,
             is_cut: false,
             file: File::default(),
+            doubt: Doubt::None,
+            is_placed: false,
         }
     }
 
@@ -125,6 +142,15 @@ impl Run {
     pub(super) fn whole_until(&self) -> Option<Timestamp> {
         let last = self.cursor.last();
         if self.file.may_have_changed() { last.min(self.file.last) } else { last }
+    }
+
+    /// Whether to ask first, where lines seem to be missing. Nothing of this stream has been told yet then.
+    pub(super) fn begins_to_doubt(&mut self) -> bool {
+        let is_doubtful = self.file.begin.is_some() && self.doubt != Doubt::Settled;
+        if is_doubtful {
+            (self.doubt, self.cursor) = (Doubt::Open, self.before.clone());
+        }
+        is_doubtful
     }
 
     /// Whether what was told came after the run's end, and so from the next one: the kubelet may have started that before
@@ -218,6 +244,45 @@ impl Tail {
         true
     }
 
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.doubt == Doubt::Open)
+    }
+
+    /// Finds out whether the kubelet serves the run where the API server says that it is, if that has become doubtful. If not, or
+    /// if nobody can say, it is to be looked at again a little later.
+    pub(super) async fn is_placed(&mut self, previous: bool) -> bool {
+        let Some(run) = &self.run else { return false };
+        let Some(begin) = run.file.begin else { return true };
+        let is_doubtful = if previous { !run.is_placed } else { run.doubt == Doubt::Open };
+        if !is_doubtful {
+            return true;
+        }
+        let first = self.first_line(true).await;
+        let Some(run) = &mut self.run else { return false };
+        match first {
+            Err(failure) => {
+                self.fail(failure);
+                return false;
+            }
+            Ok(first) if previous => {
+                (run.is_placed, run.doubt) = (true, Doubt::None);
+                if first.is_some_and(|first| first < begin) && self.ahead.is_none() {
+                    // All that was told is of the next one, which was there when this one was asked for.
+                    self.ahead = Some(std::mem::take(&mut run.cursor));
+                    run.file = File::default();
+                }
+            }
+            Ok(first) if first == Some(begin) => {
+                // It is the previous one by now, and the API server will say so.
+                let pause = self.next_pause();
+                self.not_before = Instant::now() + pause;
+                return false;
+            }
+            Ok(_) => run.doubt = Doubt::Settled,
+        }
+        true
+    }
+
     fn read_again(&mut self) {
         if let Some(run) = &mut self.run {
             (run.quiet, run.is_read) = (0, false);
@@ -226,20 +291,20 @@ impl Tail {
         self.not_before = Instant::now() + pause;
     }
 
-    /// Asks for the time of the first line of the file that the kubelet serves.
+    /// Asks for the time of the first line of the run's file.
     pub(super) fn first_line(&self, previous: bool) -> BoxFuture<'static, FirstLine> {
         let (calls, pod, container) = (self.calls.clone(), self.pod.clone(), self.container.clone());
+        let known = self.run.as_ref().and_then(|run| run.file.begin);
         Box::pin(async move {
-            let (limit, since) = (Some(FIRST_LINE), None);
-            let query = LogQuery { container: &container, previous, follow: false, since, limit };
-            match calls.log(&pod, &query, CALL_TIMEOUT).await {
-                LogAnswer::Body(body) => {
-                    let first = timeout(CALL_TIMEOUT, Pieces::new(body).next_time()).await;
-                    first.unwrap_or_else(|_| Err(timed_out(Via::Get)))
+            let first = first_line_served(&calls, &pod, &container, previous).await?;
+            if !previous && first.is_some() && known.is_some() && first != known {
+                // Another file of this run, or the next run, to which this one is the previous.
+                let before = first_line_served(&calls, &pod, &container, true).await?;
+                if before == known {
+                    return Ok(known);
                 }
-                LogAnswer::Nothing(_) | LogAnswer::NoPod => Ok(None),
-                LogAnswer::Failed(failure) => Err(failure),
             }
+            Ok(first)
         })
     }
 
@@ -254,5 +319,18 @@ impl Tail {
         if file.begin.replace(begin).is_some_and(|old| old != begin) {
             self.tell_gap(attempt..=attempt, last, Some(begin), GapReason::Rotated);
         }
+    }
+}
+
+/// The time of the first line that the kubelet serves.
+async fn first_line_served(calls: &Calls, pod: &PodName, container: &str, previous: bool) -> FirstLine {
+    let query = LogQuery { container, previous, follow: false, since: None, limit: Some(FIRST_LINE) };
+    match calls.log(pod, &query, CALL_TIMEOUT).await {
+        LogAnswer::Body(body) => {
+            let first = timeout(CALL_TIMEOUT, Pieces::new(body).next_time()).await;
+            first.unwrap_or_else(|_| Err(timed_out(Via::Get)))
+        }
+        LogAnswer::Nothing(_) | LogAnswer::NoPod => Ok(None),
+        LogAnswer::Failed(failure) => Err(failure),
     }
 }
