@@ -163,11 +163,11 @@ async fn each_run_of_each_container_arrives_whole() {
     let runs: [Text; 3] = [1, 2, 3].map(|seed| Text::new(seed, 1 << 20));
     let beside = Text::new(4, 2 << 20);
     beside.finish();
-    // Each run writes a text of its own, as fast as it can, and ends at once.
+    // Each run writes a text of its own, as fast as it can. A run that ends at once takes the log of the one before along.
     let [first, second, third] = runs.each_ref().map(Text::path);
     let step = format!(
-        "cd $PODWAIT_ROOT/data; test -e 1 || {{ touch 1; cat {first}; exit 1; }}; \
-         test -e 2 || {{ touch 2; cat {second}; exit 1; }}; cat {third}"
+        "cd $PODWAIT_ROOT/data; test -e 1 || {{ touch 1; cat {first}; sleep 4; exit 1; }}; \
+         test -e 2 || {{ touch 2; cat {second}; sleep 4; exit 1; }}; cat {third}"
     );
     let mut pod = on_node(&step);
     pod["spec"]["restartPolicy"] = json!("OnFailure");

@@ -1,6 +1,8 @@
 //! What a wait has told of the pod's containers, for those who read their logs.
 
-use podwait_core::{Container, ContainerState, ContainerStatus, PodSnapshot, Terminated, Timestamp};
+use podwait_core::{
+    Container, ContainerState, ContainerStatus, PodSnapshot, RestartPolicy, Terminated, Timestamp,
+};
 use std::sync::Arc;
 
 /// What the tails know.
@@ -25,6 +27,8 @@ pub(crate) struct PodFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ContainerFacts {
     pub(crate) name: String,
+    /// There may be another run after one that has ended.
+    pub(crate) may_restart: bool,
     /// The run that has begun last; none while the container waits.
     pub(crate) current: Option<RunFacts>,
     /// The one before.
@@ -51,9 +55,9 @@ impl PodFacts {
             (&pod.ephemeral_containers, &pod.ephemeral_container_statuses),
         ];
         let containers = lists.into_iter().flat_map(|(specs, statuses)| {
-            specs
-                .iter()
-                .map(|spec| ContainerFacts::of(spec, statuses.iter().find(|status| status.name == spec.name)))
+            specs.iter().map(|spec| {
+                ContainerFacts::of(pod, spec, statuses.iter().find(|status| status.name == spec.name))
+            })
         });
         let only = match pod.containers.as_slice() {
             [only] => Some(only.name.clone()),
@@ -68,9 +72,13 @@ impl PodFacts {
 }
 
 impl ContainerFacts {
-    fn of(spec: &Container, status: Option<&ContainerStatus>) -> Self {
+    fn of(pod: &PodSnapshot, spec: &Container, status: Option<&ContainerStatus>) -> Self {
         let name = spec.name.clone();
-        let Some(status) = status else { return Self { name, ..Self::default() } };
+        // A rule may restart all containers of the pod.
+        let has_rules = pod.containers.iter().any(|container| !container.restart_policy_rules.is_empty());
+        let may_restart =
+            pod.restart_policy != RestartPolicy::Never || spec.restart_policy.is_some() || has_rules;
+        let Some(status) = status else { return Self { name, may_restart, ..Self::default() } };
         let restarts = u32::try_from(status.restart_count).unwrap_or(0);
         let current = match &status.state {
             Some(ContainerState::Running) => Some(RunFacts {
@@ -90,7 +98,7 @@ impl ContainerFacts {
         let ended = if current.is_some() { restarts.saturating_sub(1) } else { restarts };
         let before = status.last_terminated.as_ref();
         let before = before.map(|record| RunFacts::ended(&record.container_id, ended, record));
-        Self { name, current, before }
+        Self { name, may_restart, current, before }
     }
 }
 

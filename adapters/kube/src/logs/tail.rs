@@ -14,7 +14,7 @@ use crate::source::Via;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use jiff::Timestamp;
-use run::{Doubt, FirstLine, Run};
+use run::{Before, FirstLine, NO_LOG, Run};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -48,6 +48,10 @@ pub(super) struct Tail {
     run: Option<Run>,
     /// The last run that was read to its end: its id, and which it was.
     done: Option<(String, u32)>,
+    /// What the kubelet serves as the previous run as long as the one that is read is the current one.
+    before: Before,
+    /// How often in a row it did not.
+    strays: u32,
     /// The cursor of the run after this one, of which a stream turned out to be.
     ahead: Option<super::cursor::Cursor>,
     stream: Option<Open>,
@@ -68,8 +72,6 @@ pub(super) struct Tail {
 /// A stream that is read.
 struct Open {
     pieces: Pieces,
-    /// Of the run before the current one.
-    is_previous: bool,
     is_followed: bool,
     /// Begins with the first line of the file.
     is_whole: bool,
@@ -99,6 +101,8 @@ impl Tail {
             events: VecDeque::new(),
             run: None,
             done: None,
+            before: Before::Unknown,
+            strays: 0,
             ahead: None,
             stream: None,
             look: None,
@@ -195,46 +199,49 @@ impl Tail {
             }
             return;
         }
-        if !self.is_placed(previous).await {
-            return;
-        }
         let is_followed = !previous && self.is_to_be_followed();
         let since = self.since.and_then(|time| Timestamp::try_from(time).ok()).map(Timestamp::as_second);
         let Some(run) = &mut self.run else { return };
         let since = run.begin_stream().or(since);
         let query =
             LogQuery { container: &self.container, previous, follow: is_followed, since, limit: None };
+        let may_restart = self.seen.as_ref().is_some_and(|(facts, _)| facts.may_restart);
+        let before = if may_restart { self.before } else { Before::Unknown };
         let answer = async {
             let answer = self.calls.log(&self.pod, &query, self.silence).await;
             // Names are given again.
             match answer {
                 LogAnswer::Body(_) => match self.calls.is_still(&self.pod, &uid).await {
-                    Ok(true) => answer,
-                    Ok(false) => LogAnswer::NoPod,
-                    Err(failure) => LogAnswer::Failed(failure),
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Some(LogAnswer::NoPod)),
+                    Err(failure) => return Err(failure),
                 },
-                LogAnswer::Nothing(_) | LogAnswer::NoPod | LogAnswer::Failed(_) => answer,
+                LogAnswer::Nothing(_) | LogAnswer::NoPod | LogAnswer::Failed(_) => return Ok(Some(answer)),
             }
+            // And so are the kubelet's "current" and "previous".
+            let is_ahead = !previous && before.is_past(&self.calls, &self.pod, &self.container).await?;
+            Ok((!is_ahead).then_some(answer))
         };
         let end = self.end;
         let answer = tokio::select! {
             answer = answer => answer,
             () = sleep_until_some(end) => return,
         };
-        match answer {
-            LogAnswer::Body(body) => {
+        match answer.unwrap_or_else(|failure| Some(LogAnswer::Failed(failure))) {
+            None => self.come_back(),
+            Some(LogAnswer::Body(body)) => {
+                self.strays = 0;
                 let pieces = Pieces::new(body);
                 let (is_whole, heard) = (since.is_none(), Instant::now());
-                let (is_previous, is_fresh, has_news) = (previous, true, false);
                 self.stream =
-                    Some(Open { pieces, is_previous, is_followed, is_whole, is_fresh, has_news, heard });
+                    Some(Open { pieces, is_followed, is_whole, is_fresh: true, has_news: false, heard });
             }
-            LogAnswer::Nothing(message) => self.find_nothing(message),
-            LogAnswer::NoPod => {
+            Some(LogAnswer::Nothing(message)) => self.find_nothing(message),
+            Some(LogAnswer::NoPod) => {
                 self.finish_run(Some(GapReason::Gone));
                 self.is_over = true;
             }
-            LogAnswer::Failed(failure) => self.fail(failure),
+            Some(LogAnswer::Failed(failure)) => self.fail(failure),
         }
     }
 
@@ -264,13 +271,9 @@ impl Tail {
             Ok(piece) => {
                 self.tell(&piece, &mut stream);
                 while self.events.len() < AHEAD
-                    && !self.is_in_doubt()
                     && let Ok(Some(piece)) = stream.pieces.take()
                 {
                     self.tell(&piece, &mut stream);
-                }
-                if self.is_in_doubt() {
-                    return;
                 }
                 // One that is not over may write for ever.
                 let is_endless = self.run.as_ref().is_some_and(|run| !run.has_ended);
@@ -281,6 +284,14 @@ impl Tail {
                 }
             }
             Err(EndOfPieces::Ended(rest)) => self.end_of_stream(stream, rest),
+            Err(EndOfPieces::NoLog(message))
+                if stream.is_fresh
+                    && !stream.is_whole
+                    && !message.starts_with(NO_LOG)
+                    && self.run.as_mut().is_some_and(Run::reach_back) =>
+            {
+                self.not_before = Instant::now() + self.next_pause();
+            }
             Err(EndOfPieces::Broken(message) | EndOfPieces::NoLog(message)) => {
                 self.fail(failure(Via::Get, 0, message));
             }
@@ -297,11 +308,10 @@ impl Tail {
         let (text, gap) = match run.cursor.take(piece) {
             Taken::Old => return,
             Taken::New(text) => (text, false),
-            Taken::AfterGap(_) if !stream.is_previous && run.begins_to_doubt() => return,
             Taken::AfterGap(text) => (text, true),
         };
-        run.doubt = Doubt::None;
         let attempt = run.attempt;
+        run.earlier = 0;
         run.file.add(text.len());
         if run.file.is_due() && stream.is_followed && self.look.is_none() {
             self.look = Some(self.first_line(false));

@@ -18,11 +18,41 @@ use tokio::time::{Instant, timeout};
 /// every 10 s whether a file has become too large (`containerLogMonitorInterval`).
 const FILE_CHECK: (usize, Duration) = (128 << 10, Duration::from_secs(2));
 
+/// How far back to go for the beginning of a line, in seconds.
+const FARTHEST: i64 = 64;
+
+/// How often to come back where the kubelet seems to be ahead: some seconds. It is not if its files are not what they were.
+const STRAYS: u32 = 6;
+
+/// What the kubelet writes in place of a log that was removed (`GetContainerLogs` in `pkg/kubelet/kuberuntime`).
+pub(super) const NO_LOG: &str = "unable to retrieve container logs";
+
 /// How much of a file is asked for to know the time of its first line.
 const FIRST_LINE: u32 = 64;
 
 /// The time of the first line of a file, if there is one.
 pub(super) type FirstLine = Result<Option<Timestamp>, ApiFailure>;
+
+impl Before {
+    /// Whether the kubelet serves the next run as the current one, of which the API server does not know yet. A stream that was
+    /// opened before this was asked and answered is of the run that it should be of.
+    pub(super) async fn is_past(
+        self,
+        calls: &Calls,
+        pod: &PodName,
+        container: &str,
+    ) -> Result<bool, ApiFailure> {
+        if self == Self::Unknown {
+            return Ok(false);
+        }
+        match first_line_served(calls, pod, container, true).await {
+            Ok(first) => Ok(self != first.map_or(Self::Nothing, Self::Line)),
+            // Its log is removed when the next run has ended; that of a run which has only just ended is there.
+            Err(failure) if failure.message.starts_with(NO_LOG) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+}
 
 /// A run that is read.
 pub(super) struct Run {
@@ -42,20 +72,18 @@ pub(super) struct Run {
     /// The last line that was told is not in the file any more.
     is_cut: bool,
     pub(super) file: File,
-    pub(super) doubt: Doubt,
-    /// That the kubelet serves this run as the previous one was looked at.
-    is_placed: bool,
+    /// How many seconds before the last line to begin to read again.
+    pub(super) earlier: i64,
 }
 
-/// Whether lines that do not follow on what was told are of this run at all. The kubelet serves the run that it has begun last, and
-/// the API server may hear of that one a second later.
+/// The time of the first line of the run before, by which one can tell whether the kubelet has begun the next one already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubt {
-    None,
-    /// To be asked.
-    Open,
-    /// They are: the file has been changed.
-    Settled,
+pub(super) enum Before {
+    /// Nobody knows.
+    Unknown,
+    /// There is no such run, or it has written nothing.
+    Nothing,
+    Line(Timestamp),
 }
 
 /// What is known of the file that the kubelet serves.
@@ -111,8 +139,7 @@ impl Run {
             is_read: false,
             is_cut: false,
             file: File::default(),
-            doubt: Doubt::None,
-            is_placed: false,
+            earlier: 0,
         }
     }
 
@@ -124,7 +151,14 @@ impl Run {
     /// Begins another stream. The second from which on to ask for it.
     pub(super) fn begin_stream(&mut self) -> Option<i64> {
         self.before = self.cursor.clone();
-        self.cursor.resume()
+        self.cursor.resume().map(|second| second - self.earlier)
+    }
+
+    /// What came begins in the middle of a line: the kubelet leaves out the parts of a long one that were written before the
+    /// second that was asked for, and the time with them. Whether to ask for more.
+    pub(super) fn reach_back(&mut self) -> bool {
+        self.earlier = (self.earlier * 2).max(1);
+        self.earlier <= FARTHEST
     }
 
     /// One more read has come to an end. All is read if it brought nothing new behind the last line that was told. An answer
@@ -142,15 +176,6 @@ impl Run {
     pub(super) fn whole_until(&self) -> Option<Timestamp> {
         let last = self.cursor.last();
         if self.file.may_have_changed() { last.min(self.file.last) } else { last }
-    }
-
-    /// Whether to ask first, where lines seem to be missing. Nothing of this stream has been told yet then.
-    pub(super) fn begins_to_doubt(&mut self) -> bool {
-        let is_doubtful = self.file.begin.is_some() && self.doubt != Doubt::Settled;
-        if is_doubtful {
-            (self.doubt, self.cursor) = (Doubt::Open, self.before.clone());
-        }
-        is_doubtful
     }
 
     /// Whether what was told came after the run's end, and so from the next one: the kubelet may have started that before
@@ -199,6 +224,11 @@ impl Tail {
         if facts.attempt > expected && self.since.is_none() {
             self.tell_gap(expected..=facts.attempt - 1, None, None, GapReason::Gone);
         }
+        if facts.attempt == 1 {
+            self.before = Before::Nothing;
+        } else if facts.attempt != expected {
+            self.before = Before::Unknown;
+        }
         let cursor = if previous { None } else { self.ahead.take() };
         self.run = Some(Run::new(&facts, cursor.unwrap_or_default()));
         Some(previous)
@@ -207,6 +237,13 @@ impl Tail {
     /// Leaves the run. With a reason, if that is not its end.
     pub(super) fn finish_run(&mut self, gap: Option<GapReason>) {
         let Some(run) = self.run.take() else { return };
+        // With `since`, or of a run that is not whole, it is not known which line is the first one.
+        self.before = match run.file.begin {
+            _ if gap.is_some() || self.since.is_some() => Before::Unknown,
+            Some(begin) => Before::Line(begin),
+            None if run.cursor.last().is_none() => Before::Nothing,
+            None => Before::Unknown,
+        };
         if let Some(reason) = gap {
             self.tell_gap(run.attempt..=run.attempt, run.cursor.last(), None, reason);
         }
@@ -244,43 +281,14 @@ impl Tail {
         true
     }
 
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.doubt == Doubt::Open)
-    }
-
-    /// Finds out whether the kubelet serves the run where the API server says that it is, if that has become doubtful. If not, or
-    /// if nobody can say, it is to be looked at again a little later.
-    pub(super) async fn is_placed(&mut self, previous: bool) -> bool {
-        let Some(run) = &self.run else { return false };
-        let Some(begin) = run.file.begin else { return true };
-        let is_doubtful = if previous { !run.is_placed } else { run.doubt == Doubt::Open };
-        if !is_doubtful {
-            return true;
+    /// Waits a little for the API server to hear of the next run.
+    pub(super) fn come_back(&mut self) {
+        let pause = self.next_pause();
+        self.not_before = Instant::now() + pause;
+        self.strays += 1;
+        if self.strays >= STRAYS {
+            (self.before, self.strays) = (Before::Unknown, 0);
         }
-        let first = self.first_line(true).await;
-        let Some(run) = &mut self.run else { return false };
-        match first {
-            Err(failure) => {
-                self.fail(failure);
-                return false;
-            }
-            Ok(first) if previous => {
-                (run.is_placed, run.doubt) = (true, Doubt::None);
-                if first.is_some_and(|first| first < begin) && self.ahead.is_none() {
-                    // All that was told is of the next one, which was there when this one was asked for.
-                    self.ahead = Some(std::mem::take(&mut run.cursor));
-                    run.file = File::default();
-                }
-            }
-            Ok(first) if first == Some(begin) => {
-                // It is the previous one by now, and the API server will say so.
-                let pause = self.next_pause();
-                self.not_before = Instant::now() + pause;
-                return false;
-            }
-            Ok(_) => run.doubt = Doubt::Settled,
-        }
-        true
     }
 
     fn read_again(&mut self) {
