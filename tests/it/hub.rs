@@ -496,3 +496,16 @@ async fn a_list_that_cannot_be_read_says_of_no_pod_that_it_is_not_there() {
         assert_eq!(cluster.requests().list, 3, "{list}");
     }
 }
+
+/// Not even a runtime is needed to make one.
+#[test]
+fn a_wait_that_nobody_polls_asks_for_nothing() {
+    let cluster = Cluster::new();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let hub = runtime.block_on(async { Hub::new(cluster.client(), Scope::namespace("ci")) });
+    let wait = hub.wait("ci", "p").into_future();
+    let life = Life::of(pod("ci", "p", &["step"])).running().finished(5);
+    runtime.block_on(life.run(&cluster)).expect("a life");
+    assert_eq!(cluster.requests().list, 0);
+    assert_eq!(runtime.block_on(wait).map(|exit| exit.code), Ok(5));
+}

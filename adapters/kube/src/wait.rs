@@ -251,10 +251,11 @@ impl Wait {
         };
         let (client, may_watch) = match self.transport {
             Transport::Hub(hub) => {
-                let mut source = Guest::new(hub, pod, raw);
-                return Box::pin(
-                    async move { drive_on(&mut machine, asleep, &mut source, &cancel, look).await },
-                );
+                return Box::pin(async move {
+                    // Not before it is polled: it may start the feed, on the runtime that polls it.
+                    let mut source = Guest::new(hub, pod, raw);
+                    drive_on(&mut machine, asleep, &mut source, &cancel, look).await
+                });
             }
             Transport::Watch(client) => (client, true),
             Transport::Poll(client) => (client, false),
