@@ -33,27 +33,6 @@ const FIRST_LINE: u32 = 64;
 /// The time of the first line of a file, if there is one.
 pub(super) type FirstLine = Result<Option<Timestamp>, ApiFailure>;
 
-impl Before {
-    /// Whether the kubelet serves the next run as the current one, of which the API server does not know yet. A stream that was
-    /// opened before this was asked and answered is of the run that it should be of.
-    pub(super) async fn is_past(
-        self,
-        calls: &Calls,
-        pod: &PodName,
-        container: &str,
-    ) -> Result<bool, ApiFailure> {
-        if self == Self::Unknown {
-            return Ok(false);
-        }
-        match first_line_served(calls, pod, container, true).await {
-            Ok(first) => Ok(self != first.map_or(Self::Nothing, Self::Line)),
-            // Its log is removed when the next run has ended; that of a run which has only just ended is there.
-            Err(failure) if failure.message.starts_with(NO_LOG) => Ok(false),
-            Err(failure) => Err(failure),
-        }
-    }
-}
-
 /// A run that is read.
 pub(super) struct Run {
     pub(super) id: String,
@@ -84,6 +63,27 @@ pub(super) enum Before {
     /// There is no such run, or it has written nothing.
     Nothing,
     Line(Timestamp),
+}
+
+impl Before {
+    /// Whether the kubelet serves the next run as the current one, of which the API server does not know yet. A stream that was
+    /// opened before this was asked and answered is of the run that it should be of.
+    pub(super) async fn is_past(
+        self,
+        calls: &Calls,
+        pod: &PodName,
+        container: &str,
+    ) -> Result<bool, ApiFailure> {
+        if self == Self::Unknown {
+            return Ok(false);
+        }
+        match first_line_served(calls, pod, container, true).await {
+            Ok(first) => Ok(self != first.map_or(Self::Nothing, Self::Line)),
+            // Its log is removed when the next run has ended; that of a run which has only just ended is there.
+            Err(failure) if failure.message.starts_with(NO_LOG) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
 }
 
 /// What is known of the file that the kubelet serves.
