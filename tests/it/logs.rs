@@ -312,6 +312,26 @@ async fn streams_that_break_in_any_way_are_resumed() {
     }
 }
 
+/// What is read again from a second on begins with what was told. Each break before anything new must leave time for the next
+/// try, though reading had been failing for long before the step ended.
+#[tokio::test(start_paused = true)]
+async fn a_link_that_breaks_before_anything_new_comes_is_tried_again_until_it_holds() {
+    let cluster = Cluster::new();
+    let text: String = (0..50).map(|n| format!("line {n}\n")).collect();
+    let (told, rest) = text.split_at(text.find("line 20").expect("it is there"));
+    for fault in [Fault::ResetAfter { events: 20 }].into_iter().chain(vec![Fault::status(503); 6]) {
+        cluster.faults().push(Verb::Log, fault);
+    }
+    for _ in 0..8 {
+        cluster.faults().push(Verb::Log, Fault::ResetAfter { events: 15 });
+    }
+    let life = running().writes("step", told).writes("step", rest).after(secs(12)).finished(0);
+    let (exit, heard) = hear(&cluster, life).await;
+    assert_eq!(exit, Ok(0));
+    heard.is_only(&text);
+    assert!(cluster.requests().log >= 15, "{:?}", cluster.requests());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_error_in_place_of_a_log_is_an_error() {
     let cluster = Cluster::new();

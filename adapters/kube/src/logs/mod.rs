@@ -72,6 +72,9 @@ impl Logs {
 
     /// How long to go on without a line once the wait is over: a log that does not come, or never ends, holds up nobody for
     /// longer. Default: 10 s.
+    ///
+    /// Lines that were told already, which come first when a broken stream is read again, are no reason to go on with another
+    /// stream, but the one that brings them is read to its end.
     #[must_use]
     pub fn drain(mut self, time: Duration) -> Self {
         self.drain = time;

@@ -25,6 +25,12 @@ use tokio::time::{Instant, sleep_until};
 /// First and longest pause before a log is read again that failed or brought nothing.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// Longest such pause once the wait is over: then there is little time for another try.
+const LAST_PAUSES: Duration = Duration::from_secs(1);
+
+/// Longest pause after a stream that broke off with what it brought, new or not: the server is there.
+const AFTER_BREAK: Duration = Duration::from_millis(400);
+
 /// Pause after a stream that ended by itself: as a rule the container has, and the API server hears of it within a second.
 const AFTER_END: Duration = Duration::from_secs(1);
 
@@ -249,7 +255,10 @@ impl Tail {
     async fn read(&mut self, mut stream: Open) {
         let patience = if stream.is_followed { self.silence } else { CALL_TIMEOUT };
         let silent = stream.heard + patience;
-        let until = self.end.map_or(silent, |end| end.min(silent));
+        let is_endless = self.run.as_ref().is_some_and(|run| !run.has_ended);
+        // What keeps coming of a run that is over has an end, and may be much before anything of it is new.
+        let grace = if is_endless { Duration::ZERO } else { AFTER_END };
+        let until = self.end.map_or(silent, |end| end.max(stream.heard + grace).min(silent));
         let read = tokio::select! {
             biased;
             read = stream.pieces.next() => read,
@@ -275,8 +284,6 @@ impl Tail {
                 {
                     self.tell(&piece, &mut stream);
                 }
-                // One that is not over may write for ever.
-                let is_endless = self.run.as_ref().is_some_and(|run| !run.has_ended);
                 if is_endless && self.is_too_late() {
                     self.is_over = true;
                 } else {
@@ -301,6 +308,7 @@ impl Tail {
     fn tell(&mut self, piece: &Piece, stream: &mut Open) {
         let Some(run) = &mut self.run else { return };
         let is_first_line = std::mem::take(&mut stream.is_fresh);
+        self.pause = self.pause.min(AFTER_BREAK);
         let whole_until = run.whole_until();
         if stream.is_whole && run.cursor.last().is_none() {
             run.file.begin(Some(piece.time));

@@ -1,6 +1,6 @@
 //! What to do where there is nothing to read.
 
-use super::{Open, PAUSE, SILENCE, Tail};
+use super::{LAST_PAUSES, Open, PAUSE, SILENCE, Tail};
 use crate::client::timed_out;
 use crate::logs::{GapReason, LogEvent, LogTrouble};
 use crate::source::{ApiFailure, Via};
@@ -50,10 +50,11 @@ impl Tail {
 
     pub(super) fn fail(&mut self, failure: ApiFailure) {
         let now = Instant::now();
-        let pause = self.next_pause().max(failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-        self.not_before = now + pause;
-        let (since, was_told) = *self.failing.get_or_insert((now, false));
         let will_last = matches!(failure.code, 400..=499 if failure.code != 429);
+        let longest = if self.end.is_some() && !will_last { LAST_PAUSES } else { PAUSE.1 };
+        let asked_for = failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        self.not_before = now + self.next_pause().min(longest).max(asked_for);
+        let (since, was_told) = *self.failing.get_or_insert((now, false));
         if !was_told && (will_last || now - since >= TELL_AFTER) {
             self.failing = Some((since, true));
             let container = Arc::clone(&self.container);
