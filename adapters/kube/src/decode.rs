@@ -1,16 +1,18 @@
 //! Pod JSON to [`PodSnapshot`]: everything the rules read and nothing else. Decides nothing.
 
+mod spare;
 mod status;
 #[cfg(test)]
 mod tests;
 
 use crate::json::{Cursor, JsonError, Result};
 use podwait_core::{Container, PodSnapshot, RestartAction, RestartPolicy, RestartRule, Timestamp};
+pub use spare::Spare;
 use status::Status;
 use std::borrow::Cow;
 
 /// A pod as read from JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// `metadata.namespace`; empty when absent.
     pub namespace: String,
@@ -45,8 +47,13 @@ pub enum DecodeError {
 /// The text is no JSON, no pod, lacks a name or a uid, or has among the fields that are read one of a wrong type or one
 /// twice; a timestamp that cannot be read is an error too, for a deletion must not go unnoticed.
 pub fn decode(json: &[u8]) -> Result<Pod, DecodeError> {
+    decode_with(json, &mut Spare::default())
+}
+
+/// The same, in memory that was used before.
+pub(crate) fn decode_with(json: &[u8], spare: &mut Spare) -> Result<Pod, DecodeError> {
     let mut cursor = Cursor::whole(json)?;
-    let read = ReadPod::read(&mut cursor)?;
+    let read = ReadPod::read(&mut cursor, spare)?;
     cursor.end()?;
     read.pod()
 }
@@ -58,13 +65,15 @@ pub(crate) struct ReadPod<'a> {
 }
 
 impl<'a> ReadPod<'a> {
-    pub(crate) fn read(json: &mut Cursor<'a>) -> Result<Self> {
+    pub(crate) fn read(json: &mut Cursor<'a>, spare: &mut Spare) -> Result<Self> {
         let (mut kind, mut metadata, mut spec, mut status) = (None, None, None, None);
         json.object(|json, name| match name {
             b"kind" => json.fill(&mut kind, Cursor::text),
-            b"metadata" => json.fill(&mut metadata, |json| json.or_default(Metadata::read)),
-            b"spec" => json.fill(&mut spec, |json| json.or_default(Spec::read)),
-            b"status" => json.fill(&mut status, |json| json.or_default(Status::read)),
+            b"metadata" => {
+                json.fill(&mut metadata, |json| json.or_default(|json| Metadata::read(json, spare)))
+            }
+            b"spec" => json.fill(&mut spec, |json| json.or_default(|json| Spec::read(json, spare))),
+            b"status" => json.fill(&mut status, |json| json.or_default(|json| Status::read(json, spare))),
             _ => json.skip().map(drop),
         })?;
         let kind = kind.unwrap_or_default();
@@ -123,13 +132,13 @@ struct Metadata {
 }
 
 impl Metadata {
-    fn read(json: &mut Cursor<'_>) -> Result<Self> {
+    fn read(json: &mut Cursor<'_>, spare: &mut Spare) -> Result<Self> {
         let mut read = Self::default();
         json.object(|json, name| match name {
-            b"name" => json.fill(&mut read.name, Cursor::owned),
-            b"namespace" => json.fill(&mut read.namespace, Cursor::owned),
-            b"uid" => json.fill(&mut read.uid, Cursor::owned),
-            b"resourceVersion" => json.fill(&mut read.resource_version, Cursor::owned),
+            b"name" => json.fill(&mut read.name, |json| spare.owned(json)),
+            b"namespace" => json.fill(&mut read.namespace, |json| spare.owned(json)),
+            b"uid" => json.fill(&mut read.uid, |json| spare.owned(json)),
+            b"resourceVersion" => json.fill(&mut read.resource_version, |json| spare.owned(json)),
             b"generation" => json.fill(&mut read.generation, |json| json.or_default(Cursor::integer)),
             b"deletionTimestamp" => json.fill(&mut read.deletion_timestamp, time),
             b"deletionGracePeriodSeconds" => {
@@ -151,26 +160,30 @@ struct Spec {
 }
 
 impl Spec {
-    fn read(json: &mut Cursor<'_>) -> Result<Self> {
+    fn read(json: &mut Cursor<'_>, spare: &mut Spare) -> Result<Self> {
         let mut read = Self::default();
         json.object(|json, name| match name {
             b"restartPolicy" => json.fill(&mut read.restart_policy, restart_policy),
             b"terminationGracePeriodSeconds" => {
                 json.fill(&mut read.termination_grace_period_seconds, |json| json.optional(Cursor::integer))
             }
-            b"containers" => json.fill(&mut read.containers, |json| json.list(container)),
-            b"initContainers" => json.fill(&mut read.init_containers, |json| json.list(container)),
-            b"ephemeralContainers" => json.fill(&mut read.ephemeral_containers, |json| json.list(container)),
+            b"containers" => json.fill(&mut read.containers, |json| spare.containers(json, container)),
+            b"initContainers" => {
+                json.fill(&mut read.init_containers, |json| spare.containers(json, container))
+            }
+            b"ephemeralContainers" => {
+                json.fill(&mut read.ephemeral_containers, |json| spare.containers(json, container))
+            }
             _ => json.skip().map(drop),
         })?;
         Ok(read)
     }
 }
 
-fn container(json: &mut Cursor<'_>) -> Result<Container> {
+fn container(json: &mut Cursor<'_>, spare: &mut Spare) -> Result<Container> {
     let (mut container_name, mut policy, mut rules) = (None, None, None);
     json.object(|json, name| match name {
-        b"name" => json.fill(&mut container_name, Cursor::owned),
+        b"name" => json.fill(&mut container_name, |json| spare.owned(json)),
         b"restartPolicy" => json.fill(&mut policy, restart_policy),
         b"restartPolicyRules" => json.fill(&mut rules, |json| json.list(restart_rule)),
         _ => json.skip().map(drop),

@@ -45,28 +45,30 @@ pub(crate) async fn drive_on<S: PodSource>(
 ) -> Result<Exit, Failure> {
     // Paused tokio time drives this clock too.
     let (start, mut begin, mut asleep) = (tokio::time::Instant::now(), machine.now(), Some(asleep));
-    let mut turn = |observed: Observed| {
+    let mut turn = |observed: &Observed| {
         if observed.is_good_read() {
             begin = begin.after(asleep.take().unwrap_or_default());
         }
         let at = begin.after(start.elapsed());
         let decision = machine.handle(at, observed.as_input());
-        look(Step { at, observed: &observed, decision: &decision, machine });
-        // The pod ends here: of ten thousand that wait, none is kept.
+        look(Step { at, observed, decision: &decision, machine });
         decision
     };
-    let mut decision = turn(Observed::Silence);
+    let mut decision = turn(&Observed::Silence);
     loop {
         let after = match decision {
             Decision::Retry { after, .. } => after,
             Decision::Done(exit) => return Ok(exit),
             Decision::Fail(failure) => return Err(failure),
         };
-        decision = turn(tokio::select! {
+        let observed = tokio::select! {
             biased;
             () = cancel.cancelled() => Observed::Cancelled,
             observed = source.next(after) => observed,
-        });
+        };
+        decision = turn(&observed);
+        // The pod ends here: of ten thousand that wait, none is kept.
+        source.take_back(observed);
     }
 }
 
@@ -92,13 +94,19 @@ mod tests {
         read_event(&event).expect("an event").1
     }
 
+    fn source() -> MockPodSource {
+        let mut source = MockPodSource::new();
+        source.expect_take_back().returning(drop);
+        source
+    }
+
     fn machine() -> WaitMachine {
         WaitMachine::new(Policy::default().into())
     }
 
     #[tokio::test(start_paused = true)]
     async fn asks_with_the_machine_s_own_patience_until_it_decides() {
-        let mut source = MockPodSource::new();
+        let mut source = source();
         let mut order = Sequence::new();
         let answers = [
             (200, pod(1, "Running", r#"{"running":{}}"#)),
@@ -137,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_alone_ends_in_a_verdict() {
-        let mut source = MockPodSource::new();
+        let mut source = source();
         source.expect_next().returning(|after| {
             Box::pin(async move {
                 tokio::time::sleep(after).await;
@@ -152,7 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn errors_reach_the_machine_as_they_are() {
-        let mut source = MockPodSource::new();
+        let mut source = source();
         source.expect_next().once().returning(|_| {
             let message = String::from("field label not supported");
             let failure = ApiFailure { via: Via::Watch, code: 400, retry_after: None, message };
@@ -166,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_token_ends_a_wait_whose_source_is_busy() {
-        let mut source = MockPodSource::new();
+        let mut source = source();
         source.expect_next().returning(|_| Box::pin(pending()));
         let cancel = CancellationToken::new();
         let (mut machine, stop) = (machine(), cancel.clone());
@@ -180,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deletion_is_judged_by_the_object_it_carries() {
-        let mut source = MockPodSource::new();
+        let mut source = source();
         let Observed::Pod(last) = pod(5, "Failed", r#"{"terminated":{"exitCode":3}}"#) else {
             unreachable!()
         };

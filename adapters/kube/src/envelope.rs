@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::decode::{DecodeError, Pod, ReadPod};
+use crate::decode::{DecodeError, Pod, ReadPod, Spare};
 use crate::json::{Cursor, Result};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -98,7 +98,15 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// As [`decode`](crate::decode) for the object. The line has a second type or object, or something after its end.
     pub fn pod(&self) -> Result<(Pod, &'a [u8]), DecodeError> {
-        let (read, object) = self.object_by(ReadPod::read)?;
+        self.pod_with(&mut Spare::default())
+    }
+
+    /// The same, in memory that was used before.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn pod_with(&self, spare: &mut Spare) -> Result<(Pod, &'a [u8]), DecodeError> {
+        let (read, object) = self.object_by(|json| ReadPod::read(json, spare))?;
         Ok((read.pod()?, object))
     }
 
@@ -113,13 +121,13 @@ impl<'a> Envelope<'a> {
     /// Reads the whole line, and the object in it by `read`.
     fn object_by<T>(
         &self,
-        read: impl Fn(&mut Cursor<'a>) -> Result<T>,
+        mut read: impl FnMut(&mut Cursor<'a>) -> Result<T>,
     ) -> Result<(T, &'a [u8]), DecodeError> {
         let mut json = Cursor::whole(self.line)?;
         let (mut kind, mut object) = (None, None);
         json.object(|json, name| match name {
             b"type" => json.fill(&mut kind, Cursor::skip),
-            b"object" => json.fill(&mut object, |json| json.span(&read)),
+            b"object" => json.fill(&mut object, |json| json.span(&mut read)),
             _ => json.skip().map(drop),
         })?;
         json.end()?;

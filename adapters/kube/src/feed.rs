@@ -8,6 +8,7 @@ mod listed;
 
 use crate::budget::Budget;
 use crate::client::Calls;
+use crate::decode::Spare;
 use crate::listing::{Listed, Listing};
 use crate::selection::{PodName, Scope, Selection};
 use crate::source::Observed;
@@ -77,6 +78,8 @@ pub(crate) struct Feed {
     ahead: Option<(Instant, u64)>,
     /// Scratch for the name of what comes in.
     key: String,
+    /// Memory for the pods that come in.
+    spare: Spare,
 }
 
 /// A read's answer, with the turn that the pod was in when it was sent.
@@ -128,6 +131,7 @@ impl Feed {
             has_expired: false,
             ahead: None,
             key: String::new(),
+            spare: Spare::default(),
         }
     }
 

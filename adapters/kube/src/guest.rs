@@ -96,4 +96,10 @@ impl PodSource for Guest {
             }
         }
     }
+
+    fn take_back(&mut self, observed: Observed) {
+        if let Some(shared) = &self.shared {
+            shared.take_back(observed);
+        }
+    }
 }

@@ -98,6 +98,7 @@ pub use wait::{Wait, wait};
 /// For this repository's benchmarks and fuzz targets: no part of the interface, and changed without notice.
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::decode::Spare;
     pub use crate::envelope::{Envelope, EventKind, Head, envelope, head};
     pub use crate::lines::LineSplitter;
     pub use crate::list::{ListItems, ListMeta};

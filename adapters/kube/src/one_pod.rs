@@ -71,4 +71,8 @@ impl PodSource for OnePod {
             },
         }
     }
+
+    fn take_back(&mut self, observed: Observed) {
+        self.subscription.take_back(observed);
+    }
 }

@@ -20,6 +20,11 @@ pub trait PodSource: Send {
     /// Never fails and never hangs: errors are observations, and calls have timeouts of their own. Must be
     /// cancel-safe: when the future is dropped, nothing that was received may be lost to the next call.
     fn next(&mut self, after: Duration) -> impl Future<Output = Observed> + Send;
+
+    /// Takes back what it told, when the wait loop has done with it: a source may use the memory again. By default it is dropped.
+    fn take_back(&mut self, observed: Observed) {
+        drop(observed);
+    }
 }
 
 /// One thing that a [`PodSource`] observed.

@@ -90,6 +90,13 @@ impl Subscription {
         }
     }
 
+    /// Takes back what was told, for the next pod.
+    pub(crate) fn take_back(&self, observed: Observed) {
+        if let Observed::Pod(pod) | Observed::Deleted(pod) = observed {
+            self.waits.take_back(pod.pod);
+        }
+    }
+
     /// What it means that a read brings nothing in time. A 404 is no news for long: a pod may be there by now, and an answer
     /// that does not come is no absence. Nor can anybody say then that a pod that is known has not changed.
     fn no_answer(&self) -> Observed {

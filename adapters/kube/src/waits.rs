@@ -1,5 +1,6 @@
 //! The waits of one feed: how they reach it, and it them.
 
+use crate::decode::{Pod, Spare};
 use crate::mailbox::Mailbox;
 use crate::selection::PodName;
 use crate::table::{Fed, Table};
@@ -7,17 +8,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
+/// How many pods of which all was told are kept for their memory: as many as may come in one piece of a watch.
+const USED: usize = 32;
+
 /// The waits of one feed.
 pub(crate) struct Waits {
     table: Mutex<Table>,
     /// Something is to be read, or nobody waits any more.
     changed: Notify,
+    /// Pods of which all was told.
+    used: Mutex<Vec<Box<Pod>>>,
 }
 
 impl Waits {
     /// Of a feed for every pod in sight, or only for those that a label selector matches.
     pub(crate) fn new(is_whole: bool) -> Self {
-        Self { table: Mutex::new(Table::new(is_whole)), changed: Notify::new() }
+        Self { table: Mutex::new(Table::new(is_whole)), changed: Notify::new(), used: Mutex::default() }
+    }
+
+    /// Takes a pod of which all was told.
+    pub(crate) fn take_back(&self, pod: Box<Pod>) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() < USED {
+            used.push(pod);
+        }
+    }
+
+    /// Where to put the next pod. What is there, if anything, is taken apart.
+    pub(crate) fn vacate(&self, spare: &mut Spare) -> Box<Pod> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut pod = used.unwrap_or_default();
+        spare.take_apart(std::mem::take(&mut *pod));
+        pod
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Table> {

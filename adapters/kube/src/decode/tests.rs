@@ -1,5 +1,6 @@
 use super::*;
 use podwait_core::{ContainerState, Phase};
+use std::hint::black_box;
 
 const EVENTS: [&str; 3] = [
     include_str!("../../benches/events/3k.json"),
@@ -142,4 +143,42 @@ fn of_several_states_and_conditions_the_right_one_counts() {
     assert!(
         snapshot.pod_scheduled.is_some_and(|condition| !condition.is_true && condition.reason == "first")
     );
+}
+
+#[test]
+fn what_earlier_pods_have_left_changes_nothing() {
+    let pods: Vec<&[u8]> = EVENTS.iter().map(|event| event.as_bytes()).collect();
+    let rich = br#"{"type":"ADDED","object":{"metadata":{"name":"a-name-that-is-longer","uid":"other"},
+        "spec":{"restartPolicy":"Never","containers":[{"name":"a","restartPolicyRules":[{"action":"Restart"}]},{"name":"b"}],
+        "ephemeralContainers":[{"name":"debugger"}]},
+        "status":{"phase":"Failed","reason":"Evicted","message":"The node was low on resource",
+        "conditions":[{"type":"DisruptionTarget","status":"True","reason":"r","message":"m"}],
+        "ephemeralContainerStatuses":[{"name":"debugger","state":{"waiting":{"reason":"w","message":"x"}}}],
+        "containerStatuses":[{"name":"a","containerID":"c","state":{"terminated":{"exitCode":1,"reason":"Error",
+        "message":"mm","containerID":"c"}},"lastState":{"terminated":{"exitCode":2}}}]}}}"#;
+    let poor = br#"{"type":"ADDED","object":{"metadata":{"name":"p","uid":"u"}}}"#;
+    let mut spare = Spare::default();
+    let orders = [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 4, 3, 1, 4], [2, 2, 4, 0, 3]];
+    for index in orders.into_iter().flatten() {
+        let line = pods.iter().copied().chain([&rich[..], &poor[..]]).nth(index).expect("one of five");
+        let event = crate::envelope::envelope(line).expect("an event");
+        let (read, _) = event.pod_with(&mut spare).expect("a pod");
+        assert_eq!(read, event.pod().expect("a pod").0);
+        spare.take_apart(read);
+    }
+}
+
+#[test]
+fn the_next_pod_of_a_kind_takes_no_new_memory() {
+    for event in EVENTS {
+        let event = crate::envelope::envelope(event.as_bytes()).expect("an event");
+        let mut spare = Spare::default();
+        let mut read = || {
+            let (pod, _) = event.pod_with(&mut spare).expect("a pod");
+            spare.take_apart(black_box(pod));
+        };
+        read();
+        let heap = allocation_counter::measure(read);
+        assert_eq!(heap.count_total, 0, "{heap:?}");
+    }
 }

@@ -70,10 +70,18 @@ impl Feed {
         set_key(&mut self.key, &event.head);
         let mut table = self.waits.lock();
         (table.is_behind, table.is_failing) = (false, false);
-        let Some(waited) = table.get_mut(&self.key) else { return Ok(()) };
-        let observed = match event.pod() {
-            Ok((pod, json)) => {
-                ObservedPod { via: Via::Watch, pod: Box::new(pod), json: line.slice_ref(json) }
+        if table.get_mut(&self.key).is_none() {
+            return Ok(());
+        }
+        // While it is read those who wait may look at the table.
+        drop(table);
+        let mut pod = self.waits.vacate(&mut self.spare);
+        let read = event.pod_with(&mut self.spare);
+        let mut table = self.waits.lock();
+        let observed = match read {
+            Ok((read, json)) => {
+                *pod = read;
+                ObservedPod { via: Via::Watch, pod, json: line.slice_ref(json) }
             }
             Err(error) => {
                 // Not the watch's fault, and none of the other waits' business.
@@ -81,6 +89,7 @@ impl Feed {
                 return Ok(());
             }
         };
+        let Some(waited) = table.get_mut(&self.key) else { return Ok(()) };
         if !is_deletion {
             waited.matches = Match::Yes;
             table.deliver(&self.key, Observed::Pod(observed));

@@ -3,7 +3,7 @@
 use super::heard::set_key;
 use super::{Feed, LAST_WORDS};
 use crate::client::failure;
-use crate::decode::{DecodeError, decode};
+use crate::decode::{DecodeError, decode_with};
 use crate::envelope::head;
 use crate::listing::Listed;
 use crate::source::{Observed, ObservedPod, Via};
@@ -76,13 +76,18 @@ impl Feed {
             // The watch or a GET was faster.
             return Ok(());
         }
-        let observed = match decode(json) {
-            Ok(pod) => Observed::Pod(ObservedPod { via: Via::List, pod: Box::new(pod), json: json.clone() }),
+        drop(table);
+        let mut pod = self.waits.vacate(&mut self.spare);
+        let observed = match decode_with(json, &mut self.spare) {
+            Ok(read) => {
+                *pod = read;
+                Observed::Pod(ObservedPod { via: Via::List, pod, json: json.clone() })
+            }
             Err(error) => {
                 Observed::ApiError(failure(Via::List, 0, format!("unreadable item of a list: {error}")))
             }
         };
-        table.deliver(&self.key, observed);
+        self.waits.lock().deliver(&self.key, observed);
         Ok(())
     }
 
