@@ -1,14 +1,20 @@
 //! A hub in a crowd: 100,000 pods in one namespace of the simulated cluster, of which 10,000 are waited for.
 //!
-//! `cargo bench -p podwait --bench hub`. Prints requests, the memory that the waits hold, and the time that the hub takes
-//! beside a client that only reads the same LIST and watch; most of either is the simulated cluster's own.
+//! `cargo bench -p podwait --bench hub`. Prints requests, the memory that the waits hold, and the time that the hub and its
+//! waits take for the LIST and for the events. That is all the time in which neither the simulated cluster nor kube's client
+//! is at work, both of which are timed at each call.
 
+use bytes::Bytes;
 use cap::Cap;
-use http_body_util::BodyExt;
+use http_body::Frame;
 use kube::client::Body;
 use podwait::{Hub, Scope};
 use podwait_sim::{Cluster, Step, pod};
 use std::alloc::System;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -32,7 +38,7 @@ fn code(n: usize) -> i32 {
 }
 
 fn step(cluster: &Cluster, n: usize, step: &Step) {
-    step.apply(cluster, "ci", &name(n)).expect("the simulated cluster takes it");
+    timed(|| step.apply(cluster, "ci", &name(n))).expect("the simulated cluster takes it");
 }
 
 /// A cluster whose pods all run.
@@ -57,47 +63,74 @@ async fn end(cluster: &Cluster) {
     }
 }
 
-/// The time until everything has been read, and that of the events.
-async fn only_read() -> (Duration, Duration) {
-    let cluster = cluster();
+thread_local! {
+    /// How long the simulated cluster, and the client, have been at work.
+    static SERVER: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
+    let result = work();
+    SERVER.set(SERVER.get() + begin.elapsed());
+    result
+}
+
+/// A client of the cluster whose time is that of the server.
+fn client(cluster: &Cluster) -> kube::Client {
     let client = cluster.client();
-    let mut token = String::new();
-    loop {
-        let page = get(&client, &format!("/api/v1/namespaces/ci/pods?limit=500&continue={token}")).await;
-        let page = page.collect().await.expect("a page").to_bytes();
-        let head = String::from_utf8_lossy(&page[..200]).into_owned();
-        let Some((_, next)) = head.split_once("\"continue\":\"") else { break };
-        token = next.split_once('"').expect("a string ends").0.to_owned();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        let mut answer = Box::pin(async move { client.send(request).await });
+        let answer = poll_fn(move |context| timed(|| answer.as_mut().poll(context)));
+        async move { Ok::<_, kube::Error>(answer.await?.map(TimedBody)) }
+    });
+    kube::Client::new(service, "default")
+}
+
+struct TimedBody(Body);
+
+impl http_body::Body for TimedBody {
+    type Data = Bytes;
+    type Error = kube::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, kube::Error>>> {
+        timed(|| Pin::new(&mut self.0).poll_frame(context))
     }
-    let listed = begin.elapsed();
-    let from = cluster.revision();
-    let mut watch =
-        get(&client, &format!("/api/v1/namespaces/ci/pods?watch=true&resourceVersion={from}")).await;
-    let begin = Instant::now();
-    let read = async {
-        let mut events = 0;
-        while events < PODS {
-            let frame = watch.frame().await.expect("the watch goes on").expect("nothing breaks");
-            events += usize::from(frame.is_data());
-        }
-    };
-    tokio::join!(read, end(&cluster));
-    (listed, begin.elapsed())
 }
 
-async fn get(client: &kube::Client, path: &str) -> Body {
-    let request = http::Request::get(path).body(Vec::new()).expect("a request");
-    client.send(request.map(Body::from)).await.expect("an answer").into_body()
+/// How long something took in all, and without the server.
+struct Took {
+    all: Duration,
+    ours: Duration,
 }
 
-async fn through_a_hub() -> (Duration, Duration) {
+impl Took {
+    fn since(begin: Instant, server: Duration) -> Self {
+        let all = begin.elapsed();
+        Self { all, ours: all.saturating_sub(SERVER.get() - server) }
+    }
+
+    fn print(&self, what: &str) {
+        let of_each = self.ours.as_secs_f64() * 1e6 / PODS as f64;
+        println!(
+            "{what}: {:.2?}, of which the hub and its waits {:.3?}: {of_each:.2} us for each pod",
+            self.all, self.ours
+        );
+    }
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() {
+    println!("{PODS} pods, {OURS} of them waited for");
     let cluster = cluster();
     // What was there before is gone by then.
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let hub = Hub::new(cluster.client(), Scope::namespace("ci"));
+    let hub = Hub::new(client(&cluster), Scope::namespace("ci"));
     let before = ALLOCATOR.allocated();
-    let begin = Instant::now();
+    let (begin, server) = (Instant::now(), SERVER.get());
     let mut waits = JoinSet::new();
     for n in ours() {
         let wait = hub.wait("ci", name(n));
@@ -110,34 +143,19 @@ async fn through_a_hub() -> (Duration, Duration) {
     while cluster.requests().watch == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let listed = begin.elapsed();
+    let listed = Took::since(begin, server);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let held = ALLOCATOR.allocated().saturating_sub(before);
     println!("memory: {} bytes for each wait, its task included", held / OURS);
-    let begin = Instant::now();
+    let (begin, server) = (Instant::now(), SERVER.get());
     tokio::join!(end(&cluster), async { while waits.join_next().await.is_some_and(|wait| wait.is_ok()) {} });
-    let took = begin.elapsed();
+    let ended = Took::since(begin, server);
     assert!(waits.is_empty(), "a wait failed");
     let requests = cluster.requests();
     println!(
         "requests: {} pages of one LIST, {} watch, {} GETs",
         requests.list, requests.watch, requests.get
     );
-    (listed, took)
-}
-
-#[tokio::main(flavor = "current_thread", start_paused = true)]
-async fn main() {
-    println!("{PODS} pods, {OURS} of them waited for");
-    let (list, watch) = only_read().await;
-    let (hub_list, hub_watch) = through_a_hub().await;
-    let of_each = |hub: Duration, read: Duration| hub.saturating_sub(read).as_secs_f64() * 1e6 / PODS as f64;
-    println!(
-        "LIST: {list:.2?} only read, {hub_list:.2?} with the hub: {:.2} us for each pod",
-        of_each(hub_list, list)
-    );
-    println!(
-        "events: {watch:.2?} only read, {hub_watch:.2?} with the hub: {:.2} us for each",
-        of_each(hub_watch, watch)
-    );
+    listed.print("LIST");
+    ended.print("events");
 }

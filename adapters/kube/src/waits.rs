@@ -17,6 +17,7 @@ pub(crate) struct Waits {
     /// Something is to be read, or nobody waits any more.
     changed: Notify,
     /// Pods of which all was told.
+    #[expect(clippy::vec_box, reason = "the boxes are used again, too")]
     used: Mutex<Vec<Box<Pod>>>,
 }
 
