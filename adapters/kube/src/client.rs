@@ -4,20 +4,23 @@
 //! rules need: the HTTP status of a proxy's answer, `Retry-After`, whose 404 it is, and the last object of a
 //! deletion.
 
-use crate::decode::decode;
-use crate::lines::Lines;
-use crate::listing::Listing;
-use crate::refusal::Refusal;
+pub(crate) mod refusal;
+mod token;
+
+use crate::feed::listing::Listing;
 use crate::selection::{PodName, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
-use crate::token::TokenFile;
+use crate::wire::decode::decode;
+use crate::wire::lines::Lines;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use kube::core::params::{GetParams, ListParams, WatchParams};
+use refusal::Refusal;
 use std::error::Error;
 use std::time::Duration;
+use token::TokenFile;
 use tower::util::MapRequestLayer;
 
 /// How long a call may take, its whole body included; for a watch, until its stream begins.

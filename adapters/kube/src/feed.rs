@@ -3,23 +3,31 @@
 //! The same for one pod by its name, where a GET takes the place of the LIST.
 
 mod answered;
+pub(crate) mod budget;
 mod heard;
 mod listed;
+pub(crate) mod listing;
+pub(crate) mod mailbox;
+mod reads;
+pub(crate) mod subscription;
+pub(crate) mod table;
+pub(crate) mod waits;
+pub(crate) mod watch;
 
-use crate::budget::Budget;
 use crate::client::Calls;
-use crate::decode::Spare;
-use crate::listing::{Listed, Listing};
 use crate::selection::{PodName, Scope, Selection};
 use crate::source::Observed;
-use crate::table::{Service, number};
-use crate::waits::Waits;
-use crate::watch::Watch;
+use crate::wire::decode::Spare;
+use budget::Budget;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use listing::{Listed, Listing};
 use std::sync::Arc;
 use std::time::Duration;
+use table::{Service, number};
 use tokio::time::{Instant, sleep_until};
+use waits::Waits;
+use watch::Watch;
 
 /// How long to do without a watch after one that failed; it doubles with each that fails as well.
 const SHORTEST_REST: Duration = Duration::from_secs(1);

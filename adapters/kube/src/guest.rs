@@ -1,11 +1,11 @@
 //! One wait in a hub: fed by it, or by itself while that is refused, and the way back.
 
 use crate::feed::sleep_until_some;
+use crate::feed::subscription::{Closed, Subscription};
 use crate::hub::Hub;
 use crate::one_pod::OnePod;
 use crate::selection::PodName;
 use crate::source::{Observed, PodSource};
-use crate::subscription::{Closed, Subscription};
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -1,14 +1,14 @@
 //! Many waits over one LIST and one watch.
 
-use crate::budget::Budget;
+use crate::feed::budget::Budget;
+use crate::feed::subscription::Subscription;
+use crate::feed::table::Service;
+use crate::feed::waits::Waits;
 use crate::feed::{Feed, LONGEST_REST};
 use crate::one_pod::OnePod;
 use crate::selection::{PodName, Scope};
 use crate::source::ApiFailure;
-use crate::subscription::Subscription;
-use crate::table::Service;
 use crate::wait::Wait;
-use crate::waits::Waits;
 use std::sync::{Arc, Weak};
 use tokio::time::Instant;
 

@@ -42,47 +42,30 @@
 //! another crypto provider must install one as the default in its `main`.
 #![forbid(unsafe_code)]
 
-mod budget;
 mod client;
-mod decode;
 mod drive;
 mod ends;
-mod envelope;
 mod feed;
 mod guest;
 mod hold;
 mod hub;
 mod job;
 mod journal;
-mod json;
-mod lines;
-mod list;
-mod listing;
 mod logs;
-mod mailbox;
 mod one_pod;
-mod pages;
-mod reads;
-mod refusal;
 mod selection;
 mod source;
-mod subscription;
-mod table;
-mod token;
 pub mod trace;
 mod wait;
-mod waits;
-mod watch;
+mod wire;
 
 pub use client::{check_access, client, is_dns_subdomain};
-pub use decode::{DecodeError, Pod, decode};
 pub use drive::{Step, drive};
 pub use ends::Ends;
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::Hub;
 pub use job::{JobEnd, JobPod, JobWait, check_job_access, wait_job};
 pub use journal::{Fsync, Journal, JournalEntry, JournalError};
-pub use json::JsonError;
 pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs};
 pub use one_pod::OnePod;
 pub use podwait_core as core;
@@ -94,12 +77,14 @@ pub use selection::Scope;
 pub use source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};
+pub use wire::decode::{DecodeError, Pod, decode};
+pub use wire::json::JsonError;
 
 /// For this repository's benchmarks and fuzz targets: no part of the interface, and changed without notice.
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::decode::Spare;
-    pub use crate::envelope::{Envelope, EventKind, Head, envelope, head};
-    pub use crate::lines::LineSplitter;
-    pub use crate::list::{ListItems, ListMeta};
+    pub use crate::wire::decode::Spare;
+    pub use crate::wire::envelope::{Envelope, EventKind, Head, envelope, head};
+    pub use crate::wire::lines::LineSplitter;
+    pub use crate::wire::list::{ListItems, ListMeta};
 }

@@ -1,11 +1,11 @@
 //! The source for one pod by itself.
 
-use crate::budget::Budget;
 use crate::feed::Feed;
+use crate::feed::budget::Budget;
+use crate::feed::subscription::{Closed, Subscription};
+use crate::feed::waits::Waits;
 use crate::selection::PodName;
 use crate::source::{Observed, PodSource};
-use crate::subscription::{Closed, Subscription};
-use crate::waits::Waits;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;

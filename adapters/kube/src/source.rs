@@ -1,6 +1,6 @@
 //! The seam between the wait loop and whatever tells about the pod.
 
-use crate::decode::Pod;
+use crate::wire::decode::Pod;
 use bytes::Bytes;
 use podwait_core::{ApiError, Input};
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! The usual case in one call.
 
-use crate::budget::Budget;
 use crate::client::Calls;
 use crate::drive::{Step, drive_on};
+use crate::feed::budget::Budget;
 use crate::guest::Guest;
 use crate::hold::Hold;
 use crate::hub::Hub;

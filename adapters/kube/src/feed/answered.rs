@@ -1,10 +1,10 @@
 //! What a read of one pod brings.
 
 use super::{Answer, Feed, LAG, LAST_WORDS};
+use crate::feed::table::{Match, number};
+use crate::feed::watch::{From, Watch};
 use crate::selection::Selection;
 use crate::source::{Observed, Via};
-use crate::table::{Match, number};
-use crate::watch::{From, Watch};
 use std::borrow::Borrow;
 use std::time::Duration;
 use tokio::time::Instant;

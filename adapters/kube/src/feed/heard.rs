@@ -2,13 +2,13 @@
 
 use super::{Feed, LONGEST_REST, REFUSALS, SHORTEST_REST};
 use crate::client::failure;
-use crate::envelope::{EventKind, Head, envelope};
-use crate::mailbox::Notice;
-use crate::refusal::StatusView;
+use crate::client::refusal::StatusView;
+use crate::feed::mailbox::Notice;
+use crate::feed::table::{Match, Service};
+use crate::feed::watch::{From, News, Watch};
 use crate::selection::{PodName, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
-use crate::table::{Match, Service};
-use crate::watch::{From, News, Watch};
+use crate::wire::envelope::{EventKind, Head, envelope};
 use bytes::Bytes;
 use std::fmt::Display;
 use std::time::Duration;

@@ -3,12 +3,12 @@
 use super::heard::set_key;
 use super::{Feed, LAST_WORDS};
 use crate::client::failure;
-use crate::decode::{DecodeError, decode_with};
-use crate::envelope::head;
-use crate::listing::Listed;
+use crate::feed::listing::Listed;
+use crate::feed::table::{Match, number};
+use crate::feed::watch::{From, Watch};
 use crate::source::{Observed, ObservedPod, Via};
-use crate::table::{Match, number};
-use crate::watch::{From, Watch};
+use crate::wire::decode::{DecodeError, decode_with};
+use crate::wire::envelope::head;
 use bytes::Bytes;
 use std::borrow::Borrow;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The one write of podwait: its finalizer on a pod, and off it.
 
 use super::FINALIZER;
+use crate::client::refusal::Refusal;
 use crate::client::{CALL_TIMEOUT, Calls, failure, pods_path, timed_out};
-use crate::refusal::Refusal;
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Via};
 use http::{Method, Request, StatusCode, header};

@@ -1,12 +1,12 @@
 //! Tells about one Job: a GET, a watch from there, and a GET when it is silent or breaks.
 
 use super::view::{JobState, JobView};
+use crate::client::refusal::{Refusal, StatusView};
 use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, timed_out};
-use crate::envelope::{EventKind, envelope};
-use crate::lines::Lines;
-use crate::refusal::{Refusal, StatusView};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
+use crate::wire::envelope::{EventKind, envelope};
+use crate::wire::lines::Lines;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};

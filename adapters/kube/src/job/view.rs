@@ -3,7 +3,7 @@
 //! What the rules say of identity, of absence, of API errors and of limits holds for a Job as well, and so there is no second
 //! machine for it. A Job that is being deleted is no cause for anything: its conditions say how it ended, if it did.
 
-use crate::decode::{DecodeError, Pod};
+use crate::wire::decode::{DecodeError, Pod};
 use podwait_core::{
     Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartPolicy, Terminated,
 };

@@ -1,7 +1,7 @@
 //! One GET of a container's log, and what its answers mean.
 
+use crate::client::refusal::Refusal;
 use crate::client::{CALL_TIMEOUT, Calls, failure, pods_path, timed_out};
-use crate::refusal::Refusal;
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, Via};
 use http::{Request, StatusCode};

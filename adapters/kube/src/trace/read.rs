@@ -1,8 +1,8 @@
 //! Reading: one line at a time, with the line's number in every error.
 
 use super::{Decided, Header, VERSION};
-use crate::decode::{DecodeError, decode};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
+use crate::wire::decode::{DecodeError, decode};
 use bytes::Bytes;
 use podwait_core::{Instant, PolicyError};
 use serde::Deserialize;

@@ -1,6 +1,6 @@
 //! A pod's JSON, reduced to what the rules read.
 
-use crate::decode::Pod;
+use crate::wire::decode::Pod;
 use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, Phase, RestartAction, RestartPolicy, Terminated,
     Timestamp,

@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::decode::{DecodeError, Pod, ReadPod, Spare};
-use crate::json::{Cursor, Result};
+use crate::wire::decode::{DecodeError, Pod, ReadPod, Spare};
+use crate::wire::json::{Cursor, Result};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 

@@ -1,7 +1,7 @@
 //! `status` of a pod.
 
 use super::{Spare, time};
-use crate::json::{Cursor, Result};
+use crate::wire::json::{Cursor, Result};
 use podwait_core::{Condition, ContainerState, ContainerStatus, Phase, Terminated};
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! Memory of pods that were read before, for the next ones.
 
 use super::Pod;
-use crate::json::{Cursor, Result};
+use crate::wire::json::{Cursor, Result};
 use podwait_core::{Condition, Container, ContainerState, ContainerStatus, Terminated};
 use std::borrow::Cow;
 

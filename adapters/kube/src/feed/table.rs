@@ -3,8 +3,8 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::mailbox::{Mailbox, Notice};
-use crate::reads::{Read, Reads};
+use crate::feed::mailbox::{Mailbox, Notice};
+use crate::feed::reads::{Read, Reads};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use bytes::Bytes;

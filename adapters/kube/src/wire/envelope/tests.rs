@@ -8,9 +8,9 @@ fn of<'a>(envelope: &'a Envelope<'_>) -> (&'a EventKind<'a>, &'a str, &'a str, &
 #[test]
 fn the_events_of_a_real_api_server_are_read_up_to_their_head() {
     for (line, name, version) in [
-        (&include_bytes!("../../benches/events/3k.json")[..], "step-3k", "375"),
-        (include_bytes!("../../benches/events/10k.json"), "step-10k", "441"),
-        (include_bytes!("../../benches/events/30k.json"), "step-30k", "443"),
+        (&include_bytes!("../../../benches/events/3k.json")[..], "step-3k", "375"),
+        (include_bytes!("../../../benches/events/10k.json"), "step-10k", "441"),
+        (include_bytes!("../../../benches/events/30k.json"), "step-30k", "443"),
     ] {
         let read = envelope(line).expect("an event");
         assert_eq!(of(&read), (&EventKind::Modified, "default", name, version));

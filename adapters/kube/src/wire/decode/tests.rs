@@ -3,9 +3,9 @@ use podwait_core::{ContainerState, Phase};
 use std::hint::black_box;
 
 const EVENTS: [&str; 3] = [
-    include_str!("../../benches/events/3k.json"),
-    include_str!("../../benches/events/10k.json"),
-    include_str!("../../benches/events/30k.json"),
+    include_str!("../../../benches/events/3k.json"),
+    include_str!("../../../benches/events/10k.json"),
+    include_str!("../../../benches/events/30k.json"),
 ];
 
 /// A pod with this beside what it must have.
@@ -21,7 +21,8 @@ fn error(fields: &str) -> String {
 
 #[test]
 fn a_pod_of_a_real_kubelet_is_read() {
-    let (pod, _) = crate::envelope::envelope(EVENTS[1].as_bytes()).expect("an event").pod().expect("a pod");
+    let (pod, _) =
+        crate::wire::envelope::envelope(EVENTS[1].as_bytes()).expect("an event").pod().expect("a pod");
     assert_eq!((&*pod.namespace, &*pod.name), ("default", "step-10k"));
     let snapshot = pod.snapshot;
     assert_eq!(
@@ -45,7 +46,7 @@ fn a_pod_of_a_real_kubelet_is_read() {
 #[test]
 fn what_is_cut_off_anywhere_is_no_pod() {
     for event in EVENTS {
-        let envelope = crate::envelope::envelope(event.as_bytes()).expect("an event");
+        let envelope = crate::wire::envelope::envelope(event.as_bytes()).expect("an event");
         let object = envelope.object().expect("an object");
         let whole = decode(object).expect("a pod");
         for cut in (0..object.len()).step_by(event.len() / 1000) {
@@ -161,7 +162,7 @@ fn what_earlier_pods_have_left_changes_nothing() {
     let orders = [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [3, 4, 3, 1, 4], [2, 2, 4, 0, 3]];
     for index in orders.into_iter().flatten() {
         let line = pods.iter().copied().chain([&rich[..], &poor[..]]).nth(index).expect("one of five");
-        let event = crate::envelope::envelope(line).expect("an event");
+        let event = crate::wire::envelope::envelope(line).expect("an event");
         let (read, _) = event.pod_with(&mut spare).expect("a pod");
         assert_eq!(read, event.pod().expect("a pod").0);
         spare.take_apart(read);
@@ -171,7 +172,7 @@ fn what_earlier_pods_have_left_changes_nothing() {
 #[test]
 fn the_next_pod_of_a_kind_takes_no_new_memory() {
     for event in EVENTS {
-        let event = crate::envelope::envelope(event.as_bytes()).expect("an event");
+        let event = crate::wire::envelope::envelope(event.as_bytes()).expect("an event");
         let mut spare = Spare::default();
         let mut read = || {
             let (pod, _) = event.pod_with(&mut spare).expect("a pod");

@@ -5,7 +5,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use crate::json::{Cursor, JsonError, Result};
+use crate::wire::json::{Cursor, JsonError, Result};
 use podwait_core::{Container, PodSnapshot, RestartAction, RestartPolicy, RestartRule, Timestamp};
 pub use spare::Spare;
 use status::Status;

@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use crate::decode::DecodeError;
-use crate::json::{Cursor, JsonError, Nesting, Result};
-use crate::lines::LONGEST;
+use crate::wire::decode::DecodeError;
+use crate::wire::json::{Cursor, JsonError, Nesting, Result};
+use crate::wire::lines::LONGEST;
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Splits the answer to a LIST into its items without reading them, and holds no more than one item and what came with it.

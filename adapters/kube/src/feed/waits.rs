@@ -1,9 +1,9 @@
 //! The waits of one feed: how they reach it, and it them.
 
-use crate::decode::{Pod, Spare};
-use crate::mailbox::Mailbox;
+use crate::feed::mailbox::Mailbox;
+use crate::feed::table::{Fed, Table};
 use crate::selection::PodName;
-use crate::table::{Fed, Table};
+use crate::wire::decode::{Pod, Spare};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;

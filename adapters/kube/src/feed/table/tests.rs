@@ -1,5 +1,5 @@
 use super::*;
-use crate::mailbox::Delivery;
+use crate::feed::mailbox::Delivery;
 use futures_util::FutureExt;
 
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -9,7 +9,7 @@ pub(crate) fn pod(uid: &str, version: u64) -> Observed {
     let json = format!(
         r#"{{"metadata":{{"namespace":"ci","name":"p","uid":"{uid}","resourceVersion":"{version}"}},"spec":{{}},"status":{{}}}}"#
     );
-    let pod = crate::decode::decode(json.as_bytes()).expect("a pod");
+    let pod = crate::wire::decode::decode(json.as_bytes()).expect("a pod");
     Observed::Pod(ObservedPod { via: Via::Get, pod: Box::new(pod), json: json.into() })
 }
 

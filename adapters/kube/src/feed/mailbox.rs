@@ -113,8 +113,8 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::table::tests::{failure, pod};
     use crate::source::Via;
-    use crate::table::tests::{failure, pod};
     use futures_util::FutureExt;
 
     /// What is in it, in short.

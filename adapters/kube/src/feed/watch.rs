@@ -1,9 +1,9 @@
 //! One watch of one selection: its lines, and why it ends.
 
 use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure};
-use crate::lines::{EndOfLines, Lines};
 use crate::selection::Selection;
 use crate::source::{ApiFailure, Via};
+use crate::wire::lines::{EndOfLines, Lines};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::time::Duration;

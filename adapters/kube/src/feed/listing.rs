@@ -1,9 +1,9 @@
 //! A LIST, page by page, item by item, without ever holding more than a page's item.
 
 use crate::client::{CALL_TIMEOUT, Calls, failure, root_cause, timed_out};
-use crate::list::ListItems;
 use crate::selection::Selection;
 use crate::source::{ApiFailure, Via};
+use crate::wire::list::ListItems;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
@@ -99,7 +99,7 @@ impl Listing {
                 }
                 Page::Read(body, items, began) => (body, items, *began),
             };
-            let unreadable = |error: crate::decode::DecodeError| {
+            let unreadable = |error: crate::wire::decode::DecodeError| {
                 failure(Via::List, 0, format!("unreadable list: {error}"))
             };
             if let Some(item) = items.next_item().map_err(unreadable)? {

@@ -1,11 +1,11 @@
 //! One wait's place among those that are fed: what it is told, and when it asks.
 
 use crate::client::failure;
-use crate::mailbox::{Delivery, Mailbox, Notice};
+use crate::feed::mailbox::{Delivery, Mailbox, Notice};
+use crate::feed::table::{Fed, number};
+use crate::feed::waits::Waits;
 use crate::selection::PodName;
 use crate::source::{Observed, Via};
-use crate::table::{Fed, number};
-use crate::waits::Waits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -165,9 +165,9 @@ impl Drop for Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::table::Service;
+    use crate::feed::table::tests::{failure, pod};
     use crate::source::ApiFailure;
-    use crate::table::Service;
-    use crate::table::tests::{failure, pod};
 
     const SECOND: Duration = Duration::from_secs(1);
 
