@@ -78,11 +78,8 @@ async fn what_a_step_writes_is_heard_to_its_end() {
     let (exit, heard) = hear(&cluster, life).await;
     assert_eq!(exit, Ok(3));
     heard.is_only("one\ntwo\nthree\n\nlast");
-    assert_eq!(
-        cluster.requests().log,
-        3,
-        "one that is followed, one for the end, and one that brings nothing new"
-    );
+    // One that is followed; one for the end, and again from before the line that was begun earlier; one that brings nothing new.
+    assert_eq!(cluster.requests().log, 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -566,6 +563,33 @@ async fn only_what_was_written_since() {
     let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().since(since));
     let (_, heard) = tokio::join!(wait, Heard::all(logs));
     heard.is_only("new\n");
+}
+
+/// Of a line that is written bit by bit the kubelet leaves out the bits from before the second that is asked for, and with the
+/// first of them the time.
+#[tokio::test(start_paused = true)]
+async fn a_line_that_was_begun_long_before_hides_none_of_those_behind_it() {
+    for seconds in [1, 3, 20] {
+        let life = || {
+            let life = running().writes("step", "first\n").after(secs(5)).writes("step", "long, ");
+            let life = life.after(secs(seconds)).writes("step", "and longer\nbehind it\n");
+            life.after(secs(2)).writes("step", "last\n").after(secs(10)).finished(0)
+        };
+        let written = "first\nlong, and longer\nbehind it\nlast\n";
+        // Resumed in the second in which that line ends.
+        let cluster = Cluster::new();
+        cluster.faults().push(Verb::Log, Fault::CutIn(secs(6 + seconds)));
+        let (_, heard) = hear(&cluster, life()).await;
+        heard.is_only(written);
+        assert!(cluster.requests().log > 2, "{seconds} s: {:?}", cluster.requests());
+        // And asked for from that second on.
+        let cluster = Cluster::new();
+        life().spawn(&cluster);
+        let since = std::time::UNIX_EPOCH + secs(1_767_225_600 + 6 + seconds);
+        let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().since(since));
+        let (_, heard) = tokio::join!(wait, Heard::all(logs));
+        heard.is_only("behind it\nlast\n");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,8 @@ pub(crate) struct RunLog {
 struct Line {
     time: Timestamp,
     text: Vec<u8>,
+    /// Where what was written later goes on, and when that was.
+    later: Vec<(usize, Timestamp)>,
     is_whole: bool,
     /// Written to the old file when whoever follows the log looked at the new one already.
     is_missed: bool,
@@ -187,16 +189,27 @@ impl RunLog {
             let text = part.strip_suffix(b"\n").unwrap_or(part);
             match self.lines.last_mut().filter(|line| !line.is_whole) {
                 Some(line) => {
+                    line.later.push((line.text.len(), time));
                     line.text.extend_from_slice(text);
                     line.is_whole = is_whole;
                 }
                 None => {
                     let nth = i128::try_from(self.lines.len()).unwrap_or(0);
                     let time = Timestamp::from_nanosecond(time.as_nanosecond() + nth).unwrap_or(time);
-                    self.lines.push(Line { time, text: text.to_vec(), is_whole, is_missed });
+                    let text = text.to_vec();
+                    self.lines.push(Line { time, text, later: Vec::new(), is_whole, is_missed });
                 }
             }
         }
+    }
+}
+
+impl Line {
+    /// From where on it is served. Of a line that was written bit by bit the kubelet leaves out each bit that is too old.
+    fn start(&self, since: Option<Timestamp>) -> Option<usize> {
+        let Some(since) = since else { return Some(0) };
+        let mut bits = [(0, self.time)].into_iter().chain(self.later.iter().copied());
+        bits.find(|(_, time)| *time >= since).map(|(start, _)| start)
     }
 }
 
@@ -252,16 +265,17 @@ impl Reader {
         cluster.with(|store| {
             let log = store.logs.get(key)?.get(*run)?;
             let next = next.get_or_insert(log.file);
-            let is_read = |line: &Line| request.since.is_none_or(|since| line.time >= since);
             while let Some(line) = log.lines.get(*next) {
-                let is_wanted = is_read(line) && !(line.is_missed && request.follow);
-                if line.is_whole && !is_wanted {
+                let start = line.start(request.since).filter(|_| !(line.is_missed && request.follow));
+                if line.is_whole && start.is_none() {
                     (*next, *part) = (*next + 1, 0);
                     continue;
                 }
-                let begins = *part == 0;
-                let rest = line.text.get(*part..).unwrap_or_default();
-                if !is_wanted || (!line.is_whole && rest.is_empty()) {
+                let start = start?;
+                // Only the beginning of a line has a time before it.
+                let begins = *part == 0 && start == 0;
+                let rest = line.text.get(start.max(*part)..).unwrap_or_default();
+                if !line.is_whole && rest.is_empty() {
                     return None;
                 }
                 let mut frame = Vec::new();

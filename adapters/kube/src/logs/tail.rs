@@ -48,7 +48,8 @@ pub(super) struct Tail {
     container: Arc<str>,
     board: watch::Receiver<Board>,
     drain: Duration,
-    since: Option<SystemTime>,
+    /// The second of the first line that is wanted.
+    since: Option<i64>,
     /// What was read and is to be told next.
     events: VecDeque<LogEvent>,
     run: Option<Run>,
@@ -97,6 +98,7 @@ impl Tail {
         drain: Duration,
         since: Option<SystemTime>,
     ) -> Self {
+        let since = since.and_then(|time| Timestamp::try_from(time).ok()).map(Timestamp::as_second);
         Self {
             calls,
             pod,
@@ -206,9 +208,8 @@ impl Tail {
             return;
         }
         let is_followed = !previous && self.is_to_be_followed();
-        let since = self.since.and_then(|time| Timestamp::try_from(time).ok()).map(Timestamp::as_second);
         let Some(run) = &mut self.run else { return };
-        let since = run.begin_stream().or(since);
+        let since = run.begin_stream(self.since);
         let query =
             LogQuery { container: &self.container, previous, follow: is_followed, since, limit: None };
         let may_restart = self.seen.as_ref().is_some_and(|(facts, _)| facts.may_restart);
@@ -309,17 +310,24 @@ impl Tail {
         let Some(run) = &mut self.run else { return };
         let is_first_line = std::mem::take(&mut stream.is_fresh);
         self.pause = self.pause.min(AFTER_BREAK);
+        if self.since.is_some_and(|since| piece.time.as_second() < since) {
+            // Only asked for to know when the next line began.
+            return;
+        }
         let whole_until = run.whole_until();
         if stream.is_whole && run.cursor.last().is_none() {
             run.file.begin(Some(piece.time));
         }
+        let last = run.cursor.last();
         let (text, gap) = match run.cursor.take(piece) {
             Taken::Old => return,
             Taken::New(text) => (text, false),
             Taken::AfterGap(text) => (text, true),
         };
         let attempt = run.attempt;
-        run.earlier = 0;
+        if run.cursor.last().map(Timestamp::as_second) != last.map(Timestamp::as_second) {
+            run.earlier = 0;
+        }
         run.file.add(text.len());
         if run.file.is_due() && stream.is_followed && self.look.is_none() {
             self.look = Some(self.first_line(false));

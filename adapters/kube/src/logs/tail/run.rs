@@ -148,10 +148,10 @@ impl Run {
         self.finished_at = facts.finished_at;
     }
 
-    /// Begins another stream. The second from which on to ask for it.
-    pub(super) fn begin_stream(&mut self) -> Option<i64> {
+    /// Begins another stream. The second from which on to ask for it, if not for all: nothing is wanted before `since`.
+    pub(super) fn begin_stream(&mut self, since: Option<i64>) -> Option<i64> {
         self.before = self.cursor.clone();
-        self.cursor.resume().map(|second| second - self.earlier)
+        self.cursor.resume().or(since).map(|second| second - self.earlier)
     }
 
     /// What came begins in the middle of a line: the kubelet leaves out the parts of a long one that were written before the
