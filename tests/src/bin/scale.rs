@@ -17,14 +17,13 @@ usage: scale [--waiters NAME,...] [--counts N,...] [--rate WRITES_PER_SECOND] [-
 Runs each waiter with each number of pods, each time in a fresh cluster of tests/cluster, and writes scale.jsonl (to which
 it adds), scale.md and three plots to the folder. With --plot it makes these from results that are there.";
 
-/// Writes per second, and from how many pods on there are twice as many, so that a run ends.
+/// Writes per second: as many as leave the API server, etcd and the waiters some of two cores.
 const RATE: u32 = 100;
-const MANY: usize = 5000;
 
 struct Options {
     waiters: Vec<Waiter>,
     counts: Vec<usize>,
-    rate: Option<u32>,
+    rate: u32,
     limit: Duration,
     memory_mib: u32,
     out: Option<PathBuf>,
@@ -39,8 +38,8 @@ impl Options {
         let mut options = Self {
             waiters: Waiter::ALL.to_vec(),
             counts: vec![50, 200, 400, 1000, 5000, 10_000],
-            rate: None,
-            limit: Duration::from_secs(300),
+            rate: RATE,
+            limit: Duration::from_secs(600),
             memory_mib: 8192,
             out: None,
             plot: None,
@@ -55,7 +54,7 @@ impl Options {
                     options.waiters = value.split(',').map(str::parse).collect::<Result<_, _>>()?
                 }
                 "--counts" => options.counts = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
-                "--rate" => options.rate = Some(value.parse()?),
+                "--rate" => options.rate = value.parse()?,
                 "--limit" => options.limit = Duration::from_secs(value.parse()?),
                 "--memory" => options.memory_mib = value.parse()?,
                 "--out" => options.out = Some(PathBuf::from(value)),
@@ -114,17 +113,16 @@ async fn wait_for_parent(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error
 
 async fn measure(options: &Options) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let peers = options.waiters.iter().any(|waiter| waiter.is_peer()).then(build_peers);
-    let mut settings = Settings {
+    let settings = Settings {
         program: std::env::current_exe()?,
         peers,
-        rate: 0,
+        rate: options.rate,
         limit: options.limit,
         memory_mib: options.memory_mib,
     };
     let file = options.out.as_ref().map(|folder| folder.join("scale.jsonl"));
     let mut outcomes = Vec::new();
     for &count in &options.counts {
-        settings.rate = options.rate.unwrap_or(if count < MANY { RATE } else { 2 * RATE });
         for &waiter in &options.waiters {
             let outcome = run(&settings, waiter, count).await;
             eprintln!("{outcome}");
