@@ -444,6 +444,15 @@ async fn two_who_wait_for_one_pod_share_its_reads() {
     assert!(cluster.requests().get <= 11, "{:?}", cluster.requests());
 }
 
+/// Waits for threads that have nothing to wait for but each other.
+fn until(is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < secs(10), "it takes too long");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     let cluster = Cluster::new();
@@ -459,9 +468,10 @@ fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     Life::of(pod("ci", "p", &["step"])).running().after(secs(2)).finished(5).spawn(&cluster);
     // The first wait starts the feed, and is dropped with its runtime.
     first.spawn(hub.wait("ci", "p").into_future());
-    std::thread::sleep(Duration::from_millis(300));
+    until(|| cluster.requests().watch > 0);
+    // The second one finds a watch, and reads the pod.
     let wait = second.spawn(hub.wait("ci", "p").into_future());
-    std::thread::sleep(Duration::from_millis(300));
+    until(|| cluster.requests().get > 0);
     first.shutdown_background();
     let exit = second.block_on(wait).expect("no panic");
     assert_eq!(exit.map(|exit| exit.code), Ok(5));
