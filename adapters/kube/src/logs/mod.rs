@@ -116,8 +116,8 @@ impl Logs {
 /// that are written to the old one in that moment are skipped by its own reader, without a word. That a file has been
 /// changed is found out by asking for its first line after every 128 KiB, and told as a gap. Who comes to a run whose file
 /// has been changed before begins with the newest one. A run's log goes as soon as the next run has ended, so that runs which
-/// end at once can take one along before it is read, and that is a gap, too. A clock of the node that is set back while a file is changed can make
-/// a gap look larger.
+/// end at once can take one along before it is read, and that is a gap, too. A clock of the node that is set back while a file
+/// is changed can make a gap look larger.
 pub struct LogStream {
     calls: Calls,
     pod: PodName,
