@@ -4,6 +4,7 @@
 //! rules need: the HTTP status of a proxy's answer, `Retry-After`, whose 404 it is, and the last object of a
 //! deletion.
 
+pub(crate) mod pages;
 pub(crate) mod refusal;
 mod token;
 

@@ -5,4 +5,3 @@ pub(crate) mod envelope;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod list;
-pub(crate) mod pages;

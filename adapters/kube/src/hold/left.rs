@@ -2,11 +2,11 @@
 
 use super::{FINALIZER, Hold};
 use crate::client::Calls;
+use crate::client::pages::{all_items, unreadable};
 use crate::ends::{Ends, ends_of};
 use crate::selection::{Scope, Selection};
 use crate::source::ApiFailure;
 use crate::wire::decode::decode;
-use crate::wire::pages::{all_items, unreadable};
 use podwait_core::{ContainerState, PodSnapshot, Timestamp};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

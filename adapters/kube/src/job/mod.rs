@@ -4,11 +4,11 @@ mod source;
 mod view;
 
 use crate::client::Calls;
+use crate::client::pages::all_items;
 use crate::drive::{Step, drive};
 use crate::ends::{Ends, ends_of};
 use crate::selection::{PodName, Scope, Selection};
 use crate::source::ApiFailure;
-use crate::wire::pages::all_items;
 use futures_util::future::BoxFuture;
 use podwait_core::{FailReason, Failure, Policy, WaitMachine};
 use source::JobSource;
