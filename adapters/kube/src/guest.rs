@@ -98,8 +98,10 @@ impl PodSource for Guest {
     }
 
     fn take_back(&mut self, observed: Observed) {
-        if let Some(shared) = &self.shared {
-            shared.take_back(observed);
+        match (&self.shared, &mut self.alone) {
+            (Some(shared), _) => shared.take_back(observed),
+            (None, Some(alone)) => alone.take_back(observed),
+            (None, None) => {}
         }
     }
 }

@@ -54,9 +54,13 @@ impl PodFacts {
             (&pod.containers, &pod.container_statuses),
             (&pod.ephemeral_containers, &pod.ephemeral_container_statuses),
         ];
+        // A rule may restart all containers of the pod.
+        let has_rules = pod.containers.iter().any(|container| !container.restart_policy_rules.is_empty());
+        let may_all_restart = has_rules || pod.restart_policy != RestartPolicy::Never;
         let containers = lists.into_iter().flat_map(|(specs, statuses)| {
             specs.iter().map(|spec| {
-                ContainerFacts::of(pod, spec, statuses.iter().find(|status| status.name == spec.name))
+                let status = statuses.iter().find(|status| status.name == spec.name);
+                ContainerFacts::of(spec, status, may_all_restart || spec.restart_policy.is_some())
             })
         });
         let only = match pod.containers.as_slice() {
@@ -72,12 +76,8 @@ impl PodFacts {
 }
 
 impl ContainerFacts {
-    fn of(pod: &PodSnapshot, spec: &Container, status: Option<&ContainerStatus>) -> Self {
+    fn of(spec: &Container, status: Option<&ContainerStatus>, may_restart: bool) -> Self {
         let name = spec.name.clone();
-        // A rule may restart all containers of the pod.
-        let has_rules = pod.containers.iter().any(|container| !container.restart_policy_rules.is_empty());
-        let may_restart =
-            pod.restart_policy != RestartPolicy::Never || spec.restart_policy.is_some() || has_rules;
         let Some(status) = status else { return Self { name, may_restart, ..Self::default() } };
         let restarts = u32::try_from(status.restart_count).unwrap_or(0);
         let current = match &status.state {

@@ -216,14 +216,10 @@ impl Tail {
         let before = if may_restart { self.before } else { Before::Unknown };
         let answer = async {
             let answer = self.calls.log(&self.pod, &query, self.silence).await;
+            let LogAnswer::Body(_) = answer else { return Ok(Some(answer)) };
             // Names are given again.
-            match answer {
-                LogAnswer::Body(_) => match self.calls.is_still(&self.pod, &uid).await {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(Some(LogAnswer::NoPod)),
-                    Err(failure) => return Err(failure),
-                },
-                LogAnswer::Nothing(_) | LogAnswer::NoPod | LogAnswer::Failed(_) => return Ok(Some(answer)),
+            if !self.calls.is_still(&self.pod, &uid).await? {
+                return Ok(Some(LogAnswer::NoPod));
             }
             // And so are the kubelet's "current" and "previous".
             let is_ahead = !previous && before.is_past(&self.calls, &self.pod, &self.container).await?;
@@ -298,7 +294,7 @@ impl Tail {
                     && !message.starts_with(NO_LOG)
                     && self.run.as_mut().is_some_and(Run::reach_back) =>
             {
-                self.not_before = Instant::now() + self.next_pause();
+                self.rest();
             }
             Err(EndOfPieces::Broken(message) | EndOfPieces::NoLog(message)) => {
                 self.fail(failure(Via::Get, 0, message));

@@ -283,8 +283,7 @@ impl Tail {
 
     /// Waits a little for the API server to hear of the next run.
     pub(super) fn come_back(&mut self) {
-        let pause = self.next_pause();
-        self.not_before = Instant::now() + pause;
+        self.rest();
         self.strays += 1;
         if self.strays >= STRAYS {
             (self.before, self.strays) = (Before::Unknown, 0);
@@ -295,8 +294,7 @@ impl Tail {
         if let Some(run) = &mut self.run {
             (run.quiet, run.is_read) = (0, false);
         }
-        let pause = self.next_pause();
-        self.not_before = Instant::now() + pause;
+        self.rest();
     }
 
     /// Asks for the time of the first line of the run's file.

@@ -20,8 +20,7 @@ const ASK: u32 = 3;
 impl Tail {
     /// There is no log of the run, or not yet.
     pub(super) fn find_nothing(&mut self, message: String) {
-        let pause = self.next_pause();
-        self.not_before = Instant::now() + pause;
+        self.rest();
         match &mut self.run {
             Some(run) if run.has_ended => {
                 run.asked += 1;
@@ -60,6 +59,11 @@ impl Tail {
             let container = Arc::clone(&self.container);
             self.events.push_back(LogEvent::Trouble(LogTrouble { container, failure }));
         }
+    }
+
+    /// Reads nothing until the next pause is over.
+    pub(super) fn rest(&mut self) {
+        self.not_before = Instant::now() + self.next_pause();
     }
 
     pub(super) fn next_pause(&mut self) -> Duration {

@@ -46,9 +46,8 @@ impl Spare {
         json: &mut Cursor<'_>,
         read: fn(&mut Cursor<'_>, &mut Self) -> Result<Container>,
     ) -> Result<Vec<Container>> {
-        let mut list = self.containers.pop().unwrap_or_default();
-        json.each(|json| read(json, self).map(|container| list.push(container)))?;
-        Ok(list)
+        let list = self.containers.pop().unwrap_or_default();
+        json.list_in(list, |json| read(json, self))
     }
 
     /// Reads a list of their statuses; `null` is an empty one.
@@ -57,9 +56,8 @@ impl Spare {
         json: &mut Cursor<'_>,
         read: fn(&mut Cursor<'_>, &mut Self) -> Result<ContainerStatus>,
     ) -> Result<Vec<ContainerStatus>> {
-        let mut list = self.statuses.pop().unwrap_or_default();
-        json.each(|json| read(json, self).map(|status| list.push(status)))?;
-        Ok(list)
+        let list = self.statuses.pop().unwrap_or_default();
+        json.list_in(list, |json| read(json, self))
     }
 
     /// Takes a pod apart that nobody needs any more.

@@ -91,8 +91,17 @@ impl<'a> Cursor<'a> {
 
     /// The same, as a list of what `element` makes.
     #[inline]
-    pub(crate) fn list<T>(&mut self, mut element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
-        let mut list = Vec::new();
+    pub(crate) fn list<T>(&mut self, element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        self.list_in(Vec::new(), element)
+    }
+
+    /// The same, in the room of this empty list.
+    #[inline]
+    pub(crate) fn list_in<T>(
+        &mut self,
+        mut list: Vec<T>,
+        mut element: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         self.each(|json| {
             list.push(element(json)?);
             Ok(())
