@@ -4,6 +4,7 @@ use podwait::{Fsync, Journal, JournalError, Policy, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
 use std::future::IntoFuture;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -183,6 +184,21 @@ async fn one_process_at_a_time() {
     assert!(matches!(Journal::open(&scratch.path, Fsync::Never), Err(JournalError::InUse(_))));
     drop(journal);
     drop(scratch.open());
+}
+
+#[test]
+fn who_has_closed_a_journal_leaves_it_whatever_children_the_process_starts() {
+    // A child has all open files of its parent until its program begins, and with them their locks.
+    let scratch = Scratch::new();
+    std::thread::scope(|threads| {
+        let children =
+            || (0..400).all(|_| Command::new("true").status().is_ok_and(|status| status.success()));
+        let parents = [(); 3].map(|()| threads.spawn(children));
+        while parents.iter().any(|parent| !parent.is_finished()) {
+            drop(scratch.open());
+        }
+        assert!(parents.into_iter().all(|parent| parent.join().expect("no panic")));
+    });
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,10 +58,23 @@ pub enum JournalError {
     Record(PathBuf, u64, serde_json::Error),
 }
 
-/// An open, locked file.
+/// A file that is read or written as long as it is locked.
+///
+/// Closing it is not enough to give the lock up: a child that another thread starts has a copy of every open file until its
+/// own program begins, and the lock lives on in that.
+struct Locked(fs::File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Where that fails, closing it does what can be done.
+        let _ = self.0.unlock();
+    }
+}
+
+/// An open journal.
 pub(super) struct File {
     path: PathBuf,
-    file: fs::File,
+    file: Locked,
     fsync: Fsync,
     length: u64,
 }
@@ -70,7 +83,7 @@ impl File {
     pub(super) fn open(path: &Path, fsync: Fsync) -> Result<(Self, Vec<Record>), JournalError> {
         let io = |error| JournalError::Io(path.to_owned(), error);
         let file = locked(path)?;
-        let mut reading = Reading { path, input: BufReader::new(&file), line: 0, length: 0 };
+        let mut reading = Reading { path, input: BufReader::new(&file.0), line: 0, length: 0 };
         let mut records: Vec<Record> = Vec::new();
         while let Some(record) = reading.next()? {
             let place = records.iter().position(|old| old.target == record.target);
@@ -82,9 +95,9 @@ impl File {
         let length = reading.length;
         records.retain(|record| record.wait.is_some());
         // What a killed process has begun to write.
-        file.set_len(length).map_err(io)?;
+        file.0.set_len(length).map_err(io)?;
         let mut file = Self { path: path.to_owned(), file, fsync, length };
-        file.file.seek(io::SeekFrom::End(0)).map_err(io)?;
+        file.file.0.seek(io::SeekFrom::End(0)).map_err(io)?;
         file.compact(&records).map_err(io)?;
         Ok((file, records))
     }
@@ -92,10 +105,10 @@ impl File {
     /// Adds a record. If that fails midway, what was written of it is taken off at the next opening.
     pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
         let line = line(record)?;
-        self.file.write_all(&line)?;
+        self.file.0.write_all(&line)?;
         self.length += line.len() as u64;
         match self.fsync {
-            Fsync::Always => self.file.sync_data(),
+            Fsync::Always => self.file.0.sync_data(),
             Fsync::Never => Ok(()),
         }
     }
@@ -117,11 +130,12 @@ impl File {
         let mut new = self.path.clone().into_os_string();
         new.push(".new");
         let new = PathBuf::from(new);
-        let mut file = options().truncate(true).open(&new)?;
+        let file = options().truncate(true).open(&new)?;
         file.try_lock().map_err(io::Error::from)?;
-        file.write_all(&lines)?;
+        let mut file = Locked(file);
+        file.0.write_all(&lines)?;
         // Whole before it takes the old one's place, whatever happens to the machine.
-        file.sync_data()?;
+        file.0.sync_data()?;
         fs::rename(&new, &self.path)?;
         (self.file, self.length) = (file, length);
         Ok(())
@@ -137,7 +151,7 @@ fn options() -> OpenOptions {
 }
 
 /// Opens and locks the file that has the name now: another process may have put a new one in its place meanwhile.
-fn locked(path: &Path) -> Result<fs::File, JournalError> {
+fn locked(path: &Path) -> Result<Locked, JournalError> {
     let io = |error| JournalError::Io(path.to_owned(), error);
     for _ in 0..10 {
         let file = options().truncate(false).open(path).map_err(io)?;
@@ -146,7 +160,8 @@ fn locked(path: &Path) -> Result<fs::File, JournalError> {
             Err(TryLockError::WouldBlock) => return Err(JournalError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
-        if is_same(&file, path) {
+        let file = Locked(file);
+        if is_same(&file.0, path) {
             return Ok(file);
         }
     }
