@@ -5,6 +5,7 @@ mod cuts;
 use futures_util::FutureExt;
 use podwait::{GapReason, Hub, LogEvent, LogGap, Logs, Policy, Scope, wait};
 use podwait_sim::{Cluster, Fault, FaultBody, Life, Terminated, Verb, container, pod};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -161,9 +162,25 @@ async fn runs_that_nobody_keeps_are_told_as_gaps() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kubelet_that_is_ahead_of_the_api_server_mixes_up_nothing() {
+    let mut by_policy = pod("ci", "p", &["step"]);
+    by_policy["spec"]["restartPolicy"] = "OnFailure".into();
+    // The step would not be started again by itself.
+    let mut by_rule = pod("ci", "p", &["step"]);
+    by_rule["spec"]["initContainers"] = json!([{
+        "name": "setup",
+        "restartPolicy": "Never",
+        "restartPolicyRules": [{
+            "action": "RestartAllContainers",
+            "exitCodes": { "operator": "In", "values": [42] },
+        }],
+    }]);
+    for step in [by_policy, by_rule] {
+        ahead_of_the_api_server(step).await;
+    }
+}
+
+async fn ahead_of_the_api_server(step: Value) {
     let cluster = Cluster::new();
-    let mut step = pod("ci", "p", &["step"]);
-    step["spec"]["restartPolicy"] = "OnFailure".into();
     Life::of(step).scheduled("node-1").running().writes("step", "first\n").spawn(&cluster);
     let ahead = async {
         sleep(secs(5)).await;
@@ -175,7 +192,7 @@ async fn a_kubelet_that_is_ahead_of_the_api_server_mixes_up_nothing() {
         sleep(secs(3)).await;
         // What happened is told only now.
         Life::existing("ci", "p").restarted("step").run(&cluster).await.expect("an honest life");
-        let end = |pod: &mut serde_json::Value| {
+        let end = |pod: &mut Value| {
             pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = ended.into();
         };
         cluster.update_status("ci", "p", end).expect("the pod is there");
@@ -213,7 +230,7 @@ async fn runs_that_follow_each_other_at_once_are_told_apart() {
             // The API server hears of it when the first stream has long been over.
             sleep(secs(4)).await;
             Life::existing("ci", "p").restarted("step").run(&cluster).await.expect("an honest life");
-            let end = |pod: &mut serde_json::Value| {
+            let end = |pod: &mut Value| {
                 pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = ended.into();
             };
             cluster.update_status("ci", "p", end).expect("the pod is there");

@@ -54,8 +54,9 @@ impl PodFacts {
             (&pod.containers, &pod.container_statuses),
             (&pod.ephemeral_containers, &pod.ephemeral_container_statuses),
         ];
-        // A rule may restart all containers of the pod.
-        let has_rules = pod.containers.iter().any(|container| !container.restart_policy_rules.is_empty());
+        // A rule of any container may restart all containers of the pod.
+        let mut specs = lists.iter().flat_map(|(specs, _)| specs.iter());
+        let has_rules = specs.any(|container| !container.restart_policy_rules.is_empty());
         let may_all_restart = has_rules || pod.restart_policy != RestartPolicy::Never;
         let containers = lists.into_iter().flat_map(|(specs, statuses)| {
             specs.iter().map(|spec| {
