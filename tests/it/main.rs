@@ -12,6 +12,7 @@ mod hub;
 mod jobs;
 mod journal;
 mod kubelet;
+mod last_words;
 mod logs;
 mod network;
 mod properties;

@@ -141,14 +141,15 @@ impl Calls {
         tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::List)))
     }
 
-    /// Opens a watch from a resourceVersion.
+    /// Opens a watch from a resourceVersion, which the server is to close after so many seconds.
     pub(crate) async fn watch(
         self,
         selection: Selection,
         resource_version: String,
+        seconds: u32,
     ) -> Result<Lines, ApiFailure> {
         let answer = async {
-            let mut params = WatchParams::default().timeout(WATCH_SECONDS);
+            let mut params = WatchParams::default().timeout(seconds);
             params.label_selector = selection.labels().map(str::to_owned);
             params.field_selector = selection.fields();
             let request = pods(selection.namespace(), selection.name())?;

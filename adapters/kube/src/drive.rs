@@ -45,16 +45,18 @@ pub(crate) async fn drive_on<S: PodSource>(
 ) -> Result<Exit, Failure> {
     // Paused tokio time drives this clock too.
     let (start, mut begin, mut asleep) = (tokio::time::Instant::now(), machine.now(), Some(asleep));
-    let mut turn = |observed: &Observed| {
+    let mut time = |observed: &Observed| {
         if observed.is_good_read() {
             begin = begin.after(asleep.take().unwrap_or_default());
         }
-        let at = begin.after(start.elapsed());
+        begin.after(start.elapsed())
+    };
+    let mut turn = |machine: &mut WaitMachine, at: Instant, observed: &Observed| {
         let decision = machine.handle(at, observed.as_input());
         look(Step { at, observed, decision: &decision, machine });
         decision
     };
-    let mut decision = turn(&Observed::Silence);
+    let mut decision = turn(machine, time(&Observed::Silence), &Observed::Silence);
     loop {
         let after = match decision {
             Decision::Retry { after, .. } => after,
@@ -66,10 +68,20 @@ pub(crate) async fn drive_on<S: PodSource>(
             () = cancel.cancelled() => Observed::Cancelled,
             observed = source.next(after) => observed,
         };
-        decision = turn(&observed);
+        let observed = match source.in_hand() {
+            Some(in_hand) if ends_in_silence(machine, time(&Observed::Silence), &observed) => in_hand,
+            Some(_) | None => observed,
+        };
+        decision = turn(machine, time(&observed), &observed);
         // The pod ends here: of ten thousand that wait, none is kept.
         source.take_back(observed);
     }
+}
+
+/// Whether a timer speaks next.
+fn ends_in_silence(machine: &WaitMachine, at: Instant, observed: &Observed) -> bool {
+    let ends = || !matches!(machine.clone().handle(at, observed.as_input()), Decision::Retry { .. });
+    matches!(observed, Observed::Silence) && ends()
 }
 
 #[cfg(test)]
@@ -97,6 +109,7 @@ mod tests {
     fn source() -> MockPodSource {
         let mut source = MockPodSource::new();
         source.expect_take_back().returning(drop);
+        source.expect_in_hand().returning(|| None);
         source
     }
 
@@ -156,6 +169,32 @@ mod tests {
         let outcome = drive(&mut machine(), &mut source, &CancellationToken::new(), |_| {}).await;
         assert_eq!(outcome.map_err(|failure| failure.reason), Err(FailReason::StartTimeout));
         assert_eq!(start.elapsed(), Duration::from_secs(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_hand_is_told_when_otherwise_a_timer_would_speak() {
+        let mut source = MockPodSource::new();
+        source.expect_take_back().returning(drop);
+        let mut order = Sequence::new();
+        source.expect_next().once().in_sequence(&mut order).returning(|_| {
+            let pod = pod(1, "Running", r#"{"running":{}}"#);
+            Box::pin(ready(pod))
+        });
+        source.expect_next().returning(|after| {
+            Box::pin(async move {
+                tokio::time::sleep(after).await;
+                Observed::Silence
+            })
+        });
+        source.expect_in_hand().returning(|| Some(Observed::NotFound(Via::Get)));
+        let policy = Policy::builder().deadline(Duration::from_secs(100)).build().expect("a policy");
+        let mut told = Vec::new();
+        let look = |step: Step<'_>| told.push((step.at.as_millis() / 1000, step.decision.code()));
+        let mut machine = WaitMachine::new(policy.into());
+        let outcome = drive(&mut machine, &mut source, &CancellationToken::new(), look).await;
+        assert_eq!(outcome.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
+        let until = [(0, "awaiting_pod"), (0, "running"), (30, "running"), (60, "running"), (90, "running")];
+        assert_eq!(told, until.into_iter().chain([(100, "pod_deleted")]).collect::<Vec<_>>());
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 mod answered;
 pub(crate) mod budget;
 mod heard;
+mod last_words;
 mod listed;
 pub(crate) mod listing;
 pub(crate) mod mailbox;
@@ -21,6 +22,7 @@ use crate::wire::decode::Spare;
 use budget::Budget;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use last_words::LastWords;
 use listing::{Listed, Listing};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +57,7 @@ const REFUSALS: u32 = 4;
 /// How far behind a GET a watch may be before it counts as dead.
 const LAG: Duration = Duration::from_secs(5);
 
-/// How long a 404 is kept back while the watch may have the pod's last words.
+/// How long a 404 is kept back while somebody may have the pod's last words.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Feeds the waits, as long as it is polled.
@@ -65,6 +67,9 @@ pub(crate) struct Feed {
     selection: Selection,
     budget: Arc<Budget>,
     watch: Watch,
+    /// The place that the watch before this one had reached, as a [`number`].
+    left_at: u64,
+    last_words: LastWords,
     may_watch: bool,
     list: Option<Listing>,
     /// When the last one was over, and how long it took.
@@ -127,6 +132,8 @@ impl Feed {
             selection,
             budget,
             watch: Watch::none(),
+            left_at: 0,
+            last_words: LastWords::none(),
             may_watch: true,
             list: None,
             last_list: None,
@@ -155,6 +162,7 @@ impl Feed {
             tokio::select! {
                 biased;
                 news = self.watch.next() => self.hear(news),
+                news = self.last_words.next() => self.hear_last_words(news),
                 listed = next_of(&mut self.list) => self.listed(listed),
                 Some(answer) = self.gets.next() => self.answered(answer),
                 () = self.waits.changed() => {}
@@ -184,14 +192,12 @@ impl Feed {
         }
         if wake.is_due(self.ahead.map(|(at, _)| at)) {
             let (_, version) = self.ahead.take().unwrap_or((now, 0));
-            // Of a pod that is gone nobody knows how far the watch must come to tell.
-            let is_settled = version == u64::MAX && self.waits.lock().reads.put_off_until().is_none();
-            if !is_settled && self.watch.reached().is_some_and(|reached| number(reached) < version) {
+            if self.watch.reached().is_some_and(|reached| number(reached) < version) {
                 self.resume();
             }
         }
         let put_off = self.waits.lock().queue_put_off(now);
-        let _ = wake.is_due(put_off);
+        let _ = wake.is_due(put_off) || wake.is_due(self.listen(now, put_off.is_some()));
         loop {
             let what = self.what_is_due(&mut wake);
             let Some(what) = what else { break };
@@ -205,6 +211,7 @@ impl Feed {
             self.was_page = matches!(what, Call::Page);
             match what {
                 Call::Watch => self.open_watch(),
+                Call::LastWords => self.open_last_words(),
                 Call::List => {
                     self.waits.lock().begin_list();
                     self.list.insert(Listing::new(&self.calls, self.selection.clone())).ask();
@@ -220,6 +227,9 @@ impl Feed {
     fn what_is_due(&self, wake: &mut Wake) -> Option<Call> {
         if let Watch::Wanted(_) = self.watch {
             return Some(Call::Watch);
+        }
+        if self.last_words.is_wanted() {
+            return Some(Call::LastWords);
         }
         let table = self.waits.lock();
         let mut may_read = self.gets.len() < GETS_AT_ONCE && !table.reads.is_empty();
@@ -254,15 +264,6 @@ impl Feed {
         Some(over + took.saturating_mul(times).clamp(SHORTEST_REST, LONGEST_REST))
     }
 
-    /// How long a 404 is kept back. A hub's watch that has said nothing until then may be dead: it goes on from where it was,
-    /// and has as long again to tell how the pod ended.
-    fn last_words(&self) -> Duration {
-        match self.selection {
-            Selection::Pod(..) => LAST_WORDS,
-            Selection::Pods(_) => LAST_WORDS * 2,
-        }
-    }
-
     /// Reads one pod: by a GET, or by asking first whether it is one of those that are watched.
     fn send_read(&mut self) {
         let Some((pod, turn, is_question)) = self.waits.lock().send_read() else { return };
@@ -280,6 +281,7 @@ impl Feed {
 
 enum Call {
     Watch,
+    LastWords,
     List,
     /// The next page of the LIST that is under way.
     Page,

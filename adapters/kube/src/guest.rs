@@ -97,6 +97,14 @@ impl PodSource for Guest {
         }
     }
 
+    fn in_hand(&self) -> Option<Observed> {
+        match (&self.shared, &self.alone) {
+            (_, Some(alone)) => alone.in_hand(),
+            (Some(shared), None) => shared.in_hand(),
+            (None, None) => None,
+        }
+    }
+
     fn take_back(&mut self, observed: Observed) {
         match (&self.shared, &mut self.alone) {
             (Some(shared), _) => shared.take_back(observed),

@@ -33,7 +33,8 @@ use tokio::time::Instant;
 /// comes again only when its history is gone (410) or after an outage. GETs come on top where those do not tell: for a pod
 /// that nobody has heard of for as long as the [policy](crate::PolicyBuilder::reobserve) says, for a decision that hangs on
 /// a missing fact, for a pod whose wait came late. With a label selector that one is asked for by a LIST of its name, which
-/// says whether the selector matches it, and read by a GET only if not. Many that are urgent are spared by one LIST.
+/// says whether the selector matches it, and read by a GET only if not. Many that are urgent are spared by one LIST. Where
+/// pods that were known are not found, a second watch asks for some seconds how they ended.
 ///
 /// All of them, each page of a LIST as well, come out of a budget of [requests per second](Self::requests_per_second),
 /// whatever the number of waits. Whoever was content to wait for long waits longest. `Retry-After` holds for all.

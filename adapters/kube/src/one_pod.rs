@@ -15,7 +15,8 @@ use std::time::Duration;
 /// The watch selects by `metadata.name`, so the API server sends this pod's events only, and a DELETED is a deletion. A
 /// watch that ends, breaks or expires (410) is followed by a GET and a new watch; after a 410 that one starts from whatever
 /// the API server has, since it will not know the pod's own version again. A GET that finds the pod further
-/// on than the watch does shows that the watch is dead, and replaces it.
+/// on than the watch does shows that the watch is dead, and replaces it. A GET that does not find a pod that was known is
+/// kept back for three seconds at most, while a second watch, from where the pod was known last, asks how it ended.
 ///
 /// Where the API server will not watch (RBAC without the verb `watch`, a proxy in between), or nobody wants it to, the pod
 /// is read: one that changes after 500 ms, one that does not less and less often, at least every 5 s, and sooner if the
@@ -70,6 +71,10 @@ impl PodSource for OnePod {
                 Err(Closed) => unreachable!("a feed for one pod is not refused"),
             },
         }
+    }
+
+    fn in_hand(&self) -> Option<Observed> {
+        self.subscription.in_hand()
     }
 
     fn take_back(&mut self, observed: Observed) {

@@ -21,6 +21,12 @@ pub trait PodSource: Send {
     /// cancel-safe: when the future is dropped, nothing that was received may be lost to the next call.
     fn next(&mut self, after: Duration) -> impl Future<Output = Observed> + Send;
 
+    /// What is known already and is kept back for a moment, because something better may come. It is asked for, and told in
+    /// the end, when otherwise a timer of the machine would speak. By default there is nothing.
+    fn in_hand(&self) -> Option<Observed> {
+        None
+    }
+
     /// Takes back what it told, when the wait loop has done with it: a source may use the memory again. By default it is dropped.
     fn take_back(&mut self, observed: Observed) {
         drop(observed);

@@ -2,6 +2,7 @@
 
 use super::{Waited, World, every, every_such, first, millis, on_both, policy, secs};
 use futures_util::future::join_all;
+use podwait::FailReason;
 use podwait_sim::Verb;
 use podwait_tests::proxy::{Door, Ending, Fault, Place};
 
@@ -13,6 +14,7 @@ on_both! {
     a_server_that_crawls_is_listened_to
     a_body_that_never_ends_in_time_is_given_up
     a_server_that_comes_and_goes_is_found_again
+    who_ended_and_went_while_the_way_was_cut_has_its_own_end
     a_server_that_returns_after_ten_minutes_meets_a_trickle
 }
 
@@ -171,6 +173,32 @@ async fn a_server_that_comes_and_goes_is_found_again(world: &World) {
         );
         world.exited(3, waits.await);
     }
+}
+
+/// The API server tells a watch what happened before it began. Who only reads cannot know.
+async fn who_ended_and_went_while_the_way_was_cut_has_its_own_end(world: &World) {
+    let waits = world.wait(
+        policy(),
+        |_| {},
+        async |pod, proxies| {
+            proxies[0].until(|traffic| traffic.requests.watch == 1).await;
+            proxies[1].until_knows(|calls| calls.reads > 0).await;
+            for proxy in proxies {
+                proxy.door(Door::Shut).await;
+                proxy.sever().await;
+            }
+            pod.finish(3).await;
+            pod.delete().await;
+            for proxy in proxies {
+                proxy.door(Door::Open).await;
+            }
+        },
+    );
+    let [watched, polled] = waits.await;
+    assert_eq!(watched.outcome.as_ref().map(|exit| exit.code), Ok(3), "{watched:#?}");
+    assert!(watched.late < secs(8), "{watched:#?}");
+    let reason = polled.outcome.as_ref().map_err(|failure| failure.reason);
+    assert_eq!(reason, Err(FailReason::PodDeleted), "{polled:#?}");
 }
 
 async fn a_server_that_returns_after_ten_minutes_meets_a_trickle(world: &World) {

@@ -253,6 +253,17 @@ impl Pod<'_> {
         }
     }
 
+    /// It is deleted without grace, and gone.
+    pub(super) async fn delete(&self) {
+        match &self.world.kind {
+            Kind::Simulated { cluster, .. } => {
+                let life = Life::existing("ci", &self.name).delete(0);
+                life.run(cluster).await.expect("the pod goes");
+            }
+            Kind::Real(scratch) => scratch.delete(&self.name, 0).await,
+        }
+    }
+
     /// Something about it changes that is no end.
     pub(super) async fn touch(&self) {
         let nth = self.world.touches.fetch_add(1, Ordering::Relaxed);

@@ -138,14 +138,15 @@ fn label(matches: bool) -> serde_json::Value {
     json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": who } } })
 }
 
-/// What of a hub's ledger is about this run: what arrived of its pod while it waited.
+/// What of a hub's ledger is about this run: what arrived of its pod while it waited. Not what passes by while last words of
+/// others are told, since a pod that nobody misses is read as it is.
 fn ledger_of(ledger: &Ledger, arrivals: usize, run: &Run) -> Ledger {
     let is_then = |at: Duration| (run.story.wait_at..=run.answered_at).contains(&at);
     let is_own = |version: u64| run.story.history.iter().any(|(_, event)| event.revision == version);
     let is_about = |pod: &Option<String>| pod.as_ref().is_none_or(|pod| *pod == run.pod);
     let mut own = ledger.clone();
     own.objects.truncate(arrivals);
-    own.objects.retain(|object| is_then(object.at) && is_own(object.version));
+    own.objects.retain(|object| is_then(object.at) && is_own(object.version) && !object.is_recalled);
     own.absences.retain(|(at, pod)| is_then(*at) && is_about(pod));
     own
 }

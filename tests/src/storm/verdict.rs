@@ -4,6 +4,7 @@ use crate::storm::Run;
 use crate::storm::life::uid;
 use crate::storm::truth::{Answer, ToldBy, Truth};
 use podwait::{Class, FailReason};
+use podwait_sim::EventType;
 use std::fmt;
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ impl Run {
     /// The uid of the pod that the wait is about: the one it was told, or else the first one that reached it.
     fn ours(&self) -> &str {
         let first_seen = || {
-            let first = self.ledger.objects.first()?;
+            let first = self.ledger.objects.iter().find(|object| !object.is_recalled)?;
             self.story.history.iter().find(|(_, event)| event.revision == first.version)
         };
         match first_seen().filter(|_| !self.story.knows_uid) {
@@ -149,10 +150,10 @@ impl Run {
                 continue;
             }
             let tells = told_by.tells(&event.object);
-            if tells && self.has_arrived(event.revision) {
+            if tells && self.has_arrived(ours, event.revision) {
                 return true;
             }
-            let stands = tells && event.kind != podwait_sim::EventType::Deleted;
+            let stands = tells && event.kind != EventType::Deleted;
             match (standing, stands) {
                 (None, true) => standing = Some(*at),
                 (Some(since), false) => {
@@ -168,13 +169,26 @@ impl Run {
     }
 
     /// Whether that object arrived, and no newer one of the pod before it: what is old by then is no news.
-    fn has_arrived(&self, revision: u64) -> bool {
-        let mut newest = 0;
+    fn has_arrived(&self, ours: &str, revision: u64) -> bool {
+        let versions = self.story.history.iter().filter(|(_, event)| uid(event) == ours);
+        let versions: Vec<u64> = versions.map(|(_, event)| event.revision).collect();
+        let (mut newest, mut is_known) = (0, false);
         self.ledger.objects.iter().any(|object| {
+            let is_missed = is_known && self.is_gone(ours, object.at);
+            if object.is_recalled && !(is_missed && object.at < self.answered_at) {
+                return false;
+            }
+            is_known |= versions.contains(&object.version);
             let is_news = object.version >= newest || object.is_gone;
             newest = newest.max(object.version);
             is_news && object.version == revision
         })
+    }
+
+    /// Whether the pod was no longer in the store by then.
+    fn is_gone(&self, ours: &str, by: Duration) -> bool {
+        let mut ends = self.story.history.iter().filter(|(_, event)| event.kind == EventType::Deleted);
+        ends.any(|(at, event)| *at <= by && uid(event) == ours)
     }
 
     fn is_in_plain_sight(&self, from: Duration, to: Duration) -> bool {

@@ -28,6 +28,9 @@ pub struct Arrival {
     pub version: u64,
     /// Whether a watch said DELETED, which may mean that the pod is out of sight only.
     pub is_gone: bool,
+    /// Whether it came by a watch for the last words of pods that are gone. What that says about others is no news to those who
+    /// wait for them: they are read as they are, and who has never seen a pod of the name may mean another one.
+    pub is_recalled: bool,
 }
 
 impl Ledger {
@@ -92,12 +95,13 @@ impl Wire {
                 let asked = path.split_once("/pods/").map(|(_, name)| name.to_owned());
                 // Whether a label is on it says nothing about its being there.
                 let is_question = query.contains("labelSelector=");
+                let is_recalled = query.split('&').any(|parameter| parameter == "timeoutSeconds=10");
                 let response: Response<_> = cluster.handle(request).await?;
                 let status = response.status();
                 Ok::<_, std::io::Error>(response.map(|body| {
                     body.map_frame(move |frame| {
                         if let Some(data) = frame.data_ref() {
-                            wire.arrives(asked.as_deref(), is_question, status, data);
+                            wire.arrives(asked.as_deref(), is_question, is_recalled, status, data);
                         }
                         frame
                     })
@@ -109,7 +113,14 @@ impl Wire {
 
     /// Notes a piece of an answer that the client takes. The simulated cluster sends each object as one piece, and so each
     /// page of a LIST, of which the client takes what comes before it breaks off.
-    fn arrives(&self, asked: Option<&str>, is_question: bool, status: StatusCode, data: &[u8]) {
+    fn arrives(
+        &self,
+        asked: Option<&str>,
+        is_question: bool,
+        is_recalled: bool,
+        status: StatusCode,
+        data: &[u8],
+    ) {
         let Ok(text) = std::str::from_utf8(data) else { return };
         let is_whole = text.ends_with('\n');
         let is_list = text.starts_with(r#"{"kind":"PodList""#);
@@ -131,7 +142,8 @@ impl Wire {
             false => version(text).into_iter().collect(),
         };
         self.note(|ledger, at| {
-            ledger.objects.extend(versions.into_iter().map(|version| Arrival { at, version, is_gone }));
+            let arrival = |version| Arrival { at, version, is_gone, is_recalled };
+            ledger.objects.extend(versions.into_iter().map(arrival));
         });
     }
 

@@ -1,10 +1,10 @@
 //! What a read of one pod brings.
 
-use super::{Answer, Feed, LAG, LAST_WORDS};
-use crate::feed::table::{Match, number};
+use super::{Answer, Feed, LAG};
+use crate::feed::table::{Missed, number, version};
 use crate::feed::watch::{From, Watch};
 use crate::selection::Selection;
-use crate::source::{Observed, Via};
+use crate::source::{Observed, ObservedPod, Via};
 use std::borrow::Borrow;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ impl Feed {
         if waited.turn != turn {
             // Something else was faster, and this is old, unless it is a later state of the pod.
             if let Some(observed @ Observed::Pod(found)) = &observed
-                && waited.is_news(found)
+                && waited.is_news(version(found))
             {
                 table.deliver(key, observed.clone());
             }
@@ -33,37 +33,33 @@ impl Feed {
         let is_back = std::mem::replace(&mut self.has_failed_reads, has_failed) && !has_failed;
         table.is_failing = has_failed;
         table.is_behind |= has_failed;
-        match &observed {
+        match observed {
             Observed::Pod(found) => {
                 if found.via == Via::List
                     && let Some(waited) = table.get_mut(key)
                 {
-                    waited.matches = Match::Yes;
+                    waited.matched();
                 }
-                let version = found.pod.snapshot.resource_version.clone();
-                table.deliver(key, observed);
-                let is_watched = table.is_watched(key);
+                let is_another = table.get_mut(key).is_some_and(|waited| waited.is_another(&found));
                 drop(table);
-                match &self.selection {
-                    Selection::Pod(..) => self.watch_from(version),
-                    Selection::Pods(_) if is_watched => self.expect(LAG, number(&version)),
-                    Selection::Pods(_) => {}
+                if !(is_another && self.awaits_last_words(&pod, Missed::Another)) {
+                    self.found(key, found);
                 }
             }
             Observed::NotFound(via) => {
-                let is_told = table.miss(&pod, *via, self.last_words());
                 drop(table);
-                match &self.selection {
-                    Selection::Pod(..) if is_told => self.set_watch(Watch::none()),
-                    Selection::Pods(_) if !is_told => self.expect(LAST_WORDS, u64::MAX),
-                    Selection::Pod(..) | Selection::Pods(_) => {}
+                if !self.awaits_last_words(&pod, Missed::Nothing(via)) {
+                    self.waits.lock().deliver(key, Observed::NotFound(via));
+                    if let Selection::Pod(..) = self.selection {
+                        self.set_watch(Watch::none());
+                    }
                 }
             }
             Observed::ApiError(failure) => {
                 if let Some(time) = failure.retry_after {
                     self.budget.hold(time);
                 }
-                table.deliver(key, observed);
+                table.deliver(key, Observed::ApiError(failure));
             }
             Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => table.forget_read(key),
         }
@@ -73,6 +69,20 @@ impl Feed {
         {
             // The server is back, and all the others need not be read one by one.
             *until = (*until).min(Instant::now());
+        }
+    }
+
+    /// Tells how a pod was found, and looks after its watch.
+    fn found(&mut self, key: &str, found: ObservedPod) {
+        let version = found.pod.snapshot.resource_version.clone();
+        let mut table = self.waits.lock();
+        table.deliver(key, Observed::Pod(found));
+        let is_watched = table.is_watched(key);
+        drop(table);
+        match &self.selection {
+            Selection::Pod(..) => self.watch_from(version),
+            Selection::Pods(_) if is_watched => self.expect(LAG, number(&version)),
+            Selection::Pods(_) => {}
         }
     }
 

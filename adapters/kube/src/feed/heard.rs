@@ -1,14 +1,14 @@
 //! What the watch brings, and what becomes of it when it ends.
 
 use super::{Feed, LONGEST_REST, REFUSALS, SHORTEST_REST};
-use crate::client::failure;
 use crate::client::refusal::StatusView;
+use crate::client::{WATCH_SECONDS, failure};
 use crate::feed::mailbox::Notice;
-use crate::feed::table::{Match, Service};
+use crate::feed::table::{Service, Waited, number};
 use crate::feed::watch::{From, News, Watch};
 use crate::selection::{PodName, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
-use crate::wire::envelope::{EventKind, Head, envelope};
+use crate::wire::envelope::{Envelope, EventKind, Head, envelope};
 use bytes::Bytes;
 use std::fmt::Display;
 use std::time::Duration;
@@ -41,57 +41,65 @@ impl Feed {
 
     /// Takes one event.
     fn take(&mut self, line: &Bytes) -> Result<(), ApiFailure> {
-        let unreadable =
-            |error: &dyn Display| failure(Via::Watch, 0, format!("unreadable watch event: {error}"));
-        let event = envelope(line).map_err(|error| unreadable(&error))?;
-        let is_deletion = match &event.kind {
-            EventKind::Added | EventKind::Modified => false,
-            EventKind::Deleted => true,
-            EventKind::Bookmark => {
-                if let Selection::Pods(_) = self.selection {
-                    self.failed = 0;
-                    self.waits.lock().is_behind = false;
-                    self.watch.has_reached(&event.head.resource_version);
-                }
-                // Of one pod the place in history is not kept: what is compared with a GET is the pod's own version.
-                return Ok(());
+        let event = said(line)?;
+        if let EventKind::Bookmark = event.kind {
+            if let Selection::Pods(_) = self.selection {
+                self.failed = 0;
+                self.waits.lock().is_behind = false;
+                self.watch.has_reached(&event.head.resource_version);
             }
-            EventKind::Error => {
-                let status = event.object().ok().and_then(|object| serde_json::from_slice(object).ok());
-                return Err(status.unwrap_or_else(StatusView::default).into_failure());
-            }
-            EventKind::Other(kind) => return Err(unreadable(&format_args!("unknown type {kind:?}"))),
-        };
+            // Of one pod the place in history is not kept: what is compared with a GET is the pod's own version.
+            return Ok(());
+        }
         if self.selection.name().is_some_and(|name| name != event.head.name) {
             return Ok(());
         }
         self.failed = 0;
         self.watch.has_reached(&event.head.resource_version);
-        set_key(&mut self.key, &event.head);
         let mut table = self.waits.lock();
         (table.is_behind, table.is_failing) = (false, false);
-        if table.get_mut(&self.key).is_none() {
-            return Ok(());
+        drop(table);
+        let version = number(&event.head.resource_version);
+        // A watch that goes on from further back tells again what a read has found, and so says nothing about it.
+        let is_news = |waited: &Waited| event.kind == EventKind::Deleted || !waited.has_heard_of(version);
+        if let Some(observed) = self.read(line, &event, is_news) {
+            self.tell(&event, observed);
+        }
+        Ok(())
+    }
+
+    /// Reads the pod of an event, if somebody waits for it and it is news to him.
+    pub(super) fn read(
+        &mut self,
+        line: &Bytes,
+        event: &Envelope<'_>,
+        is_news: impl FnOnce(&Waited) -> bool,
+    ) -> Option<ObservedPod> {
+        set_key(&mut self.key, &event.head);
+        if !self.waits.lock().get_mut(&self.key).is_some_and(|waited| is_news(waited)) {
+            return None;
         }
         // While it is read those who wait may look at the table.
-        drop(table);
         let mut pod = self.waits.vacate(&mut self.spare);
-        let read = event.pod_with(&mut self.spare);
-        let mut table = self.waits.lock();
-        let observed = match read {
+        match event.pod_with(&mut self.spare) {
             Ok((read, json)) => {
                 *pod = read;
-                ObservedPod { via: Via::Watch, pod, json: line.slice_ref(json) }
+                Some(ObservedPod { via: Via::Watch, pod, json: line.slice_ref(json) })
             }
             Err(error) => {
                 // Not the watch's fault, and none of the other waits' business.
-                table.deliver(&self.key, Observed::ApiError(unreadable(&error)));
-                return Ok(());
+                self.waits.lock().deliver(&self.key, Observed::ApiError(unreadable(&error)));
+                None
             }
-        };
-        let Some(waited) = table.get_mut(&self.key) else { return Ok(()) };
-        if !is_deletion {
-            waited.matches = Match::Yes;
+        }
+    }
+
+    /// Tells what was read last.
+    pub(super) fn tell(&mut self, event: &Envelope<'_>, observed: ObservedPod) {
+        let mut table = self.waits.lock();
+        let Some(waited) = table.get_mut(&self.key) else { return };
+        if event.kind != EventKind::Deleted {
+            waited.matched();
             table.deliver(&self.key, Observed::Pod(observed));
         } else if self.selection.is_whole() {
             table.deliver(&self.key, Observed::Deleted(observed));
@@ -102,7 +110,6 @@ impl Feed {
             table.forget_read(&self.key);
             table.stray(&PodName::new(&event.head.namespace, &event.head.name));
         }
-        Ok(())
     }
 
     /// Goes on from where the watch was.
@@ -127,7 +134,7 @@ impl Feed {
         if self.waits.lock().is_behind && matches!(self.selection, Selection::Pods(_)) {
             self.set_watch(Watch::none());
         } else {
-            self.watch.open(&self.calls, &self.selection);
+            self.watch.open(&self.calls, &self.selection, WATCH_SECONDS);
         }
     }
 
@@ -144,7 +151,7 @@ impl Feed {
         let failed = self.failed;
         self.failed = failed.saturating_add(1);
         self.has_expired = failure.code == 410;
-        let will_not = matches!(failure.code, 400 | 403 | 404 | 405 | 406 | 415 | 422);
+        let will_not = will_not(&failure);
         let is_shared = matches!(self.selection, Selection::Pods(_));
         if is_shared && will_not {
             let Some(left) = self.forgiven.checked_sub(1) else { return self.refuse(failure) };
@@ -178,11 +185,36 @@ impl Feed {
 
     pub(super) fn set_watch(&mut self, watch: Watch) {
         self.ahead = None;
+        if let Some(reached) = self.watch.reached() {
+            self.left_at = number(reached);
+        }
         self.watch = watch;
         let mut table = self.waits.lock();
         table.is_watching = self.watch.is_on();
         table.is_open = false;
     }
+}
+
+/// Reads one line of a watch: something about a pod, or a bookmark.
+pub(super) fn said(line: &[u8]) -> Result<Envelope<'_>, ApiFailure> {
+    let event = envelope(line).map_err(|error| unreadable(&error))?;
+    match &event.kind {
+        EventKind::Added | EventKind::Modified | EventKind::Deleted | EventKind::Bookmark => Ok(event),
+        EventKind::Error => {
+            let status = event.object().ok().and_then(|object| serde_json::from_slice(object).ok());
+            Err(status.unwrap_or_else(StatusView::default).into_failure())
+        }
+        EventKind::Other(kind) => Err(unreadable(&format_args!("unknown type {kind:?}"))),
+    }
+}
+
+fn unreadable(error: &dyn Display) -> ApiFailure {
+    failure(Via::Watch, 0, format!("unreadable watch event: {error}"))
+}
+
+/// Whether the server has not failed, but will not let us watch.
+pub(super) fn will_not(failure: &ApiFailure) -> bool {
+    matches!(failure.code, 400 | 403 | 404 | 405 | 406 | 415 | 422)
 }
 
 /// Writes a pod's name as it is looked up.

@@ -1,11 +1,12 @@
 //! What a LIST brings, and what it means not to be in it.
 
+use super::Feed;
 use super::heard::set_key;
-use super::{Feed, LAST_WORDS};
 use crate::client::failure;
 use crate::feed::listing::Listed;
-use crate::feed::table::{Match, number};
+use crate::feed::table::{Missed, number};
 use crate::feed::watch::{From, Watch};
+use crate::selection::PodName;
 use crate::source::{Observed, ObservedPod, Via};
 use crate::wire::decode::{DecodeError, decode_with};
 use crate::wire::envelope::head;
@@ -31,7 +32,7 @@ impl Feed {
                 (table.is_behind, table.is_failing) = (false, false);
                 drop(table);
                 let number = number(&version);
-                self.miss(number);
+                self.miss_all(number);
                 if !self.watch.is_on() {
                     self.set_watch(Watch::Wanted(From::Version(version)));
                 }
@@ -71,7 +72,7 @@ impl Feed {
         let lists = table.lists;
         let Some(waited) = table.get_mut(&self.key) else { return Ok(()) };
         waited.listed = lists;
-        waited.matches = Match::Yes;
+        waited.matched();
         if waited.version > Some(number(&head.resource_version)) {
             // The watch or a GET was faster.
             return Ok(());
@@ -87,17 +88,23 @@ impl Feed {
                 Observed::ApiError(failure(Via::List, 0, format!("unreadable item of a list: {error}")))
             }
         };
+        if let Observed::Pod(found) = &observed
+            && self.waits.lock().get_mut(&self.key).is_some_and(|waited| waited.is_another(found))
+            && self.awaits_last_words(&PodName::new(&head.namespace, &head.name), Missed::Another)
+        {
+            return Ok(());
+        }
         self.waits.lock().deliver(&self.key, observed);
         Ok(())
     }
 
     /// Tells whoever waits for a pod that was not in the LIST, if that means something.
-    fn miss(&mut self, version: u64) {
+    fn miss_all(&mut self, version: u64) {
         let is_whole = self.selection.is_whole();
-        let mut table = self.waits.lock();
-        let lists = table.lists;
-        let mut is_told = true;
-        for pod in table.names() {
+        let names = self.waits.lock().names();
+        for pod in names {
+            let mut table = self.waits.lock();
+            let lists = table.lists;
             let Some(waited) = table.get_mut(pod.borrow()) else { continue };
             if waited.listed == lists {
                 continue;
@@ -107,17 +114,16 @@ impl Feed {
             let is_newer = waited.version.is_some_and(|seen| seen > version || version == u64::MAX);
             match was_there && !is_newer {
                 true if is_whole => {
-                    is_told &= table.miss(&pod, Via::List, self.last_words());
+                    drop(table);
+                    if !self.awaits_last_words(&pod, Missed::Nothing(Via::List)) {
+                        self.waits.lock().deliver(pod.borrow(), Observed::NotFound(Via::List));
+                    }
                 }
                 true => table.stray(&pod),
                 false => {
                     table.ask(&pod, Duration::ZERO);
                 }
             }
-        }
-        drop(table);
-        if !is_told {
-            self.expect(LAST_WORDS, u64::MAX);
         }
     }
 }

@@ -90,6 +90,11 @@ impl Subscription {
         }
     }
 
+    /// What is kept back, until the pod's last words have come.
+    pub(crate) fn in_hand(&self) -> Option<Observed> {
+        self.waits.lock().in_hand(&self.pod)
+    }
+
     /// Takes back what was told, for the next pod.
     pub(crate) fn take_back(&self, observed: Observed) {
         if let Observed::Pod(pod) | Observed::Deleted(pod) = observed {
@@ -102,6 +107,8 @@ impl Subscription {
     fn no_answer(&self) -> Observed {
         let mut table = self.waits.lock();
         let is_silence = match self.pace {
+            // There was an answer, and it is kept back.
+            _ if table.is_held_back(&self.pod) => true,
             Pace::Now | Pace::Asked => true,
             Pace::Interval(..) => table.is_in_turn(&self.pod),
             Pace::Again | Pace::Absent => false,

@@ -96,17 +96,28 @@ pub(crate) struct Waited {
     read: Read,
     /// Changes with what is delivered, so that an answer that was overtaken is known as such.
     pub(crate) turn: u64,
-    /// The resourceVersion of the pod when it was delivered last, as a [`number`].
+    /// The resourceVersion of the pod when it was delivered last, as a [`number`], and its uid.
     pub(crate) version: Option<u64>,
+    uid: String,
     /// LISTs that had begun when the first wait came, and the last one that had the pod.
     pub(crate) came: u64,
     pub(crate) listed: u64,
     /// Whether the selector of the watch matches the pod.
-    pub(crate) matches: Match,
+    matches: Match,
+    /// Whether it ever has.
+    has_matched: bool,
     /// What a DELETED carried of which a GET must say whether it was a deletion.
     pub(crate) doubted: Option<ObservedPod>,
-    /// Somebody has not found the pod, and the watch was given time to tell of its end.
-    is_missed: bool,
+    /// What was found in the pod's place, and is kept back so that there is time to tell of its end.
+    missed: Option<Missed>,
+}
+
+/// What is found in place of a pod that is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Missed {
+    Nothing(Via),
+    /// Another one of its name.
+    Another,
 }
 
 /// A resourceVersion as a number, which is what it is in every released API server; one that is none is newer than all.
@@ -114,7 +125,7 @@ pub(crate) fn number(resource_version: &str) -> u64 {
     resource_version.parse().unwrap_or(u64::MAX)
 }
 
-fn version(pod: &ObservedPod) -> u64 {
+pub(crate) fn version(pod: &ObservedPod) -> u64 {
     number(&pod.pod.snapshot.resource_version)
 }
 
@@ -266,7 +277,8 @@ impl Table {
         let name: &str = pod.borrow();
         let Some(waited) = self.pods.get_mut(name) else { return };
         waited.matches = Match::No;
-        if let Read::Sent(false) = waited.read {
+        // It is being read, or was not there when it was.
+        if let Read::Sent(false) | Read::PutOff(_) = waited.read {
             return;
         }
         // What was queued for a LIST waits in vain, and a question that is under way may be from before.
@@ -274,23 +286,34 @@ impl Table {
         self.ask(pod, Duration::ZERO);
     }
 
-    /// Takes note that somebody has not found the pod, and tells it unless the watch may be about to tell how it ended:
-    /// then that has so long to do so, before another read. Whether it was told.
-    pub(crate) fn miss(&mut self, pod: &PodName, via: Via, last_words: Duration) -> bool {
-        let name: &str = pod.borrow();
-        self.forget_read(name);
-        let is_watched = self.is_watched(name);
-        if let Some(waited) = self.pods.get_mut(name)
-            && is_watched
-            && waited.version.is_some()
-            && !waited.is_missed
-        {
-            waited.is_missed = true;
-            waited.read = self.reads.put_off(pod, Instant::now() + last_words);
-            return false;
+    /// Whether it is kept back that the pod was not found, and nobody looks again yet.
+    pub(crate) fn is_held_back(&self, pod: &PodName) -> bool {
+        let is_put_off = |waited: &Waited| matches!(waited.read, Read::PutOff(_));
+        self.pods.get(pod).is_some_and(is_put_off)
+    }
+
+    /// What is kept back of the pod.
+    pub(crate) fn in_hand(&self, pod: &PodName) -> Option<Observed> {
+        let waited = self.pods.get(pod)?;
+        match (waited.missed?, &waited.doubted) {
+            (_, Some(doubted)) => Some(Observed::Deleted(doubted.clone())),
+            (Missed::Nothing(via), None) => Some(Observed::NotFound(via)),
+            (Missed::Another, None) => None,
         }
-        self.deliver(name, Observed::NotFound(via));
-        true
+    }
+
+    /// Keeps back that a pod was not found, if the watch of these pods may tell how it ended: that has so long to do so before
+    /// another read. The resourceVersion at which the pod was seen last.
+    pub(crate) fn hold_back(&mut self, pod: &PodName, missed: Missed, last_words: Duration) -> Option<u64> {
+        let is_whole = self.is_whole;
+        let may_be = |waited: &&mut Waited| waited.missed.is_none() && (is_whole || waited.has_matched);
+        let version = self.pods.get_mut(pod).filter(may_be)?.version?;
+        self.forget_read(pod.borrow());
+        if let Some(waited) = self.pods.get_mut(pod) {
+            waited.missed = Some(missed);
+            waited.read = self.reads.put_off(pod, Instant::now() + last_words);
+        }
+        Some(version)
     }
 
     /// Tells everybody who waits for the pod. A read of it that is under way is old by then.
@@ -313,9 +336,20 @@ impl Table {
                 return waited.tell(observed);
             }
         }
-        waited.is_missed = false;
+        waited.missed = None;
         before.into_iter().for_each(|before| waited.tell(before));
         waited.tell(observed);
+    }
+
+    /// Tells everybody who waits for a pod that was not found how it was before.
+    pub(crate) fn recall(&mut self, name: &str, pod: ObservedPod) {
+        let Some(waited) = self.pods.get_mut(name) else { return };
+        if waited.is_another(&pod) {
+            // So much for that one.
+            self.deliver(name, Observed::Pod(pod));
+        } else {
+            waited.tell(Observed::Pod(pod));
+        }
     }
 
     /// Tells everybody that a call on behalf of all has failed. Reads go on.
@@ -344,14 +378,37 @@ impl Table {
 }
 
 impl Waited {
-    /// Whether the pod, as it was found, is newer than all that came of it.
-    pub(crate) fn is_news(&self, found: &ObservedPod) -> bool {
-        self.version.max(self.doubted.as_ref().map(version)) < Some(version(found))
+    /// Takes note that the selector of the watch matches the pod.
+    pub(crate) fn matched(&mut self) {
+        (self.matches, self.has_matched) = (Match::Yes, true);
+    }
+
+    /// Whether the pod was told at this resourceVersion, or a later one. Nobody knows of one that is no number.
+    pub(crate) fn has_heard_of(&self, version: u64) -> bool {
+        version < u64::MAX && self.version >= Some(version)
+    }
+
+    /// Whether that resourceVersion is newer than all that came of the pod.
+    pub(crate) fn is_news(&self, version: u64) -> bool {
+        self.version.max(self.doubted.as_ref().map(self::version)) < Some(version)
+    }
+
+    /// Whether the pod was not found, and its last words are awaited.
+    pub(crate) const fn is_missed(&self) -> bool {
+        self.missed.is_some()
+    }
+
+    /// Whether that is another pod of the name than the one that was seen before.
+    pub(crate) fn is_another(&self, found: &ObservedPod) -> bool {
+        self.version.is_some() && self.uid != found.pod.snapshot.uid
     }
 
     fn tell(&mut self, mut observed: Observed) {
         if let Observed::Pod(pod) | Observed::Deleted(pod) = &mut observed {
             self.version = Some(version(pod));
+            if self.uid != pod.pod.snapshot.uid {
+                self.uid.clone_from(&pod.pod.snapshot.uid);
+            }
             if self.raw == 0 {
                 // The text of a whole pod, or of a page of them.
                 pod.json = Bytes::new();

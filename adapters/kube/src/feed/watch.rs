@@ -59,13 +59,14 @@ impl Watch {
         Self::None { until: Instant::now() }
     }
 
-    pub(crate) fn open(&mut self, calls: &Calls, selection: &Selection) {
+    /// Opens what is wanted, for so many seconds.
+    pub(crate) fn open(&mut self, calls: &Calls, selection: &Selection, seconds: u32) {
         let Self::Wanted(from) = self else { return };
         let (from, version) = match from {
             From::Version(version) => (version.clone(), version),
             From::Any(version) => (String::from(ANY), version),
         };
-        let watch = calls.clone().watch(selection.clone(), from);
+        let watch = calls.clone().watch(selection.clone(), from, seconds);
         *self = Self::Opening(Box::pin(watch), std::mem::take(version));
     }
 
@@ -75,6 +76,11 @@ impl Watch {
             Self::None { .. } => false,
             Self::Wanted(_) | Self::Opening(..) | Self::Open(..) => true,
         }
+    }
+
+    /// Whether the API server has opened it.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open(..))
     }
 
     /// The resourceVersion that it has reached.

@@ -47,6 +47,10 @@ fn told(mailbox: &Mailbox) -> Vec<String> {
     std::iter::from_fn(|| mailbox.next().now_or_never()).take(10).map(brief).collect()
 }
 
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| String::from(*word)).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_one_starts_the_feed_and_the_last_one_ends_it() {
     let (mut table, first) = table(true);
@@ -91,16 +95,14 @@ async fn an_answer_that_was_overtaken_is_known_by_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_404_of_a_pod_that_is_known_and_watched_counts_when_it_comes_again() {
+async fn a_404_of_a_pod_that_is_known_counts_when_it_comes_again() {
     let (mut table, mailbox) = table(true);
-    assert!(table.miss(&name("p"), Via::Get, LAST_WORDS), "nobody knows of one");
+    let nothing = Missed::Nothing(Via::Get);
+    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), None, "nobody knows of one");
     table.deliver("ci/p", pod("u", 1));
-    assert!(table.miss(&name("p"), Via::Get, LAST_WORDS), "nobody watches it");
-    table.deliver("ci/p", pod("u", 2));
-    table.is_watching = true;
-    assert_eq!(told(&mailbox), ["404", "pod u", "404", "pod u"]);
-
-    assert!(!table.miss(&name("p"), Via::Get, LAST_WORDS));
+    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), Some(1));
+    assert!(table.is_held_back(&name("p")));
+    assert_eq!(table.in_hand(&name("p")), Some(Observed::NotFound(Via::Get)));
     assert_eq!(
         (table.send_read(), table.queue_put_off(Instant::now())),
         (None, Some(Instant::now() + LAST_WORDS))
@@ -109,14 +111,59 @@ async fn a_404_of_a_pod_that_is_known_and_watched_counts_when_it_comes_again() {
     assert_eq!(table.queue_put_off(Instant::now()), None);
     assert!(table.send_read().is_some());
     table.deliver("ci/p", failure(503));
-    assert!(table.miss(&name("p"), Via::Get, LAST_WORDS), "an error in between says nothing about it");
-    assert_eq!(told(&mailbox), ["error 503", "404"]);
+    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), None, "an error says nothing about it");
+    table.deliver("ci/p", Observed::NotFound(Via::Get));
+    assert_eq!(told(&mailbox), ["pod u", "error 503", "404"]);
 
     table.deliver("ci/p", pod("u", 3));
-    assert!(!table.miss(&name("p"), Via::List, LAST_WORDS), "and from the beginning");
+    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), Some(3), "and from the beginning");
     table.deliver("ci/p", Observed::Deleted(last_words("u", 4)));
-    assert_eq!(table.queue_put_off(Instant::now() + LAST_WORDS), None, "the watch has told it");
-    assert_eq!(told(&mailbox), ["pod u", "deleted u"]);
+    assert_eq!(table.queue_put_off(Instant::now() + LAST_WORDS), None, "it is told");
+    assert_eq!((told(&mailbox), table.in_hand(&name("p"))), (strings(&["pod u", "deleted u"]), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_missed_is_recalled_as_it_was_until_its_end_or_another_takes_its_place() {
+    for (is_whole, expected) in
+        [(true, &["pod u", "pod u", "pod v"][..]), (false, &["pod u", "pod u", "deleted u", "pod v"])]
+    {
+        let (mut table, mailbox) = table(is_whole);
+        table.get_mut("ci/p").expect("it is there").matched();
+        table.deliver("ci/p", pod("u", 1));
+        assert_eq!(table.hold_back(&name("p"), Missed::Another, LAST_WORDS), Some(1));
+        assert_eq!(table.in_hand(&name("p")), None, "the other one was not kept");
+        table.recall("ci/p", last_words("u", 2));
+        assert!(table.is_held_back(&name("p")), "there may be more");
+        if !is_whole {
+            table.get_mut("ci/p").expect("it is there").doubted = Some(last_words("u", 3));
+            assert_eq!(table.in_hand(&name("p")), Some(Observed::Deleted(last_words("u", 3))));
+        }
+        table.recall("ci/p", last_words("v", 4));
+        assert!(!table.is_held_back(&name("p")));
+        assert_eq!(told(&mailbox), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_never_been_in_sight_of_the_watch_has_no_last_words() {
+    let (mut table, _mailbox) = table(false);
+    table.deliver("ci/p", pod("u", 1));
+    let nothing = Missed::Nothing(Via::Get);
+    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), None);
+    table.get_mut("ci/p").expect("it is there").matched();
+    table.stray(&name("p"));
+    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), Some(1), "it has been until now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_heard_is_no_news() {
+    let (mut table, _mailbox) = table(true);
+    let heard = |table: &mut Table, version| table.get_mut("ci/p").map(|waited| waited.has_heard_of(version));
+    assert_eq!(heard(&mut table, 1), Some(false));
+    table.deliver("ci/p", pod("u", 2));
+    for (version, expected) in [(1, true), (2, true), (3, false), (number("no number"), false)] {
+        assert_eq!(heard(&mut table, version), Some(expected), "{version}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,7 +191,7 @@ async fn a_read_from_before_a_deletion_in_doubt_does_not_settle_it() {
     let waited = table.get_mut("ci/p").expect("it is there");
     waited.doubted = Some(last_words("u", 3));
     for (version, is_news) in [(1, false), (2, false), (3, false), (4, true)] {
-        assert_eq!(waited.is_news(&last_words("u", version)), is_news, "{version}");
+        assert_eq!(waited.is_news(version), is_news, "{version}");
     }
     table.deliver("ci/p", pod("u", 2));
     table.deliver("ci/p", Observed::NotFound(Via::Get));

@@ -1,0 +1,196 @@
+//! Pods that ended and went while nobody could see it, against the simulated cluster under paused time.
+
+use podwait::{FailReason, Hub, Policy, Scope, Wait, wait};
+use podwait_sim::{Cluster, Fault, Life, RequestInfo, Terminated, Verb, pod};
+use serde_json::json;
+use std::future::IntoFuture;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The ways of waiting that watch.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Alone,
+    Hub,
+    Labelled,
+}
+
+const WAYS: [Way; 3] = [Way::Alone, Way::Hub, Way::Labelled];
+
+impl Way {
+    fn hub(self, cluster: &Cluster) -> Option<Hub> {
+        let scope = Scope::namespace("ci");
+        match self {
+            Self::Alone => None,
+            Self::Hub => Some(Hub::new(cluster.client(), scope)),
+            Self::Labelled => {
+                Some(Hub::new(cluster.client(), scope.labels("app.kubernetes.io/managed-by=ci-agent")))
+            }
+        }
+    }
+
+    fn wait(self, cluster: &Cluster) -> Wait {
+        match self.hub(cluster) {
+            None => wait(cluster.client(), "ci", "p"),
+            Some(hub) => hub.wait("ci", "p"),
+        }
+    }
+}
+
+/// The API server cannot be reached from 10 s to 40 s.
+fn outage(cluster: &Cluster) {
+    outage_and_then(cluster, |_| None);
+}
+
+/// And later this happens to each request.
+fn outage_and_then(cluster: &Cluster, mut then: impl FnMut(&RequestInfo) -> Option<Fault> + Send + 'static) {
+    cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(10)));
+    let start = Instant::now();
+    cluster.faults().rule(move |request| match start.elapsed() {
+        time if time < secs(10) => None,
+        time if time < secs(40) => Some(Fault::Reset),
+        _ => then(request),
+    });
+}
+
+fn running(name: &str) -> Life {
+    Life::of(pod("ci", name, &["step"])).scheduled("node-1").after(secs(1)).running()
+}
+
+/// The answer, in a word, and when it came.
+async fn answer(wait: Wait) -> (Result<i32, FailReason>, Duration) {
+    let start = Instant::now();
+    let outcome = wait.await;
+    (outcome.map(|exit| exit.code).map_err(|failure| failure.reason), start.elapsed())
+}
+
+/// What such a life comes to behind an outage.
+async fn behind_an_outage(way: Way, life: Life) -> (Result<i32, FailReason>, Duration) {
+    let cluster = Cluster::new();
+    outage(&cluster);
+    life.spawn(&cluster);
+    answer(way.wait(&cluster)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_ended_and_went_during_an_outage_has_its_own_end() {
+    type Make = fn() -> Life;
+    let lives: [(Make, Result<i32, FailReason>); 4] = [
+        (|| running("p").after(secs(19)).finished(7).after(secs(1)).delete(0), Ok(7)),
+        // That the exit came before the deletion was to be seen for a second only.
+        (
+            || running("p").after(secs(19)).terminated("step", Terminated::exit(0)).after(secs(1)).delete(0),
+            Ok(0),
+        ),
+        (
+            || running("p").after(secs(19)).failed("Evicted", "").after(secs(1)).delete(0),
+            Err(FailReason::Evicted),
+        ),
+        (
+            || {
+                let first = running("p").after(secs(19)).finished(7).after(secs(1)).removed();
+                first.after(secs(1)).created(pod("ci", "p", &["step"])).scheduled("node-1").running()
+            },
+            Ok(7),
+        ),
+    ];
+    for way in WAYS {
+        for (life, expected) in lives {
+            let (answer, at) = behind_an_outage(way, life()).await;
+            assert_eq!(answer, expected, "{way:?}");
+            assert!(at < secs(46), "{way:?}: {at:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_api_server_has_forgotten_holds_up_nobody() {
+    for way in WAYS {
+        let cluster = Cluster::new();
+        outage(&cluster);
+        running("p").after(secs(19)).finished(7).after(secs(1)).delete(0).spawn(&cluster);
+        let forget = async {
+            sleep(secs(30)).await;
+            cluster.compact(cluster.revision());
+        };
+        let ((answer, at), ()) = tokio::join!(answer(way.wait(&cluster)), forget);
+        assert_eq!(answer, Err(FailReason::PodDeleted), "{way:?}");
+        assert!(at < secs(50), "{way:?}: {at:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_well_needs_no_other_beside_it() {
+    for way in WAYS {
+        let cluster = Cluster::new();
+        running("p").after(secs(100)).finished(7).after(secs(1)).delete(0).spawn(&cluster);
+        assert_eq!(answer(way.wait(&cluster)).await.0, Ok(7), "{way:?}");
+        assert_eq!(cluster.requests().watch, 1, "{way:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_of_all_that_a_list_misses_come_by_one_watch() {
+    let cluster = Cluster::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    outage_and_then(&cluster, move |request| {
+        note.lock().expect("no panic").push(request.verb);
+        None
+    });
+    let hub = Way::Hub.hub(&cluster).expect("one");
+    for n in 0..100 {
+        let life = running(&format!("p-{n}")).after(secs(15)).after(Duration::from_millis(n * 100));
+        life.finished(i32::try_from(n).expect("small")).after(secs(1)).delete(0).spawn(&cluster);
+    }
+    let waits = (0..100).map(|n| hub.wait("ci", format!("p-{n}")).into_future());
+    for (exit, n) in futures_util::future::join_all(waits).await.into_iter().zip(0..) {
+        assert_eq!(exit.map(|exit| exit.code), Ok(n), "{n}");
+    }
+    let seen = seen.lock().expect("no panic");
+    let count = |verb| seen.iter().filter(|seen| **seen == verb).count();
+    // The hub's own; one for the pod whose read found out that the server is back; and one for all that the LIST misses.
+    assert_eq!((count(Verb::List), count(Verb::Watch)), (1, 3), "{seen:?}");
+    assert!(count(Verb::Get) < 20, "{seen:?}");
+}
+
+/// What is at hand is better than a limit that runs out while something better is hoped for.
+#[tokio::test(start_paused = true)]
+async fn no_limit_speaks_while_a_404_is_kept_back() {
+    for way in WAYS {
+        let mut endings = Vec::new();
+        // The last good read is before 10 s, and the next one some seconds after 40 s.
+        for budget in (30..45).map(secs) {
+            let cluster = Cluster::new();
+            outage_and_then(&cluster, |request| {
+                (request.verb == Verb::Watch).then_some(Fault::SilentAfter { events: 0 })
+            });
+            running("p").after(secs(19)).finished(7).after(secs(1)).delete(0).spawn(&cluster);
+            let policy = Policy::builder().api_error_budget(budget).build().expect("a policy");
+            endings.push(answer(way.wait(&cluster).policy(policy)).await);
+        }
+        let (cut_off, gone): (Vec<_>, Vec<_>) =
+            endings.into_iter().partition(|(answer, _)| *answer == Err(FailReason::ApiUnavailable));
+        let last = cut_off.iter().map(|(_, at)| *at).max();
+        let first = gone.iter().map(|(_, at)| *at).min();
+        assert!(last < first && first < Some(secs(46)), "{way:?}: {cut_off:?}, {gone:?}");
+        assert!(gone.iter().all(|(answer, _)| *answer == Err(FailReason::PodDeleted)), "{way:?}: {gone:?}");
+        let hurried = gone.iter().filter(|(_, at)| Some(*at) < gone.iter().map(|(_, at)| *at).max());
+        assert!(hurried.count() >= 2, "{way:?}: those whose time is up do not wait: {gone:?}");
+    }
+}
+
+/// A label that goes is no end.
+#[tokio::test(start_paused = true)]
+async fn what_is_only_out_of_sight_has_no_last_words() {
+    let nobody = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "nobody" } } });
+    let life = running("p").after(secs(19)).merge(nobody).after(secs(60)).finished(7);
+    let (answer, at) = behind_an_outage(Way::Labelled, life).await;
+    assert_eq!(answer, Ok(7));
+    assert!(at < secs(90), "{at:?}");
+}
