@@ -137,6 +137,10 @@ fn causes() {
             "the pod was deleted 6 s before the step exited 143; run it again",
         ),
         (
+            deleting(34, 30, exit(137, "ContainerStatusUnknown", 10)),
+            "the pod was deleted and the step's exit is not known (137 is made up); run it again",
+        ),
+        (
             deleting(12, 1, exit(143, "Error", 10)),
             "the pod was deleted before the step exited 143; run it again",
         ),

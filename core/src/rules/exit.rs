@@ -124,3 +124,38 @@ pub(crate) fn inferred(container: &str, phase: Phase) -> Exit {
         pod_phase: phase,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_fabricated;
+    use crate::snapshot::Terminated;
+
+    #[test]
+    fn only_what_a_runtime_that_lost_the_code_writes_is_made_up() {
+        for (reason, exit_code, container_id, expected) in [
+            ("ContainerStatusUnknown", 137, "containerd://a", true),
+            ("Unknown", 255, "containerd://a", true),
+            ("Unknown", 1, "containerd://a", false),
+            ("NotFound", -137, "", true),
+            ("NotFound", 127, "", false),
+            ("Terminated", 0, "", true),
+            ("Terminated", 143, "", false),
+            ("StartError", 0, "containerd://a", true),
+            ("StartError", 128, "containerd://a", false),
+            ("ContainerCannotRun", 0, "docker://a", true),
+            ("Error", -1, "cri-o://a", true),
+            ("Error", 1, "cri-o://a", false),
+            ("Error", -1, "containerd://a", false),
+            ("Error", 137, "containerd://a", false),
+            ("Completed", 0, "cri-o://a", false),
+        ] {
+            let record = Terminated {
+                exit_code,
+                reason: reason.into(),
+                container_id: container_id.into(),
+                ..Terminated::default()
+            };
+            assert_eq!(is_fabricated(&record), expected, "{reason} {exit_code} {container_id:?}");
+        }
+    }
+}

@@ -115,7 +115,11 @@ fn another_may_restart_all(pod: &PodSnapshot, target: &Container) -> bool {
 mod tests {
     use super::may_restart;
     use crate::rules::target::find;
-    use crate::snapshot::{Container, PodSnapshot, RestartPolicy};
+    use crate::snapshot::{
+        Container, ContainerState, ContainerStatus, PodSnapshot, RestartAction, RestartPolicy, RestartRule,
+        Terminated,
+    };
+    use alloc::vec;
 
     /// Whether the container of that list may start again after this code, in a pod of that policy.
     fn may(pod_policy: RestartPolicy, is_init: bool, exit_code: i32) -> bool {
@@ -124,6 +128,57 @@ mod tests {
         if is_init { &mut pod.init_containers } else { &mut pod.containers }.push(step);
         let target = find(&pod, Some("step")).expect("it is there");
         may_restart(&pod, &target, exit_code)
+    }
+
+    /// KEP-5532.
+    #[test]
+    fn who_is_through_restarts_nobody_and_who_may_exit_again_does() {
+        use RestartPolicy::{Always, Never};
+        let may = |is_init: bool, policy: RestartPolicy, exit_code: Option<i32>| {
+            let all = RestartRule {
+                action: RestartAction::RestartAllContainers,
+                negated: false,
+                exit_codes: vec![42],
+            };
+            let other = Container {
+                name: "other".into(),
+                restart_policy: Some(policy),
+                restart_policy_rules: vec![all],
+            };
+            let step = Container { name: "step".into(), ..Container::default() };
+            let state = match exit_code {
+                Some(exit_code) => {
+                    ContainerState::Terminated(Terminated { exit_code, ..Terminated::default() })
+                }
+                None => ContainerState::Running,
+            };
+            let status = ContainerStatus { name: "other".into(), state: Some(state), ..Default::default() };
+            let mut pod = PodSnapshot { restart_policy: Never, ..PodSnapshot::default() };
+            pod.containers.push(step);
+            if is_init {
+                (pod.init_containers, pod.init_container_statuses) = (vec![other], vec![status]);
+            } else {
+                pod.containers.push(other);
+                pod.container_statuses.push(status);
+            }
+            may_restart(&pod, &find(&pod, Some("step")).expect("it is there"), 0)
+        };
+        for (is_init, policy, exit_code, expected) in [
+            (false, Never, None, true),
+            (false, Never, Some(42), true),
+            (false, Never, Some(0), false),
+            (false, Never, Some(1), false),
+            (false, Always, Some(0), true),
+            (true, Never, None, true),
+            (true, Never, Some(42), true),
+            (true, Never, Some(0), false),
+            (true, Never, Some(1), false),
+            (true, RestartPolicy::OnFailure, Some(0), false),
+            (true, RestartPolicy::OnFailure, Some(1), true),
+            (true, Always, Some(0), true),
+        ] {
+            assert_eq!(may(is_init, policy, exit_code), expected, "{is_init} {policy:?} {exit_code:?}");
+        }
     }
 
     #[test]

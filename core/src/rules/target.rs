@@ -133,3 +133,36 @@ fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
     let names: Vec<&str> = containers.map(|container| container.name.as_str()).collect();
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+    use crate::snapshot::{Container, ContainerState, ContainerStatus, PodSnapshot, Terminated};
+    use alloc::string::String;
+    use alloc::vec;
+
+    #[test]
+    fn every_trace_of_a_run_shows_that_it_was_started() {
+        let none = ContainerStatus::default;
+        let waiting = || ContainerState::Waiting { reason: String::new(), message: String::new() };
+        let state = |state| ContainerStatus { state: Some(state), ..none() };
+        let last = Some(Terminated::default());
+        for (status, expected) in [
+            (none(), false),
+            (state(waiting()), false),
+            (state(ContainerState::Running), true),
+            (state(ContainerState::Terminated(Terminated::default())), true),
+            (ContainerStatus { restart_count: 1, ..none() }, true),
+            (ContainerStatus { container_id: "containerd://a".into(), ..none() }, true),
+            (ContainerStatus { last_terminated: last, ..none() }, true),
+        ] {
+            let pod = PodSnapshot {
+                containers: vec![Container { name: "step".into(), ..Container::default() }],
+                container_statuses: vec![ContainerStatus { name: "step".into(), ..status.clone() }],
+                ..PodSnapshot::default()
+            };
+            let target = find(&pod, None).expect("it is there");
+            assert_eq!(target.has_started(), expected, "{status:?}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! As much of podwait as the cases need, without a cluster: whoever tests core hundreds of times does not link a client.
+//!
+//! Pods are read by the kit's reference, which agrees with podwait's own decoder (`tests/it/decoding.rs`).
+
+use podwait_core::{ApiError, Input, PodSnapshot};
+use std::time::Duration;
+
+/// A pod and whom it is about.
+pub struct Pod {
+    pub namespace: String,
+    pub name: String,
+    pub snapshot: PodSnapshot,
+}
+
+/// What a case has observed.
+pub enum Observed {
+    Pod(Pod),
+    Deleted(Pod),
+    NotFound,
+    ApiError { code: u16, retry_after: Option<Duration>, message: String },
+    Silence,
+    Cancelled,
+}
+
+impl Observed {
+    pub fn as_input(&self) -> Input<'_> {
+        match self {
+            Self::Pod(pod) => Input::Snapshot(&pod.snapshot),
+            Self::Deleted(pod) => Input::Deleted(&pod.snapshot),
+            Self::NotFound => Input::NotFound,
+            Self::ApiError { code, retry_after, message } => {
+                Input::ApiError(ApiError { code: *code, retry_after: *retry_after, message })
+            }
+            Self::Silence => Input::Tick,
+            Self::Cancelled => Input::Cancel,
+        }
+    }
+}
+
+pub mod trace {
+    use super::Observed;
+    use crate::reference::decode;
+    use podwait_core::{Instant, Policy, WaitMachine};
+    use serde::Deserialize;
+    use serde_json::Value;
+    use std::error::Error;
+    use std::time::Duration;
+
+    #[derive(Clone, Deserialize)]
+    pub struct Target {
+        container: Option<String>,
+        uid: Option<String>,
+    }
+
+    pub struct Header(Target, Policy);
+
+    impl Header {
+        pub fn new(target: Target, policy: Policy) -> Self {
+            Self(target, policy)
+        }
+
+        pub fn machine(&self) -> WaitMachine {
+            let Self(Target { container, uid }, policy) = self;
+            let mut machine = WaitMachine::new(policy.clone().into());
+            if let Some(container) = container {
+                machine = machine.container(container);
+            }
+            if let Some(uid) = uid {
+                machine = machine.uid(uid);
+            }
+            machine
+        }
+    }
+
+    pub fn read_event(json: &str) -> Result<(Instant, Observed), Box<dyn Error>> {
+        let event: Value = serde_json::from_str(json)?;
+        let number = |field: &str| event[field].as_u64();
+        let pod = || decode(event["pod"].to_string().as_bytes());
+        let observed = match event["event"].as_str().unwrap_or_default() {
+            "snapshot" => Observed::Pod(pod()?),
+            "deleted" => Observed::Deleted(pod()?),
+            "not_found" => Observed::NotFound,
+            "api_error" => Observed::ApiError {
+                code: number("code").ok_or("no code")?.try_into()?,
+                retry_after: number("retry_after_s").map(Duration::from_secs),
+                message: event["message"].as_str().unwrap_or_default().to_owned(),
+            },
+            "tick" => Observed::Silence,
+            "cancel" => Observed::Cancelled,
+            unknown => return Err(format!("no such event: {unknown}").into()),
+        };
+        Ok((Instant::from_millis(number("at_ms").ok_or("no time")?), observed))
+    }
+}
