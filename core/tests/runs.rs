@@ -51,7 +51,7 @@ fn decide(inputs: &[Input<'_>]) -> Decision {
 fn failure(inputs: &[Input<'_>]) -> (&'static str, bool) {
     match decide(inputs) {
         Decision::Fail(Failure { reason, may_have_finished, .. }) => (reason.as_str(), may_have_finished),
-        other => panic!("{other:?}"),
+        other @ (Decision::Retry { .. } | Decision::Done(_)) => panic!("{other:?}"),
     }
 }
 
@@ -70,6 +70,30 @@ fn a_run_that_is_seen_again_beside_the_deletion_is_still_the_one_from_before() {
     let same = deleting(2, pod(11, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5)));
     let answer = decide(&[Input::Snapshot(&first), Input::Snapshot(&same), Input::Deleted(&same)]);
     assert!(matches!(&answer, Decision::Done(exit) if exit.code == 1), "{answer:?}");
+}
+
+#[test]
+fn the_latest_word_about_a_run_is_the_one_that_counts() {
+    let first = pod(10, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5));
+    let corrected = pod(11, RestartPolicy::OnFailure, ended("step", "a", 0, 2, 5));
+    let answer = decide(&[Input::Snapshot(&first), Input::Snapshot(&corrected), Input::NotFound]);
+    assert!(matches!(&answer, Decision::Done(exit) if exit.code == 2), "{answer:?}");
+}
+
+/// restartCount may be reset by a kubelet that is started again, so ids tell more.
+#[test]
+fn a_code_that_is_made_up_for_another_run_says_that_there_was_one() {
+    for (id, is_another) in [("a", false), ("b", true)] {
+        let first = pod(10, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5));
+        let mut lost = pod(11, RestartPolicy::OnFailure, ended("step", id, 0, 137, 9));
+        let Some(ContainerState::Terminated(record)) = &mut lost.container_statuses[0].state else {
+            unreachable!("it has ended");
+        };
+        record.reason = "ContainerStatusUnknown".into();
+        let answer = decide(&[Input::Snapshot(&first), Input::Snapshot(&lost), Input::NotFound]);
+        let is_the_first = matches!(&answer, Decision::Done(exit) if exit.code == 1);
+        assert_eq!(is_the_first, !is_another, "{answer:?}");
+    }
 }
 
 /// What the kubelet had not observed may have been an edit after the delete, if the times say so beyond all doubt.
@@ -92,7 +116,6 @@ fn an_init_container_that_fails_again_after_the_deletion_has_not_failed_by_itsel
         name: name.into(),
         restart_policy: Some(RestartPolicy::Never),
         restart_policy_rules: vec![rule.clone()],
-        ..Default::default()
     };
     let with = |version, statuses: Vec<ContainerStatus>| PodSnapshot {
         init_containers: vec![init("first"), init("second")],
@@ -104,8 +127,9 @@ fn an_init_container_that_fails_again_after_the_deletion_has_not_failed_by_itsel
     for after in [
         // The same container, with another code.
         vec![ended("first", "", 1, 1, 9)],
-        // Another one, of which all else is the same.
+        // Another one, of which all else is the same, with the code or without.
         vec![done(), ended("second", "", 0, 42, 5)],
+        vec![done(), ended("second", "", 0, 1, 5)],
     ] {
         let before = with(10, vec![ended("first", "", 0, 42, 5)]);
         let after = deleting(8, with(11, after));
