@@ -68,8 +68,9 @@ pub(crate) async fn drive_on<S: PodSource>(
             () = cancel.cancelled() => Observed::Cancelled,
             observed = source.next(after) => observed,
         };
-        let observed = match source.in_hand() {
-            Some(in_hand) if ends_in_silence(machine, time(&Observed::Silence), &observed) => in_hand,
+        let in_hand = matches!(observed, Observed::Silence).then(|| source.in_hand()).flatten();
+        let observed = match in_hand {
+            Some(in_hand) if ends_in_silence(machine, time(&observed)) => in_hand,
             Some(_) | None => observed,
         };
         decision = turn(machine, time(&observed), &observed);
@@ -79,9 +80,8 @@ pub(crate) async fn drive_on<S: PodSource>(
 }
 
 /// Whether a timer speaks next.
-fn ends_in_silence(machine: &WaitMachine, at: Instant, observed: &Observed) -> bool {
-    let ends = || !matches!(machine.clone().handle(at, observed.as_input()), Decision::Retry { .. });
-    matches!(observed, Observed::Silence) && ends()
+fn ends_in_silence(machine: &WaitMachine, at: Instant) -> bool {
+    machine.clone().handle(at, Observed::Silence.as_input()).is_final()
 }
 
 #[cfg(test)]
