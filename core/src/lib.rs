@@ -105,6 +105,7 @@ mod reason;
 mod rules;
 mod saved;
 mod snapshot;
+mod text;
 mod time;
 mod timers;
 
@@ -121,4 +122,5 @@ pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
     RestartRule, Terminated, Timestamp,
 };
+pub use text::one_line;
 pub use time::Instant;
