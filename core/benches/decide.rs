@@ -83,7 +83,12 @@ fn a_tick(bencher: Bencher<'_, '_>) {
 fn an_api_error(bencher: Bencher<'_, '_>) {
     repeat(
         bencher,
-        Input::ApiError(ApiError { code: 410, retry_after: None, message: "too old resource version" }),
+        Input::ApiError(ApiError {
+            code: 410,
+            is_status: true,
+            retry_after: None,
+            message: "too old resource version",
+        }),
     );
 }
 

@@ -50,16 +50,18 @@ fn wait(server: &str, namespace: &str, pod: &str, container: &str) -> Decision {
         let decision = match &answer {
             Ok((200, body)) => match snapshot(body) {
                 Some(snapshot) => machine.handle(now, Input::Snapshot(&snapshot)),
-                None => machine.handle(now, api_error(0, "the answer is no pod")),
+                None => machine.handle(now, api_error(0, false, "the answer is no pod")),
             },
             // Only a Status about this pod says that it does not exist; a proxy's 404 does not.
             Ok((404, body)) if body["reason"] == "NotFound" && body["details"]["name"] == pod => {
                 machine.handle(now, Input::NotFound)
             }
             Ok((code, body)) => {
-                machine.handle(now, api_error(*code, body["message"].as_str().unwrap_or_default()))
+                let is_status = body["kind"] == "Status";
+                let message = body["message"].as_str().unwrap_or_default();
+                machine.handle(now, api_error(*code, is_status, message))
             }
-            Err(error) => machine.handle(now, api_error(0, &error.to_string())),
+            Err(error) => machine.handle(now, api_error(0, false, &error.to_string())),
         };
         match decision {
             Decision::Retry { after, .. } => std::thread::sleep(after.min(POLL)),
@@ -68,8 +70,8 @@ fn wait(server: &str, namespace: &str, pod: &str, container: &str) -> Decision {
     }
 }
 
-fn api_error(code: u16, message: &str) -> Input<'_> {
-    Input::ApiError(ApiError { code, retry_after: None, message })
+fn api_error(code: u16, is_status: bool, message: &str) -> Input<'_> {
+    Input::ApiError(ApiError { code, is_status, retry_after: None, message })
 }
 
 /// A GET over HTTP/1.0: the answer ends with the connection.

@@ -48,8 +48,15 @@ fn simulate(policy: &Policy, server: &Outage) -> Outcome {
     loop {
         calls += 1;
         let decision = if (server.begins..server.ends).contains(&now) {
-            machine
-                .handle(now, Input::ApiError(ApiError { code: 503, retry_after: None, message: "upgrading" }))
+            machine.handle(
+                now,
+                Input::ApiError(ApiError {
+                    code: 503,
+                    is_status: true,
+                    retry_after: None,
+                    message: "upgrading",
+                }),
+            )
         } else {
             machine.handle(now, Input::Snapshot(&server.pod_at(now)))
         };

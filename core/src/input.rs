@@ -31,6 +31,10 @@ pub struct ApiError<'a> {
     /// The HTTP status, or the `code` of a `Status` object in a watch stream; 0 when no answer came
     /// (refused, reset, timed out, unreadable).
     pub code: u16,
+    /// Whether the answer was a `Status` object (`metav1.Status`) of the API server about this request. A page of a proxy
+    /// is none, and a `Status` about another object is none of this request. Without it the code alone proves nothing:
+    /// such an error passes, or uses up `api_error_budget`.
+    pub is_status: bool,
     /// `Retry-After`, if the server sent one.
     pub retry_after: Option<Duration>,
     /// What went wrong, for people. No secrets: it ends up in failures and traces.

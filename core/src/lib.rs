@@ -49,7 +49,7 @@
 //! let mut server = [
 //!     Input::NotFound,
 //!     Input::Snapshot(&running),
-//!     Input::ApiError(ApiError { code: 503, retry_after: None, message: "overloaded" }),
+//!     Input::ApiError(ApiError { code: 503, is_status: true, retry_after: None, message: "overloaded" }),
 //!     Input::Snapshot(&over),
 //! ]
 //! .into_iter();

@@ -238,7 +238,8 @@ fn waits_that_end() {
 
 #[test]
 fn the_api_server_is_quoted() {
-    let error = |code| Input::ApiError(ApiError { code, retry_after: None, message: "so it says" });
+    let error =
+        |code| Input::ApiError(ApiError { code, is_status: true, retry_after: None, message: "so it says" });
     let cases = [
         (503, "the API server did not answer usefully for too long (so it says)"),
         (401, "the API server does not accept the credentials (so it says)"),

@@ -40,7 +40,7 @@ fn pod(version: u32, phase: Phase) -> PodSnapshot {
 }
 
 const fn error(code: u16) -> Input<'static> {
-    Input::ApiError(ApiError { code, retry_after: None, message: "no" })
+    Input::ApiError(ApiError { code, is_status: true, retry_after: None, message: "no" })
 }
 
 #[test]
@@ -130,7 +130,12 @@ fn jitter_keeps_every_delay_in_the_upper_half_of_its_own() {
 #[test]
 fn retry_after_is_a_floor_and_the_next_timer_a_ceiling() {
     let error = |seconds| {
-        Input::ApiError(ApiError { code: 429, retry_after: Some(Duration::from_secs(seconds)), message: "" })
+        Input::ApiError(ApiError {
+            code: 429,
+            is_status: true,
+            retry_after: Some(Duration::from_secs(seconds)),
+            message: "",
+        })
     };
     assert_eq!(Wait::new().at(0, error(30)).0, 30_000);
     assert_eq!(Wait::new().at(0, error(0)).0, 200);

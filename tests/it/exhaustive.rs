@@ -37,7 +37,12 @@ fn step() -> Goal {
 }
 
 fn error(code: u16) -> Seen {
-    Seen::Error { code, retry_after: None }
+    Seen::Error { code, is_status: true, retry_after: None }
+}
+
+/// The same as a page of a proxy, or a `Status` about something else.
+fn page(code: u16) -> Seen {
+    Seen::Error { code, is_status: false, retry_after: None }
 }
 
 /// Walks through the sequences of one alphabet under several configurations, and returns how many there were.
@@ -92,10 +97,10 @@ walks! {
     reading::the_race_for_the_record = 14_212
     reading::the_race_by_the_clock = 24_309
     reading::other_lists_than_containers = 1_800
-    reading::errors_of_the_api = 20_988
+    reading::errors_of_the_api = 27_408
     reading::budgets_of_the_api = 21_020
     reading::versions_of_any_length = 1_694
-    reading::refusals_and_odd_codes = 1_665
+    reading::refusals_and_odd_codes = 4_820
     reading::gone = 24_510
 }
 

@@ -17,6 +17,7 @@ mod logs;
 mod network;
 mod properties;
 mod recordings;
+mod refusals;
 mod reliability;
 mod scale;
 mod sim;

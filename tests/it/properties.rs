@@ -29,6 +29,7 @@ enum Look {
     Absent,
     Error {
         code: u16,
+        is_status: bool,
         retry_after: Option<u64>,
     },
     Tick,
@@ -60,8 +61,8 @@ fn looks() -> impl Strategy<Value = Vec<(Clock, Look)>> {
         8 => Just(Look::Again),
         3 => any::<usize>().prop_map(Look::Stale),
         3 => Just(Look::Absent),
-        5 => (code, proptest::option::of(0..90_u64))
-            .prop_map(|(code, retry_after)| Look::Error { code, retry_after }),
+        5 => (code, any::<bool>(), proptest::option::of(0..90_u64))
+            .prop_map(|(code, is_status, retry_after)| Look::Error { code, is_status, retry_after }),
         6 => Just(Look::Tick),
     ];
     prop::collection::vec((clock, look), 1..40)
@@ -87,7 +88,9 @@ fn observe(moments: &[Moment], looks: &[(Clock, Look)]) -> Vec<(Instant, Seen)> 
         let last = moments[..known].last();
         let gone = last.is_none_or(|last| last.deleted);
         let sight = match (look, last) {
-            (Look::Error { code, retry_after }, _) => Seen::Error { code: *code, retry_after: *retry_after },
+            (Look::Error { code, is_status, retry_after }, _) => {
+                Seen::Error { code: *code, is_status: *is_status, retry_after: *retry_after }
+            }
             (Look::Tick, _) => Seen::Tick,
             (Look::Again | Look::Absent, _) if gone => Seen::NotFound,
             (Look::Stale(which), Some(_)) => seen_as(&moments[which % known]),

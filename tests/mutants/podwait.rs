@@ -17,7 +17,7 @@ pub enum Observed {
     Pod(Pod),
     Deleted(Pod),
     NotFound,
-    ApiError { code: u16, retry_after: Option<Duration>, message: String },
+    ApiError { code: u16, is_status: bool, retry_after: Option<Duration>, message: String },
     Silence,
     Cancelled,
 }
@@ -28,8 +28,8 @@ impl Observed {
             Self::Pod(pod) => Input::Snapshot(&pod.snapshot),
             Self::Deleted(pod) => Input::Deleted(&pod.snapshot),
             Self::NotFound => Input::NotFound,
-            Self::ApiError { code, retry_after, message } => {
-                Input::ApiError(ApiError { code: *code, retry_after: *retry_after, message })
+            Self::ApiError { code, is_status, retry_after, message } => {
+                Input::ApiError(ApiError { code: *code, is_status: *is_status, retry_after: *retry_after, message })
             }
             Self::Silence => Input::Tick,
             Self::Cancelled => Input::Cancel,
@@ -82,6 +82,7 @@ pub mod trace {
             "not_found" => Observed::NotFound,
             "api_error" => Observed::ApiError {
                 code: number("code").ok_or("no code")?.try_into()?,
+                is_status: event["status"].as_bool().unwrap_or(true),
                 retry_after: number("retry_after_s").map(Duration::from_secs),
                 message: event["message"].as_str().unwrap_or_default().to_owned(),
             },

@@ -20,6 +20,8 @@ pub enum Seen {
     Error {
         /// The HTTP status.
         code: u16,
+        /// Whether it came with a `Status` about the request.
+        is_status: bool,
         /// `Retry-After`, in seconds.
         retry_after: Option<u64>,
     },
@@ -37,8 +39,9 @@ impl Seen {
             Self::Pod(pod) => Input::Snapshot(pod),
             Self::Deleted(pod) => Input::Deleted(pod),
             Self::NotFound => Input::NotFound,
-            Self::Error { code, retry_after } => Input::ApiError(ApiError {
+            Self::Error { code, is_status, retry_after } => Input::ApiError(ApiError {
                 code: *code,
+                is_status: *is_status,
                 retry_after: retry_after.map(Duration::from_secs),
                 message: "no answer",
             }),

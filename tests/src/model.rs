@@ -120,7 +120,7 @@ fn observed(story: &Story<'_>) -> Option<Verdict> {
     match story.last() {
         Input::Cancel => Some(Verdict::fail(FailReason::Cancelled, story.seen_code())),
         Input::Tick => None,
-        Input::ApiError(error) => matches!(error.code, 400 | 405 | 406 | 415 | 422)
+        Input::ApiError(error) => (error.is_status && matches!(error.code, 400 | 405 | 406 | 415 | 422))
             .then(|| Verdict::fail(FailReason::ApiRejected, story.seen_code())),
         Input::NotFound if story.sights.is_empty() => {
             (story.config.on_gone == OnGone::AssumeSuccess).then(Verdict::inferred)
@@ -201,7 +201,7 @@ fn why(story: &Story<'_>) -> RetryReason {
     let latest = story.inputs.iter().rev().find(|(_, input)| !matches!(input, Input::Tick));
     if let Some((_, Input::ApiError(error))) = latest {
         return match error.code {
-            410 => RetryReason::Relist,
+            410 if error.is_status => RetryReason::Relist,
             429 => RetryReason::ApiThrottled,
             _ => RetryReason::ApiError,
         };

@@ -18,7 +18,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use kube::core::params::{GetParams, ListParams, WatchParams};
-use refusal::Refusal;
+use podwait_core::one_line;
+use refusal::{Refusal, Subject};
 use std::error::Error;
 use std::time::Duration;
 use token::TokenFile;
@@ -37,7 +38,7 @@ const PAGE: u32 = 500;
 /// Longest answer to a GET that is read, in bytes.
 const LONGEST_POD: usize = 8 << 20;
 
-/// Longest message that is kept of an error, in characters.
+/// Longest message that is kept of an error, in bytes.
 const LONGEST_MESSAGE: usize = 300;
 
 /// A client from a configuration, made for podwait: without kube's hidden retries.
@@ -98,7 +99,7 @@ impl Calls {
                 let json = body.map_err(|error| failure(Via::Get, 0, root_cause(&*error)))?.to_bytes();
                 return observed(&pod, Via::Get, json);
             }
-            let refusal = Refusal::read(Via::Get, response).await;
+            let refusal = Refusal::read(Via::Get, Subject::pod(pod.name()), response).await;
             if refusal.is_absence_of(pod.name()) {
                 Ok(Observed::NotFound(Via::Get))
             } else {
@@ -136,7 +137,7 @@ impl Calls {
             if response.status() == StatusCode::OK {
                 return Ok(response.into_body());
             }
-            Err(Refusal::read(Via::List, response).await.failure)
+            Err(Refusal::read(Via::List, Subject::pods(selection.name()), response).await.failure)
         };
         tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::List)))
     }
@@ -158,7 +159,7 @@ impl Calls {
             if response.status() == StatusCode::OK {
                 return Ok(Lines::new(response.into_body()));
             }
-            Err(Refusal::read(Via::Watch, response).await.failure)
+            Err(Refusal::read(Via::Watch, Subject::pods(selection.name()), response).await.failure)
         };
         tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::Watch)))
     }
@@ -185,7 +186,7 @@ pub(crate) fn pods_path(namespace: Option<&str>, name: Option<&str>) -> Result<S
             && !is_dns_subdomain(name)
         {
             // What the API server would answer.
-            return Err(failure(Via::Get, 400, format!("{name:?} is not a valid {what} name")));
+            return Err(rejected(Via::Get, format!("{name:?} is not a valid {what} name")));
         }
     }
     Ok(match namespace {
@@ -213,8 +214,18 @@ pub fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label)
 }
 
-pub(crate) fn failure(via: Via, code: u16, message: impl Into<String>) -> ApiFailure {
-    ApiFailure { via, code, retry_after: None, message: one_line(&message.into()) }
+/// A failure without a `Status`: the API server has said nothing about the request, or podwait could not read what it said.
+pub(crate) fn failure(via: Via, code: u16, message: impl AsRef<str>) -> ApiFailure {
+    let message = match &*one_line(message.as_ref(), LONGEST_MESSAGE) {
+        "" => String::from("no reason was given"),
+        message => message.to_owned(),
+    };
+    ApiFailure { via, code, is_status: false, retry_after: None, message }
+}
+
+/// A request that cannot be sent as it is. It fails as the API server would have it fail: for good.
+pub(crate) fn rejected(via: Via, message: impl AsRef<str>) -> ApiFailure {
+    ApiFailure { is_status: true, ..failure(via, 400, message) }
 }
 
 pub(crate) fn timed_out(via: Via) -> ApiFailure {
@@ -222,7 +233,7 @@ pub(crate) fn timed_out(via: Via) -> ApiFailure {
 }
 
 fn unsendable(error: impl Error) -> ApiFailure {
-    failure(Via::Get, 400, error.to_string())
+    rejected(Via::Get, error.to_string())
 }
 
 /// What an error says at the bottom of its chain, where the cause is.
@@ -232,11 +243,6 @@ pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
         cause = deeper;
     }
     cause.to_string()
-}
-
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(LONGEST_MESSAGE).collect()
 }
 
 #[cfg(test)]

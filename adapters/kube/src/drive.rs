@@ -202,7 +202,8 @@ mod tests {
         let mut source = source();
         source.expect_next().once().returning(|_| {
             let message = String::from("field label not supported");
-            let failure = ApiFailure { via: Via::Watch, code: 400, retry_after: None, message };
+            let failure =
+                ApiFailure { via: Via::Watch, code: 400, is_status: true, retry_after: None, message };
             Box::pin(ready(Observed::ApiError(failure)))
         });
         let outcome = drive(&mut machine(), &mut source, &CancellationToken::new(), |_| {}).await;

@@ -91,10 +91,19 @@ pub struct ApiFailure {
     pub via: Via,
     /// The HTTP status or the code of the `Status` object; 0 when there was no answer.
     pub code: u16,
+    /// Whether the answer was a `Status` of the API server about this request, and no page of a proxy or the like.
+    pub is_status: bool,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
     /// One line for people, without secrets.
     pub message: String,
+}
+
+impl ApiFailure {
+    /// Whether the API server says that it has forgotten the place in history that was asked for.
+    pub(crate) const fn is_expired(&self) -> bool {
+        self.is_status && self.code == 410
+    }
 }
 
 impl Observed {
@@ -115,6 +124,7 @@ impl Observed {
             Self::NotFound(_) => Input::NotFound,
             Self::ApiError(failure) => Input::ApiError(ApiError {
                 code: failure.code,
+                is_status: failure.is_status,
                 retry_after: failure.retry_after,
                 message: &failure.message,
             }),

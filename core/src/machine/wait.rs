@@ -299,7 +299,7 @@ impl Wait<'_> {
     /// Rule 11.
     fn api_error(&mut self, error: ApiError<'_>) -> Option<Result<Exit, Failure>> {
         let at = self.at;
-        let failure = ApiFailure::of(error.code);
+        let failure = ApiFailure::of(&error);
         self.waiting.missing.last_read = None;
         self.waiting.last_word.set(error.message);
         let floor = match failure {

@@ -1,5 +1,6 @@
 //! Rule 11: what a failed call means for the wait.
 
+use crate::input::ApiError;
 use crate::reason::{FailReason, RetryReason};
 
 /// The kinds of failure that the rules tell apart.
@@ -15,15 +16,18 @@ pub(crate) enum ApiFailure {
     Forbidden,
     /// 429.
     Throttled,
-    /// Everything else, a 404 that is not about this pod among it: may pass.
+    /// Everything else, among it a 404 that is not about this pod and a rejection that is no `Status`: may pass.
     Transient,
 }
 
 impl ApiFailure {
-    pub(crate) const fn of(code: u16) -> Self {
-        match code {
-            410 => Self::Expired,
-            400 | 405 | 406 | 415 | 422 => Self::Rejected,
+    /// A rejection ends the wait and an expiry has no budget, so that both need the API server's own word: a `Status`.
+    /// The same codes on a page of a proxy may be gone with the next request (`NewGenericServerResponse` of
+    /// k8s.io/apimachinery makes errors of such pages, too, and loses the difference).
+    pub(crate) const fn of(error: &ApiError<'_>) -> Self {
+        match error.code {
+            410 if error.is_status => Self::Expired,
+            400 | 405 | 406 | 415 | 422 if error.is_status => Self::Rejected,
             401 => Self::Unauthorized,
             403 => Self::Forbidden,
             429 => Self::Throttled,

@@ -1,7 +1,7 @@
 //! What counts as a sight of the pod, and how the race for the record and the API's failures go.
 
 use super::pods::{Change, container, ended, exit, pod, running, waiting};
-use super::{check, config, error, step};
+use super::{check, config, error, page, step};
 use podwait_core::{Container, ContainerState, OnGone, OnMissingTerminated, Phase, RestartPolicy};
 use podwait_tests::explore::{Alphabet, Seen};
 use podwait_tests::model::{Config, Goal};
@@ -109,7 +109,7 @@ pub(super) fn other_lists_than_containers() -> usize {
 }
 
 pub(super) fn errors_of_the_api() -> usize {
-    let throttled = |seconds| Seen::Error { code: 429, retry_after: Some(seconds) };
+    let throttled = |seconds| Seen::Error { code: 429, is_status: true, retry_after: Some(seconds) };
     check(
         [config(), Config { start_deadline: None, jitter_seed: Some(7), ..config() }],
         &[1000, 4500],
@@ -125,6 +125,7 @@ pub(super) fn errors_of_the_api() -> usize {
             ("401", error(401)),
             ("403", error(403)),
             ("410", error(410)),
+            ("410 of a proxy", page(410)),
             ("tick", Seen::Tick),
         ],
     )
@@ -177,6 +178,11 @@ pub(super) fn refusals_and_odd_codes() -> usize {
             ("406", error(406)),
             ("415", error(415)),
             ("422", error(422)),
+            ("400 of a proxy", page(400)),
+            ("405 of a proxy", page(405)),
+            ("406 of a proxy", page(406)),
+            ("415 of a proxy", page(415)),
+            ("422 of a proxy", page(422)),
             ("404 of something else", error(404)),
             ("408", error(408)),
             ("409", error(409)),

@@ -163,6 +163,8 @@ impl What {
             Self::NotFound => Seen::NotFound,
             Self::Error { code, retry_after } => Seen::Error {
                 code: pick(*code, &[0, 429, 500, 503, 410, 401, 403, 404, 400, 409]),
+                // A part of the byte that does not choose the code.
+                is_status: *code < 150,
                 retry_after: retry_after.map(u64::from),
             },
             Self::Tick => Seen::Tick,

@@ -4,7 +4,7 @@ use super::Verdict;
 use super::record::{self, Ending};
 use super::story::{Sight, Story};
 use super::target::State;
-use podwait_core::{FailReason, Input, Instant, Phase};
+use podwait_core::{ApiError, FailReason, Input, Instant, Phase};
 use std::time::Duration;
 
 /// Every timer that runs, with the time at which it fires and what it says then.
@@ -159,12 +159,17 @@ fn is_config_error(reason: &str) -> bool {
     )
 }
 
-const fn is_auth(code: u16) -> bool {
-    matches!(code, 401 | 403)
+const fn is_auth(error: &ApiError<'_>) -> bool {
+    matches!(error.code, 401 | 403)
 }
 
-const fn is_transient(code: u16) -> bool {
-    !is_auth(code) && code != 410
+const fn is_transient(error: &ApiError<'_>) -> bool {
+    !is_auth(error) && !is_expiry(error)
+}
+
+/// A proxy's page does not know what the API server has forgotten.
+const fn is_expiry(error: &ApiError<'_>) -> bool {
+    error.is_status && error.code == 410
 }
 
 /// Rule 11: since when the credentials are refused, if that is the newest that the API server said.
@@ -175,7 +180,7 @@ fn refused_since(story: &Story<'_>) -> Option<Instant> {
 }
 
 /// Rule 11: the first error of this kind since the last good read.
-fn failing_since(story: &Story<'_>, kind: fn(u16) -> bool) -> Option<Instant> {
+fn failing_since(story: &Story<'_>, kind: fn(&ApiError<'_>) -> bool) -> Option<Instant> {
     let good = |input: &Input<'_>| matches!(input, Input::Snapshot(_) | Input::Deleted(_) | Input::NotFound);
     let errors = story.inputs.iter().rev().take_while(|(_, input)| !good(input));
     errors.filter(|(_, input)| is_error(input, kind)).last().map(|(at, _)| *at)
@@ -188,15 +193,15 @@ fn auth_reason(story: &Story<'_>) -> FailReason {
     }
 }
 
-fn is_error(input: &Input<'_>, kind: fn(u16) -> bool) -> bool {
-    matches!(input, Input::ApiError(error) if kind(error.code))
+fn is_error(input: &Input<'_>, kind: fn(&ApiError<'_>) -> bool) -> bool {
+    matches!(input, Input::ApiError(error) if kind(error))
 }
 
 /// When the API server was last heard of.
 fn heard_of(story: &Story<'_>) -> Instant {
     let heard = |input: &Input<'_>| match input {
         Input::Snapshot(_) | Input::Deleted(_) | Input::NotFound => true,
-        Input::ApiError(error) => error.code != 410,
+        Input::ApiError(error) => !is_expiry(error),
         Input::Tick | Input::Cancel => false,
     };
     story.inputs.iter().rev().find(|(_, input)| heard(input)).map_or_else(|| story.start(), |(at, _)| *at)

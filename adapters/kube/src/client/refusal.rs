@@ -15,6 +15,16 @@ const LONGEST_ERROR: usize = 64 << 10;
 /// How long to wait for an error's body once its status is there.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Longest time that a server is believed to ask for. No wait is as long, and arithmetic with it cannot overflow.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// What a request is about: an answer that names something else answers another request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    resource: &'static str,
+    name: Option<&'a str>,
+}
+
 /// An answer other than 200.
 pub(crate) struct Refusal {
     pub(crate) failure: ApiFailure,
@@ -26,6 +36,8 @@ pub(crate) struct Refusal {
 #[serde(default)]
 pub(crate) struct StatusView {
     kind: String,
+    #[serde(rename = "apiVersion")]
+    api_version: Option<String>,
     code: Option<u16>,
     reason: Option<String>,
     message: Option<String>,
@@ -54,17 +66,60 @@ impl StatusView {
         let expired = matches!(self.reason.as_deref(), Some("Expired" | "Gone"));
         let code = if expired { 410 } else { self.code.unwrap_or(0) };
         let retry_after = self.retry_after();
-        let message = self.message.or(self.reason).unwrap_or_else(|| String::from("the watch failed"));
-        ApiFailure { retry_after, ..failure(Via::Watch, code, message) }
+        let message = self.says().unwrap_or("the watch failed").to_owned();
+        ApiFailure { is_status: self.kind == "Status", retry_after, ..failure(Via::Watch, code, message) }
+    }
+
+    /// The message, or else the reason, if there is one.
+    fn says(&self) -> Option<&str> {
+        let texts = [self.message.as_deref(), self.reason.as_deref()];
+        texts.into_iter().flatten().find(|text| !text.trim().is_empty())
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        self.details.as_ref().and_then(|details| details.retry_after_seconds).map(Duration::from_secs)
+        let seconds = self.details.as_ref()?.retry_after_seconds?;
+        Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+    }
+
+    /// Whether this answers a request about that. A `Status` need not say what it is about, but may not name another thing.
+    fn is_about(&self, code: u16, subject: Subject<'_>) -> bool {
+        let details = self.details.as_ref();
+        let name = details.and_then(|details| details.name.as_deref()).filter(|name| !name.is_empty());
+        let kind = details.and_then(|details| details.kind.as_deref()).unwrap_or_default();
+        // The server writes the one code into both (`ErrorNegotiated` of k8s.io/apiserver).
+        self.code.is_none_or(|own| own == 0 || own == code)
+            && name.is_none_or(|name| subject.name == Some(name))
+            && (kind.is_empty() || subject.is_kind(kind))
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) const fn pod(name: &'a str) -> Self {
+        Self { resource: "pods", name: Some(name) }
+    }
+
+    /// The pods of a LIST or a watch, which may be for the one of this name.
+    pub(crate) const fn pods(name: Option<&'a str>) -> Self {
+        Self { resource: "pods", name }
+    }
+
+    pub(crate) const fn job(name: &'a str) -> Self {
+        Self { resource: "jobs", name: Some(name) }
+    }
+
+    /// Whether `details.kind` says so: the resource (`NewNotFound`), with its subresource (`NewGenericServerResponse` for
+    /// `pods/log`), the kind (`NewInvalid`), or the kind of the request's parameters (`ListOptions`, `PodLogOptions`).
+    fn is_kind(self, kind: &str) -> bool {
+        let resource = kind.split('/').next().unwrap_or_default();
+        let singular = self.resource.strip_suffix('s').unwrap_or(self.resource);
+        resource.eq_ignore_ascii_case(self.resource)
+            || resource.eq_ignore_ascii_case(singular)
+            || resource.ends_with("Options")
     }
 }
 
 impl Refusal {
-    pub(crate) async fn read(via: Via, response: Response<Body>) -> Self {
+    pub(crate) async fn read(via: Via, subject: Subject<'_>, response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
         let code = head.status.as_u16();
         // A body that breaks, is too long or does not come still leaves the code.
@@ -73,12 +128,17 @@ impl Refusal {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(_)) | Err(_) => Bytes::new(),
         };
-        let status =
-            serde_json::from_slice::<StatusView>(&body).ok().filter(|status| status.kind == "Status");
-        let message = status.as_ref().and_then(|status| status.message.clone());
+        let status = serde_json::from_slice::<StatusView>(&body).ok().filter(|status| {
+            status.kind == "Status" && matches!(status.api_version.as_deref(), None | Some("v1" | ""))
+        });
+        let message = match status.as_ref().and_then(StatusView::says) {
+            Some(message) => message.to_owned(),
+            None => format!("HTTP status {}", head.status),
+        };
         let failure = ApiFailure {
+            is_status: status.as_ref().is_some_and(|status| status.is_about(code, subject)),
             retry_after: retry_after(&head.headers).or_else(|| status.as_ref()?.retry_after()),
-            ..failure(via, code, message.unwrap_or_else(|| format!("HTTP status {}", head.status)))
+            ..failure(via, code, message)
         };
         Self { failure, status }
     }
@@ -100,6 +160,7 @@ impl Refusal {
         let Some(status) = &self.status else { return false };
         let Some(details) = &status.details else { return false };
         self.failure.code == 404
+            && self.failure.is_status
             && status.reason.as_deref() == Some("NotFound")
             && details.kind.as_deref() == Some(kind)
             && details.name.as_deref() == Some(name)
@@ -110,12 +171,14 @@ impl Refusal {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok();
     let value: &str = text(http::header::RETRY_AFTER)?;
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number has are as long as it gets.
+        let seconds = value.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
     }
     let parse = |date: &str| jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp().as_second());
     let seconds = parse(value)?.checked_sub(parse(text(http::header::DATE)?)?)?;
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -139,5 +202,24 @@ mod tests {
         assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:00:00 GMT", date)), Some(Duration::ZERO));
         assert_eq!(retry_after(&headers("soon", date)), None);
         assert_eq!(retry_after(&headers("-1", date)), None);
+        assert_eq!(retry_after(&headers("", date)), None);
+    }
+
+    #[test]
+    fn no_server_asks_for_more_than_a_day() {
+        let headers = |retry_after: &'static str| {
+            HeaderMap::from_iter([
+                (http::header::RETRY_AFTER, http::HeaderValue::from_static(retry_after)),
+                (http::header::DATE, http::HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")),
+            ])
+        };
+        for value in
+            ["86401", "18446744073709551615", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"]
+        {
+            assert_eq!(retry_after(&headers(value)), Some(LONGEST_RETRY_AFTER), "{value}");
+        }
+        let status = r#"{"kind":"Status","code":429,"details":{"retryAfterSeconds":18446744073709551615}}"#;
+        let status: StatusView = serde_json::from_str(status).expect("a Status");
+        assert_eq!(status.into_failure().retry_after, Some(LONGEST_RETRY_AFTER));
     }
 }

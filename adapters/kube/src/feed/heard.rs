@@ -150,10 +150,11 @@ impl Feed {
         }
         let failed = self.failed;
         self.failed = failed.saturating_add(1);
-        self.has_expired = failure.code == 410;
+        self.has_expired = failure.is_expired();
         let will_not = will_not(&failure);
         let is_shared = matches!(self.selection, Selection::Pods(_));
-        if is_shared && will_not {
+        // One page of a proxy is no refusal; what comes again and again is one, whatever it is.
+        if is_shared && will_not && (failure.is_status || failed >= REFUSALS) {
             let Some(left) = self.forgiven.checked_sub(1) else { return self.refuse(failure) };
             self.forgiven = left;
         }
@@ -170,7 +171,7 @@ impl Feed {
         self.set_watch(Watch::None { until: Instant::now() + rest });
         if will_not {
             self.waits.lock().notify_all(Notice::Changed);
-        } else if !(is_shared && failure.code == 410) {
+        } else if !(is_shared && failure.is_expired()) {
             self.waits.lock().fail_all(&failure);
         }
     }

@@ -46,7 +46,7 @@ impl Feed {
                     if let Some(time) = failure.retry_after {
                         self.budget.hold(time);
                     }
-                } else if failure.code == 410 {
+                } else if failure.is_expired() {
                     // A page that came too late. From the start.
                     self.lose_watch(failure);
                 } else {

@@ -1,8 +1,8 @@
 //! The one write of podwait: its finalizer on a pod, and off it.
 
 use super::FINALIZER;
-use crate::client::refusal::Refusal;
-use crate::client::{CALL_TIMEOUT, Calls, failure, pods_path, timed_out};
+use crate::client::refusal::{Refusal, Subject};
+use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected, timed_out};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Via};
 use http::{Method, Request, StatusCode, header};
@@ -47,12 +47,12 @@ impl Calls {
             .uri(format!("{path}/{}?fieldManager=podwait", pod.name()))
             .header(header::CONTENT_TYPE, "application/strategic-merge-patch+json")
             .body(patch.into_bytes())
-            .map_err(|error| failure(Via::Get, 400, error.to_string()))?;
+            .map_err(|error| rejected(Via::Get, error.to_string()))?;
         let response = self.send(Via::Get, request).await?;
         if response.status() == StatusCode::OK {
             return Ok(Patched::Done);
         }
-        let refusal = Refusal::read(Via::Get, response).await;
+        let refusal = Refusal::read(Via::Get, Subject::pod(pod.name()), response).await;
         Ok(match refusal.failure.code {
             _ if refusal.is_absence_of(pod.name()) => Patched::Gone,
             // The uid is another one's: to the API server that is an attempt to change it.

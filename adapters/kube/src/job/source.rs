@@ -1,8 +1,8 @@
 //! Tells about one Job: a GET, a watch from there, and a GET when it is silent or breaks.
 
 use super::view::{JobState, JobView};
-use crate::client::refusal::{Refusal, StatusView};
-use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, timed_out};
+use crate::client::refusal::{Refusal, StatusView, Subject};
+use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, rejected, timed_out};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 use crate::wire::envelope::{EventKind, envelope};
@@ -65,7 +65,7 @@ impl Asks {
     fn path(&self) -> Result<String, ApiFailure> {
         for (what, name) in [("namespace", self.job.namespace()), ("job", self.job.name())] {
             if !is_dns_subdomain(name) {
-                return Err(failure(Via::Get, 400, format!("{name:?} is not a valid {what} name")));
+                return Err(rejected(Via::Get, format!("{name:?} is not a valid {what} name")));
             }
         }
         Ok(format!("/apis/batch/v1/namespaces/{}/jobs", self.job.namespace()))
@@ -88,7 +88,7 @@ impl Asks {
     async fn get(&self) -> Result<Observed, ApiFailure> {
         let uri = format!("{}/{}", self.path()?, self.job.name());
         let request = Request::get(uri).body(Vec::new());
-        let request = request.map_err(|error| failure(Via::Get, 400, error.to_string()))?;
+        let request = request.map_err(|error| rejected(Via::Get, error.to_string()))?;
         let response = self.calls.send(Via::Get, request).await?;
         if response.status() == StatusCode::OK {
             let body = Limited::new(response.into_body(), LONGEST).collect().await;
@@ -96,7 +96,7 @@ impl Asks {
                 body.map_err(|error| failure(Via::Get, 0, crate::client::root_cause(&*error)))?.to_bytes();
             return self.read(json, Via::Get).map(Observed::Pod);
         }
-        let refusal = Refusal::read(Via::Get, response).await;
+        let refusal = Refusal::read(Via::Get, Subject::job(self.job.name()), response).await;
         match refusal.is_absence_of_kind("jobs", self.job.name()) {
             true => Ok(Observed::NotFound(Via::Get)),
             false => Err(refusal.failure),
@@ -109,12 +109,12 @@ impl Asks {
             "{path}?watch=true&fieldSelector=metadata.name%3D{name}&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
         );
         let request = Request::get(uri).body(Vec::new());
-        let request = request.map_err(|error| failure(Via::Watch, 400, error.to_string()))?;
+        let request = request.map_err(|error| rejected(Via::Watch, error.to_string()))?;
         let response = self.calls.send(Via::Watch, request).await?;
         if response.status() == StatusCode::OK {
             return Ok(Lines::new(response.into_body()));
         }
-        Err(Refusal::read(Via::Watch, response).await.failure)
+        Err(Refusal::read(Via::Watch, Subject::job(name), response).await.failure)
     }
 
     /// What a line of the watch says; `None` if nothing of this Job.

@@ -1,7 +1,7 @@
 //! One GET of a container's log, and what its answers mean.
 
-use crate::client::refusal::Refusal;
-use crate::client::{CALL_TIMEOUT, Calls, failure, pods_path, timed_out};
+use crate::client::refusal::{Refusal, Subject};
+use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected, timed_out};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, Via};
 use http::{Request, StatusCode};
@@ -66,7 +66,7 @@ impl Calls {
             let _ = write!(uri, "&limitBytes={limit}");
         }
         let request =
-            Request::get(uri).body(Vec::new()).map_err(|error| failure(Via::Get, 400, error.to_string()))?;
+            Request::get(uri).body(Vec::new()).map_err(|error| rejected(Via::Get, error.to_string()))?;
         let response = self.send(Via::Get, request).await?;
         match response.status() {
             StatusCode::OK => return Ok(LogAnswer::Body(response.into_body())),
@@ -74,7 +74,7 @@ impl Calls {
             StatusCode::NO_CONTENT => return Ok(LogAnswer::Nothing(String::from("the pod has no node yet"))),
             _ => {}
         }
-        let refusal = Refusal::read(Via::Get, response).await;
+        let refusal = Refusal::read(Via::Get, Subject::pod(pod.name()), response).await;
         if refusal.is_absence_of(pod.name()) {
             return Ok(LogAnswer::NoPod);
         }

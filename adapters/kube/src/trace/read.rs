@@ -229,6 +229,8 @@ struct EventView<'a> {
     #[serde(default)]
     code: Option<u16>,
     #[serde(default)]
+    status: Option<bool>,
+    #[serde(default)]
     retry_after_s: Option<u64>,
     #[serde(default)]
     message: Option<String>,
@@ -255,15 +257,25 @@ pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
         "snapshot" => Observed::Pod(pod()?),
         "deleted" => Observed::Deleted(pod()?),
         "not_found" => Observed::NotFound(via),
-        "api_error" => Observed::ApiError(ApiFailure {
-            via,
-            code: view.code.ok_or_else(|| missing("code"))?,
-            retry_after: view.retry_after_s.map(Duration::from_secs),
-            message: view.message.unwrap_or_default(),
-        }),
+        "api_error" => {
+            let code = view.code.ok_or_else(|| missing("code"))?;
+            Observed::ApiError(ApiFailure {
+                via,
+                code,
+                is_status: view.status.unwrap_or(is_usually_status(code)),
+                retry_after: view.retry_after_s.map(Duration::from_secs),
+                message: view.message.unwrap_or_default(),
+            })
+        }
         "tick" => Observed::Silence,
         "cancel" => Observed::Cancelled,
         unknown => return Err(EventError::Unknown(unknown.to_owned())),
     };
     Ok((view.at_ms, observed))
+}
+
+/// Whether an error with this code was a `Status` if its event does not say: older traces do not, and without an answer
+/// there is none.
+pub(super) const fn is_usually_status(code: u16) -> bool {
+    code != 0
 }

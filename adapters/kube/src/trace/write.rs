@@ -1,5 +1,6 @@
 //! Writing: every turn of a wait as it happens.
 
+use super::read::is_usually_status;
 use super::{Decided, Header, reduce};
 use crate::drive::Step;
 use crate::source::{Observed, ObservedPod};
@@ -40,6 +41,9 @@ struct EventView<'a> {
     pod: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
+    /// Only where it is not [what is usual](is_usually_status).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +108,7 @@ impl<W: Write> Recorder<W> {
             via: None,
             pod: None,
             code: None,
+            status: None,
             retry_after_s: None,
             op: None,
             message: None,
@@ -120,6 +125,7 @@ impl<W: Write> Recorder<W> {
             Observed::ApiError(failure) => EventView {
                 event: "api_error",
                 code: Some(failure.code),
+                status: (failure.is_status != is_usually_status(failure.code)).then_some(failure.is_status),
                 // Whole seconds are all that the header has.
                 retry_after_s: failure.retry_after.map(|after| after.as_secs()),
                 op: Some(failure.via.as_str()),
