@@ -1,10 +1,13 @@
 //! The command as users run it, against a simulated cluster over HTTP on loopback.
 
 pub(crate) mod crashes;
+mod fake;
 mod hold;
 mod logs;
 mod many;
+mod once;
 mod run;
+mod selector;
 
 use podwait_sim::{Cluster, Fault, Life, Server, Terminated, Verb, pod};
 use podwait_tests::cli::{Run, Started, kubeconfig, podwait, run, start};

@@ -79,13 +79,8 @@ impl Connection {
         access.or_else(|failure| self.complaint(&failure).map_or(Ok(()), Err))
     }
 
-    /// What is wrong where kube could not do something.
-    pub(crate) fn api_complaint(&self, error: &kube::Error) -> Complaint {
-        let (code, message) = if let kube::Error::Api(status) = error {
-            (status.code, status.message.clone())
-        } else {
-            (0, root_cause(error))
-        };
+    /// What is wrong where the API server answers a call of the command so; the code is 0 where no answer came.
+    pub(crate) fn api_complaint(&self, code: u16, message: &str) -> Complaint {
         let complaint = match code {
             401 | 403 => Status::Denied,
             400..=499 if code != 429 => Status::Usage,
@@ -113,13 +108,4 @@ impl Connection {
             _ => return None,
         })
     }
-}
-
-/// What an error says at the bottom of its chain, where the cause is.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod call;
 mod connect;
 mod demo;
 mod lines;

@@ -159,6 +159,21 @@ async fn what_cannot_be_run_is_told_in_one_line() {
         ("kind: [", "cannot be read"),
         ("{apiVersion: apps/v1, kind: Deployment, spec: {}}", "is a apps/v1 Deployment, and no v1 Pod"),
         ("{apiVersion: v1, kind: Pod}", "has no spec"),
+        ("{apiVersion: v1, kind: Pod, spec: 1}", "spec in"),
+        ("{apiVersion: v1, kind: Pod, metadata: [], spec: {}}", "metadata in"),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {name: A_B}, spec: {}}",
+            "metadata.name of the pod is no name",
+        ),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {generateName: ../x}, spec: {}}",
+            "metadata.generateName of the pod",
+        ),
+        (
+            "{apiVersion: v1, kind: Pod, metadata: {namespace: ../x}, spec: {}}",
+            "metadata.namespace of the pod",
+        ),
+        ("{apiVersion: v1, kind: Pod, metadata: {labels: x}, spec: {}}", "metadata.labels of the pod"),
         ("{apiVersion: v1, kind: Pod, spec: {restartPolicy: Always, containers: []}}", "never ends"),
     ] {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
@@ -166,9 +181,20 @@ async fn what_cannot_be_run_is_told_in_one_line() {
         let path = file.path().to_str().expect("a readable path");
         assert_one_line(&sim.run(&["run", "-f", path]).await, 230, words);
     }
+    let bomb = format!("{{apiVersion: v1, kind: Pod, spec: {{a: {:?}}}}}", "x".repeat(4 << 20));
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bomb.as_bytes()).expect("written");
+    for path in ["/dev/zero", file.path().to_str().expect("a readable path")] {
+        assert_one_line(&sim.run(&["run", "-f", path]).await, 230, "is longer than 3 MiB");
+    }
     assert_one_line(&sim.run(&["run", "-f", "/no/such"]).await, 230, "cannot read /no/such");
     assert_one_line(&run(&["run"]).await, 230, "--image");
     assert_one_line(&run(&["run", "--image", "i", "-e", "A"]).await, 230, "NAME=VALUE is needed");
+    assert_one_line(
+        &run(&["run", "--image", "i", "--label", "podwait.dev/run=x"]).await,
+        230,
+        "podwait's own",
+    );
     assert_eq!(sim.cluster.requests().create, 0);
     sim.cluster.faults().forbid(Verb::Create);
     assert_eq!(sim.run(&["run", "--image", "i"]).await.status, Some(233));
@@ -177,14 +203,35 @@ async fn what_cannot_be_run_is_told_in_one_line() {
 #[tokio::test]
 async fn a_pod_is_created_once_though_the_answer_is_lost() {
     let sim = Sim::new().await;
-    // Carried out, and the connection breaks before the answer.
+    // Carried out, and the connection breaks before the answer. The documented role has no `list`.
     sim.cluster.faults().push(Verb::Create, Fault::ResetAfter { events: 0 });
+    sim.cluster.faults().forbid(Verb::List);
     let child = sim.start(&["run", "--image", "i"]);
     let name = sim.play(&[], |life| life.after(millis(1500)).finished(0)).await;
     let run = child.end().await;
     assert_eq!(run.status, Some(0), "{run:?}");
     assert_eq!(sim.cluster.requests().create, 1, "{run:?}");
     assert!(!sim.is_there(&name));
+}
+
+#[tokio::test]
+async fn the_whole_name_is_chosen_here_and_is_a_host_s_name() {
+    let sim = Sim::new().await;
+    let long = "a".repeat(45) + ".b-c";
+    for (name, begin) in [("build", "build-"), (&*long, &format!("{}-", "a".repeat(45))), ("x.y", "x.y-")] {
+        let child = sim.start(&["run", "--image", "i", "--name", name, "--timeout", "5m"]);
+        let seen = sim.cluster.events().len();
+        let created = loop {
+            match sim.cluster.events().get(seen) {
+                Some(event) => break event.object["metadata"]["name"].as_str().expect("a name").to_owned(),
+                None => pause(10).await,
+            }
+        };
+        assert!(created.starts_with(begin) && created.len() == begin.len() + 16, "{created}");
+        assert!(created.len() < 64 && podwait::is_dns_subdomain(&created), "{created}");
+        Life::existing("ci", &created).scheduled("node-1").running().finished(0).spawn(&sim.cluster);
+        assert_eq!(child.end().await.status, Some(0));
+    }
 }
 
 #[tokio::test]
@@ -253,8 +300,15 @@ async fn what_the_cluster_did_is_run_again_and_what_may_have_finished_is_not() {
     let second = sim.play(&[&first], |life| life.after(millis(200)).finished(0)).await;
     let run = child.end().await;
     assert_eq!(run.status, Some(0), "{run:?}");
-    assert!(run.stderr.contains("it is run again"), "{run:?}");
+    assert!(run.stderr.contains("is gone, and is run again"), "{run:?}");
     assert!(!sim.is_there(&first) && !sim.is_there(&second));
+    let events = sim.cluster.events();
+    let place = |kind: &str, name: &str| {
+        events
+            .iter()
+            .position(|event| event.kind.as_str() == kind && event.object["metadata"]["name"] == name)
+    };
+    assert!(place("DELETED", &first) < place("ADDED", &second), "one pod at a time: {run:?}");
 
     // Deleted by somebody: not even if it is asked for.
     let sim = Sim::new().await;
@@ -278,4 +332,37 @@ async fn without_the_right_to_patch_pods_it_is_not_held() {
     let run = child.end().await;
     assert_eq!(run.status, Some(0), "{run:?}");
     assert!(run.stderr.contains("the pod is not held: there is no right to patch pods"), "{run:?}");
+}
+
+#[tokio::test]
+async fn no_second_pod_beside_one_that_does_not_go() {
+    let sim = Sim::new().await;
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let yaml = "{apiVersion: v1, kind: Pod, metadata: {finalizers: [a.b/c, podwait.dev/hold]}, \
+        spec: {containers: [{name: step, image: i}]}}";
+    file.write_all(yaml.as_bytes()).expect("written");
+    let path = file.path().to_str().expect("a readable path");
+    let child = sim.start(&["run", "-f", path, "--retry-infra", "2"]);
+    let pod = sim.next_pod(&[]).await;
+    assert_eq!(pod["metadata"]["finalizers"], json!(["a.b/c", FINALIZER]));
+    let name = sim
+        .play(&[], |life| {
+            life.disruption_target("TerminationByKubelet", "").after(millis(200)).together([
+                podwait_sim::Step::Terminated { container: "step".into(), how: Terminated::exit(137) },
+                podwait_sim::Step::Failed { reason: "Evicted".into(), message: "low on memory".into() },
+            ])
+        })
+        .await;
+    while sim.cluster.requests().delete == 0 {
+        pause(10).await;
+    }
+    pause(700).await;
+    child.signal("INT");
+    let run = child.end().await;
+    assert_eq!(run.status, Some(223), "{run:?}");
+    assert!(run.stderr.contains("is not run again: interrupted"), "{run:?}");
+    assert_eq!(sim.cluster.requests().create, 1, "{run:?}");
+    let left = sim.cluster.get("ci", &name).expect("somebody else holds it");
+    assert_eq!(left["metadata"]["finalizers"], json!(["a.b/c"]));
+    assert!(left["metadata"]["deletionTimestamp"].is_string());
 }

@@ -1,90 +1,170 @@
 //! The pod that is to be run.
 
-use super::RunArgs;
+use super::{RunArgs, file};
 use crate::status::{Complaint, Status};
-use podwait::FINALIZER;
+use podwait::{FINALIZER, is_dns_subdomain};
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 
-/// The label that says which run a pod belongs to.
+/// The label that says which attempt a pod belongs to. Its value is random and is not in the name, so that a pod of the
+/// same name is not taken for ours.
 pub(super) const RUN_LABEL: &str = "podwait.dev/run";
 
-/// Longest prefix of a generated name: the API server adds five characters, and a name may be a label's value.
-const LONGEST_PREFIX: usize = 58;
+/// Longest name of a pod: it is the name of its host, too (RFC 1123, a label).
+const LONGEST_NAME: usize = 63;
 
-/// The pod, without its hold, with this value of [`RUN_LABEL`].
-pub(super) fn pod(args: &RunArgs, run: &str) -> Result<Value, Complaint> {
-    let mut pod = match (&args.file, &args.image) {
-        (Some(file), _) => read(file)?,
-        (None, Some(image)) => from_image(args, image),
-        (None, None) => return Err(usage("--image or -f is needed")),
-    };
-    let metadata = pod["metadata"].as_object().cloned().unwrap_or_default();
-    let text = |key: &str| metadata.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    // A name of its own for each run: one that was there before must not be taken for it.
-    let prefix = match (&args.name, text("generateName"), text("name")) {
-        (Some(name), ..) => format!("{name}-"),
-        (None, Some(prefix), _) => prefix.to_owned(),
-        (None, None, Some(name)) => format!("{name}-"),
-        (None, None, None) => String::from("podwait-run-"),
-    };
-    let prefix: String = prefix.chars().take(LONGEST_PREFIX).collect();
-    let mut labels = metadata.get("labels").and_then(Value::as_object).cloned().unwrap_or_default();
-    labels.insert("app.kubernetes.io/managed-by".into(), json!("podwait"));
-    labels.insert(RUN_LABEL.into(), json!(run));
-    labels.extend(args.labels.iter().map(|(key, value)| (key.clone(), json!(value))));
-    let mut metadata = metadata;
-    for key in ["name", "uid", "resourceVersion", "creationTimestamp", "managedFields"] {
-        metadata.remove(key);
+/// How much of a name is random: 64 bits as hexadecimal digits.
+const RANDOM: usize = 16;
+
+/// What the API server sets in the metadata, as in a manifest that was read from a cluster, and the name.
+const NOT_OURS: [&str; 10] = [
+    "name",
+    "generateName",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+];
+
+/// What all attempts of one run have in common.
+#[derive(Debug)]
+pub(super) struct Template {
+    /// The pod, without a name and without a hold.
+    pod: Value,
+    /// The beginning of the name.
+    prefix: String,
+}
+
+/// A pod that is to be created once.
+#[derive(Debug)]
+pub(super) struct NewPod {
+    pub(super) name: String,
+    /// The value of [`RUN_LABEL`].
+    pub(super) run: String,
+    pub(super) body: Vec<u8>,
+    pub(super) is_held: bool,
+}
+
+impl Template {
+    /// Reads the arguments, and the manifest if they name one.
+    pub(super) async fn read(args: &RunArgs) -> Result<Self, Complaint> {
+        let pod = match (&args.file, &args.image) {
+            (Some(path), _) => file::read(path.clone()).await?,
+            (None, Some(image)) => from_image(args, image),
+            (None, None) => return Err(usage("--image or -f is needed")),
+        };
+        Self::new(args, pod)
     }
-    metadata.insert("generateName".into(), json!(prefix));
-    metadata.insert("labels".into(), Value::Object(labels));
-    pod["metadata"] = Value::Object(metadata);
-    if let Some(object) = pod.as_object_mut() {
-        object.remove("status");
-    }
-    let policy = &mut pod["spec"]["restartPolicy"];
-    match policy.as_str() {
-        // What the API server would make of nothing never ends.
-        None => *policy = json!("Never"),
-        Some("Always") => {
+
+    fn new(args: &RunArgs, mut pod: Value) -> Result<Self, Complaint> {
+        let mut metadata = pod["metadata"].as_object().cloned().unwrap_or_default();
+        let prefix = prefix(args.name.as_deref(), &metadata)?;
+        if let Some(namespace) = metadata.get("namespace").filter(|namespace| !namespace.is_null()) {
+            let name = namespace.as_str().filter(|name| is_dns_subdomain(name));
+            let name =
+                name.ok_or_else(|| usage("metadata.namespace of the pod is no name of a namespace"))?;
+            if args.connect.namespace.as_deref().is_some_and(|asked| asked != name) {
+                return Err(usage(format!("the pod belongs to namespace {name}, and -n names another one")));
+            }
+        }
+        metadata.retain(|key, _| !NOT_OURS.contains(&key.as_str()));
+        if metadata.get("labels").is_none_or(Value::is_null) {
+            metadata.insert("labels".into(), json!({}));
+        }
+        let labels = metadata.get_mut("labels").and_then(Value::as_object_mut);
+        let labels = labels.ok_or_else(|| usage("metadata.labels of the pod is not a mapping"))?;
+        labels.insert("app.kubernetes.io/managed-by".into(), json!("podwait"));
+        labels.extend(args.labels.iter().map(|(key, value)| (key.clone(), json!(value))));
+        if args.labels.iter().any(|(key, _)| key == RUN_LABEL) {
+            return Err(usage(format!("the label {RUN_LABEL} is podwait's own, choose another key")));
+        }
+        // Only the hold of an attempt is taken off again.
+        if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
+            finalizers.retain(|finalizer| finalizer != FINALIZER);
+        }
+        pod["metadata"] = Value::Object(metadata);
+        if let Some(object) = pod.as_object_mut() {
+            object.remove("status");
+        }
+        let policy = &mut pod["spec"]["restartPolicy"];
+        if policy.is_null() {
+            // What the API server would make of nothing never ends.
+            *policy = json!("Never");
+        } else if policy == "Always" {
             return Err(usage("a pod with restartPolicy Always never ends; make it Never or OnFailure"));
         }
-        Some(_) => {}
+        Ok(Self { pod, prefix })
     }
-    Ok(pod)
+
+    /// The namespace that the manifest names.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.pod["metadata"]["namespace"].as_str()
+    }
+
+    /// How long the pod may take to stop (`terminationGracePeriodSeconds`).
+    pub(super) fn grace_period(&self) -> Duration {
+        let seconds = self.pod["spec"]["terminationGracePeriodSeconds"].as_u64();
+        Duration::from_secs(seconds.unwrap_or(30))
+    }
+
+    /// A name that no pod has.
+    pub(super) fn name(&self) -> String {
+        format!("{}{}", self.prefix, random())
+    }
+
+    /// The pod of one attempt, with a name of its own.
+    ///
+    /// The client chooses the whole name, so that the API server refuses to create the pod a second time.
+    pub(super) fn attempt(&self, namespace: &str, is_held: bool) -> Result<NewPod, Complaint> {
+        let (name, run) = (self.name(), random());
+        let mut pod = self.pod.clone();
+        let metadata = &mut pod["metadata"];
+        metadata["name"] = json!(name);
+        metadata["namespace"] = json!(namespace);
+        metadata["labels"][RUN_LABEL] = json!(run);
+        if is_held {
+            match metadata["finalizers"].as_array_mut() {
+                Some(finalizers) => finalizers.push(json!(FINALIZER)),
+                None => metadata["finalizers"] = json!([FINALIZER]),
+            }
+        }
+        let body = pod.to_string().into_bytes();
+        if body.len() > file::LONGEST {
+            let most = file::LONGEST >> 20;
+            return Err(usage(format!("the pod has more than {most} MiB, no API server takes that")));
+        }
+        Ok(NewPod { name, run, body, is_held })
+    }
 }
 
-/// The same with the hold.
-pub(super) fn held(mut pod: Value) -> Value {
-    match pod["metadata"]["finalizers"].as_array_mut() {
-        Some(finalizers) => finalizers.push(json!(FINALIZER)),
-        None => pod["metadata"]["finalizers"] = json!([FINALIZER]),
-    }
-    pod
-}
-
-fn read(file: &Path) -> Result<Value, Complaint> {
-    let name = file.display();
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
+/// The beginning of the pod's name: short enough for what is random, and so that the whole is a name.
+fn prefix(asked: Option<&str>, metadata: &Map<String, Value>) -> Result<String, Complaint> {
+    let text = |key: &str| match metadata.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        // A prefix may end where a name may not.
+        Some(Value::String(text)) if is_dns_subdomain(&format!("{text}0")) => Ok(Some(text.as_str())),
+        Some(_) => Err(usage(format!("metadata.{key} of the pod is no name of a pod"))),
     };
-    let text = text.map_err(|error| usage(format!("cannot read {name}: {error}")))?;
-    let pod: Value = serde_saphyr::from_str(&text).map_err(|error| {
-        let text = error.to_string();
-        usage(format!("{name} cannot be read: {}", text.lines().next().unwrap_or_default()))
-    })?;
-    let kind = (pod["apiVersion"].as_str(), pod["kind"].as_str());
-    if kind != (Some("v1"), Some("Pod")) {
-        let (version, kind) = (kind.0.unwrap_or("?"), kind.1.unwrap_or("?"));
-        return Err(usage(format!("{name} is a {version} {kind}, and no v1 Pod")));
-    }
-    if !pod["spec"].is_object() {
-        return Err(usage(format!("{name} has no spec")));
-    }
-    Ok(pod)
+    let longest = LONGEST_NAME - RANDOM;
+    let cut = |text: &str, longest: usize| text.get(..longest).unwrap_or(text).to_owned();
+    let with_dash = |name: &str| format!("{}-", cut(name, longest - 1).trim_end_matches(['-', '.']));
+    Ok(match (asked, text("generateName")?, text("name")?) {
+        (Some(name), ..) => with_dash(name),
+        (None, Some(prefix), _) => cut(prefix, longest),
+        (None, None, Some(name)) => with_dash(name),
+        (None, None, None) => String::from("podwait-run-"),
+    })
+}
+
+/// 64 random bits: the standard library seeds its hashers with them.
+fn random() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 fn from_image(args: &RunArgs, image: &str) -> Value {
@@ -105,6 +185,6 @@ fn from_image(args: &RunArgs, image: &str) -> Value {
     })
 }
 
-fn usage(sentence: impl Into<String>) -> Complaint {
+pub(super) fn usage(sentence: impl Into<String>) -> Complaint {
     Complaint::new(Status::Usage, sentence)
 }

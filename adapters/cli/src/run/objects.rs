@@ -1,35 +1,38 @@
-//! What `podwait run` does to the cluster: it creates a pod, and deletes it.
+//! What `podwait run` asks of the API server: to create a pod, to show it, to delete it.
 
-use super::manifest::{RUN_LABEL, held};
+use super::manifest::{NewPod, RUN_LABEL};
+use crate::call::{CALL_TIMEOUT, Call, Trouble, pods_path};
 use crate::connect::Connection;
 use crate::output;
-use crate::status::Complaint;
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::Error;
-use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
-use kube::core::{ApiResource, DynamicObject};
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-
-/// How long the API server may take to accept a pod.
-const CREATE: Duration = Duration::from_secs(60);
 
 /// How long the kubelet may take from the end of a pod's containers to its phase: it unmounts its volumes before.
 const UNTIL_PHASE: Duration = Duration::from_secs(10);
 
-/// How long to wait before something is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long a DELETE is tried.
+const DELETE: Duration = Duration::from_secs(10);
 
-/// Pods of one namespace, as they are written.
+/// How long one POST may take: the time that an admission webhook may have (`timeoutSeconds`, at most 30 s).
+const POST: Duration = Duration::from_secs(30);
+
+/// How long to wait before something is tried again.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest pod that is read, in bytes: etcd stores 1.5 MiB at most.
+const LONGEST_POD: usize = 8 << 20;
+
+const JSON: &str = "application/json";
+
+/// The pods of one namespace.
 pub(super) struct Objects<'a> {
-    connection: &'a Connection,
-    pods: Api<DynamicObject>,
+    pub(super) connection: &'a Connection,
 }
 
 /// A pod that was created.
+#[derive(Clone, Debug)]
 pub(super) struct Created {
     pub(super) name: String,
     pub(super) uid: String,
@@ -37,68 +40,118 @@ pub(super) struct Created {
     pub(super) is_held: bool,
 }
 
-impl<'a> Objects<'a> {
-    pub(super) fn new(connection: &'a Connection) -> Self {
-        let resource = ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&());
-        let (client, namespace) = (connection.client.clone(), &connection.namespace);
-        Self { connection, pods: Api::namespaced_with(client, namespace, &resource) }
+/// Whether a hold could be taken off again.
+pub(super) enum MayHold {
+    Yes,
+    No(String),
+}
+
+/// What stands under a name.
+pub(super) enum Found {
+    /// The pod of this attempt.
+    Ours(Created),
+    /// Another one.
+    Other,
+    Nothing,
+    Unknown,
+}
+
+impl Objects<'_> {
+    fn call(
+        &self,
+        method: Method,
+        name: Option<&str>,
+        body: Option<(&'static str, Value)>,
+    ) -> Result<Call<'static>, Trouble> {
+        let path = pods_path(&self.connection.namespace, name)?;
+        let body = body.map(|(media_type, body)| (media_type, body.to_string().into_bytes()));
+        Ok(Call { method, path, body, accept: JSON, limit: CALL_TIMEOUT, longest: LONGEST_POD })
+    }
+
+    async fn send(&self, call: Result<Call<'_>, Trouble>) -> Result<Value, Trouble> {
+        let json = call?.send(&self.connection.client).await?;
+        serde_json::from_slice(&json)
+            .map_err(|error| Trouble::unreadable(&format!("unreadable answer: {error}")))
     }
 
     /// Whether a hold could be taken off again. If not, the pod must not have one.
-    pub(super) async fn may_hold(&self) -> bool {
-        let attributes = ResourceAttributes {
-            namespace: Some(self.connection.namespace.clone()),
-            verb: Some("patch".into()),
-            resource: Some("pods".into()),
-            ..ResourceAttributes::default()
-        };
-        let spec =
-            SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.connection.client.clone());
-        let answer = reviews.create(&PostParams::default(), &review).await;
-        answer.is_ok_and(|review| review.status.is_some_and(|status| status.allowed))
-    }
-
-    /// Creates the pod, once: where it is not known whether a request was carried out, its label tells.
-    pub(super) async fn create(&self, pod: &Value, run: &str, with_hold: bool) -> Result<Created, Complaint> {
-        let pod = if with_hold { held(pod.clone()) } else { pod.clone() };
-        let object: DynamicObject = serde_json::from_value(pod).map_err(|error| {
-            Complaint::new(crate::status::Status::Usage, format!("the pod makes no sense: {error}"))
-        })?;
-        let begin = Instant::now();
+    ///
+    /// Asked by doing so: a PATCH of a pod that is not there is 404 for those who may patch pods and 403 for all others,
+    /// since the API server looks at the right first. So `run` needs no rights but those on pods.
+    pub(super) async fn may_hold(&self, unused_name: &str) -> MayHold {
+        let mut tries = 3;
         loop {
-            let error = match self.pods.create(&PostParams::default(), &object).await {
-                Ok(created) => return Ok(self.named(created, with_hold)),
-                Err(error) => error,
+            let mut call = self.call(
+                Method::PATCH,
+                Some(unused_name),
+                Some(("application/merge-patch+json", json!({}))),
+            );
+            if let Ok(call) = &mut call {
+                call.path.push_str("?dryRun=All");
+            }
+            let trouble = match self.send(call).await {
+                Ok(_) => return MayHold::Yes,
+                Err(trouble) if trouble.is_absence() => return MayHold::Yes,
+                Err(trouble) => trouble,
             };
-            let is_final = matches!(&error, Error::Api(status) if is_refusal(status.code));
-            if is_final || begin.elapsed() > CREATE {
-                return Err(self.connection.api_complaint(&error));
+            tries -= 1;
+            if trouble.code == 403 && trouble.reason.is_some() {
+                return MayHold::No(String::from("there is no right to patch pods"));
             }
-            sleep(PAUSE).await;
-            let mine = ListParams::default().labels(&format!("{RUN_LABEL}={run}"));
-            if let Ok(list) = self.pods.list(&mine).await
-                && let Some(created) = list.items.into_iter().next()
-            {
-                return Ok(self.named(created, with_hold));
+            if trouble.is_refusal() || tries == 0 {
+                return MayHold::No(trouble.message);
             }
+            sleep(PAUSE.max(trouble.retry_after)).await;
         }
     }
 
-    fn named(&self, created: DynamicObject, is_held: bool) -> Created {
-        let (name, uid) = (created.metadata.name, created.metadata.uid);
-        Created { name: name.unwrap_or_default(), uid: uid.unwrap_or_default(), is_held }
+    /// Asks for the pod once. An answer that does not show it is no answer.
+    pub(super) async fn post(&self, pod: &NewPod) -> Result<Created, Trouble> {
+        let mut call = self.call(Method::POST, None, None)?;
+        (call.body, call.limit) = (Some((JSON, pod.body.clone())), POST);
+        let answer = self.send(Ok(call)).await?;
+        self.ours(pod, &answer)
+            .ok_or_else(|| Trouble::unreadable("the answer to the creation does not show the pod"))
+    }
+
+    /// What stands under the name of the pod.
+    pub(super) async fn find(&self, pod: &NewPod) -> Found {
+        match self.send(self.call(Method::GET, Some(&pod.name), None)).await {
+            Ok(answer) => match self.ours(pod, &answer) {
+                Some(created) => Found::Ours(created),
+                None => Found::Other,
+            },
+            Err(trouble) if trouble.is_absence() => Found::Nothing,
+            Err(_) => Found::Unknown,
+        }
+    }
+
+    /// The pod of this attempt, if the answer shows it. Its name does not suffice, and is taken from the request only.
+    fn ours(&self, pod: &NewPod, answer: &Value) -> Option<Created> {
+        let metadata = &answer["metadata"];
+        let uid = metadata["uid"].as_str().filter(|uid| !uid.is_empty())?;
+        let is_ours = metadata["name"] == *pod.name
+            && metadata["namespace"] == *self.connection.namespace
+            && metadata["labels"][RUN_LABEL] == *pod.run;
+        is_ours.then(|| Created { name: pod.name.clone(), uid: uid.to_owned(), is_held: pod.is_held })
+    }
+
+    /// The pod as it is, `None` where it is gone or another one has its name.
+    async fn get(&self, pod: &Created) -> Result<Option<Value>, Trouble> {
+        match self.send(self.call(Method::GET, Some(&pod.name), None)).await {
+            Ok(found) => Ok(Some(found).filter(|found| found["metadata"]["uid"] == *pod.uid)),
+            Err(trouble) if trouble.is_absence() => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Whether nothing of the pod runs or will run any more, as far as can be read.
     pub(super) async fn is_over(&self, pod: &Created) -> bool {
         let begin = Instant::now();
         loop {
-            let status = match self.pods.get(&pod.name).await {
-                Ok(found) if found.metadata.uid.as_deref() == Some(&*pod.uid) => found.data["status"].clone(),
-                Ok(_) => return true,
-                Err(Error::Api(status)) => return status.code == 404,
+            let status = match self.get(pod).await {
+                Ok(Some(mut found)) => found["status"].take(),
+                Ok(None) => return true,
                 Err(_) => return false,
             };
             if matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
@@ -114,28 +167,40 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// Deletes the pod, with its own grace period if it still runs. Says so if that cannot be done.
-    pub(super) async fn delete(&self, pod: &Created) {
-        let preconditions = Preconditions { uid: Some(pod.uid.clone()), resource_version: None };
-        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    /// Whether the object is gone within this time.
+    pub(super) async fn is_gone(&self, pod: &Created, within: Duration) -> bool {
         let begin = Instant::now();
         loop {
-            let error = match self.pods.delete(&pod.name, &parameters).await {
-                Ok(_) => return,
-                // It is gone, or another one has its name.
-                Err(Error::Api(status)) if matches!(status.code, 404 | 409) => return,
-                Err(error) => error,
+            let pause = match self.get(pod).await {
+                Ok(None) => return true,
+                Ok(Some(_)) => PAUSE / 2,
+                Err(trouble) => PAUSE.max(trouble.retry_after),
             };
-            let is_final = matches!(&error, Error::Api(status) if is_refusal(status.code));
-            if is_final || begin.elapsed() > Duration::from_secs(10) {
-                let (namespace, name) = (&self.connection.namespace, &pod.name);
-                return output::note(&format!("{namespace}/{name} could not be deleted: {error}"));
+            if begin.elapsed() + pause > within {
+                return false;
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
         }
     }
-}
 
-fn is_refusal(code: u16) -> bool {
-    (400..500).contains(&code) && !matches!(code, 408 | 429)
+    /// Deletes the pod, with its own grace period if it still runs. Says so if that cannot be done.
+    pub(super) async fn delete(&self, pod: &Created) {
+        let options =
+            json!({ "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": { "uid": pod.uid } });
+        let begin = Instant::now();
+        loop {
+            let call = self.call(Method::DELETE, Some(&pod.name), Some((JSON, options.clone())));
+            let Err(trouble) = self.send(call).await else { return };
+            // It is gone, or another one has its name.
+            if trouble.is_absence() || trouble.code == 409 && trouble.reason.is_some() {
+                return;
+            }
+            let pause = PAUSE.max(trouble.retry_after);
+            if trouble.is_refusal() || begin.elapsed() + pause > DELETE {
+                let (namespace, name, message) = (&self.connection.namespace, &pod.name, trouble.message);
+                return output::note(&format!("{namespace}/{name} could not be deleted: {message}"));
+            }
+            sleep(pause).await;
+        }
+    }
 }

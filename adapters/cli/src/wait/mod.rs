@@ -3,6 +3,7 @@
 mod many;
 mod one;
 mod record;
+mod selected;
 mod table;
 mod target;
 

@@ -4,14 +4,8 @@ use super::WaitArgs;
 use crate::args::name;
 use crate::connect::Connection;
 use crate::status::{Complaint, Status};
-use kube::api::{Api, ListParams};
-use kube::core::PartialObjectMeta;
 use podwait::{Journal, SavedWait};
 use std::str::FromStr;
-use std::time::Duration;
-
-/// How long pods that a selector matches may take to appear.
-const APPEAR: Duration = Duration::from_secs(10);
 
 /// As it is written on the command line.
 #[derive(Clone, Debug)]
@@ -92,7 +86,7 @@ pub(super) async fn all(
         }));
     }
     if let Some(selector) = args.selector.as_deref().filter(|_| entries.is_empty()) {
-        let found = matching(connection, selector).await?;
+        let found = super::selected::matching(connection, selector).await?;
         all.extend(found.into_iter().map(|(name, uid)| Awaited::Pod(pod(&name, Some(uid)))));
     }
     if all.is_empty() {
@@ -119,28 +113,4 @@ pub(super) async fn all(
         None => {}
     }
     Ok(all)
-}
-
-/// Names and uids of the pods that the selector matches, once there are any.
-async fn matching(connection: &Connection, selector: &str) -> Result<Vec<(String, String)>, Complaint> {
-    type Meta = PartialObjectMeta<k8s_openapi::api::core::v1::Pod>;
-    let pods: Api<Meta> = Api::namespaced(connection.client.clone(), &connection.namespace);
-    let begin = tokio::time::Instant::now();
-    loop {
-        let found = match pods.list_metadata(&ListParams::default().labels(selector)).await {
-            Ok(found) => found,
-            Err(error) => return Err(connection.api_complaint(&error)),
-        };
-        let named = found.items.into_iter().filter_map(|pod| pod.metadata.name.zip(pod.metadata.uid));
-        let named: Vec<_> = named.collect();
-        if !named.is_empty() {
-            return Ok(named);
-        }
-        if begin.elapsed() > APPEAR {
-            let namespace = &connection.namespace;
-            let sentence = format!("no pod in {namespace} matches {selector:?}");
-            return Err(Complaint::new(Status::Infrastructure, sentence));
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
 }

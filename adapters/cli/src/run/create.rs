@@ -1,0 +1,77 @@
+//! Creates a pod once, whatever becomes of the answers.
+
+use super::manifest::NewPod;
+use super::objects::{Created, Found, Objects, PAUSE};
+use crate::call::Trouble;
+use crate::status::{Complaint, Status};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long the API server may take to accept a pod.
+const CREATE: Duration = Duration::from_secs(60);
+
+/// How long an answer is still waited for once the command is to end.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
+impl Objects<'_> {
+    /// Creates the pod; `None` if the command is to end before it is there.
+    ///
+    /// The client has chosen the name, so the same POST can be sent again: the API server refuses a second pod of that name
+    /// (409, `AlreadyExists`). Whether the one that is there is ours is said by its label. This holds however late the
+    /// first request is carried out, behind a slow admission webhook for instance.
+    pub(super) async fn create(
+        &self,
+        pod: &NewPod,
+        stop: impl AsyncFn(),
+    ) -> Result<Option<Created>, Complaint> {
+        let begin = Instant::now();
+        // Whether a request may have been carried out, or may be so later, that nobody has answered.
+        let mut is_doubtful = false;
+        loop {
+            let posted = tokio::select! {
+                posted = self.post(pod) => posted,
+                () = async { stop().await; sleep(LAST_ANSWER).await } => Err(Trouble::unreadable("interrupted")),
+            };
+            let trouble = match posted {
+                Ok(created) => return Ok(Some(created)),
+                Err(trouble) => trouble,
+            };
+            let is_there = trouble.code == 409 && trouble.reason.as_deref() == Some("AlreadyExists");
+            // A 409 of another kind is a conflict over a quota, a 429 was not let in: neither was carried out.
+            is_doubtful |= !is_there && !trouble.is_refusal() && !matches!(trouble.code, 409 | 429);
+            let mut name = format!("{}/{}", self.connection.namespace, pod.name);
+            if is_there || is_doubtful {
+                match self.find(pod).await {
+                    Found::Ours(created) => return Ok(Some(created)),
+                    Found::Other => {
+                        let sentence = format!("{name} is there already, and is not of this run");
+                        return Err(Complaint::new(Status::Infrastructure, sentence));
+                    }
+                    Found::Nothing if is_there => {
+                        let sentence = format!("{name} was created and went before it was seen");
+                        return Err(Complaint::new(Status::Infrastructure, sentence));
+                    }
+                    Found::Nothing | Found::Unknown => {}
+                }
+            }
+            let pause = PAUSE.max(trouble.retry_after);
+            let is_over = trouble.is_refusal() || begin.elapsed() + pause > CREATE;
+            if is_over {
+                name.push_str(" may have been created, or may still be");
+                let doubt = if is_doubtful || is_there { name } else { String::from("no pod was created") };
+                return Err(self
+                    .connection
+                    .api_complaint(trouble.code, &format!("{}; {doubt}", trouble.message)));
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = stop() => {
+                    if is_doubtful || is_there {
+                        crate::output::note(&format!("{name} may have been created, or may still be"));
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}

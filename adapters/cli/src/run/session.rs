@@ -1,0 +1,203 @@
+//! The attempts of `podwait run`.
+
+use super::RunArgs;
+use super::manifest::Template;
+use super::objects::{Created, MayHold, Objects};
+use crate::connect::Connection;
+use crate::lines::{Lines, Of};
+use crate::output;
+use crate::report::Report;
+use crate::signals::Signals;
+use crate::status::{Complaint, Status};
+use podwait::core::{Decision, Input, Instant};
+use podwait::{Exit, Failure, Hold, Logs, Policy, WaitMachine};
+use std::future::IntoFuture;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a pod that was asked to stop may take beyond its grace period.
+const BEYOND_GRACE: Duration = Duration::from_secs(30);
+
+/// The longest grace period that a pod is given to stop in.
+const GRACE: Duration = Duration::from_secs(300);
+
+/// What all attempts have in common.
+pub(super) struct Session {
+    pub(super) args: RunArgs,
+    pub(super) connection: Connection,
+    pub(super) policy: Policy,
+    pub(super) lines: Option<Lines>,
+    pub(super) signals: Signals,
+}
+
+/// How one try ended.
+struct Ended {
+    outcome: Result<Exit, Failure>,
+    /// A signal came.
+    is_cancelled: bool,
+}
+
+impl Session {
+    /// Runs the pod, again where that is asked for and safe, and gives the exit status.
+    pub(super) async fn run(&self, template: &Template) -> Result<u8, Complaint> {
+        let objects = Objects { connection: &self.connection };
+        let prepared = tokio::select! {
+            prepared = self.prepare(&objects, template) => prepared?,
+            () = self.signals.first() => return Ok(Status::Cancelled as u8),
+        };
+        let namespace = &self.connection.namespace;
+        let mut tries_left = self.args.retry_infra;
+        loop {
+            let pod = template.attempt(namespace, prepared)?;
+            let Some(created) = objects.create(&pod, async || self.signals.first().await).await? else {
+                return Ok(Status::Cancelled as u8);
+            };
+            output::note(&format!("{namespace}/{}: created", created.name));
+            let ended = self.follow(&objects, &created).await;
+            let hold = created.is_held.then(|| {
+                Hold::of_created(self.connection.client.clone(), namespace, &created.name, &created.uid)
+            });
+            let failure = ended.outcome.as_ref().err();
+            let Some(failure) = failure.filter(|failure| !ended.is_cancelled && failure.is_safe_to_rerun())
+            else {
+                return Ok(self.finish(&objects, &created, hold, ended).await);
+            };
+            if tries_left == 0 {
+                return Ok(self.finish(&objects, &created, hold, ended).await);
+            }
+            tries_left -= 1;
+            output::note(&format!("{namespace}/{}: {failure}", created.name));
+            self.clean_up(&objects, &created, hold, true).await;
+            if let Err(why) = self.is_clear(&objects, template, &created).await {
+                output::note(&format!("{namespace}/{} is not run again: {why}", created.name));
+                let is_cancelled = self.signals.token().is_cancelled();
+                return Ok(self.report(&created, Ended { is_cancelled, ..ended }).await.status());
+            }
+            output::note(&format!("{namespace}/{} is gone, and is run again", created.name));
+        }
+    }
+
+    /// Finds out whether the API server can be used, and whether pods are to be held.
+    async fn prepare(&self, objects: &Objects<'_>, template: &Template) -> Result<bool, Complaint> {
+        let unused = template.name();
+        self.connection.check(&self.connection.namespace, &unused).await?;
+        if self.args.no_hold {
+            return Ok(false);
+        }
+        match objects.may_hold(&unused).await {
+            MayHold::Yes => Ok(true),
+            MayHold::No(why) => {
+                output::note(&format!("the pod is not held: {why}, so its end can be lost with it"));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits until nothing of an attempt is left: there is one pod at a time.
+    async fn is_clear(
+        &self,
+        objects: &Objects<'_>,
+        template: &Template,
+        created: &Created,
+    ) -> Result<(), &'static str> {
+        let within = template.grace_period().min(GRACE) + BEYOND_GRACE;
+        tokio::select! {
+            biased;
+            () = self.signals.first() => Err("interrupted"),
+            is_gone = objects.is_gone(created, within) => if is_gone { Ok(()) } else { Err("it does not go") },
+        }
+    }
+
+    /// Prints how the pod ended.
+    async fn report<'a>(&'a self, created: &'a Created, ended: Ended) -> Report<'a> {
+        let Ended { outcome, is_cancelled } = ended;
+        let outcome = if is_cancelled { Err(cancelled(&outcome)) } else { outcome };
+        let report = Report { namespace: &self.connection.namespace, pod: &created.name, outcome };
+        report.print(self.args.output, self.lines.as_ref()).await;
+        report
+    }
+
+    async fn finish(&self, objects: &Objects<'_>, created: &Created, hold: Option<Hold>, ended: Ended) -> u8 {
+        let is_cancelled = ended.is_cancelled;
+        let report = self.report(created, ended).await;
+        let is_success = report.outcome.as_ref().is_ok_and(Exit::is_success);
+        let is_deleted = self.args.rm || (!self.args.keep && (is_success || !objects.is_over(created).await));
+        self.clean_up(objects, created, hold, is_deleted).await;
+        if !is_deleted && !is_cancelled {
+            output::note(&format!("{}/{} is left behind", self.connection.namespace, created.name));
+        }
+        report.status()
+    }
+
+    /// Its end has been read: it may go.
+    async fn clean_up(&self, objects: &Objects<'_>, created: &Created, hold: Option<Hold>, is_deleted: bool) {
+        if let Some(hold) = hold
+            && let Err(failure) = hold.release().await
+        {
+            let (namespace, message) = (&self.connection.namespace, failure.message);
+            output::note(&format!(
+                "{namespace}/{} is still held, see podwait release: {message}",
+                created.name
+            ));
+        }
+        if is_deleted {
+            objects.delete(created).await;
+        }
+    }
+
+    /// Waits for the pod's end and prints what it writes. After the first signal it is asked to stop, after the second
+    /// nobody waits for that.
+    async fn follow(&self, objects: &Objects<'_>, created: &Created) -> Ended {
+        let namespace = &self.connection.namespace;
+        let mut wait = podwait::wait(self.connection.client.clone(), namespace, &created.name)
+            .uid(&created.uid)
+            .policy(self.policy.clone());
+        if let Some(container) = &self.args.container {
+            wait = wait.container(container);
+        }
+        let of = Of { namespace, pod: &created.name };
+        let mut outcome = pin!(async {
+            match &self.lines {
+                None => wait.into_future().await,
+                Some(lines) => {
+                    let (wait, stream) = wait.logs(Logs::of_target());
+                    tokio::join!(wait, lines.print_all(of, stream)).0
+                }
+            }
+        });
+        tokio::select! {
+            outcome = &mut outcome => return Ended { outcome, is_cancelled: false },
+            () = self.signals.first() => {}
+        }
+        output::note(&format!("{namespace}/{}: asked to stop", created.name));
+        let stopped = async {
+            objects.delete(created).await;
+            // Its own grace period is not known here, and need not be: the kubelet keeps to it.
+            timeout(GRACE + BEYOND_GRACE, &mut outcome).await.ok()
+        };
+        let outcome = tokio::select! {
+            outcome = stopped => outcome,
+            () = self.signals.second() => None,
+        };
+        Ended { outcome: outcome.unwrap_or_else(|| Err(cancelled_by_nobody())), is_cancelled: true }
+    }
+}
+
+/// The failure of a wait that was cancelled, with the code of the step that was stopped for it.
+fn cancelled(outcome: &Result<Exit, Failure>) -> Failure {
+    let mut failure = cancelled_by_nobody();
+    failure.exit_code = match outcome {
+        Ok(exit) => Some(exit.code),
+        Err(failure) => failure.exit_code,
+    };
+    failure
+}
+
+fn cancelled_by_nobody() -> Failure {
+    let mut machine = WaitMachine::new(Policy::default().into());
+    match machine.handle(Instant::ZERO, Input::Cancel) {
+        Decision::Fail(failure) => failure,
+        Decision::Retry { .. } | Decision::Done(_) => unreachable!("a wait that is cancelled has failed"),
+    }
+}
