@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 /// The binary `podwait`, built on first use: Cargo builds the binaries of the package under test only.
 pub fn podwait() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(&["--package", "podwait-cli", "--bin", "podwait"]))
+    BINARY.get_or_init(|| build(&["--package", "podwait-cli", "--bin", "podwait", "--features", "demo"]))
 }
 
 /// The same as users install it, for those who measure.

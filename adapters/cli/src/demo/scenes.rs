@@ -1,0 +1,91 @@
+//! Three ways for a pod to end, on a simulated cluster over HTTP on loopback.
+
+use crate::output;
+use crate::status::{Complaint, Status};
+use crate::timeline;
+use podwait::{DoneReason, Exit, FailReason, Failure};
+use podwait_sim::{Cluster, Life, Terminated, pod};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// One thing to show.
+struct Scene {
+    pod: &'static str,
+    title: &'static str,
+    life: Life,
+    /// Whether to GET instead of to watch.
+    poll: bool,
+    expect: fn(&Result<Exit, Failure>) -> bool,
+}
+
+pub(crate) async fn run() -> Result<ExitCode, Complaint> {
+    let cluster = Cluster::new();
+    let server = cluster.serve().await.map_err(|error| {
+        Complaint::new(Status::Config, format!("cannot listen on the loopback interface: {error}"))
+    })?;
+    output::result(&format!("A simulated cluster listens on {}.\n", server.url()));
+    for scene in scenes() {
+        output::result(scene.title);
+        let config = kube::Config::new(server.url().parse().map_err(unusable)?);
+        let client = podwait::client(config).map_err(unusable)?;
+        let kubelet = scene.life.spawn(&cluster);
+        let mut wait =
+            podwait::wait(client, "ci", scene.pod).look(|step| output::result(&timeline::line(step)));
+        if scene.poll {
+            wait = wait.poll();
+        }
+        let outcome = wait.await;
+        kubelet.abort();
+        output::result("");
+        if !(scene.expect)(&outcome) {
+            return Err(Complaint::new(
+                Status::Infrastructure,
+                format!("{} ended otherwise: {outcome:?}", scene.pod),
+            ));
+        }
+    }
+    output::result("The same on a cluster of yours: podwait wait POD -n NAMESPACE");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scenes() -> [Scene; 3] {
+    let start = |name| {
+        let second = Duration::from_secs(1);
+        Life::of(pod("ci", name, &["step"]))
+            .scheduled("node-1")
+            .containers_creating()
+            .after(second)
+            .running()
+            .after(second)
+    };
+    [
+        Scene {
+            pod: "race",
+            title: "1. The race: the phase says Succeeded 700 ms before the exit code is there.",
+            life: start("race")
+                .phase("Succeeded")
+                .after(Duration::from_millis(700))
+                .terminated("step", Terminated::exit(0)),
+            poll: false,
+            expect: |outcome| matches!(outcome, Ok(exit) if exit.reason == DoneReason::Completed),
+        },
+        Scene {
+            pod: "deleted",
+            title: "2. Deleted while it ran: the step traps SIGTERM and exits 0, and that is no success.",
+            life: start("deleted").delete(30).after(Duration::from_millis(1500)).finished(0).removed(),
+            poll: false,
+            expect: |outcome| matches!(outcome, Err(failure) if failure.reason == FailReason::PodDeleted && failure.exit_code == Some(0)),
+        },
+        Scene {
+            pod: "collected",
+            title: "3. A 404 after completion: Succeeded was seen clean, then the pod was garbage-collected.",
+            life: start("collected").phase("Succeeded").after(Duration::from_secs(1)).delete(0),
+            poll: true,
+            expect: |outcome| matches!(outcome, Ok(exit) if exit.reason == DoneReason::InferredFromPhase),
+        },
+    ]
+}
+
+fn unusable(error: impl std::error::Error) -> Complaint {
+    Complaint::new(Status::Config, error.to_string())
+}
