@@ -49,7 +49,7 @@ fn wait(server: &str, namespace: &str, pod: &str, container: &str) -> Decision {
         let now = Instant::ZERO.after(start.elapsed());
         let decision = match &answer {
             Ok((200, body)) => match snapshot(body) {
-                Some(snapshot) => machine.handle(now, Input::Snapshot(&snapshot)),
+                Some(snapshot) => machine.handle(now, Input::Read(&snapshot)),
                 None => machine.handle(now, api_error(0, false, "the answer is no pod")),
             },
             // Only a Status about this pod says that it does not exist; a proxy's 404 does not.

@@ -7,10 +7,10 @@
 //! # The states of a wait
 //!
 //! ```text
-//!                         404, within absent_grace
+//!             404 or another pod of the name, within absent_grace
 //!                       ┌──────────────┐
 //!                       ▼              │
-//!  start ────────▶ awaiting_pod ───────┴───────▶ FAIL pod_never_seen
+//!  start ────────▶ awaiting_pod ───────┴───────▶ FAIL pod_never_seen, pod_replaced
 //!                       │ first snapshot: its uid is pinned
 //!                       ▼
 //!      ┌──────────▶ pending ──────────────────▶ FAIL image_pull, container_config_error, start_timeout, ...
@@ -31,9 +31,14 @@
 //!
 //! # The rules
 //!
-//! 1. **Identity.** The uid is pinned: the caller's, or the first one seen. Before it was seen, another uid is not ours.
-//!    Afterwards another uid with a newer resourceVersion means that ours is gone. Older objects of either are ignored;
-//!    resourceVersions are compared as integers (KEP-5504).
+//! 1. **Identity.** The uid is pinned: the caller's, or the first one seen. Before it was seen, another uid is not ours:
+//!    it runs the absent grace like a 404, and then ours was replaced. Afterwards another uid with a newer resourceVersion
+//!    means that ours is gone. Older objects of either are stale and ignored; resourceVersions are compared as integers
+//!    (KEP-5504). But no object is stale for ever. A store that is restored from a backup goes back for good
+//!    (kubernetes#107457, etcd-io/etcd#16028), and a GET without resourceVersion is not answered from a cache that is behind.
+//!    So consistent reads that show older objects, twice at least, for the unknown grace are the truth. What happened in
+//!    the cluster did not go back: a deletion that the store has forgotten still counts under rule 4. A caller whose inputs
+//!    are all older, and no consistent reads, ends as `api_unavailable` after the API error budget and the unknown grace.
 //! 2. **By name.** The kubelet sorts `containerStatuses` by name (`convertToAPIContainerStatuses`), so an index means
 //!    nothing. A name that the spec lacks fails at once: only ephemeral containers are ever added to a spec.
 //! 3. **When a record is final.** The phase is terminal, the pod is being deleted (`ShouldContainerBeRestarted`), or the
@@ -56,8 +61,10 @@
 //!    (kubernetes#104531): whatever ends after that was stopped. Generations have one: a spec can be edited after the
 //!    delete (KEP-5067), so of several changes only the time tells, if it tells clearly. An end after which another run
 //!    was to come does not answer for a pod that a reason has ended since.
-//! 5. **Made-up codes.** `ContainerStatusUnknown`/137 (kubelet), `Unknown`/255 (containerd), `NotFound`/-137 and
-//!    `Terminated`/0 (virtual-kubelet), and -1 by CRI-O, stand for a code that is lost; a real code that was seen of the same run wins. Another
+//! 5. **Made-up codes.** The reasons `ContainerStatusUnknown` (kubelet), `Unknown` (containerd) and `NotFound` (providers of
+//!    virtual-kubelet, with -137 or 0) say that the code is lost, whatever it is; so do `Terminated`/0 and -1 by CRI-O. A real
+//!    code that was seen of the same run wins. An init container's 0 without containerID and times is what the kubelet infers
+//!    where the runtime has forgotten it (kubernetes#108537); it is `inferred`, and no answer under the strict policy. Another
 //!    run shows by another container id, or by a higher `restartCount` or another end whatever the id says. `OOMKilled` with 0 is a failure: a child was killed
 //!    and the parent swallowed it (kubernetes#131530).
 //! 6. **Exit 0 needs support.** In a `Failed` pod another container must explain the failure (`getPhase`; native sidecars
@@ -87,11 +94,13 @@
 //! 11. **API errors.** 429, 5xx and broken connections are retried, `Retry-After` obeyed (API priority and fairness,
 //!     KEP-1040, and servers that shut down send it), within a budget that any good read resets; 401 and 403 have a
 //!     shorter one, which rests while the newest error is another. 410 means read again (client-go takes the reasons
-//!     Expired and Gone for the same). 400, 405, 406, 415 and 422 end the wait. All of that needs a `Status` of
+//!     Expired and Gone for the same); it stops no grace, and has the budget of the other errors to itself. 400, 405, 406, 415 and 422 end the wait. All of that needs a `Status` of
 //!     the API server about this request: a rejection or a 410 on a page of a proxy, and a 404 that is not about this pod,
 //!     are errors like any other.
 //! 12. **Timers.** The start deadline runs while the target is neither running nor between restarts; nothing in Kubernetes
-//!     does that (`activeDeadlineSeconds` counts from `status.startTime`, which only a kubelet sets). An observation beats
+//!     does that (`activeDeadlineSeconds` counts from `status.startTime`, which only a kubelet sets). It rests while the pod
+//!     has scheduling gates (KEP-3521: another controller decides when it starts) and while an init container before the
+//!     target runs (the pod works); the times between add up, so a crash loop of an init container is bounded. An observation beats
 //!     a timer that runs out in the same call; of several timers the one that ran out first speaks. While API errors are
 //!     outstanding nobody knows whether what was seen still holds: the graces of rules 8 to 10 speak at the next good read
 //!     then, and the budgets of rule 11 are the bound.
@@ -133,7 +142,7 @@
 //! | `node_lost` | the node stopped answering; the step may have finished | run again if that is safe |
 //! | `rejected_by_node` | the kubelet refused to run the pod | run again |
 //! | `pod_deleted` | deleted before the target's own end was known | find out who deleted it |
-//! | `pod_replaced` | another pod of the name took its place | use unique names |
+//! | `pod_replaced` | another pod of the name took its place, or had it before the expected one was seen | use unique names |
 //! | `pod_never_seen` | no such pod appeared | check name and namespace |
 //! | `container_status_unknown` | the node lost the container, the code is made up | run again |
 //! | `terminated_state_missing` | terminal, and nobody published the record | run again |

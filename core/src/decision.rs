@@ -108,6 +108,9 @@ impl Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
+            DoneReason::Completed if self.evidence == Evidence::Inferred => {
+                write!(f, "container {} exited 0, as its kubelet infers", self.container)?;
+            }
             DoneReason::Completed => write!(f, "container {} exited 0", self.container)?,
             DoneReason::NonzeroExit => write!(f, "container {} exited {}", self.container, self.code)?,
             DoneReason::OomKilled => {
@@ -169,10 +172,10 @@ pub struct Failure {
     pub message: String,
     /// An exit code that was seen, if any. Information, never a result.
     pub exit_code: Option<i32>,
-    /// The step may have run to its end: nobody knows otherwise, or it exited 0 when it was stopped.
+    /// The step may have run to its end: nothing shows otherwise, or it exited 0 when it was stopped.
     ///
-    /// It is false for a step that never started, and for one that ended with another code, as far as the API server's record
-    /// of it tells.
+    /// It is false where the newest state of the pod shows that the step never started, or that it ended with another code.
+    /// It is true where that state may be out of date: the pod is gone, or the API server could not be read since.
     pub may_have_finished: bool,
 }
 

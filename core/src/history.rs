@@ -2,7 +2,7 @@
 
 use crate::decision::Failure;
 use crate::rules::cause::Cause;
-use crate::rules::target::Target;
+use crate::rules::target::{Kind, Target};
 use crate::rules::{cause, exit, restart, waiting};
 use crate::snapshot::{Phase, PodSnapshot, Terminated, Timestamp};
 use alloc::boxed::Box;
@@ -36,6 +36,8 @@ pub(crate) struct History {
     pub(crate) disrupted: Option<Box<Failure>>,
     /// Phase `Succeeded` says something about this target (it is no sidecar and no ephemeral container).
     pub(crate) succeeds_with_the_pod: bool,
+    /// The target is an init container that ends before the regular ones start.
+    pub(crate) is_init: bool,
     /// Something has shown that the target was started.
     pub(crate) has_started: bool,
 }
@@ -126,6 +128,7 @@ impl History {
         deletion: None,
         disrupted: None,
         succeeds_with_the_pod: false,
+        is_init: false,
         has_started: false,
     };
 
@@ -145,9 +148,10 @@ impl History {
         self.record_run(pod, target);
         // A terminal pod has no unfinished containers, whatever an old status still says.
         if !pod.phase.is_terminal() {
-            self.open.add(Under::of(pod));
+            self.open.add(Under::of(pod, self.deletion.is_some()));
         }
         self.succeeds_with_the_pod = target.kind.succeeds_with_the_pod();
+        self.is_init = matches!(target.kind, Kind::Init(_));
         self.has_started |= target.has_started();
         self.disrupted =
             self.cause_beside_deletion(pod).map(|cause| Box::new(cause::failure(cause, pod, None)));
@@ -158,7 +162,8 @@ impl History {
             return;
         }
         self.phase = pod.phase;
-        if pod.phase.is_terminal() && !cause::is_marked(pod) && self.open.reason.is_none() {
+        let is_marked = cause::is_marked(pod) || self.deletion.is_some();
+        if pod.phase.is_terminal() && !is_marked && self.open.reason.is_none() {
             self.clean_terminal = Some(pod.phase);
         } else if pod.phase == Phase::Failed && self.clean_terminal == Some(Phase::Succeeded) {
             // The phase was corrected: the earlier Succeeded stands for nothing.
@@ -192,7 +197,7 @@ impl History {
                 });
                 let is_new = known.is_none();
                 let mut run = known.unwrap_or_else(|| Box::new(Run::new(record.clone(), restart_count)));
-                run.see(pod);
+                run.see(pod, self.deletion.is_some());
                 run.may_be_followed = restart::may_restart(pod, target, record.exit_code);
                 self.run = Some(run);
                 is_new
@@ -232,7 +237,7 @@ impl History {
             let run = Run::new(record.clone(), status.restart_count);
             Box::new(FailedInit { container: status.name.clone(), run, unfinished: self.open })
         });
-        failed.run.see(pod);
+        failed.run.see(pod, self.deletion.is_some());
         failed.run.may_be_followed = restart::restarts(spec, pod.restart_policy, record.exit_code);
         self.failed_init = Some(failed);
     }
@@ -250,12 +255,12 @@ impl History {
         cause::of_open_pod(pod).or_else(|| cause::disruption(pod).map(|_| Cause::Disrupted))
     }
 
-    /// Whether the target may have run to its end.
-    pub(crate) fn may_have_finished(&self) -> bool {
+    /// Whether the target may have run to its end; `is_current` if the pod's state is known and not only what it was.
+    pub(crate) fn may_have_finished(&self, is_current: bool) -> bool {
         let is_over = self.phase.is_terminal();
         match self.last_run() {
             Some(run) => run.record.exit_code == 0 || (run.may_be_followed && !is_over),
-            None => self.has_started || !is_over,
+            None => self.has_started || !(is_over || is_current),
         }
     }
 
@@ -275,9 +280,10 @@ impl History {
 impl Under {
     const NOTHING: Self = Self { deletion: false, disruption: false, reason: None };
 
-    fn of(pod: &PodSnapshot) -> Self {
+    /// `is_deleted` as in [`Run::see`].
+    fn of(pod: &PodSnapshot, is_deleted: bool) -> Self {
         Self {
-            deletion: pod.deletion_timestamp.is_some(),
+            deletion: is_deleted,
             disruption: cause::disruption(pod).is_some(),
             reason: cause::of_open_pod(pod),
         }
@@ -320,8 +326,10 @@ impl Run {
         same_count && (!is_told || ends[0] == ends[1])
     }
 
-    fn see(&mut self, pod: &PodSnapshot) {
-        self.seen_without_deletion |= pod.deletion_timestamp.is_none();
+    /// `is_deleted` if the pod was ever seen being deleted: a store that was restored from a backup may have forgotten
+    /// that, and the kubelet has not.
+    fn see(&mut self, pod: &PodSnapshot, is_deleted: bool) {
+        self.seen_without_deletion |= !is_deleted;
         self.seen_without_disruption |= cause::disruption(pod).is_none();
         self.seen_without_reason |= cause::of_reason(&pod.reason).is_none();
         let is_behind = pod.observed_generation > 0 && pod.observed_generation < pod.generation;

@@ -6,8 +6,15 @@ use core::time::Duration;
 /// One thing that happened, handed to [`crate::WaitMachine::handle`] together with its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
-    /// The pod as a GET, a LIST or a watch event ADDED or MODIFIED showed it.
+    /// The pod as a watch event ADDED or MODIFIED showed it, or as something showed it that may be behind: a cache, or a
+    /// read that a newer object has overtaken.
     Snapshot(&'a PodSnapshot),
+    /// The pod as a consistent read showed it: a GET or LIST without a resourceVersion, which began after the newest object
+    /// of the pod that was handed to the machine had been received.
+    ///
+    /// Only such a read can show that the API server's store was restored from a backup, so a caller that reads must pass
+    /// its answers as this.
+    Read(&'a PodSnapshot),
     /// A watch event DELETED of a watch by name, with the last stored object that it carries.
     ///
     /// A watch with a label or status selector also says DELETED when the pod merely stopped matching:

@@ -48,9 +48,9 @@
 //! // What the API server will answer, one call after the other.
 //! let mut server = [
 //!     Input::NotFound,
-//!     Input::Snapshot(&running),
+//!     Input::Read(&running),
 //!     Input::ApiError(ApiError { code: 503, is_status: true, retry_after: None, message: "overloaded" }),
-//!     Input::Snapshot(&over),
+//!     Input::Read(&over),
 //! ]
 //! .into_iter();
 //!

@@ -7,7 +7,7 @@ use crate::decision::{Decision, Exit, Failure};
 use crate::history::History;
 use crate::input::Input;
 use crate::policy::Policy;
-use crate::reason::RetryReason;
+use crate::reason::{FailReason, RetryReason};
 use crate::time::Instant;
 use crate::timers::{LastWord, Timers};
 use alloc::boxed::Box;
@@ -95,6 +95,28 @@ pub(crate) struct Waiting {
     pub(crate) relists: (u32, Instant),
     pub(crate) missing: Missing,
     pub(crate) last_word: LastWord,
+    /// Since when everything that comes is older than what was seen. Boxed, for it hardly ever happens.
+    pub(crate) older: Option<Box<Older>>,
+}
+
+/// A stretch of objects that are older than the newest accepted one (rule 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Older {
+    /// The first of them.
+    pub(crate) since: Instant,
+    /// The first that a consistent read brought.
+    pub(crate) read: Option<Instant>,
+}
+
+impl Waiting {
+    /// Whether what was seen last of the pod is its present state, as far as a caller can know that.
+    fn is_current(&self, uid: Option<&str>, input: &Input<'_>) -> bool {
+        match input {
+            Input::Snapshot(pod) | Input::Read(pod) => uid == Some(&pod.uid),
+            Input::Tick | Input::Cancel => !self.timers.is_failing(),
+            Input::Deleted(_) | Input::NotFound | Input::ApiError(_) => false,
+        }
+    }
 }
 
 /// How long a terminal pod has missed the target's record.
@@ -122,6 +144,7 @@ impl WaitMachine {
             relists: (0, Instant::ZERO),
             missing: Missing::default(),
             last_word: LastWord::default(),
+            older: None,
         };
         let state = State::Waiting(Box::new(waiting));
         Self { policy, container: None, uid: None, now: Instant::ZERO, state }
@@ -181,8 +204,12 @@ impl WaitMachine {
             ControlFlow::Continue((after, why)) => Decision::Retry { after, why },
             ControlFlow::Break(mut verdict) => {
                 if let Err(failure) = &mut verdict {
-                    let history = waiting.history.as_ref();
-                    failure.may_have_finished = history.is_none_or(History::may_have_finished);
+                    let is_current = waiting.is_current(self.uid.as_deref(), &input);
+                    failure.may_have_finished = match &waiting.history {
+                        Some(history) => history.may_have_finished(is_current),
+                        // What the spec does not have cannot run.
+                        None => failure.reason != FailReason::ContainerNotInSpec,
+                    };
                 }
                 self.state = State::Over(Box::new(verdict.clone()));
                 Decision::from(verdict)

@@ -77,6 +77,12 @@ pub struct SavedWaiting {
     pub missing_since: Option<Instant>,
     /// The last thing that the scheduler or the API server said about why nothing moves.
     pub last_word: String,
+    /// The first object in an unbroken row of such that are older than what was seen before them.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub older_since: Option<Instant>,
+    /// The first of them that a consistent read brought.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub older_read: Option<Instant>,
 }
 
 /// Facts about the pod. Fields that carry a Kubernetes name mean that field.
@@ -107,6 +113,9 @@ pub struct SavedPod {
     pub disrupted: Option<Failure>,
     /// Phase `Succeeded` says something about this target.
     pub succeeds_with_the_pod: bool,
+    /// The target is an init container that ends before the regular ones start.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub is_init: bool,
     /// Something has shown that the target was started.
     pub has_started: bool,
 }
@@ -153,8 +162,14 @@ pub struct SavedTimers {
     pub started: Option<Instant>,
     /// The target is neither running nor between restarts.
     pub idle: Option<Instant>,
-    /// The pod was never seen and answers 404.
+    /// The start deadline rests.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub resting: Option<Instant>,
+    /// The pod was never seen, and its name answers 404 or has another pod.
     pub absent: Option<Instant>,
+    /// The newest answer was another pod of the name.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub has_namesake: bool,
     /// A container waits for its image, and the failure that this becomes.
     pub image_pull: Option<(Instant, Failure)>,
     /// A container cannot be created from its configuration, and the failure that this becomes.
@@ -171,6 +186,9 @@ pub struct SavedTimers {
     pub auth_error: Option<(Instant, u16)>,
     /// Another error came after that.
     pub auth_error_rests: bool,
+    /// The API server answers 410.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub expired: Option<Instant>,
     /// The last time that the API server was heard of.
     pub heard: Option<Instant>,
 }

@@ -31,6 +31,9 @@ pub struct PodSnapshot {
     pub restart_policy: RestartPolicy,
     /// `spec.terminationGracePeriodSeconds`; the API server writes 30 where the user wrote nothing.
     pub termination_grace_period_seconds: Option<i64>,
+    /// `spec.schedulingGates` is not empty: the scheduler leaves the pod alone until another controller removes them
+    /// (KEP-3521).
+    pub is_scheduling_gated: bool,
     /// `spec.containers`
     pub containers: Vec<Container>,
     /// `spec.initContainers`; those with `restartPolicy: Always` are native sidecars.

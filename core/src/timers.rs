@@ -12,10 +12,10 @@ use alloc::string::String;
 pub(crate) struct Timers {
     /// The first input: the overall deadline counts from here.
     pub(crate) started: Option<Instant>,
-    /// Since when the target is neither running nor between restarts: the start deadline counts from here.
-    pub(crate) idle: Option<Instant>,
-    /// The first 404 of a pod that was never seen.
-    pub(crate) absent: Option<Instant>,
+    /// The start deadline.
+    pub(crate) start: Start,
+    /// The first 404 of a pod that was never seen, or the first sight of another one of its name.
+    pub(crate) absent: Option<Absent>,
     /// First sight of the image-pull group.
     pub(crate) image_pull: Option<Grace>,
     /// First sight of the config-error group.
@@ -28,12 +28,62 @@ pub(crate) struct Timers {
     pub(crate) settling: Option<Box<(Instant, Exit)>>,
     /// The first API error since the last good read.
     pub(crate) api_error: Option<Instant>,
-    /// The first 401 or 403 since the last good read, and the newest of them; it rests while the newest error is another one,
-    /// for whoever says that did not look at the credentials.
-    pub(crate) auth_error: Option<(Instant, ApiFailure)>,
-    pub(crate) auth_error_rests: bool,
+    /// 401 or 403 since the last good read.
+    pub(crate) auth_error: Option<AuthError>,
+    /// The first 410 since the last good read.
+    pub(crate) expired: Option<Instant>,
     /// The last time that the API server was heard of: a good read or an error.
     pub(crate) heard: Option<Instant>,
+}
+
+/// How long the target has not started. Time that it rests does not count, and time before and after that adds up: an init
+/// container that is restarted again and again does not put the deadline off for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The target runs, or is between restarts, or is over.
+    #[default]
+    Off,
+    /// The deadline counts from there.
+    Counts(Instant),
+    /// It counts from `from`, and rests since `since`: another controller holds the pod by scheduling gates, or an init
+    /// container works.
+    Rests { from: Instant, since: Instant },
+}
+
+impl Start {
+    /// Takes in whether the target has yet to start, and whether the deadline rests meanwhile.
+    pub(crate) fn set(&mut self, at: Instant, is_idle: bool, rests: bool) {
+        let from = match *self {
+            Self::Off => at,
+            Self::Counts(from) => from,
+            Self::Rests { .. } if is_idle && rests => return,
+            Self::Rests { from, since } => from.after(at.since(since)),
+        };
+        *self = match (is_idle, rests) {
+            (false, _) => Self::Off,
+            (true, false) => Self::Counts(from),
+            (true, true) => Self::Rests { from, since: at },
+        };
+    }
+}
+
+/// A pod that was never seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Absent {
+    pub(crate) since: Instant,
+    /// The newest answer was another pod of its name.
+    pub(crate) has_namesake: bool,
+}
+
+/// Credentials that are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AuthError {
+    /// The first refusal since the last good read.
+    pub(crate) since: Instant,
+    /// The newest of them.
+    pub(crate) failure: ApiFailure,
+    /// The newest error is another one, and what reports that did not look at the credentials.
+    pub(crate) rests: bool,
 }
 
 /// A grace that ends in a failure.
@@ -55,8 +105,13 @@ impl Timers {
     pub(crate) fn clear_errors(&mut self, at: Instant) {
         self.api_error = None;
         self.auth_error = None;
-        self.auth_error_rests = false;
+        self.expired = None;
         self.heard = Some(at);
+    }
+
+    /// Whether the API server has not been read since an error.
+    pub(crate) const fn is_failing(&self) -> bool {
+        self.api_error.is_some() || self.auth_error.is_some() || self.expired.is_some()
     }
 }
 

@@ -15,10 +15,12 @@ const GONE: &str = include_str!("../cases/gone.jsonl");
 const IDENTITY: &str = include_str!("../cases/identity.jsonl");
 const LOST: &str = include_str!("../cases/lost.jsonl");
 const OBSERVED: &str = include_str!("../cases/observed.jsonl");
+const REPORTED: &str = include_str!("../cases/reported.jsonl");
 const TIMERS: &str = include_str!("../cases/timers.jsonl");
 const WAITING: &str = include_str!("../cases/waiting.jsonl");
 
-const ALL: [&str; 11] = [API, CAUSE, EXIT, FINAL, FUZZ, GONE, IDENTITY, LOST, OBSERVED, TIMERS, WAITING];
+const ALL: [&str; 12] =
+    [API, CAUSE, EXIT, FINAL, FUZZ, GONE, IDENTITY, LOST, OBSERVED, REPORTED, TIMERS, WAITING];
 
 #[track_caller]
 fn check(jsonl: &str) {
@@ -139,6 +141,12 @@ fn timers_cases_have_their_answers() {
 #[test]
 fn observed_cases_have_their_answers() {
     check(OBSERVED);
+}
+
+/// What newer bug reports of others tell, over all rules.
+#[test]
+fn reported_cases_have_their_answers() {
+    check(REPORTED);
 }
 
 /// What the fuzzer found, as a pod could show it.

@@ -88,15 +88,19 @@ walks! {
     limits::reasons_to_wait = 15_960
     limits::every_reason_of_a_group = 27_360
     limits::init_containers_wait_too = 7_238
+    limits::what_puts_the_start_off = 131_744
     limits::init_failures_and_causes = 900
     limits::unknown_lost_and_stuck = 49_598
     limits::the_caller_s_limits = 16_038
-    limits::nothing_but_time = 11_640
+    limits::nothing_but_time = 11_840
     reading::identity_and_order = 45_254
+    reading::a_store_that_goes_back = 46_422
+    reading::nothing_but_old_objects = 24_090
+    reading::another_pod_of_the_name = 86_048
     reading::the_target_in_the_spec = 75
     reading::the_race_for_the_record = 14_212
     reading::the_race_by_the_clock = 24_309
-    reading::other_lists_than_containers = 1_800
+    reading::other_lists_than_containers = 6_930
     reading::errors_of_the_api = 27_408
     reading::budgets_of_the_api = 21_020
     reading::versions_of_any_length = 1_694
@@ -104,4 +108,4 @@ walks! {
     reading::gone = 24_510
 }
 
-const _: () = assert!(SEQUENCES >= 500_000);
+const _: () = assert!(SEQUENCES >= 780_000);

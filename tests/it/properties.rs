@@ -94,6 +94,7 @@ fn observe(moments: &[Moment], looks: &[(Clock, Look)]) -> Vec<(Instant, Seen)> 
             (Look::Tick, _) => Seen::Tick,
             (Look::Again | Look::Absent, _) if gone => Seen::NotFound,
             (Look::Stale(which), Some(_)) => seen_as(&moments[which % known]),
+            (Look::Relist | Look::Again, Some(Moment { deleted: false, pod, .. })) => Seen::Read(pod.clone()),
             (Look::Next | Look::Skip(_) | Look::Relist | Look::Again | Look::Stale(_) | Look::Absent, _) => {
                 last.map_or(Seen::NotFound, seen_as)
             }

@@ -36,6 +36,12 @@ struct Expect {
     decided_at_ms: Option<u64>,
     #[serde(default)]
     why: String,
+    /// Of an exit: `observed` or `inferred`.
+    evidence: Option<String>,
+    /// The number of the rule that decided.
+    rule: Option<u8>,
+    /// Of a failure.
+    may_have_finished: Option<bool>,
 }
 
 /// The machine after a trip through JSON.
@@ -126,15 +132,23 @@ impl Case {
         }
         let Some((_, last)) = last else { return Err(format!("{}: no events", self.id)) };
         let expect = &self.expect;
-        let (outcome, exit_code) = match &last {
-            Decision::Retry { .. } => ("retry", None),
-            Decision::Done(exit) => ("done", Some(exit.code)),
-            Decision::Fail(failure) => ("fail", failure.exit_code),
+        let (outcome, exit_code, details) = match &last {
+            Decision::Retry { .. } => ("retry", None, (None, None, None)),
+            Decision::Done(exit) => {
+                ("done", Some(exit.code), (Some(exit.evidence.as_str()), Some(exit.rule), None))
+            }
+            Decision::Fail(failure) => {
+                ("fail", failure.exit_code, (None, Some(failure.rule), Some(failure.may_have_finished)))
+            }
         };
+        let (evidence, rule, may_have_finished) = details;
         let as_expected = outcome == expect.outcome
             && exit_code == expect.exit_code
             && expect.reason.as_deref().is_none_or(|reason| reason == last.code())
-            && (decided_at == expect.decided_at_ms || outcome == "retry");
+            && (decided_at == expect.decided_at_ms || outcome == "retry")
+            && (expect.evidence.is_none() || expect.evidence.as_deref() == evidence)
+            && (expect.rule.is_none() || expect.rule == rule)
+            && (expect.may_have_finished.is_none() || expect.may_have_finished == may_have_finished);
         if as_expected {
             return Ok(());
         }

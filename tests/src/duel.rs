@@ -2,8 +2,8 @@
 
 use crate::model::{Config, Event, Goal, Verdict, judge};
 use podwait_core::{
-    ContainerState, ContainerStatus, Decision, Evidence, Exit, Input, Instant, OnGone, Phase, PodSnapshot,
-    Policy, RetryReason, WaitMachine,
+    ContainerState, ContainerStatus, Decision, DoneReason, Evidence, Exit, Input, Instant, OnGone, Phase,
+    PodSnapshot, Policy, RetryReason, WaitMachine,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,8 +89,7 @@ impl<'a> Duel<'a> {
     pub fn check_ticks_alone(&self) -> Result<(), String> {
         let Some((Verdict::Retry { why, timer }, _)) = self.answer else { return Ok(()) };
         let Some(timer) = timer else {
-            let may_last = matches!(why, RetryReason::Running | RetryReason::Restarting)
-                || matches!(why, RetryReason::Relist);
+            let may_last = matches!(why, RetryReason::Running | RetryReason::Restarting);
             let next_year = self.now().after(Duration::from_secs(366 * 24 * 3600));
             let lasts = !self.machine.clone().handle(next_year, Input::Tick).is_final();
             return if may_last && lasts { Ok(()) } else { Err(format!("{why} for ever, or not: {lasts}")) };
@@ -125,15 +124,17 @@ impl<'a> Duel<'a> {
             status.name == exit.container && ends.any(|record| record.exit_code == exit.code)
         };
         let supports = |pod: &PodSnapshot| match exit.evidence {
-            Evidence::Inferred => exit.code == 0 && pod.phase == Phase::Succeeded,
-            Evidence::Observed => {
+            Evidence::Inferred if exit.reason == DoneReason::InferredFromPhase => {
+                exit.code == 0 && pod.phase == Phase::Succeeded
+            }
+            Evidence::Observed | Evidence::Inferred => {
                 let lists = [&pod.container_statuses, &pod.init_container_statuses];
                 lists.into_iter().chain([&pod.ephemeral_container_statuses]).flatten().any(shows)
             }
         };
         let gone_is_success = self.config.on_gone == OnGone::AssumeSuccess;
         let supported = self.history.iter().any(|(_, input)| match input {
-            Input::Snapshot(pod) => supports(pod),
+            Input::Snapshot(pod) | Input::Read(pod) => supports(pod),
             Input::Deleted(pod) => supports(pod) || gone_is_success,
             Input::NotFound => gone_is_success,
             Input::ApiError(_) | Input::Tick | Input::Cancel => false,
@@ -148,7 +149,7 @@ impl<'a> Duel<'a> {
         if after.is_zero() || after > limit {
             return Err(format!("after {after:?} is not in (0, {limit:?}]"));
         }
-        // A 410 is no failure to recover from: nothing is gained by coming back late, and no budget bounds it.
+        // A 410 is no failure to recover from: nothing is gained by coming back late.
         if let Input::ApiError(error) = input
             && error.code != 410
         {

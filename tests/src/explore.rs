@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Seen {
     /// A snapshot. An empty resourceVersion stands for one that is newer than all before.
     Pod(PodSnapshot),
+    /// The same as a consistent read shows it.
+    Read(PodSnapshot),
     /// The object of a DELETED event; its resourceVersion likewise.
     Deleted(PodSnapshot),
     /// A 404 about this pod.
@@ -37,6 +39,7 @@ impl Seen {
     pub fn as_input(&self) -> Input<'_> {
         match self {
             Self::Pod(pod) => Input::Snapshot(pod),
+            Self::Read(pod) => Input::Read(pod),
             Self::Deleted(pod) => Input::Deleted(pod),
             Self::NotFound => Input::NotFound,
             Self::Error { code, is_status, retry_after } => Input::ApiError(ApiError {
@@ -60,6 +63,7 @@ impl Seen {
         };
         match self {
             Self::Pod(pod) => Self::Pod(stamp(pod)),
+            Self::Read(pod) => Self::Read(stamp(pod)),
             Self::Deleted(pod) => Self::Deleted(stamp(pod)),
             Self::NotFound | Self::Error { .. } | Self::Tick | Self::Cancel => self.clone(),
         }
@@ -164,10 +168,10 @@ impl<'a> Walk<'a> {
     /// Whether this letter would show a newer state of a deleted pod in which it is not deleted: no API server does.
     fn takes_deletion_back(&self, letter: usize) -> bool {
         let fresh = |letter: &Letter| match &letter.seen {
-            Seen::Pod(pod) | Seen::Deleted(pod) if pod.resource_version.is_empty() => {
+            Seen::Pod(pod) | Seen::Read(pod) | Seen::Deleted(pod) if pod.resource_version.is_empty() => {
                 Some(pod.deletion_timestamp.is_some())
             }
-            Seen::Pod(_) | Seen::Deleted(_) | Seen::NotFound => None,
+            Seen::Pod(_) | Seen::Read(_) | Seen::Deleted(_) | Seen::NotFound => None,
             Seen::Error { .. } | Seen::Tick | Seen::Cancel => None,
         };
         fresh(&self.alphabet.letters[letter]) == Some(false)

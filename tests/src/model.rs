@@ -6,8 +6,10 @@
 
 mod cause;
 mod config;
+mod finished;
 mod gone;
 mod record;
+mod rule;
 mod story;
 mod target;
 mod timers;
@@ -15,7 +17,7 @@ mod timers;
 pub use config::{Config, Goal};
 
 use podwait_core::{
-    Decision, DoneReason, Evidence, FailReason, Input, Instant, OnGone, OnMissingTerminated, Phase,
+    Decision, DoneReason, Evidence, FailReason, Failure, Input, Instant, OnGone, OnMissingTerminated, Phase,
     RetryReason,
 };
 use record::Ending;
@@ -41,6 +43,10 @@ pub enum Verdict {
         code: i32,
         /// Why this is the answer.
         reason: DoneReason,
+        /// What the code rests on.
+        evidence: Evidence,
+        /// The rule that leads to it.
+        rule: u8,
     },
     /// There is no exit that the step itself produced.
     Fail {
@@ -48,6 +54,10 @@ pub enum Verdict {
         reason: FailReason,
         /// An exit code that was seen.
         code: Option<i32>,
+        /// The rule that leads to it.
+        rule: u8,
+        /// The target can have run to its end.
+        may_have_finished: bool,
     },
 }
 
@@ -66,24 +76,52 @@ impl Verdict {
     pub fn agrees_with(&self, decision: &Decision) -> bool {
         match (self, decision) {
             (Self::Retry { why, .. }, Decision::Retry { why: machine, .. }) => why == machine,
-            (Self::Done { code, reason }, Decision::Done(exit)) => {
-                let inferred = *reason == DoneReason::InferredFromPhase;
-                let evidence = if inferred { Evidence::Inferred } else { Evidence::Observed };
-                *code == exit.code && *reason == exit.reason && evidence == exit.evidence
+            (Self::Done { code, reason, evidence, rule }, Decision::Done(exit)) => {
+                (*code, *reason, *evidence, *rule) == (exit.code, exit.reason, exit.evidence, exit.rule)
             }
-            (Self::Fail { reason, code }, Decision::Fail(failure)) => {
-                *reason == failure.reason && *code == failure.exit_code
+            (Self::Fail { reason, code, rule, may_have_finished }, Decision::Fail(failure)) => {
+                let Failure { may_have_finished: machine, exit_code, .. } = failure;
+                (*reason, *code, *rule) == (failure.reason, *exit_code, failure.rule)
+                    && may_have_finished == machine
             }
             (Self::Retry { .. } | Self::Done { .. } | Self::Fail { .. }, _) => false,
         }
     }
 
     const fn inferred() -> Self {
-        Self::Done { code: 0, reason: DoneReason::InferredFromPhase }
+        let reason = DoneReason::InferredFromPhase;
+        Self::Done { code: 0, reason, evidence: Evidence::Inferred, rule: rule::of_exit(reason) }
     }
 
+    const fn done(code: i32, reason: DoneReason, evidence: Evidence) -> Self {
+        Self::Done { code, reason, evidence, rule: rule::of_exit(reason) }
+    }
+
+    /// A failure by the rule that its reason belongs to.
     const fn fail(reason: FailReason, code: Option<i32>) -> Self {
-        Self::Fail { reason, code }
+        Self::Fail { reason, code, rule: rule::of_failure(reason), may_have_finished: false }
+    }
+
+    /// The same by another rule.
+    const fn by_rule(self, rule: u8) -> Self {
+        match self {
+            Self::Retry { .. } => self,
+            Self::Done { code, reason, evidence, .. } => Self::Done { code, reason, evidence, rule },
+            Self::Fail { reason, code, may_have_finished, .. } => {
+                Self::Fail { reason, code, rule, may_have_finished }
+            }
+        }
+    }
+
+    /// The same with what the whole story says of whether the target can have finished.
+    fn complete(self, story: &Story<'_>) -> Self {
+        match self {
+            Self::Retry { .. } | Self::Done { .. } => self,
+            Self::Fail { reason, code, rule, .. } => {
+                let may_have_finished = finished::may_have_finished(story, reason);
+                Self::Fail { reason, code, rule, may_have_finished }
+            }
+        }
     }
 }
 
@@ -105,13 +143,17 @@ pub fn decide(config: &Config, goal: &Goal, history: &[Event<'_>]) -> Verdict {
 #[must_use]
 pub fn judge(config: &Config, goal: &Goal, history: &[Event<'_>]) -> Verdict {
     let story = Story::of(config, goal, history);
-    if let Some(verdict) = observed(&story) {
+    answer(&story).complete(&story)
+}
+
+fn answer(story: &Story<'_>) -> Verdict {
+    if let Some(verdict) = observed(story) {
         return verdict;
     }
     // What was observed beats a timer; of several timers the earliest wins.
-    match timers::armed(&story).into_iter().min_by_key(|(at, _)| *at) {
+    match timers::armed(story).into_iter().min_by_key(|(at, _)| *at) {
         Some((at, verdict)) if at <= story.now() => verdict,
-        next => Verdict::Retry { why: why(&story), timer: next.map(|(at, _)| at) },
+        next => Verdict::Retry { why: why(story), timer: next.map(|(at, _)| at) },
     }
 }
 
@@ -126,8 +168,13 @@ fn observed(story: &Story<'_>) -> Option<Verdict> {
             (story.config.on_gone == OnGone::AssumeSuccess).then(Verdict::inferred)
         }
         Input::NotFound => Some(gone::judge(story, FailReason::PodDeleted)),
-        Input::Snapshot(_) if story.replaced => Some(gone::judge(story, FailReason::PodReplaced)),
-        Input::Snapshot(_) => story.fresh.then(|| sight(story)).flatten(),
+        Input::Snapshot(_) | Input::Read(_) if story.replaced => {
+            Some(gone::judge(story, FailReason::PodReplaced))
+        }
+        Input::Snapshot(_) | Input::Read(_) if story.outdated => {
+            Some(Verdict::fail(FailReason::ApiUnavailable, story.seen_code()).by_rule(1))
+        }
+        Input::Snapshot(_) | Input::Read(_) => story.fresh.then(|| sight(story)).flatten(),
         Input::Deleted(_) if story.fresh => {
             Some(sight(story).unwrap_or_else(|| gone::judge(story, FailReason::PodDeleted)))
         }
@@ -160,7 +207,7 @@ fn missing_record(story: &Story<'_>) -> Option<Verdict> {
     let failed_init = record::failed_init(sight);
     let by_itself = || record::init_failed_by_itself(story.config, &story.sights);
     if let Some(reason) = cause::of_missing_record(&story.sights).filter(|_| !by_itself()) {
-        return Some(Verdict::fail(reason, story.seen_code()));
+        return Some(Verdict::fail(reason, story.seen_code()).by_rule(4));
     }
     if let Some((_, end)) = failed_init {
         // A made-up code says that the node lost the container, and not that the container failed.
@@ -176,7 +223,7 @@ fn missing_record(story: &Story<'_>) -> Option<Verdict> {
 /// The answer when the record will not come any more, from the best that was seen.
 fn give_up_on_record(story: &Story<'_>) -> Verdict {
     if let Some(record) = record::latest_but_for_success(&story.sights) {
-        return record::exit(record, &story.sights, false);
+        return record::exit(story.config, record, &story.sights, false);
     }
     match story::clean_end(&story.sights) {
         Some(Phase::Succeeded) => infer(story),

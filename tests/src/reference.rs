@@ -105,6 +105,7 @@ impl TryFrom<PodView> for Pod {
             deletion_grace_period_seconds: metadata.deletion_grace_period_seconds,
             restart_policy: RestartPolicy::parse(&spec.restart_policy).unwrap_or_default(),
             termination_grace_period_seconds: spec.termination_grace_period_seconds,
+            is_scheduling_gated: !spec.scheduling_gates.is_empty(),
             containers: containers(spec.containers),
             init_containers: containers(spec.init_containers),
             ephemeral_containers: containers(spec.ephemeral_containers),
@@ -144,6 +145,8 @@ struct SpecView {
     #[serde(deserialize_with = "or_default")]
     restart_policy: String,
     termination_grace_period_seconds: Option<i64>,
+    #[serde(deserialize_with = "or_default")]
+    scheduling_gates: Vec<IgnoredAny>,
     #[serde(deserialize_with = "or_default")]
     containers: Vec<Object<ContainerView>>,
     #[serde(deserialize_with = "or_default")]

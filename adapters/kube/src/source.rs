@@ -36,7 +36,8 @@ pub trait PodSource: Send {
 /// One thing that a [`PodSource`] observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// The pod, from a GET, a LIST or a watch event.
+    /// The pod, from a GET, a LIST or a watch event. What comes by a GET or a LIST must be a consistent read that began after
+    /// the source had returned the newest state of the pod before it: see [`Input::Read`].
     Pod(ObservedPod),
     /// The pod as a watch event DELETED carried it.
     Deleted(ObservedPod),
@@ -119,7 +120,10 @@ impl Observed {
     #[must_use]
     pub fn as_input(&self) -> Input<'_> {
         match self {
-            Self::Pod(observed) => Input::Snapshot(&observed.pod.snapshot),
+            Self::Pod(observed) => match observed.via {
+                Via::Get | Via::List => Input::Read(&observed.pod.snapshot),
+                Via::Watch => Input::Snapshot(&observed.pod.snapshot),
+            },
             Self::Deleted(observed) => Input::Deleted(&observed.pod.snapshot),
             Self::NotFound(_) => Input::NotFound,
             Self::ApiError(failure) => Input::ApiError(ApiError {

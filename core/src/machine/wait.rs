@@ -1,8 +1,8 @@
 //! What an input means: the rules in their order.
 
-use super::Waiting;
+use super::{Older, Waiting};
 use crate::decision::{Exit, Failure};
-use crate::history::History;
+use crate::history::{History, Run};
 use crate::input::{ApiError, Input};
 use crate::policy::{OnGone, OnMissingTerminated, Policy};
 use crate::reason::{FailReason, RetryReason};
@@ -13,7 +13,7 @@ use crate::rules::waiting::Stuck;
 use crate::rules::{cause, exit, identity, restart, target, waiting};
 use crate::snapshot::{ContainerState, ContainerStatus, Phase, PodSnapshot};
 use crate::time::Instant;
-use crate::timers::set;
+use crate::timers::{Absent, AuthError, Start, set};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -37,6 +37,31 @@ enum Reading {
     Waiting(RetryReason),
 }
 
+/// Where a snapshot comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A watch, or something else that may be behind.
+    Event,
+    /// A consistent read.
+    Read,
+    /// A watch event DELETED.
+    Deleted,
+}
+
+/// What a snapshot is, beside what was seen before.
+enum Identity {
+    /// Our pod, as it is now.
+    Ours,
+    /// An older state of the name's pod.
+    Older,
+    /// It says nothing about our pod.
+    Ignored,
+    /// Our pod was seen, and is there no more.
+    Gone(FailReason),
+    /// Our pod was never seen, and another one has its name.
+    Namesake,
+}
+
 /// The verdict, or else when to come back and why.
 pub(super) type Answer = ControlFlow<Result<Exit, Failure>, (Duration, RetryReason)>;
 
@@ -46,12 +71,13 @@ impl Wait<'_> {
         let timers = &mut self.waiting.timers;
         timers.started.get_or_insert(at);
         timers.heard.get_or_insert(at);
-        if self.waiting.history.is_none() {
-            timers.idle.get_or_insert(at);
+        if self.waiting.history.is_none() && timers.start == Start::Off {
+            timers.start = Start::Counts(at);
         }
         let verdict = match input {
-            Input::Snapshot(pod) => self.snapshot(pod, false),
-            Input::Deleted(pod) => self.snapshot(pod, true),
+            Input::Snapshot(pod) => self.snapshot(pod, Origin::Event),
+            Input::Read(pod) => self.snapshot(pod, Origin::Read),
+            Input::Deleted(pod) => self.snapshot(pod, Origin::Deleted),
             Input::NotFound => self.not_found(),
             Input::ApiError(error) => self.api_error(error),
             Input::Tick => None,
@@ -66,11 +92,19 @@ impl Wait<'_> {
         }
     }
 
-    fn snapshot(&mut self, pod: &PodSnapshot, deleted: bool) -> Option<Result<Exit, Failure>> {
+    fn snapshot(&mut self, pod: &PodSnapshot, origin: Origin) -> Option<Result<Exit, Failure>> {
         self.good_read();
-        if let Some(verdict) = self.identify(pod, deleted) {
-            return verdict;
+        let deleted = origin == Origin::Deleted;
+        match self.identify(pod, origin) {
+            Identity::Ours => {}
+            Identity::Older => return self.older(),
+            Identity::Ignored => return self.situate(self.waiting.situation),
+            Identity::Gone(how) => return Some(self.gone(how)),
+            Identity::Namesake => {
+                return self.absent(true);
+            }
         }
+        self.waiting.older = None;
         let found = match target::find(pod, self.container) {
             Ok(found) => found,
             Err(failure) => return Some(Err(failure)),
@@ -97,29 +131,54 @@ impl Wait<'_> {
         }
     }
 
-    /// Rule 1. `None` if the snapshot is our pod's and newer than what is known; otherwise what it means.
-    fn identify(&mut self, pod: &PodSnapshot, deleted: bool) -> Option<Option<Result<Exit, Failure>>> {
-        let expected = self.uid.get_or_insert_with(|| pod.uid.clone());
+    /// Rule 1: whose pod this is, and whether it is news.
+    fn identify(&mut self, pod: &PodSnapshot, origin: Origin) -> Identity {
+        let is_ours = *self.uid.get_or_insert_with(|| pod.uid.clone()) == pod.uid;
         let Some(history) = &self.waiting.history else {
-            // Another pod's last traces, or a stale read: ours is not there yet.
-            return (*expected != pod.uid).then(|| self.situate(RetryReason::AwaitingPod));
+            return match (is_ours, origin) {
+                (true, _) => Identity::Ours,
+                // The last trace of another pod says nothing about ours.
+                (false, Origin::Deleted) => Identity::Ignored,
+                (false, Origin::Event | Origin::Read) => Identity::Namesake,
+            };
         };
         let is_older = identity::is_older(&pod.resource_version, &history.resource_version);
-        let situation = self.waiting.situation;
-        if *expected != pod.uid {
-            let replaced = !is_older && !deleted;
-            return Some(if replaced {
-                Some(self.gone(FailReason::PodReplaced))
-            } else {
-                self.situate(situation)
-            });
-        }
-        match (is_older, deleted) {
-            (false, _) => None,
+        match (is_ours, origin) {
             // A uid never comes back, so a deletion counts even if its object is older than what was seen.
-            (true, true) => Some(Some(self.gone(FailReason::PodDeleted))),
-            (true, false) => Some(self.situate(situation)),
+            (true, Origin::Deleted) if is_older => Identity::Gone(FailReason::PodDeleted),
+            (true, Origin::Deleted) => Identity::Ours,
+            (false, Origin::Deleted) => Identity::Ignored,
+            (_, Origin::Event | Origin::Read) if is_older && !self.has_gone_back(origin) => Identity::Older,
+            (true, Origin::Event | Origin::Read) => Identity::Ours,
+            (false, Origin::Event | Origin::Read) => Identity::Gone(FailReason::PodReplaced),
         }
+    }
+
+    /// Whether an object that is older than what was seen is the truth: the store was restored from a backup, and its
+    /// resourceVersions went back for good (etcd's revision is part of the snapshot). A stale cache shows old objects as
+    /// well, but not to consistent reads, and not for long.
+    fn has_gone_back(&mut self, origin: Origin) -> bool {
+        let at = self.at;
+        let older = self.waiting.older.get_or_insert_with(|| Box::new(Older { since: at, read: None }));
+        match origin {
+            Origin::Read => at.since(*older.read.get_or_insert(at)) >= self.policy.0.unknown_grace,
+            Origin::Event | Origin::Deleted => false,
+        }
+    }
+
+    /// An object that is older than what was seen. It changes nothing, but not for ever: the bound is for callers
+    /// that make no consistent reads.
+    fn older(&mut self) -> Option<Result<Exit, Failure>> {
+        let policy = &self.policy.0;
+        let limit = policy.api_error_budget.saturating_add(policy.unknown_grace);
+        let since = self.waiting.older.as_ref().map_or(self.at, |older| older.since);
+        if self.at.since(since) < limit {
+            return self.situate(self.waiting.situation);
+        }
+        let message = format!(
+            "the API server shows only states of the pod that are older than what it showed {limit:?} ago"
+        );
+        Some(Err(Failure::new(FailReason::ApiUnavailable, message, self.seen_code()).by_rule(1)))
     }
 
     /// Rules 3 to 7: what the newest snapshot says.
@@ -141,7 +200,8 @@ impl Wait<'_> {
             if exit::is_fabricated(record) {
                 return Reading::Verdict(Err(exit::unknown(&found.spec.name, record)));
             }
-            let verdict = exit::judge(history, record, restart_count, cause::has_ended(pod));
+            let on_missing = self.policy.0.on_missing_terminated;
+            let verdict = exit::judge(history, record, restart_count, cause::has_ended(pod), on_missing);
             let is_kept = found.terminated().is_some_and(exit::is_fabricated);
             return Reading::Verdict(if is_kept { by_rule(5, verdict) } else { verdict });
         }
@@ -190,9 +250,10 @@ impl Wait<'_> {
         let terminal = self.history().phase.is_terminal();
         let ended = matches!(found.state(), Some(ContainerState::Terminated(_)));
         let idle = !terminal && !ended && !found.is_running() && !restart::is_between_restarts(pod, found);
+        let rests = pod.is_scheduling_gated || waiting::is_init_running(pod, found);
         let timers = &mut self.waiting.timers;
         timers.absent = None;
-        set(&mut timers.idle, at, idle);
+        timers.start.set(at, idle, rests);
         set(
             &mut timers.node_lost,
             at,
@@ -230,7 +291,7 @@ impl Wait<'_> {
         }
         let history = self.history();
         if let Some(run) = history.last_run() {
-            return Some(exit::judge(history, &run.record, run.restart_count, false));
+            return Some(self.judge(run));
         }
         if history.proves_success() {
             return Some(self.infer());
@@ -246,7 +307,13 @@ impl Wait<'_> {
         if self.policy.0.on_gone == OnGone::AssumeSuccess {
             return Some(Ok(exit::inferred(self.container.unwrap_or_default(), Phase::Unrecognized)));
         }
-        self.waiting.timers.absent.get_or_insert(self.at);
+        self.absent(false)
+    }
+
+    /// Rule 9, of a pod that was never seen: it may not be there yet.
+    fn absent(&mut self, has_namesake: bool) -> Option<Result<Exit, Failure>> {
+        let since = self.waiting.timers.absent.map_or(self.at, |absent| absent.since);
+        self.waiting.timers.absent = Some(Absent { since, has_namesake });
         self.situate(RetryReason::AwaitingPod)
     }
 
@@ -264,7 +331,7 @@ impl Wait<'_> {
         // An exit 0 that was seen and was no answer (it could still be undone, or had not settled) is no ground for green.
         let is_open = !history.phase.is_terminal();
         if let Some(run) = history.last_run().filter(|run| run.record.exit_code != 0 || !is_open) {
-            return exit::judge(history, &run.record, run.restart_count, false);
+            return self.judge(run);
         }
         if history.proves_success() {
             return self.infer();
@@ -281,6 +348,12 @@ impl Wait<'_> {
         let what = if how == FailReason::PodReplaced { "replaced by another of its name" } else { "deleted" };
         let message = format!("the pod was {what} before the step's exit was known; run it again");
         Err(Failure::new(how, message, self.seen_code()))
+    }
+
+    /// What the end of a run that was seen earlier answers.
+    fn judge(&self, run: &Run) -> Result<Exit, Failure> {
+        let on_missing = self.policy.0.on_missing_terminated;
+        exit::judge(self.history(), &run.record, run.restart_count, false, on_missing)
     }
 
     fn infer(&self) -> Result<Exit, Failure> {
@@ -303,19 +376,23 @@ impl Wait<'_> {
         self.waiting.missing.last_read = None;
         self.waiting.last_word.set(error.message);
         let floor = match failure {
-            ApiFailure::Expired => Duration::ZERO,
+            ApiFailure::Expired => {
+                self.waiting.timers.expired.get_or_insert(at);
+                Duration::ZERO
+            }
             ApiFailure::Rejected => {
                 return Some(Err(self.api_failure(failure)));
             }
             ApiFailure::Unauthorized | ApiFailure::Forbidden => {
-                let since = self.waiting.timers.auth_error.map_or(at, |(since, _)| since);
-                self.waiting.timers.auth_error = Some((since, failure));
-                self.waiting.timers.auth_error_rests = false;
+                let since = self.waiting.timers.auth_error.map_or(at, |error| error.since);
+                self.waiting.timers.auth_error = Some(AuthError { since, failure, rests: false });
                 error.retry_after.unwrap_or_default()
             }
             ApiFailure::Throttled | ApiFailure::Transient => {
                 self.waiting.timers.api_error.get_or_insert(at);
-                self.waiting.timers.auth_error_rests = true;
+                if let Some(error) = &mut self.waiting.timers.auth_error {
+                    error.rests = true;
+                }
                 error.retry_after.unwrap_or_default()
             }
         };

@@ -5,11 +5,16 @@ use crate::backoff::next_delay;
 use crate::decision::{Exit, Failure};
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
+use crate::text::one_line;
 use crate::time::Instant;
+use crate::timers::{Absent, Start};
 use alloc::format;
 use alloc::string::String;
 use core::ops::ControlFlow;
 use core::time::Duration;
+
+/// Longest uid that is quoted, in bytes: more than Kubernetes' own have.
+const LONGEST_UID: usize = 64;
 
 /// The machine's own timers, in the order in which they speak when they run out together.
 #[derive(Clone, Copy)]
@@ -20,7 +25,7 @@ pub(super) enum Timer<'a> {
     Grace(&'a Failure),
     NodeLost,
     Terminating,
-    Absent,
+    Absent(Absent),
     AuthError(ApiFailure),
     ApiError,
     Start,
@@ -64,13 +69,18 @@ impl Wait<'_> {
             }
             next.run(timers.node_lost, Some(policy.unknown_grace), Timer::NodeLost);
             next.run(timers.terminating, Some(terminating), Timer::Terminating);
-            next.run(timers.absent, Some(policy.absent_grace), Timer::Absent);
+            if let Some(absent) = timers.absent {
+                next.run(Some(absent.since), Some(policy.absent_grace), Timer::Absent(absent));
+            }
         }
-        if let Some((since, why)) = timers.auth_error.filter(|_| !timers.auth_error_rests) {
-            next.run(Some(since), Some(policy.auth_error_budget), Timer::AuthError(why));
+        if let Some(error) = timers.auth_error.filter(|error| !error.rests) {
+            next.run(Some(error.since), Some(policy.auth_error_budget), Timer::AuthError(error.failure));
         }
         next.run(timers.api_error, Some(policy.api_error_budget), Timer::ApiError);
-        next.run(timers.idle, policy.start_deadline, Timer::Start);
+        next.run(timers.expired, Some(policy.api_error_budget), Timer::ApiError);
+        if let Start::Counts(from) = timers.start {
+            next.run(Some(from), policy.start_deadline, Timer::Start);
+        }
         next.run(timers.started, policy.deadline, Timer::Deadline);
         // A caller that only ticks never reads. While the target runs that is its own affair; otherwise every wait
         // has a bound, and where no timer gives one, silence does.
@@ -104,7 +114,15 @@ impl Wait<'_> {
                 FailReason::PodDeleted,
                 String::from("the pod was deleted and its node never said how the step ended; run it again"),
             ),
-            Timer::Absent => {
+            Timer::Absent(absent) if absent.has_namesake => (
+                FailReason::PodReplaced,
+                format!(
+                    "another pod has the name, and the one with uid {} did not appear within {:?}; run it again",
+                    one_line(self.uid.as_deref().unwrap_or_default(), LONGEST_UID),
+                    policy.absent_grace
+                ),
+            ),
+            Timer::Absent(_) => {
                 (FailReason::PodNeverSeen, format!("no such pod appeared within {:?}", policy.absent_grace))
             }
             Timer::AuthError(failure) => return Err(self.api_failure(failure)),

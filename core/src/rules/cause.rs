@@ -199,8 +199,8 @@ pub(crate) fn of_end(
     {
         return Some(Cause::Disrupted);
     }
-    (pod.deletion_timestamp.is_some() && ended_after_delete(pod, history, end, skew))
-        .then_some(Cause::Deleted)
+    // A deletion that was seen counts, too, where the store was restored from a backup and has forgotten it.
+    (history.deletion.is_some() && ended_after_delete(pod, history, end, skew)).then_some(Cause::Deleted)
 }
 
 /// The condition alone is no proof that anything was stopped: the delete behind it may have failed.

@@ -2,6 +2,7 @@
 
 use crate::decision::{Evidence, Exit, Failure};
 use crate::history::History;
+use crate::policy::OnMissingTerminated;
 use crate::reason::{DoneReason, FailReason};
 use crate::rules::restart::is_sidecar;
 use crate::rules::target::status;
@@ -11,19 +12,29 @@ use alloc::string::String;
 
 /// Whether the code is made up, because the real one is lost.
 ///
-/// `ContainerStatusUnknown`/137 is the kubelet's (`TerminatePod`, `convertToAPIContainerStatuses`),
-/// `Unknown`/255 containerd's after a restart; `NotFound`/-137 and `Terminated`/0 are virtual-kubelet's.
+/// `ContainerStatusUnknown` is the kubelet's (`TerminatePod`, `convertToAPIContainerStatuses`), `Unknown` containerd's
+/// after a restart. `NotFound` is what providers of virtual-kubelet write for whatever ran when they lost it, with -137
+/// (`processPodUpdates` of node/podcontroller.go) or with 0 (`deleteContainerGroup` of azure-aci). Each of these reasons
+/// says that the record is made up, so none of their codes is worth anything. `Terminated`/0 is a provider's, too.
 pub(crate) fn is_fabricated(record: &Terminated) -> bool {
     match record.reason.as_str() {
-        "ContainerStatusUnknown" => true,
-        "Unknown" => record.exit_code == 255,
-        "NotFound" => record.exit_code == -137,
+        "ContainerStatusUnknown" | "Unknown" | "NotFound" => true,
         // The latter two nobody was seen to write, but a command that never ran has no exit 0.
         "Terminated" | "StartError" | "ContainerCannotRun" => record.exit_code == 0,
         // CRI-O's where it knows no code (`server/container_status.go`); on Linux no process ends so.
         "Error" => record.exit_code == -1 && record.container_id.starts_with("cri-o://"),
         _ => false,
     }
+}
+
+/// Whether the kubelet has inferred this end of an init container: the runtime does not know the container any more, the
+/// pod is initialised, so it "treats it as exited normally" (`convertToAPIContainerStatuses` in
+/// `pkg/kubelet/kubelet_pods.go`). Such a record has neither a containerID nor times, which every observed one has.
+pub(crate) fn is_inferred(record: &Terminated) -> bool {
+    record.exit_code == 0
+        && record.container_id.is_empty()
+        && record.started_at.is_none()
+        && record.finished_at.is_none()
 }
 
 /// The failure for a code that nobody knows.
@@ -43,6 +54,7 @@ pub(crate) fn judge(
     record: &Terminated,
     restart_count: i32,
     outlived: bool,
+    on_missing: OnMissingTerminated,
 ) -> Result<Exit, Failure> {
     let (container, phase) = (&history.container, history.phase);
     let oom_killed = record.reason == "OOMKilled";
@@ -58,6 +70,14 @@ pub(crate) fn judge(
         );
         return Err(Failure::new(FailReason::PhaseContradictsExitCode, message, Some(0)));
     }
+    let evidence =
+        if history.is_init && is_inferred(record) { Evidence::Inferred } else { Evidence::Observed };
+    if evidence == Evidence::Inferred && on_missing == OnMissingTerminated::Fail {
+        let message = format!(
+            "the kubelet infers that container {container} exited 0, and the runtime does not know its exit; run it again"
+        );
+        return Err(Failure::new(FailReason::TerminatedStateMissing, message, Some(0)));
+    }
     let reason = match record.reason.as_str() {
         "StartError" | "ContainerCannotRun" => DoneReason::StartError,
         _ if record.exit_code == 0 => DoneReason::Completed,
@@ -66,7 +86,7 @@ pub(crate) fn judge(
     };
     Ok(Exit {
         code: record.exit_code,
-        evidence: Evidence::Observed,
+        evidence,
         reason,
         rule: reason.rule(),
         container: container.clone(),
@@ -135,9 +155,13 @@ mod tests {
         for (reason, exit_code, container_id, expected) in [
             ("ContainerStatusUnknown", 137, "containerd://a", true),
             ("Unknown", 255, "containerd://a", true),
-            ("Unknown", 1, "containerd://a", false),
+            ("Unknown", 1, "containerd://a", true),
+            ("Unknown", 0, "", true),
+            ("ContainerStatusUnknown", 0, "containerd://a", true),
             ("NotFound", -137, "", true),
-            ("NotFound", 127, "", false),
+            ("NotFound", 127, "", true),
+            ("NotFound", 0, "aci://a", true),
+            ("notfound", 0, "aci://a", false),
             ("Terminated", 0, "", true),
             ("Terminated", 143, "", false),
             ("StartError", 0, "containerd://a", true),

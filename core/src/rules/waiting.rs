@@ -107,6 +107,16 @@ impl Trouble<'_> {
     }
 }
 
+/// Whether an init container before the target runs, so that the pod works. A native sidecar runs for as long as the pod, and
+/// so says nothing.
+pub(crate) fn is_init_running(pod: &PodSnapshot, target: &Target<'_>) -> bool {
+    let before = target.kind.init_containers_before(pod.init_containers.len());
+    pod.init_containers[..before].iter().filter(|container| !is_sidecar(container)).any(|container| {
+        let status = status(&pod.init_container_statuses, &container.name);
+        status.is_some_and(|status| status.state == Some(ContainerState::Running))
+    })
+}
+
 /// The first init container before the target whose last run failed, with its record. In a terminal pod that kept the
 /// target from starting, which stays `waiting: PodInitializing` for good (`hasPodInitialized`, kubernetes#108366).
 pub(crate) fn failed_init_container<'a>(

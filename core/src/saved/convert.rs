@@ -6,11 +6,11 @@ use super::{
 };
 use crate::decision::Failure;
 use crate::history::{Deletion, FailedInit, History, Run, Under};
-use crate::machine::{Missing, State, WaitMachine, Waiting};
+use crate::machine::{Missing, Older, State, WaitMachine, Waiting};
 use crate::rules::api::ApiFailure;
 use crate::rules::cause::Cause;
 use crate::time::{Instant, millis};
-use crate::timers::{Grace, LastWord, Timers};
+use crate::timers::{Absent, AuthError, Grace, LastWord, Start, Timers};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -72,6 +72,8 @@ fn save_waiting(waiting: &Waiting) -> SavedWaiting {
         missing_read: waiting.missing.last_read,
         missing_since: waiting.missing.since,
         last_word: waiting.last_word.0.clone(),
+        older_since: waiting.older.as_ref().map(|older| older.since),
+        older_read: waiting.older.as_ref().and_then(|older| older.read),
     }
 }
 
@@ -90,6 +92,7 @@ fn restore_waiting(saved: SavedWaiting) -> Result<Waiting, RestoreError> {
             since: saved.missing_since,
         },
         last_word: LastWord(saved.last_word),
+        older: saved.older_since.map(|since| Box::new(Older { since, read: saved.older_read })),
     })
 }
 
@@ -110,6 +113,7 @@ fn save_pod(history: &History) -> SavedPod {
         deletion: history.deletion.map(|deletion| (deletion.earliest, millis(deletion.grace))),
         disrupted: history.disrupted.as_deref().cloned(),
         succeeds_with_the_pod: history.succeeds_with_the_pod,
+        is_init: history.is_init,
         has_started: history.has_started,
     }
 }
@@ -137,6 +141,7 @@ fn restore_pod(saved: SavedPod) -> Result<History, RestoreError> {
             .map(|(earliest, grace_ms)| Deletion { earliest, grace: Duration::from_millis(grace_ms) }),
         disrupted: saved.disrupted.map(Box::new),
         succeeds_with_the_pod: saved.succeeds_with_the_pod,
+        is_init: saved.is_init,
         has_started: saved.has_started,
     })
 }
@@ -183,18 +188,25 @@ fn restore_under(saved: SavedUnder) -> Result<Under, RestoreError> {
 }
 
 fn save_timers(timers: &Timers) -> SavedTimers {
+    let (idle, resting) = match timers.start {
+        Start::Off => (None, None),
+        Start::Counts(from) => (Some(from), None),
+        Start::Rests { from, since } => (Some(from), Some(since)),
+    };
     let grace = |grace: &Option<Grace>| grace.as_ref().map(|grace| (grace.since, (*grace.failure).clone()));
     SavedTimers {
         started: timers.started,
-        idle: timers.idle,
-        absent: timers.absent,
+        idle,
+        resting,
+        absent: timers.absent.map(|absent| absent.since),
+        has_namesake: timers.absent.is_some_and(|absent| absent.has_namesake),
         image_pull: grace(&timers.image_pull),
         config_error: grace(&timers.config_error),
         node_lost: timers.node_lost,
         terminating: timers.terminating,
         settling: timers.settling.as_deref().cloned(),
         api_error: timers.api_error,
-        auth_error: timers.auth_error.map(|(since, failure)| match failure {
+        auth_error: timers.auth_error.map(|AuthError { since, failure, .. }| match failure {
             ApiFailure::Forbidden => (since, 403),
             ApiFailure::Unauthorized
             | ApiFailure::Expired
@@ -202,7 +214,8 @@ fn save_timers(timers: &Timers) -> SavedTimers {
             | ApiFailure::Throttled
             | ApiFailure::Transient => (since, 401),
         }),
-        auth_error_rests: timers.auth_error_rests,
+        auth_error_rests: timers.auth_error.is_some_and(|error| error.rests),
+        expired: timers.expired,
         heard: timers.heard,
     }
 }
@@ -211,10 +224,15 @@ fn restore_timers(saved: SavedTimers) -> Result<Timers, RestoreError> {
     let grace = |saved: Option<(Instant, Failure)>| {
         saved.map(|(since, failure)| Grace { since, failure: Box::new(failure) })
     };
+    let auth_error = |since, failure| AuthError { since, failure, rests: saved.auth_error_rests };
     Ok(Timers {
         started: saved.started,
-        idle: saved.idle,
-        absent: saved.absent,
+        start: match (saved.idle, saved.resting) {
+            (None, _) => Start::Off,
+            (Some(from), None) => Start::Counts(from),
+            (Some(from), Some(since)) => Start::Rests { from, since },
+        },
+        absent: saved.absent.map(|since| Absent { since, has_namesake: saved.has_namesake }),
         image_pull: grace(saved.image_pull),
         config_error: grace(saved.config_error),
         node_lost: saved.node_lost,
@@ -223,11 +241,11 @@ fn restore_timers(saved: SavedTimers) -> Result<Timers, RestoreError> {
         api_error: saved.api_error,
         auth_error: match saved.auth_error {
             None => None,
-            Some((since, 401)) => Some((since, ApiFailure::Unauthorized)),
-            Some((since, 403)) => Some((since, ApiFailure::Forbidden)),
+            Some((since, 401)) => Some(auth_error(since, ApiFailure::Unauthorized)),
+            Some((since, 403)) => Some(auth_error(since, ApiFailure::Forbidden)),
             Some(_) => return Err(RestoreError::Impossible("auth_error")),
         },
-        auth_error_rests: saved.auth_error_rests,
+        expired: saved.expired,
         heard: saved.heard,
     })
 }

@@ -89,6 +89,29 @@ pub(super) fn init_containers_wait_too() -> usize {
     )
 }
 
+pub(super) fn what_puts_the_start_off() -> usize {
+    let init = |state| pod().step(waiting("PodInitializing")).init(container("setup"), state);
+    let sidecar = Container { restart_policy: Some(RestartPolicy::Always), ..container("proxy") };
+    check(
+        [config(), Config { deadline: Some(Duration::from_millis(10_007)), ..config() }],
+        &[2700, 4700],
+        4,
+        [
+            ("gated", pod().gated().seen()),
+            ("pending", pod().seen()),
+            ("init runs", init(running()).seen()),
+            ("init crashes", init(waiting("CrashLoopBackOff")).policy(RestartPolicy::Always).seen()),
+            (
+                "sidecar runs",
+                pod().step(waiting("PodInitializing")).init(sidecar, running()).phase(Phase::Pending).seen(),
+            ),
+            ("running", up(running()).seen()),
+            ("503", error(503)),
+            ("tick", Seen::Tick),
+        ],
+    )
+}
+
 pub(super) fn init_failures_and_causes() -> usize {
     let init = |state| pod().step(waiting("PodInitializing")).init(container("setup"), state);
     check(

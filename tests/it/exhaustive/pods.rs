@@ -82,6 +82,8 @@ pub(super) trait Change: Sized {
     fn disrupted(self, reason: &str, since: i64) -> Self;
     /// `metadata.generation` and `status.observedGeneration`.
     fn generations(self, wanted: i64, observed: i64) -> Self;
+    fn read(self) -> Seen;
+    fn gated(self) -> Self;
     fn seen(self) -> Seen;
     fn gone(self) -> Seen;
 }
@@ -186,6 +188,15 @@ impl Change for PodSnapshot {
 
     fn seen(self) -> Seen {
         Seen::Pod(self)
+    }
+
+    fn read(self) -> Seen {
+        Seen::Read(self)
+    }
+
+    fn gated(mut self) -> Self {
+        self.is_scheduling_gated = true;
+        self
     }
 
     fn gone(self) -> Seen {

@@ -2,7 +2,9 @@
 
 use super::pods::{Change, container, ended, exit, pod, running, waiting};
 use super::{check, config, error, page, step};
-use podwait_core::{Container, ContainerState, OnGone, OnMissingTerminated, Phase, RestartPolicy};
+use podwait_core::{
+    Container, ContainerState, OnGone, OnMissingTerminated, Phase, RestartPolicy, Terminated,
+};
 use podwait_tests::explore::{Alphabet, Seen};
 use podwait_tests::model::{Config, Goal};
 use std::time::Duration;
@@ -27,6 +29,59 @@ pub(super) fn identity_and_order() -> usize {
         count += Alphabet::new(config(), goal, &[1000], seen.clone()).check(length);
     }
     count
+}
+
+pub(super) fn a_store_that_goes_back() -> usize {
+    let up = || pod().phase(Phase::Running).step(running());
+    let killed = || pod().phase(Phase::Succeeded).step(ended(exit(0)));
+    let seen = [
+        ("running 50, read", up().version("50").read()),
+        ("deleting 55", up().deleted(30, 140).version("55").seen()),
+        ("running 10, read", up().version("10").read()),
+        ("exit 0, 12, read", killed().version("12").read()),
+        ("exit 3, 13, event", pod().phase(Phase::Failed).step(ended(exit(3))).version("13").seen()),
+        ("succeeded 14, no record, read", pod().phase(Phase::Succeeded).version("14").read()),
+        ("b running 15, read", up().uid("b").version("15").read()),
+        ("503", error(503)),
+        ("404", Seen::NotFound),
+    ];
+    check([config()], &[1000, 6011], 4, seen)
+}
+
+pub(super) fn nothing_but_old_objects() -> usize {
+    let up = || pod().phase(Phase::Running).step(running());
+    check(
+        [config(), Config { unknown_grace: Duration::from_secs(30), ..config() }],
+        &[4700],
+        6,
+        [
+            ("running 50", up().version("50").seen()),
+            ("running 10", up().version("10").seen()),
+            ("b running 12, read", up().uid("b").version("12").read()),
+            ("running 11, read", up().version("11").read()),
+            ("503", error(503)),
+        ],
+    )
+}
+
+pub(super) fn another_pod_of_the_name() -> usize {
+    let other = || pod().uid("b").phase(Phase::Running).step(running());
+    let goal = Goal { uid: Some("a".to_owned()), ..step() };
+    let seen = [
+        ("b", other().seen()),
+        ("b, read", other().read()),
+        ("b deleted", other().gone()),
+        ("pending", pod().seen()),
+        ("404", Seen::NotFound),
+        ("410", error(410)),
+        ("503", error(503)),
+        ("tick", Seen::Tick),
+    ];
+    let unbounded = Config { start_deadline: None, ..config() };
+    [config(), unbounded]
+        .into_iter()
+        .map(|config| Alphabet::new(config, goal.clone(), &[1000, 3001], seen.clone()).check(4))
+        .sum()
 }
 
 pub(super) fn the_target_in_the_spec() -> usize {
@@ -83,6 +138,11 @@ pub(super) fn the_race_by_the_clock() -> usize {
     )
 }
 
+/// What the kubelet writes for an init container that the runtime has forgotten.
+fn inferred() -> Terminated {
+    Terminated { reason: "Completed".to_owned(), ..Terminated::default() }
+}
+
 pub(super) fn other_lists_than_containers() -> usize {
     let mut count = 0;
     let with = |phase, state: Option<ContainerState>| {
@@ -96,6 +156,7 @@ pub(super) fn other_lists_than_containers() -> usize {
         let seen = [
             ("pending", with(Phase::Pending, running()).seen()),
             ("exit 0", with(Phase::Pending, ended(exit(0))).seen()),
+            ("exit 0, inferred", with(Phase::Running, ended(inferred())).seen()),
             ("exit 3", with(Phase::Pending, ended(exit(3))).seen()),
             ("succeeded, no record", with(Phase::Succeeded, running()).seen()),
             ("failed, no record", with(Phase::Failed, running()).seen()),
@@ -103,7 +164,10 @@ pub(super) fn other_lists_than_containers() -> usize {
             ("failed, exit 3", with(Phase::Failed, ended(exit(3))).seen()),
             ("404", Seen::NotFound),
         ];
-        count += Alphabet::new(config(), Goal::container(name), &[4000], seen).check(4);
+        for on_missing_terminated in [OnMissingTerminated::Infer, OnMissingTerminated::Fail] {
+            let config = Config { on_missing_terminated, ..config() };
+            count += Alphabet::new(config, Goal::container(name), &[4000], seen.clone()).check(4);
+        }
     }
     count
 }

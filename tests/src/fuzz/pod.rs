@@ -114,6 +114,7 @@ fn pod(u: &mut Unstructured<'_>) -> Made {
             ("containers", containers),
             ("initContainers", containers),
             ("ephemeralContainers", containers),
+            ("schedulingGates", containers),
         ],
     )?;
     let status = fields(

@@ -155,10 +155,12 @@ impl Script {
 impl What {
     fn seen<'a>(&self, index: usize, mut before: impl Iterator<Item = &'a Seen>) -> Seen {
         match self {
+            Self::Pod(pod) if pod.version % 16 >= 8 => Seen::Read(pod.snapshot(index)),
             Self::Pod(pod) => Seen::Pod(pod.snapshot(index)),
-            Self::SameAgain => {
-                before.find(|seen| matches!(seen, Seen::Pod(_))).cloned().unwrap_or(Seen::Tick)
-            }
+            Self::SameAgain => before
+                .find(|seen| matches!(seen, Seen::Pod(_) | Seen::Read(_)))
+                .cloned()
+                .unwrap_or(Seen::Tick),
             Self::Deleted(pod) => Seen::Deleted(pod.snapshot(index)),
             Self::NotFound => Seen::NotFound,
             Self::Error { code, retry_after } => Seen::Error {

@@ -86,7 +86,7 @@ pub(super) fn of_end(config: &Config, seen: &Seen<'_, '_>) -> Option<FailReason>
     {
         return Some(FailReason::Disrupted);
     }
-    let deleted = sight.pod.deletion_timestamp.is_some() && !seen.is_before_deletion(config);
+    let deleted = was_deleted(seen.sights) && !seen.is_before_deletion(config);
     deleted.then_some(FailReason::PodDeleted)
 }
 
@@ -117,7 +117,9 @@ impl<'a> Seen<'_, 'a> {
 
     fn is_before_disruption(&self, config: &Config, disruption: &Condition) -> bool {
         let by_kubelet = disruption.reason == "TerminationByKubelet";
-        match self.observed_before(|pod| self::disruption(pod).is_some()) {
+        match self.observed_before(|sights| {
+            sights.last().is_some_and(|sight| self::disruption(sight.pod).is_some())
+        }) {
             Some(before) => before && !(by_kubelet && self.is_doubted),
             // The kubelet kills without a delete and stamps when all is over, so nothing but our own eyes can tell.
             None if by_kubelet => false,
@@ -130,7 +132,7 @@ impl<'a> Seen<'_, 'a> {
 
     fn is_before_deletion(&self, config: &Config) -> bool {
         let rewritten = || is_rewritten(self.sights) && self.sights.last().is_some_and(knows_of_deletion);
-        self.observed_before(|pod| pod.deletion_timestamp.is_some()).unwrap_or_else(|| {
+        self.observed_before(was_deleted).unwrap_or_else(|| {
             if self.written_before_deletion {
                 return !self.may_be_behind_an_edit(config);
             }
@@ -152,13 +154,22 @@ impl<'a> Seen<'_, 'a> {
 
     /// Our own eyes. Seen ended without the cause is before; seen under the cause, and not ended yet, is after. In a
     /// terminal pod everything has ended, whatever an old status still says.
-    fn observed_before(&self, is_under: impl Fn(&PodSnapshot) -> bool) -> Option<bool> {
-        if self.at.iter().any(|at| !is_under(self.sights[*at].pod)) {
+    ///
+    /// `is_under` asks the sights up to one of them.
+    fn observed_before(&self, is_under: impl Fn(&[Sight<'a>]) -> bool) -> Option<bool> {
+        let until = |at: usize| &self.sights[..=at];
+        if self.at.iter().any(|at| !is_under(until(*at))) {
             return Some(true);
         }
-        let is_open = |sight: &Sight<'_>| is_under(sight.pod) && !sight.pod.phase.is_terminal();
-        self.before().iter().any(is_open).then_some(false)
+        let is_open = |at: usize| is_under(until(at)) && !self.sights[at].pod.phase.is_terminal();
+        (0..self.before().len()).any(is_open).then_some(false)
     }
+}
+
+/// Whether the pod was being deleted in any of these sights. No deletion is ever taken back; a store that went back forgets
+/// it, the kubelet does not.
+pub(super) fn was_deleted(sights: &[Sight<'_>]) -> bool {
+    sights.iter().any(|sight| sight.pod.deletion_timestamp.is_some())
 }
 
 /// The first reason that a pod gave while it was not over.

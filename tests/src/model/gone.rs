@@ -6,6 +6,11 @@ use podwait_core::{FailReason, OnGone, Phase};
 
 /// The answer for a pod that was seen and is gone; `otherwise` says how it went if nothing better is known.
 pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
+    let rule = if otherwise == FailReason::PodReplaced { 1 } else { 9 };
+    by_what_was_seen(story, otherwise).by_rule(rule)
+}
+
+fn by_what_was_seen(story: &Story<'_>, otherwise: FailReason) -> Verdict {
     let newest = story.newest().expect("a pod that was seen");
     if story.config.on_gone == OnGone::AssumeSuccess && otherwise == FailReason::PodDeleted {
         return Verdict::inferred();
@@ -14,7 +19,7 @@ pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
     // What was seen and was no answer yet, for it could be undone or had not settled, is no ground for green.
     let is_open = !newest.phase.is_terminal();
     if let Some(record) = latest.filter(|record| record.exit_code != 0 || !is_open) {
-        return record::exit(record, &story.sights, false);
+        return record::exit(story.config, record, &story.sights, false);
     }
     match story::clean_end(&story.sights) {
         Some(Phase::Succeeded) => infer(story),

@@ -5,7 +5,7 @@ use super::cause;
 use super::config::Config;
 use super::story::{Sight, clean_end};
 use super::target::{List, State, Target};
-use podwait_core::{DoneReason, FailReason, Phase, Terminated};
+use podwait_core::{DoneReason, Evidence, FailReason, OnMissingTerminated, Phase, Terminated};
 
 /// What the target's record in the newest sight says.
 pub(super) enum Ending {
@@ -25,15 +25,18 @@ pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
         return None;
     }
     // What is made up says nothing where the real record of that run was seen.
-    let record = latest(sights).unwrap_or(record);
+    let shown = record;
+    let record = latest(sights).unwrap_or(shown);
     if let Some(reason) = cause::of_record(config, sights, record) {
-        return Some(Ending::Final(Verdict::fail(reason, Some(record.exit_code))));
+        return Some(Ending::Final(Verdict::fail(reason, Some(record.exit_code)).by_rule(4)));
     }
     let verdict = if is_fabricated(record) {
         Verdict::fail(FailReason::ContainerStatusUnknown, Some(record.exit_code))
     } else {
-        exit(record, sights, cause::has_ended(sight))
+        exit(config, record, sights, cause::has_ended(sight))
     };
+    // A real code that outlives what was made up later: rule 5 keeps it.
+    let verdict = if is_fabricated(shown) { verdict.by_rule(5) } else { verdict };
     let completed = matches!(verdict, Verdict::Done { code: 0, .. });
     // The kubelet ends a pod's containers together and tells of no end before the last: beside one that runs, the
     // target ended by itself.
@@ -51,8 +54,13 @@ pub(super) fn latest<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
     latest_end(sights).map(|end| end.record)
 }
 
-/// The same, unless a clean `Succeeded` shows that the target was started again and ended otherwise, which nobody saw.
+/// The same, unless a clean `Succeeded` shows that the target was started again and ended otherwise, unseen.
 pub(super) fn latest_but_for_success<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
+    latest_with_followers(sights).map(|(record, _)| record)
+}
+
+/// The same with whether another run could follow it, as of the last sight that showed it.
+pub(super) fn latest_with_followers<'a>(sights: &[Sight<'a>]) -> Option<(&'a Terminated, bool)> {
     let end = latest_end(sights)?;
     let shows = |sight: &&Sight<'_>| {
         let shown = sight.target.as_ref().ok().and_then(End::of);
@@ -62,11 +70,10 @@ pub(super) fn latest_but_for_success<'a>(sights: &[Sight<'a>]) -> Option<&'a Ter
     let target = last.target.as_ref().ok()?;
     let newest = sights.last()?.target.as_ref().ok()?;
     let speaks = newest.list != List::Ephemeral && !newest.is_sidecar();
-    let outlived = clean_end(sights) == Some(Phase::Succeeded)
-        && speaks
-        && end.record.exit_code != 0
-        && target.is_followed(last.pod, end.record);
-    Some(end.record).filter(|_| !outlived)
+    let is_followed = target.is_followed(last.pod, end.record);
+    let outlived =
+        clean_end(sights) == Some(Phase::Succeeded) && speaks && end.record.exit_code != 0 && is_followed;
+    Some((end.record, is_followed)).filter(|_| !outlived)
 }
 
 /// The end of that run.
@@ -126,9 +133,10 @@ impl<'a> End<'a> {
 }
 
 /// What this real record answers; `is_outlived` if something other than the containers made the pod `Failed` later.
-pub(super) fn exit(record: &Terminated, sights: &[Sight<'_>], is_outlived: bool) -> Verdict {
+pub(super) fn exit(config: &Config, record: &Terminated, sights: &[Sight<'_>], is_outlived: bool) -> Verdict {
     let sight = sights.last().expect("the sight that shows the end");
-    let done = |reason| Verdict::Done { code: record.exit_code, reason };
+    let evidence = if is_inferred(sights, record) { Evidence::Inferred } else { Evidence::Observed };
+    let done = |reason| Verdict::done(record.exit_code, reason, evidence);
     match (record.reason.as_str(), record.exit_code) {
         ("OOMKilled", 0) => Verdict::fail(FailReason::OomKilled, Some(0)),
         ("OOMKilled", _) => done(DoneReason::OomKilled),
@@ -136,9 +144,24 @@ pub(super) fn exit(record: &Terminated, sights: &[Sight<'_>], is_outlived: bool)
         (_, 0) if sight.phase == Phase::Failed && !is_failure_explained(sight) && !is_outlived => {
             Verdict::fail(FailReason::PhaseContradictsExitCode, Some(0))
         }
+        (_, 0)
+            if evidence == Evidence::Inferred
+                && config.on_missing_terminated == OnMissingTerminated::Fail =>
+        {
+            Verdict::fail(FailReason::TerminatedStateMissing, Some(0))
+        }
         (_, 0) => done(DoneReason::Completed),
         (_, _) => done(DoneReason::NonzeroExit),
     }
+}
+
+/// An init container's 0 that the kubelet concludes from the pod's being initialised: a runtime that knew the container
+/// would have named an id and times.
+fn is_inferred(sights: &[Sight<'_>], record: &Terminated) -> bool {
+    let newest = sights.last().and_then(|sight| sight.target.as_ref().ok());
+    let is_init = newest.is_some_and(|target| target.list == List::Init && !target.is_sidecar());
+    let traces = [record.started_at.is_some(), record.finished_at.is_some(), !record.container_id.is_empty()];
+    is_init && record.exit_code == 0 && traces == [false; 3]
 }
 
 /// Rule 6: another container, native sidecars aside, is why the pod is `Failed`. Only a `terminated` state with code 0
@@ -159,9 +182,7 @@ fn is_failure_explained(sight: &Sight<'_>) -> bool {
 pub(super) fn is_fabricated(record: &Terminated) -> bool {
     matches!(
         (record.reason.as_str(), record.exit_code),
-        ("ContainerStatusUnknown", _)
-            | ("Unknown", 255)
-            | ("NotFound", -137)
+        ("ContainerStatusUnknown" | "Unknown" | "NotFound", _)
             | ("Terminated" | "StartError" | "ContainerCannotRun", 0)
     ) || (record.reason == "Error" && record.exit_code == -1 && record.container_id.starts_with("cri-o://"))
 }

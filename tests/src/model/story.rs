@@ -5,6 +5,7 @@ use super::target::Target;
 use super::{Event, cause, record};
 use podwait_core::{FailReason, Input, Instant, Phase, PodSnapshot};
 use std::cmp::Ordering;
+use std::time::Duration;
 
 /// A history, and what it says about identity.
 pub(super) struct Story<'a> {
@@ -19,6 +20,8 @@ pub(super) struct Story<'a> {
     pub(super) ours: bool,
     /// The last input shows that another pod took the place of ours.
     pub(super) replaced: bool,
+    /// The last input is older than the newest sight, and so is all that came since, for longer than any cache is behind.
+    pub(super) outdated: bool,
 }
 
 /// A snapshot of our pod that is not older than what was known.
@@ -45,6 +48,7 @@ impl<'a> Story<'a> {
             fresh: false,
             ours: false,
             replaced: false,
+            outdated: false,
         };
         let mut now = Instant::ZERO;
         for (index, (at, input)) in history.iter().enumerate() {
@@ -52,11 +56,19 @@ impl<'a> Story<'a> {
             story.inputs.push((now, *input));
             story.fresh = false;
             story.ours = false;
-            let (Input::Snapshot(pod) | Input::Deleted(pod)) = input else { continue };
+            story.outdated = false;
+            let (Input::Snapshot(pod) | Input::Read(pod) | Input::Deleted(pod)) = input else { continue };
             let ours = *pinned.get_or_insert(&pod.uid) == pod.uid;
             story.ours = ours;
+            let is_told_gone = matches!(input, Input::Deleted(_));
             let newest = story.newest();
-            let stale = newest.is_some_and(|known| is_older(pod, known.pod));
+            let older = newest.is_some_and(|known| is_older(pod, known.pod));
+            let went_back =
+                matches!(input, Input::Read(_)) && story.has_been_older(config.unknown_grace, is_read);
+            let stale = older && !went_back;
+            let longest = config.api_error_budget + config.unknown_grace;
+            story.outdated = stale && !is_told_gone && story.has_been_older(longest, |_| true);
+            let newest = story.newest();
             if ours && !stale {
                 let terminal = newest.map(|known| known.phase).filter(|phase| phase.is_terminal());
                 let phase = if pod.phase.is_terminal() { pod.phase } else { terminal.unwrap_or(pod.phase) };
@@ -69,11 +81,21 @@ impl<'a> Story<'a> {
                     target: Target::find(goal, pod),
                 });
                 story.fresh = true;
-            } else if !ours && !stale && newest.is_some() && matches!(input, Input::Snapshot(_)) {
+            } else if !ours && !stale && newest.is_some() && !is_told_gone {
                 story.replaced = true;
             }
         }
         story
+    }
+
+    /// Whether the first object of this kind that is older than the newest sight came so long ago.
+    fn has_been_older(&self, grace: Duration, kind: fn(&Input<'_>) -> bool) -> bool {
+        let Some(known) = self.newest() else { return false };
+        let first = self.inputs[known.index + 1..].iter().find(|(_, input)| match input {
+            Input::Snapshot(pod) | Input::Read(pod) => is_older(pod, known.pod) && kind(input),
+            Input::Deleted(_) | Input::NotFound | Input::ApiError(_) | Input::Tick | Input::Cancel => false,
+        });
+        first.is_some_and(|(at, _)| self.now().since(*at) >= grace)
     }
 
     pub(super) fn start(&self) -> Instant {
@@ -103,13 +125,19 @@ impl<'a> Story<'a> {
 pub(super) fn clean_end(sights: &[Sight<'_>]) -> Option<Phase> {
     let terminal = sights.iter().enumerate().filter(|(_, sight)| sight.pod.phase.is_terminal());
     terminal.fold(None, |clean, (index, sight)| {
-        let is_marked = cause::is_marked(sight.pod) || cause::said_while_open(&sights[..index]).is_some();
+        let is_marked = cause::is_marked(sight.pod)
+            || cause::was_deleted(&sights[..index])
+            || cause::said_while_open(&sights[..index]).is_some();
         match (clean, sight.pod.phase) {
             (_, phase) if !is_marked => Some(phase),
             (Some(Phase::Succeeded), Phase::Failed) => None,
             (clean, _) => clean,
         }
     })
+}
+
+fn is_read(input: &Input<'_>) -> bool {
+    matches!(input, Input::Read(_))
 }
 
 /// Whether `pod` is an older state than `known`: both versions are decimal, and it has the smaller one.

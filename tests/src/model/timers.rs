@@ -3,7 +3,7 @@
 use super::Verdict;
 use super::record::{self, Ending};
 use super::story::{Sight, Story};
-use super::target::State;
+use super::target::{State, Target};
 use podwait_core::{ApiError, FailReason, Input, Instant, Phase};
 use std::time::Duration;
 
@@ -23,13 +23,14 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         deadline,
         start,
         fail(failing_since(story, is_transient), config.api_error_budget, FailReason::ApiUnavailable),
+        fail(failing_since(story, is_expiry), config.api_error_budget, FailReason::ApiUnavailable),
         fail(refused_since(story), config.auth_error_budget, auth_reason(story)),
     ];
     // Nobody knows whether what was seen still holds while it cannot be read.
     if failing_since(story, is_transient).or_else(|| failing_since(story, is_auth)).is_none() {
         timers.extend([
             settling(story),
-            fail(absent_since(story), config.absent_grace, FailReason::PodNeverSeen),
+            fail(absent_since(story), config.absent_grace, absent_reason(story)),
             fail(since(&is_lost), config.unknown_grace, FailReason::NodeLost),
             fail(
                 since(&|sight| waits_for(sight, is_image_pull)),
@@ -82,10 +83,23 @@ fn since(sights: &[Sight<'_>], holds: &dyn Fn(&Sight<'_>) -> bool) -> Option<Ins
     sights.iter().rev().take_while(|sight| holds(sight)).last().map(|sight| sight.at)
 }
 
+/// From where the start deadline counts: the time in which it rested is added to the beginning.
 fn not_started_since(story: &Story<'_>) -> Option<Instant> {
     let waits = |sight: &Sight<'_>| !sight.phase.is_terminal() && !is_running_or_restarting(sight);
-    let always = story.sights.iter().all(waits);
-    if always { Some(story.start()) } else { since(&story.sights, &waits) }
+    let stretch = story.sights.iter().rev().take_while(|sight| waits(sight)).count();
+    let stretch = &story.sights[story.sights.len() - stretch..];
+    let always = stretch.len() == story.sights.len();
+    let begin = if always { Some(story.start()) } else { stretch.first().map(|sight| sight.at) }?;
+    let rested = stretch.windows(2).filter(|pair| rests(&pair[0])).map(|pair| pair[1].at.since(pair[0].at));
+    let rests_now = stretch.last().is_some_and(rests);
+    (!rests_now).then(|| begin.after(rested.sum()))
+}
+
+/// Rule 12: another controller decides when the pod starts, or an init container works.
+fn rests(sight: &Sight<'_>) -> bool {
+    let works = |init: Target<'_>| !init.is_sidecar() && matches!(init.state(), State::Running);
+    let target = sight.target.as_ref().ok();
+    sight.pod.is_scheduling_gated || target.is_some_and(|target| target.init_before(sight.pod).any(works))
 }
 
 /// Running, between two runs, or over and only waiting to be believed.
@@ -94,9 +108,22 @@ fn is_running_or_restarting(sight: &Sight<'_>) -> bool {
     matches!(target.state(), State::Running | State::Ended(_)) || target.is_between_restarts(sight.pod)
 }
 
+/// A pod that was never seen: since when its name has answered 404, or been that of another pod.
 fn absent_since(story: &Story<'_>) -> Option<Instant> {
-    let first = story.inputs.iter().find(|(_, input)| matches!(input, Input::NotFound));
+    let first = story.inputs.iter().find(|(_, input)| is_absence(input));
     first.filter(|_| story.sights.is_empty()).map(|(at, _)| *at)
+}
+
+/// The last word about that.
+fn absent_reason(story: &Story<'_>) -> FailReason {
+    match story.inputs.iter().rev().find(|(_, input)| is_absence(input)) {
+        Some((_, Input::Snapshot(_) | Input::Read(_))) => FailReason::PodReplaced,
+        _ => FailReason::PodNeverSeen,
+    }
+}
+
+const fn is_absence(input: &Input<'_>) -> bool {
+    matches!(input, Input::NotFound | Input::Snapshot(_) | Input::Read(_))
 }
 
 /// Rule 10: nobody can ask the node.
@@ -111,7 +138,7 @@ fn terminating(story: &Story<'_>) -> Option<(Instant, Verdict)> {
     let first = story.sights.iter().find(|sight| is_deleted(sight))?;
     let grace = first.pod.deletion_grace_period_seconds.and_then(|grace| u64::try_from(grace).ok());
     let own = Duration::from_secs(grace.unwrap_or(0));
-    let verdict = Verdict::fail(FailReason::PodDeleted, story.seen_code());
+    let verdict = Verdict::fail(FailReason::PodDeleted, story.seen_code()).by_rule(10);
     Some((since.after(own).after(story.config.unknown_grace), verdict))
 }
 
@@ -181,7 +208,10 @@ fn refused_since(story: &Story<'_>) -> Option<Instant> {
 
 /// Rule 11: the first error of this kind since the last good read.
 fn failing_since(story: &Story<'_>, kind: fn(&ApiError<'_>) -> bool) -> Option<Instant> {
-    let good = |input: &Input<'_>| matches!(input, Input::Snapshot(_) | Input::Deleted(_) | Input::NotFound);
+    let good = |input: &Input<'_>| match input {
+        Input::Snapshot(_) | Input::Read(_) | Input::Deleted(_) | Input::NotFound => true,
+        Input::ApiError(_) | Input::Tick | Input::Cancel => false,
+    };
     let errors = story.inputs.iter().rev().take_while(|(_, input)| !good(input));
     errors.filter(|(_, input)| is_error(input, kind)).last().map(|(at, _)| *at)
 }
@@ -200,7 +230,7 @@ fn is_error(input: &Input<'_>, kind: fn(&ApiError<'_>) -> bool) -> bool {
 /// When the API server was last heard of.
 fn heard_of(story: &Story<'_>) -> Instant {
     let heard = |input: &Input<'_>| match input {
-        Input::Snapshot(_) | Input::Deleted(_) | Input::NotFound => true,
+        Input::Snapshot(_) | Input::Read(_) | Input::Deleted(_) | Input::NotFound => true,
         Input::ApiError(error) => !is_expiry(error),
         Input::Tick | Input::Cancel => false,
     };

@@ -262,7 +262,7 @@ pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
             Observed::ApiError(ApiFailure {
                 via,
                 code,
-                is_status: view.status.unwrap_or(is_usually_status(code)),
+                is_status: view.status.unwrap_or_else(|| is_usually_status(code)),
                 retry_after: view.retry_after_s.map(Duration::from_secs),
                 message: view.message.unwrap_or_default(),
             })

@@ -41,6 +41,7 @@ pub fn reduce(pod: &Pod) -> Value {
         "spec": object([
             ("restartPolicy", json!(restart_policy(snapshot.restart_policy))),
             ("terminationGracePeriodSeconds", json!(snapshot.termination_grace_period_seconds)),
+            ("schedulingGates", json!(vec![json!({}); usize::from(snapshot.is_scheduling_gated)])),
             ("containers", json!(containers(&snapshot.containers))),
             ("initContainers", json!(containers(&snapshot.init_containers))),
             ("ephemeralContainers", json!(containers(&snapshot.ephemeral_containers))),

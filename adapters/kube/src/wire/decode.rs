@@ -88,6 +88,7 @@ impl<'a> ReadPod<'a> {
             deletion_grace_period_seconds: metadata.deletion_grace_period_seconds.flatten(),
             restart_policy: spec.restart_policy.flatten().unwrap_or_default(),
             termination_grace_period_seconds: spec.termination_grace_period_seconds.flatten(),
+            is_scheduling_gated: spec.scheduling_gates.is_some_and(|gates| !gates.is_empty()),
             containers: spec.containers.unwrap_or_default(),
             init_containers: spec.init_containers.unwrap_or_default(),
             ephemeral_containers: spec.ephemeral_containers.unwrap_or_default(),
@@ -154,6 +155,7 @@ impl Metadata {
 struct Spec {
     restart_policy: Option<Option<RestartPolicy>>,
     termination_grace_period_seconds: Option<Option<i64>>,
+    scheduling_gates: Option<Vec<()>>,
     containers: Option<Vec<Container>>,
     init_containers: Option<Vec<Container>>,
     ephemeral_containers: Option<Vec<Container>>,
@@ -166,6 +168,9 @@ impl Spec {
             b"restartPolicy" => json.fill(&mut read.restart_policy, restart_policy),
             b"terminationGracePeriodSeconds" => {
                 json.fill(&mut read.termination_grace_period_seconds, |json| json.optional(Cursor::integer))
+            }
+            b"schedulingGates" => {
+                json.fill(&mut read.scheduling_gates, |json| json.list(|json| json.skip().map(drop)))
             }
             b"containers" => json.fill(&mut read.containers, |json| spare.containers(json, container)),
             b"initContainers" => {

@@ -1,0 +1,42 @@
+//! Whether the step can have done its work, where there is no exit to say so.
+
+use super::record;
+use super::story::Story;
+use super::target::State;
+use podwait_core::{FailReason, Input};
+
+/// Whether the target can have run to its end by the last input of this story.
+pub(super) fn may_have_finished(story: &Story<'_>, reason: FailReason) -> bool {
+    let is_found = story.sights.iter().any(|sight| sight.target.is_ok());
+    let Some(newest) = story.newest().filter(|_| is_found) else {
+        // A pod that was not seen may have run before; a container that its spec does not have cannot.
+        return reason != FailReason::ContainerNotInSpec;
+    };
+    let is_over = newest.phase.is_terminal();
+    if let Some((record, is_followed)) = record::latest_with_followers(&story.sights) {
+        return record.exit_code == 0 || (is_followed && !is_over);
+    }
+    has_started(story) || !(is_over || is_up_to_date(story))
+}
+
+fn has_started(story: &Story<'_>) -> bool {
+    story.sights.iter().filter_map(|sight| sight.target.as_ref().ok()).any(|target| {
+        let trace = target.status.is_some_and(|status| {
+            status.restart_count > 0 || !status.container_id.is_empty() || status.last_terminated.is_some()
+        });
+        trace || matches!(target.state(), State::Running | State::Ended(_))
+    })
+}
+
+/// The newest sight is how things are: the last input shows it, or nothing but time has passed since the last good read.
+fn is_up_to_date(story: &Story<'_>) -> bool {
+    match story.last() {
+        Input::Snapshot(_) | Input::Read(_) => story.ours,
+        Input::Tick | Input::Cancel => {
+            let quiet = |input: &Input<'_>| matches!(input, Input::Tick | Input::Cancel);
+            let before = story.inputs.iter().rev().find(|(_, input)| !quiet(input));
+            before.is_none_or(|(_, input)| !matches!(input, Input::ApiError(_)))
+        }
+        Input::Deleted(_) | Input::NotFound | Input::ApiError(_) => false,
+    }
+}
