@@ -8,6 +8,7 @@ mod many;
 mod once;
 mod run;
 mod selector;
+mod signals;
 
 use podwait_sim::{Cluster, Fault, Life, Server, Terminated, Verb, pod};
 use podwait_tests::cli::{Run, Started, kubeconfig, podwait, run, start};
@@ -19,18 +20,22 @@ use tempfile::NamedTempFile;
 struct Sim {
     cluster: Cluster,
     kubeconfig: NamedTempFile,
-    _server: Server,
+    server: Server,
 }
 
 impl Sim {
     async fn new() -> Self {
         let cluster = Cluster::new();
         let server = cluster.serve().await.expect("loopback");
-        Self { kubeconfig: kubeconfig(&server.url()), cluster, _server: server }
+        Self { kubeconfig: kubeconfig(&server.url()), cluster, server }
     }
 
     fn kubeconfig(&self) -> &str {
         self.kubeconfig.path().to_str().expect("a readable path")
+    }
+
+    fn url(&self) -> String {
+        self.server.url()
     }
 
     /// Runs `podwait wait p` with these arguments more.

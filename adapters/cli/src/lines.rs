@@ -1,17 +1,17 @@
-//! Lines of logs on standard output, written by a thread of its own: whoever does not read holds up no wait.
+//! Lines of logs on standard output.
 
 use crate::args::Output;
-use crate::output;
+use crate::outlet::{Outlet, Written};
+use crate::output::{self, Line, with_cause};
+use crate::shutdown::DRAIN;
 use futures_util::FutureExt;
 use podwait::{LogEvent, LogGap, LogLine, LogStream};
 use serde::Serialize;
-use std::io::{BufWriter, Write};
-use std::thread::JoinHandle;
+use std::io::Write;
+use std::pin::pin;
 use std::time::SystemTime;
-use tokio::sync::mpsc;
 
-/// How many pieces are kept for the thread, and how much of what has come goes into one.
-const KEPT: usize = 16;
+/// How much of what has come goes into one piece.
 const LONGEST_PIECE: usize = 64 << 10;
 
 /// What stands before a line.
@@ -27,8 +27,7 @@ pub(crate) struct Prefix {
 
 /// Prints lines.
 pub(crate) struct Lines {
-    pieces: mpsc::Sender<Vec<u8>>,
-    thread: JoinHandle<()>,
+    outlet: Outlet,
     output: Output,
     prefix: Prefix,
 }
@@ -78,24 +77,51 @@ struct GapView<'a> {
 
 impl Lines {
     pub(crate) fn new(output: Output, prefix: Prefix) -> Self {
-        let (pieces, mut received) = mpsc::channel::<Vec<u8>>(KEPT);
-        let thread = std::thread::spawn(move || {
-            let mut out = BufWriter::with_capacity(LONGEST_PIECE, std::io::stdout());
-            // Whoever closes the pipe wants no more of it; the exit status matters more.
-            let mut is_read = true;
-            while let Some(piece) = received.blocking_recv() {
-                is_read = is_read && out.write_all(&piece).is_ok();
-                if is_read && received.is_empty() {
-                    is_read = out.flush().is_ok();
-                }
-            }
-            let _ = out.flush();
-        });
-        Self { pieces, thread, output, prefix }
+        Self { outlet: Outlet::new(), output, prefix }
+    }
+
+    /// Ends [`print_all`](Self::print_all) when the reader of standard output has gone, though there is nothing to print.
+    pub(crate) fn watch_reader(&self) {
+        self.outlet.watch_reader();
+    }
+
+    /// Returns when nothing can be printed any more.
+    pub(crate) async fn closed(&self) -> Written {
+        self.outlet.closed().await
+    }
+
+    /// Drives a wait and prints its log beside it. What is left of the log once the wait is over does not hold up the answer
+    /// where standard output takes nothing, nor beyond `cut`.
+    pub(crate) async fn beside<T>(
+        &self,
+        wait: impl Future<Output = T>,
+        of: Of<'_>,
+        stream: LogStream,
+        cut: impl Future<Output = ()>,
+    ) -> T {
+        let (mut wait, mut print) = (pin!(wait), pin!(self.print_all(of, stream)));
+        let answer = tokio::select! {
+            answer = &mut wait => answer,
+            _ = &mut print => return wait.await,
+        };
+        tokio::select! {
+            _ = print => {}
+            () = self.outlet.stalled(DRAIN) => {}
+            () = cut => {}
+        }
+        answer
     }
 
     /// Prints all that a stream tells.
-    pub(crate) async fn print_all(&self, of: Of<'_>, mut stream: LogStream) -> Told {
+    pub(crate) async fn print_all(&self, of: Of<'_>, stream: LogStream) -> Told {
+        tokio::select! {
+            told = self.print_stream(of, stream) => told,
+            // Nothing can be printed any more.
+            _ = self.outlet.closed() => Told::InPart,
+        }
+    }
+
+    async fn print_stream(&self, of: Of<'_>, mut stream: LogStream) -> Told {
         let (mut told, mut is_in_line, mut is_denied) = (Told::Whole, None, false);
         let mut text = Vec::new();
         loop {
@@ -122,10 +148,9 @@ impl Lines {
                 }
                 Some(LogEvent::Trouble(trouble)) => {
                     is_denied = matches!(trouble.failure.code, 401 | 403);
-                    output::note(&format!(
-                        "{}/{}: the log of {} cannot be read for now: {}",
-                        of.namespace, of.pod, trouble.container, trouble.failure.message
-                    ));
+                    let (Of { namespace, pod }, container) = (of, &trouble.container);
+                    let sentence = format!("{namespace}/{pod}: the log of {container} cannot be read for now");
+                    output::note(&with_cause(&sentence, &trouble.failure.message));
                 }
                 Some(_) => {}
             }
@@ -136,8 +161,7 @@ impl Lines {
 
     async fn hand_over(&self, text: &mut Vec<u8>) {
         if !text.is_empty() {
-            // It ends only with the process.
-            let _ = self.pieces.send(std::mem::take(text)).await;
+            self.outlet.write(std::mem::take(text)).await;
         }
     }
 
@@ -159,7 +183,8 @@ impl Lines {
                 text: String::from_utf8_lossy(&line.text),
                 ends_line: line.ends_line,
             };
-            let _ = writeln!(text, "{}", serde_json::json!(view));
+            // The line itself stays as it is.
+            let _ = writeln!(text, "{}", Line::json_with(&view, Some("text")).as_str());
         } else {
             let goes_on = !line.is_first && is_in_line.as_ref() == Some(&line.container);
             if is_in_line.is_some() && !goes_on {
@@ -180,12 +205,13 @@ impl Lines {
     fn write_prefix(&self, of: Of<'_>, line: &LogLine, text: &mut Vec<u8>) {
         let Prefix { pod, container, time } = self.prefix;
         let attempt = if line.attempt > 1 { format!("#{}", line.attempt) } else { String::new() };
-        let _ = match (pod, container) {
-            (true, true) => write!(text, "[{}/{}{attempt}] ", of.pod, line.container),
-            (true, false) => write!(text, "[{}] ", of.pod),
-            (false, true) => write!(text, "[{}{attempt}] ", line.container),
-            (false, false) => Ok(()),
+        let prefix = match (pod, container) {
+            (true, true) => format!("[{}/{}{attempt}] ", of.pod, line.container),
+            (true, false) => format!("[{}] ", of.pod),
+            (false, true) => format!("[{}{attempt}] ", line.container),
+            (false, false) => String::new(),
         };
+        text.extend_from_slice(output::clean(&prefix).as_bytes());
         if time {
             let _ = write!(text, "{} ", rfc3339(line.time));
         }
@@ -204,7 +230,7 @@ impl Lines {
                 before: gap.before.map(rfc3339),
                 reason: gap.reason.as_str(),
             };
-            let _ = writeln!(text, "{}", serde_json::json!(view));
+            let _ = writeln!(text, "{}", Line::json(&view).as_str());
         }
         let runs = match (first, last) {
             (1, 1) => String::new(),
@@ -230,14 +256,26 @@ impl Lines {
     }
 
     /// Prints a line of another kind after what was told so far.
-    pub(crate) async fn add(&self, line: String) {
-        let _ = self.pieces.send(format!("{line}\n").into_bytes()).await;
+    pub(crate) async fn add(&self, line: Line) {
+        tokio::select! {
+            () = self.outlet.write(format!("{}\n", line.as_str()).into_bytes()) => {}
+            () = self.outlet.stalled(DRAIN) => {}
+        }
     }
 
-    /// Returns when all is printed.
-    pub(crate) async fn finish(self) {
-        drop(self.pieces);
-        let _ = tokio::task::spawn_blocking(|| self.thread.join()).await;
+    /// Returns when all is printed, or nothing can be.
+    pub(crate) async fn finish(mut self) -> Written {
+        self.outlet.close();
+        self.outlet.closed().await
+    }
+
+    /// The same after an answer, which is not held up where standard output takes nothing.
+    pub(crate) async fn finish_soon(mut self) {
+        self.outlet.close();
+        tokio::select! {
+            _ = self.outlet.closed() => {}
+            () = self.outlet.stalled(DRAIN) => {}
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use crate::args::{ConnectArgs, Output, name, pod_name};
 use crate::connect::connect;
 use crate::lines::{Lines, Of, Prefix, Told};
 use crate::output;
-use crate::signals::Signals;
+use crate::outlet::Written;
+use crate::shutdown::{Patience, Shutdown};
 use crate::status::{Complaint, Status};
-use podwait::{Class, Failure, Logs};
+use podwait::{Class, Logs};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -41,50 +42,65 @@ pub(crate) struct LogsArgs {
     connect: ConnectArgs,
 }
 
-pub(crate) async fn run(args: LogsArgs) -> Result<ExitCode, Complaint> {
-    let signals = Signals::listen()?;
+pub(crate) async fn run(args: LogsArgs, shutdown: &Shutdown) -> Result<ExitCode, Complaint> {
+    shutdown.doing("the configuration was read");
     let connection = connect(&args.connect).await?;
     let namespace = connection.namespace.clone();
     let mut logs = if args.all_containers { Logs::of_all() } else { Logs::of_target() };
     if let Some(since) = args.since.and_then(|since| SystemTime::now().checked_sub(since)) {
         logs = logs.since(since);
     }
+    shutdown.doing("the API server was asked for the pod");
     connection.check(&namespace, &args.pod).await?;
-    let mut wait = podwait::wait(connection.client.clone(), &namespace, &args.pod).cancel(signals.token());
+    let mut wait = podwait::wait(connection.client.clone(), &namespace, &args.pod);
     if let Some(container) = args.container {
         wait = wait.container(container);
     }
     let lines = Lines::new(args.output, Prefix { pod: false, container: args.prefix, time: args.timestamps });
+    lines.watch_reader();
     let of = Of { namespace: &namespace, pod: &args.pod };
-    let note = |failure: &Failure| output::note(&format!("{namespace}/{}: {failure}", args.pod));
-    let (told, failure) = if args.follow {
-        let (wait, stream) = wait.logs(logs);
-        let both = async { tokio::join!(wait, lines.print_all(of, stream)) };
-        let (exit, told) = tokio::select! {
-            both = both => both,
-            () = signals.second() => return Ok(Status::Cancelled.into()),
-        };
-        (told, exit.err())
-    } else {
+    shutdown.work(Patience { signal: FLUSH, limit: FLUSH });
+    let read = async {
+        if args.follow {
+            let (wait, stream) = wait.logs(logs);
+            let (exit, told) = tokio::join!(wait, lines.print_all(of, stream));
+            return (told, exit.err());
+        }
         match wait.logs_so_far(logs).await {
-            Ok(stream) => tokio::select! {
-                told = lines.print_all(of, stream) => (told, None),
-                () = signals.first() => return Ok(Status::Cancelled.into()),
-            },
+            Ok(stream) => (lines.print_all(of, stream).await, None),
             Err(failure) => (Told::InPart, Some(failure)),
         }
     };
-    lines.finish().await;
+    let (told, failure) = tokio::select! {
+        read = read => read,
+        _ = lines.closed() => (Told::InPart, None),
+        () = shutdown.stopping() => {
+            output::note(&format!("{namespace}/{}: interrupted", args.pod));
+            shutdown.answered(Status::Cancelled as u8);
+            lines.finish().await;
+            return Ok(Status::Cancelled.into());
+        }
+    };
+    let written = tokio::select! {
+        written = lines.finish() => written,
+        () = shutdown.stopping() => return Ok(Status::Cancelled.into()),
+    };
     if let Some(failure) = &failure {
-        note(failure);
+        output::note(&format!("{namespace}/{}: {failure}", args.pod));
     }
-    Ok(match failure {
+    Ok(match (written, failure) {
+        // Its reader has seen what it wanted to see.
+        (Written::Closed, None) => ExitCode::SUCCESS,
+        (Written::Failed | Written::Stalled, _) => Status::Infrastructure.into(),
         // How the container ended is not what was asked.
-        Some(failure) if failure.class() != Class::Infrastructure => Status::of(&failure).into(),
-        Some(_) | None => match told {
+        (_, Some(failure)) if failure.class() != Class::Infrastructure => Status::of(&failure).into(),
+        (Written::All | Written::Open | Written::Closed, _) => match told {
             Told::Whole => ExitCode::SUCCESS,
             Told::InPart => Status::Infrastructure.into(),
             Told::Denied => Status::Denied.into(),
         },
     })
 }
+
+/// How long what has been read may take to be printed after a signal.
+const FLUSH: Duration = Duration::from_secs(1);

@@ -1,13 +1,189 @@
-//! Printing that does not panic when nobody reads: the exit status matters more than the words.
+//! Everything that is printed, but for the lines of logs: one place where text from elsewhere is made harmless.
+//!
+//! A pod's author, a node, a registry or a server chooses what a message says, and a lax server what names are. No such
+//! text moves the cursor, forges a line or fills the screen. Printing never panics and never changes the exit status.
 
-use std::io::Write;
+use podwait::core::one_line;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+use std::borrow::Cow;
+use std::io::{ErrorKind, Write};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// Longest line for people, and longest text in one for programs, in bytes.
+const LONGEST: usize = 1000;
+
+/// How long the last words may take, where standard error may not be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A line that is fit for standard output.
+pub(crate) struct Line(String);
+
+impl Line {
+    /// An object for programs. Text from elsewhere in it is cleaned.
+    pub(crate) fn json(view: &impl Serialize) -> Self {
+        Self::json_with(view, None)
+    }
+
+    /// The same, with one member whose text is kept as it is: what would act on a terminal is escaped in it.
+    pub(crate) fn json_with(view: &impl Serialize, raw: Option<&str>) -> Self {
+        let mut value = serde_json::to_value(view).unwrap_or_default();
+        clean_all(&mut value, raw);
+        let mut line = Vec::new();
+        let _ = value.serialize(&mut Serializer::with_formatter(&mut line, Escaped(CompactFormatter)));
+        Self(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Line {
+    /// A line for people.
+    fn from(line: T) -> Self {
+        Self(clean(line.as_ref()).into_owned())
+    }
+}
 
 /// A line on standard output: results only.
-pub(crate) fn result(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+pub(crate) fn result(line: impl Into<Line>) {
+    let line = format!("{}\n", line.into().0);
+    let written = std::io::stdout().write_all(line.as_bytes());
+    // Who has closed it wants no more of it.
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        note(&format!("standard output cannot be written: {error}"));
+    }
 }
 
 /// A line on standard error: what happened, for people.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "podwait: {line}");
+    // In one piece, so that no other process's words come between.
+    let _ = std::io::stderr().write_all(format!("podwait: {}\n", clean(line)).as_bytes());
+}
+
+/// The last note of a process that ends now, even if nothing reads it.
+pub(crate) fn last_words(line: &str) {
+    let line = line.to_owned();
+    let (said, is_said) = channel();
+    let speaker = std::thread::Builder::new().spawn(move || {
+        note(&line);
+        let _ = said.send(());
+    });
+    if speaker.is_ok() {
+        let _ = is_said.recv_timeout(LAST_WORDS);
+    }
+}
+
+/// A sentence and what somebody else says about it, if anything.
+pub(crate) fn with_cause(sentence: &str, cause: &str) -> String {
+    match one_line(cause, LONGEST) {
+        cause if cause.is_empty() => sentence.to_owned(),
+        cause => format!("{sentence}: {cause}"),
+    }
+}
+
+/// Without control characters, what turns text round, and line breaks; cut at [`LONGEST`]. Spaces stay, which tables need.
+pub(crate) fn clean(line: &str) -> Cow<'_, str> {
+    let is_clean = |word: &str| word.is_empty() || one_line(word, usize::MAX) == word;
+    if line.len() <= LONGEST && line.split(' ').all(is_clean) {
+        return Cow::Borrowed(line);
+    }
+    let mut cleaned = String::new();
+    for (index, word) in line.split(' ').enumerate() {
+        if index > 0 {
+            cleaned.push(' ');
+        }
+        cleaned.push_str(&one_line(word, LONGEST));
+        if cleaned.len() > LONGEST {
+            let fits = LONGEST - '…'.len_utf8();
+            let end = (0..=fits).rev().find(|end| cleaned.is_char_boundary(*end));
+            cleaned.truncate(end.unwrap_or(0));
+            cleaned.push('…');
+            break;
+        }
+    }
+    Cow::Owned(cleaned)
+}
+
+fn clean_all(value: &mut Value, raw: Option<&str>) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(cleaned) = one_line(text, LONGEST) {
+                *text = cleaned;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| clean_all(value, None)),
+        Value::Object(members) => {
+            let members = members.iter_mut().filter(|(name, _)| raw != Some(name));
+            members.for_each(|(_, value)| clean_all(value, None));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// JSON in which nothing acts on a terminal: beside what JSON escapes, DEL, C1, and what is no part of a clean line.
+struct Escaped(CompactFormatter);
+
+impl Formatter for Escaped {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> std::io::Result<()> {
+        let mut rest = text;
+        let acts = |character: char| match character {
+            '\x7f' => true,
+            character if character.is_ascii() => false,
+            character => one_line(character.encode_utf8(&mut [0; 4]), 4) != *character.encode_utf8(&mut [0; 4]),
+        };
+        while let Some(at) = rest.find(acts) {
+            let (before, after) = rest.split_at(at);
+            self.0.write_string_fragment(out, before)?;
+            let mut after = after.chars();
+            for unit in after.next().unwrap_or_default().encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            rest = after.as_str();
+        }
+        self.0.write_string_fragment(out, rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}]52;c;eA==\u{7}b\r\npodwait: c\u{9b}2J\u{202e}d\0\u{2028}e\u{7f}";
+
+    fn acts(text: &str) -> bool {
+        text.chars().any(|c| c.is_control() || "\u{2028}\u{2029}\u{202e}\u{61c}\u{200e}\u{2066}".contains(c))
+    }
+
+    #[test]
+    fn a_line_for_people_has_nothing_that_acts_and_keeps_its_columns() {
+        assert_eq!(clean("  a   b  "), "  a   b  ");
+        assert!(matches!(clean("ci/p: container step exited 0"), Cow::Borrowed(_)));
+        assert!(!acts(&clean(HOSTILE)), "{:?}", clean(HOSTILE));
+        let long = clean(&"äö ".repeat(1 << 20)).into_owned();
+        assert!(long.len() <= LONGEST && long.ends_with('…'), "{}", long.len());
+        assert!(clean(&"x".repeat(1 << 20)).len() <= LONGEST);
+    }
+
+    #[test]
+    fn json_is_cleaned_everywhere_but_where_it_is_raw() {
+        let view = serde_json::json!({ "text": HOSTILE, "pod": HOSTILE, "ends": [{ "message": "x".repeat(5000) }] });
+        let line = Line::json_with(&view, Some("text"));
+        assert!(!acts(line.as_str()), "{}", line.as_str());
+        let read: Value = serde_json::from_str(line.as_str()).expect("JSON");
+        assert_eq!(read["text"], HOSTILE, "nothing is lost");
+        assert!(!acts(read["pod"].as_str().expect("text")));
+        assert!(read["ends"][0]["message"].as_str().is_some_and(|text| text.len() <= LONGEST));
+    }
+
+    #[test]
+    fn an_empty_cause_leaves_no_colon() {
+        assert_eq!(with_cause("it failed", " \n"), "it failed");
+        assert_eq!(with_cause("it failed", "why\nnot"), "it failed: why not");
+    }
 }

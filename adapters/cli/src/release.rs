@@ -2,7 +2,8 @@
 
 use crate::args::{ConnectArgs, Output, pod_name};
 use crate::connect::connect;
-use crate::output;
+use crate::output::{self, Line, with_cause};
+use crate::shutdown::Shutdown;
 use crate::status::{Complaint, Status};
 use podwait::{HeldPod, Scope, held_pods};
 use serde::Serialize;
@@ -54,17 +55,19 @@ struct EndView<'a> {
     exit_code: Option<i32>,
 }
 
-pub(crate) async fn run(args: ReleaseArgs) -> Result<ExitCode, Complaint> {
+pub(crate) async fn run(args: ReleaseArgs, shutdown: &Shutdown) -> Result<ExitCode, Complaint> {
+    shutdown.doing("the configuration was read");
     let connection = connect(&args.connect).await?;
     let mut scope =
         if args.all_namespaces { Scope::all() } else { Scope::namespace(connection.namespace.as_str()) };
     if let Some(selector) = &args.selector {
         scope = scope.labels(selector.as_str());
     }
+    shutdown.doing("the pods were listed");
     let held = held_pods(connection.client.clone(), scope).await;
     let held = held.map_err(|failure| {
         connection.complaint(&failure).unwrap_or_else(|| {
-            Complaint::new(Status::Unreachable, format!("the pods cannot be listed: {}", failure.message))
+            Complaint::new(Status::Unreachable, with_cause("the pods cannot be listed", &failure.message))
         })
     })?;
     let mut is_done = true;
@@ -73,6 +76,7 @@ pub(crate) async fn run(args: ReleaseArgs) -> Result<ExitCode, Complaint> {
             output::note(&format!("{}/{name} is not held", connection.namespace));
         }
     }
+    shutdown.doing("pods were released");
     let now = SystemTime::now();
     for pod in held.iter().filter(|pod| args.pods.is_empty() || args.pods.contains(&pod.name)) {
         if !args.force && !pod.is_safe(now, args.older_than) {
@@ -87,8 +91,8 @@ pub(crate) async fn run(args: ReleaseArgs) -> Result<ExitCode, Complaint> {
             false => match pod.release().await {
                 Ok(()) => true,
                 Err(failure) => {
-                    let (namespace, name, message) = (&pod.namespace, &pod.name, &failure.message);
-                    output::note(&format!("{namespace}/{name} could not be released: {message}"));
+                    let sentence = format!("{}/{} could not be released", pod.namespace, pod.name);
+                    output::note(&with_cause(&sentence, &failure.message));
                     is_done = false;
                     false
                 }
@@ -105,23 +109,22 @@ fn print(pod: &HeldPod, released: bool, output: Output) {
         Err(failure) => EndView { container, reason: failure.reason.as_str(), exit_code: failure.exit_code },
     });
     let ends: Vec<EndView<'_>> = ends.collect();
-    output::result(&match output {
-        Output::Json => serde_json::json!(ReleasedView {
+    output::result(match output {
+        Output::Json => Line::json(&ReleasedView {
             namespace: &pod.namespace,
             pod: &pod.name,
             uid: &pod.uid,
             released,
             is_over: pod.is_over,
             ends,
-        })
-        .to_string(),
+        }),
         Output::Text => {
             let what = if released { "released" } else { "held" };
             let ends = ends.iter().map(|end| match end.exit_code {
                 Some(code) => format!(" {} {} {code}", end.container, end.reason),
                 None => format!(" {} {}", end.container, end.reason),
             });
-            format!("{}/{} {what}:{}", pod.namespace, pod.name, ends.collect::<Vec<_>>().join(","))
+            Line::from(format!("{}/{} {what}:{}", pod.namespace, pod.name, ends.collect::<Vec<_>>().join(",")))
         }
     });
 }

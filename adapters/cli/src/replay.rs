@@ -1,7 +1,8 @@
 //! `podwait replay`.
 
 use crate::args::Output;
-use crate::{output, timeline};
+use crate::output::{self, Line};
+use crate::timeline;
 use podwait::Decision;
 use podwait::trace::{Replay, TraceError, TraceReader, replay};
 use serde::Serialize;
@@ -64,14 +65,14 @@ fn one(file: &Path, output: Output) -> Result<Replay, Unreadable> {
             let name = header.id.clone().unwrap_or_else(|| file.display().to_string());
             let title =
                 header.title.clone().unwrap_or_else(|| format!("{}/{}", target.namespace, target.pod));
-            output::result(&format!("{name}: {title}"));
-            let replayed = replay(trace, |step| output::result(&timeline::line(step)))?;
+            output::result(format!("{name}: {title}"));
+            let replayed = replay(trace, |step| output::result(timeline::line(step)))?;
             output::result("");
             Ok(replayed)
         }
         Output::Json => {
             let replayed = replay(trace, |_| {})?;
-            output::result(&serde_json::json!(view(header.id.as_deref(), &replayed)).to_string());
+            output::result(Line::json(&view(header.id.as_deref(), &replayed)));
             Ok(replayed)
         }
     }

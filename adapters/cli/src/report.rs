@@ -2,7 +2,7 @@
 
 use crate::args::Output;
 use crate::lines::Lines;
-use crate::output;
+use crate::output::{self, Line};
 use crate::status::Status;
 use podwait::{Exit, Failure, JobEnd};
 use serde::Serialize;
@@ -44,9 +44,9 @@ impl Report<'_> {
     pub(crate) async fn print(&self, output: Output, lines: Option<&Lines>) {
         output::note(&self.sentence());
         match (output, lines) {
-            (Output::Text, None) => output::result(&self.short()),
+            (Output::Text, None) => output::result(self.short()),
             (Output::Text, Some(_)) => {}
-            (Output::Json, None) => output::result(&self.json()),
+            (Output::Json, None) => output::result(self.json()),
             (Output::Json, Some(lines)) => lines.add(self.json()).await,
         }
     }
@@ -73,8 +73,8 @@ impl Report<'_> {
     }
 
     /// All facts.
-    pub(crate) fn json(&self) -> String {
-        serde_json::json!(self.view()).to_string()
+    pub(crate) fn json(&self) -> Line {
+        Line::json(&self.view())
     }
 
     fn message(&self) -> String {
@@ -153,10 +153,10 @@ impl JobReport<'_> {
     /// The result on standard output, what happened on standard error.
     pub(crate) fn print(&self, output: Output) {
         output::note(&self.sentence());
-        output::result(&match output {
-            Output::Text => self.short(),
-            Output::Json => self.json(),
-        });
+        match output {
+            Output::Text => output::result(self.short()),
+            Output::Json => output::result(self.json()),
+        }
     }
 
     /// 0 if it is complete, the code of its last pod that failed if it failed, podwait's status otherwise.
@@ -206,7 +206,7 @@ impl JobReport<'_> {
     }
 
     /// All facts.
-    pub(crate) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> Line {
         let (end, failure) = (self.outcome.as_ref().ok(), self.outcome.as_ref().err());
         let pods = end.into_iter().flat_map(|end| &end.pods);
         let pods =
@@ -242,7 +242,7 @@ impl JobReport<'_> {
             message: self.message(),
             pods: pods.collect(),
         };
-        serde_json::json!(view).to_string()
+        Line::json(&view)
     }
 }
 

@@ -23,14 +23,15 @@ pub(crate) async fn run() -> Result<ExitCode, Complaint> {
     let server = cluster.serve().await.map_err(|error| {
         Complaint::new(Status::Config, format!("cannot listen on the loopback interface: {error}"))
     })?;
-    output::result(&format!("A simulated cluster listens on {}.\n", server.url()));
+    output::result(format!("A simulated cluster listens on {}.", server.url()));
+    output::result("");
     for scene in scenes() {
         output::result(scene.title);
         let config = kube::Config::new(server.url().parse().map_err(unusable)?);
         let client = podwait::client(config).map_err(unusable)?;
         let kubelet = scene.life.spawn(&cluster);
         let mut wait =
-            podwait::wait(client, "ci", scene.pod).look(|step| output::result(&timeline::line(step)));
+            podwait::wait(client, "ci", scene.pod).look(|step| output::result(timeline::line(step)));
         if scene.poll {
             wait = wait.poll();
         }

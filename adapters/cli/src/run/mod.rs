@@ -8,8 +8,9 @@ mod session;
 
 use crate::args::{ConnectArgs, LimitArgs, Output, name};
 use crate::connect::connect;
+use crate::holds::Holds;
 use crate::lines::{Lines, Prefix};
-use crate::signals::Signals;
+use crate::shutdown::Shutdown;
 use crate::status::Complaint;
 use manifest::Template;
 use session::Session;
@@ -72,19 +73,22 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Complaint> {
+pub(crate) async fn run(args: RunArgs, shutdown: Shutdown, holds: Holds) -> Result<ExitCode, Complaint> {
     let policy = args.limits.policy()?;
+    shutdown.limit(args.limits.timeout);
+    shutdown.doing("the pod's description was read");
     let template = Template::read(&args).await?;
-    let signals = Signals::listen()?;
+    shutdown.doing("the configuration was read");
     let mut connection = connect(&args.connect).await?;
     if let Some(namespace) = template.namespace() {
         connection.namespace = namespace.to_owned();
     }
     let lines = (!args.quiet).then(|| Lines::new(args.output, Prefix::default()));
-    let session = Session { args, connection, policy, lines, signals };
+    let session = Session { args, connection, policy, lines, shutdown, holds };
     let status = session.run(&template).await?;
+    session.shutdown.answered(status);
     if let Some(lines) = session.lines {
-        lines.finish().await;
+        lines.finish_soon().await;
     }
     Ok(status.into())
 }

@@ -4,11 +4,12 @@ use super::RunArgs;
 use super::manifest::Template;
 use super::objects::{Created, MayHold, Objects};
 use crate::connect::Connection;
+use crate::holds::Holds;
 use crate::lines::{Lines, Of};
 use crate::output;
 use crate::report::Report;
-use crate::signals::Signals;
-use crate::status::{Complaint, Status};
+use crate::shutdown::{Patience, Shutdown};
+use crate::status::Complaint;
 use podwait::core::{Decision, Input, Instant};
 use podwait::{Exit, Failure, Hold, Logs, Policy, WaitMachine};
 use std::future::IntoFuture;
@@ -22,13 +23,18 @@ const BEYOND_GRACE: Duration = Duration::from_secs(30);
 /// The longest grace period that a pod is given to stop in.
 const GRACE: Duration = Duration::from_secs(300);
 
+/// How long the pod's end may take after a signal, and its deletion after `--timeout`.
+const PATIENCE: Patience =
+    Patience { signal: Duration::from_secs(GRACE.as_secs() + 2 * BEYOND_GRACE.as_secs()), limit: BEYOND_GRACE };
+
 /// What all attempts have in common.
 pub(super) struct Session {
     pub(super) args: RunArgs,
     pub(super) connection: Connection,
     pub(super) policy: Policy,
     pub(super) lines: Option<Lines>,
-    pub(super) signals: Signals,
+    pub(super) shutdown: Shutdown,
+    pub(super) holds: Holds,
 }
 
 /// How one try ended.
@@ -42,22 +48,23 @@ impl Session {
     /// Runs the pod, again where that is asked for and safe, and gives the exit status.
     pub(super) async fn run(&self, template: &Template) -> Result<u8, Complaint> {
         let objects = Objects { connection: &self.connection };
-        let prepared = tokio::select! {
-            prepared = self.prepare(&objects, template) => prepared?,
-            () = self.signals.first() => return Ok(Status::Cancelled as u8),
-        };
+        self.shutdown.doing("the API server was asked what may be done");
+        let prepared = self.prepare(&objects, template).await?;
+        self.shutdown.work(PATIENCE);
         let namespace = &self.connection.namespace;
         let mut tries_left = self.args.retry_infra;
         loop {
             let pod = template.attempt(namespace, prepared)?;
-            let Some(created) = objects.create(&pod, async || self.signals.first().await).await? else {
-                return Ok(Status::Cancelled as u8);
+            let Some(created) = objects.create(&pod, async || self.shutdown.stopping().await).await? else {
+                return Ok(self.shutdown.status());
             };
+            let hold = created.is_held.then(|| {
+                let client = self.connection.client.clone();
+                let hold = Hold::of_created(client, namespace, &created.name, &created.uid);
+                self.holds.add(namespace, &created.name, hold)
+            });
             output::note(&format!("{namespace}/{}: created", created.name));
             let ended = self.follow(&objects, &created).await;
-            let hold = created.is_held.then(|| {
-                Hold::of_created(self.connection.client.clone(), namespace, &created.name, &created.uid)
-            });
             let failure = ended.outcome.as_ref().err();
             let Some(failure) = failure.filter(|failure| !ended.is_cancelled && failure.is_safe_to_rerun())
             else {
@@ -71,7 +78,7 @@ impl Session {
             self.clean_up(&objects, &created, hold, true).await;
             if let Err(why) = self.is_clear(&objects, template, &created).await {
                 output::note(&format!("{namespace}/{} is not run again: {why}", created.name));
-                let is_cancelled = self.signals.token().is_cancelled();
+                let is_cancelled = self.shutdown.token().is_cancelled();
                 return Ok(self.report(&created, Ended { is_cancelled, ..ended }).await.status());
             }
             output::note(&format!("{namespace}/{} is gone, and is run again", created.name));
@@ -104,7 +111,7 @@ impl Session {
         let within = template.grace_period().min(GRACE) + BEYOND_GRACE;
         tokio::select! {
             biased;
-            () = self.signals.first() => Err("interrupted"),
+            () = self.shutdown.stopping() => Err("interrupted"),
             is_gone = objects.is_gone(created, within) => if is_gone { Ok(()) } else { Err("it does not go") },
         }
     }
@@ -112,13 +119,14 @@ impl Session {
     /// Prints how the pod ended.
     async fn report<'a>(&'a self, created: &'a Created, ended: Ended) -> Report<'a> {
         let Ended { outcome, is_cancelled } = ended;
-        let outcome = if is_cancelled { Err(cancelled(&outcome)) } else { outcome };
+        let outcome =
+            if is_cancelled { self.shutdown.named(Err(cancelled(&outcome))) } else { outcome };
         let report = Report { namespace: &self.connection.namespace, pod: &created.name, outcome };
         report.print(self.args.output, self.lines.as_ref()).await;
         report
     }
 
-    async fn finish(&self, objects: &Objects<'_>, created: &Created, hold: Option<Hold>, ended: Ended) -> u8 {
+    async fn finish(&self, objects: &Objects<'_>, created: &Created, hold: Option<usize>, ended: Ended) -> u8 {
         let is_cancelled = ended.is_cancelled;
         let report = self.report(created, ended).await;
         let is_success = report.outcome.as_ref().is_ok_and(Exit::is_success);
@@ -131,28 +139,21 @@ impl Session {
     }
 
     /// Its end has been read: it may go.
-    async fn clean_up(&self, objects: &Objects<'_>, created: &Created, hold: Option<Hold>, is_deleted: bool) {
-        if let Some(hold) = hold
-            && let Err(failure) = hold.release().await
-        {
-            let (namespace, message) = (&self.connection.namespace, failure.message);
-            output::note(&format!(
-                "{namespace}/{} is still held, see podwait release: {message}",
-                created.name
-            ));
+    async fn clean_up(&self, objects: &Objects<'_>, created: &Created, hold: Option<usize>, is_deleted: bool) {
+        if let Some(hold) = hold {
+            self.holds.release(hold).await;
         }
         if is_deleted {
             objects.delete(created).await;
         }
     }
 
-    /// Waits for the pod's end and prints what it writes. After the first signal it is asked to stop, after the second
-    /// nobody waits for that.
+    /// Waits for the pod's end and prints what it writes. After the first signal it is asked to stop.
     async fn follow(&self, objects: &Objects<'_>, created: &Created) -> Ended {
         let namespace = &self.connection.namespace;
         let mut wait = podwait::wait(self.connection.client.clone(), namespace, &created.name)
             .uid(&created.uid)
-            .policy(self.policy.clone());
+            .policy(self.shutdown.within(&self.policy));
         if let Some(container) = &self.args.container {
             wait = wait.container(container);
         }
@@ -162,24 +163,19 @@ impl Session {
                 None => wait.into_future().await,
                 Some(lines) => {
                     let (wait, stream) = wait.logs(Logs::of_target());
-                    tokio::join!(wait, lines.print_all(of, stream)).0
+                    lines.beside(wait.into_future(), of, stream, std::future::pending()).await
                 }
             }
         });
+        let token = self.shutdown.token();
         tokio::select! {
             outcome = &mut outcome => return Ended { outcome, is_cancelled: false },
-            () = self.signals.first() => {}
+            () = token.cancelled() => {}
         }
         output::note(&format!("{namespace}/{}: asked to stop", created.name));
-        let stopped = async {
-            objects.delete(created).await;
-            // Its own grace period is not known here, and need not be: the kubelet keeps to it.
-            timeout(GRACE + BEYOND_GRACE, &mut outcome).await.ok()
-        };
-        let outcome = tokio::select! {
-            outcome = stopped => outcome,
-            () = self.signals.second() => None,
-        };
+        objects.delete(created).await;
+        // Its own grace period is not known here, and need not be: the kubelet keeps to it.
+        let outcome = timeout(GRACE + BEYOND_GRACE, &mut outcome).await.ok();
         Ended { outcome: outcome.unwrap_or_else(|| Err(cancelled_by_nobody())), is_cancelled: true }
     }
 }

@@ -9,13 +9,16 @@ mod target;
 
 use crate::args::{ConnectArgs, LimitArgs, Output, name};
 use crate::connect::connect;
-use crate::lines::{Lines, Prefix};
+use crate::holds::Holds;
+use crate::lines::{Lines, Of, Prefix};
 use crate::output;
-use crate::signals::Signals;
+use crate::shutdown::Shutdown;
 use crate::status::{Complaint, Status};
-use podwait::{Fsync, Hold, HoldState, Journal, Wait};
+use podwait::{Exit, Failure, Fsync, Hold, Journal, Logs, Wait};
+use std::future::IntoFuture;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use target::Target;
 
 /// Arguments of `podwait wait`.
@@ -62,31 +65,34 @@ pub(crate) struct WaitArgs {
     connect: ConnectArgs,
 }
 
-pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode, Complaint> {
+pub(crate) async fn run(args: WaitArgs, shutdown: Shutdown, holds: Holds) -> Result<ExitCode, Complaint> {
     let policy = args.limits.policy()?;
-    let signals = Signals::listen()?;
+    shutdown.limit(args.limits.timeout);
+    shutdown.doing("the configuration was read");
     let connection = connect(&args.connect).await?;
+    shutdown.doing("the journal was opened");
     let journal = args.resume.as_deref().map(|file| Journal::open(file, Fsync::Never)).transpose();
     let journal = journal.map_err(|error| Complaint::new(Status::Config, error.to_string()))?;
-    let targets = tokio::select! {
-        targets = target::all(&args, &connection, journal.as_ref()) => targets?,
-        () = signals.first() => return Ok(Status::Cancelled.into()),
-    };
+    shutdown.doing("the API server was asked what to wait for");
+    let targets = target::all(&args, &connection, journal.as_ref()).await?;
     let lines = args.logs.then(|| {
         Lines::new(args.output, Prefix { pod: targets.len() > 1, container: targets.len() > 1, time: false })
     });
-    let session = Session { args, connection, policy, journal, lines, signals };
+    let policy = shutdown.within(&policy);
+    shutdown.doing("the waits were prepared");
+    let session = Session { args, connection, policy, journal, lines, shutdown, holds };
     let status = match &targets[..] {
         [one] => session.wait_for_one(one).await?,
         many => session.wait_for_many(many).await?,
     };
+    session.shutdown.answered(status);
     if let Some(lines) = session.lines {
-        lines.finish().await;
+        lines.finish_soon().await;
     }
     if let Some(Err(error)) = session.journal.map(|journal| journal.check()) {
         output::note(&format!("the journal is not complete: {error}"));
     }
-    Ok(status)
+    Ok(status.into())
 }
 
 /// What all waits of one command have in common.
@@ -96,13 +102,14 @@ struct Session {
     policy: podwait::Policy,
     journal: Option<Journal>,
     lines: Option<Lines>,
-    signals: Signals,
+    shutdown: Shutdown,
+    holds: Holds,
 }
 
 impl Session {
-    /// A wait with all that was asked for, and its hold.
-    fn equip(&self, wait: Wait, pod: &target::Pod) -> Result<(Wait, Option<Hold>), Complaint> {
-        let mut wait = wait.policy(self.policy.clone()).cancel(self.signals.token());
+    /// A wait with all that was asked for, and the number of its hold.
+    fn equip(&self, wait: Wait, pod: &target::Pod) -> Result<(Wait, Option<usize>), Complaint> {
+        let mut wait = wait.policy(self.policy.clone()).cancel(self.shutdown.token());
         if let Some(container) = &pod.container {
             wait = wait.container(container);
         }
@@ -121,23 +128,34 @@ impl Session {
             let kept = journal.keep(wait);
             wait = kept.map_err(|error| Complaint::new(Status::Config, format!("the journal: {error}")))?;
         }
-        Ok((wait, hold))
+        Ok((wait, hold.map(|hold| self.holds.add(&pod.namespace, &pod.name, hold))))
+    }
+
+    /// Waits, and prints the log beside it if that was asked for.
+    async fn outcome(&self, wait: Wait, pod: &target::Pod) -> Result<Exit, Failure> {
+        let of = Of { namespace: &pod.namespace, pod: &pod.name };
+        let outcome = match &self.lines {
+            None => wait.await,
+            Some(lines) => {
+                let (wait, stream) = wait.logs(Logs::of_target());
+                // After a signal nobody waits for what a node may still have to say.
+                let cut = async {
+                    self.shutdown.token().cancelled().await;
+                    tokio::time::sleep(FLUSH).await;
+                };
+                lines.beside(wait.into_future(), of, stream, cut).await
+            }
+        };
+        self.shutdown.named(outcome)
+    }
+
+    /// Lets the pod go, once its answer was used.
+    async fn release(&self, hold: Option<usize>) {
+        if let Some(hold) = hold {
+            self.holds.release(hold).await;
+        }
     }
 }
 
-/// Lets the pod go, once its answer was used.
-async fn release(hold: Option<Hold>, pod: &target::Pod) {
-    let Some(hold) = hold else { return };
-    let name = format!("{}/{}", pod.namespace, pod.name);
-    if let Err(failure) = hold.release().await {
-        let message = failure.message;
-        output::note(&format!("{name} is still held, see podwait release: {message}"));
-    }
-    match hold.state() {
-        HoldState::Refused(failure) => {
-            output::note(&format!("{name} was not held: {}", failure.message));
-        }
-        HoldState::TooLate => output::note(&format!("{name} was not held: it was being deleted already")),
-        HoldState::NotYet | HoldState::Held { .. } | HoldState::Released | _ => {}
-    }
-}
+/// How long what has been read of a log may take to be printed after a signal.
+const FLUSH: Duration = Duration::from_secs(1);

@@ -1,33 +1,34 @@
 //! The wait for one pod or one job.
 
+use super::Session;
 use super::record::Record;
 use super::target::{Awaited, Pod};
-use super::{Session, release};
-use crate::lines::Of;
 use crate::output;
 use crate::report::{JobReport, Report};
-use crate::status::{Complaint, Status};
+use crate::shutdown::Patience;
+use crate::status::Complaint;
+use podwait::{Failure, JobEnd, JobPod};
 use podwait::trace::Pods;
-use podwait::{JobPod, Logs};
-use std::process::ExitCode;
 
 impl Session {
-    pub(super) async fn wait_for_one(&self, awaited: &Awaited) -> Result<ExitCode, Complaint> {
+    /// The exit status.
+    pub(super) async fn wait_for_one(&self, awaited: &Awaited) -> Result<u8, Complaint> {
         match awaited {
             Awaited::Pod(pod) => self.wait_for_pod(pod).await,
             Awaited::Job { namespace, name } => {
-                let wait = podwait::wait_job(self.connection.client.clone(), namespace, name);
+                self.shutdown.work(Patience::default());
                 let label = format!("{namespace}/job/{name}");
                 let note = move |pod: &JobPod| output::note(&format!("{label}: {}", pod_line(pod)));
-                let outcome = wait.policy(self.policy.clone()).cancel(self.signals.token()).look(note).await;
+                let outcome = self.job_outcome(namespace, name, note).await;
                 let report = JobReport { namespace, name, outcome };
+                self.shutdown.answered(report.status());
                 report.print(self.args.output);
-                Ok(report.status().into())
+                Ok(report.status())
             }
         }
     }
 
-    async fn wait_for_pod(&self, pod: &Pod) -> Result<ExitCode, Complaint> {
+    async fn wait_for_pod(&self, pod: &Pod) -> Result<u8, Complaint> {
         let wait = podwait::wait(self.connection.client.clone(), &pod.namespace, &pod.name);
         let (mut wait, hold) = self.equip(wait, pod)?;
         let record = match &self.args.record {
@@ -39,25 +40,28 @@ impl Session {
             }
             None => None,
         };
-        let of = Of { namespace: &pod.namespace, pod: &pod.name };
-        let outcome = match &self.lines {
-            None => wait.await,
-            Some(lines) => {
-                let (wait, stream) = wait.logs(Logs::of_target());
-                let read = async { tokio::join!(wait, lines.print_all(of, stream)).0 };
-                tokio::select! {
-                    outcome = read => outcome,
-                    () = self.signals.second() => return Ok(Status::Cancelled.into()),
-                }
-            }
-        };
+        self.shutdown.work(Patience::default());
+        let outcome = self.outcome(wait, pod).await;
+        let report = Report { namespace: &pod.namespace, pod: &pod.name, outcome };
+        self.shutdown.answered(report.status());
         if let Some(record) = record {
             record.finish();
         }
-        let report = Report { namespace: &pod.namespace, pod: &pod.name, outcome };
         report.print(self.args.output, self.lines.as_ref()).await;
-        release(hold, pod).await;
-        Ok(report.status().into())
+        self.release(hold).await;
+        Ok(report.status())
+    }
+
+    /// Waits for a job.
+    pub(super) async fn job_outcome(
+        &self,
+        namespace: &str,
+        name: &str,
+        look: impl FnMut(&JobPod) + Send + 'static,
+    ) -> Result<JobEnd, Failure> {
+        let wait = podwait::wait_job(self.connection.client.clone(), namespace, name);
+        let outcome = wait.policy(self.policy.clone()).cancel(self.shutdown.token()).look(look).await;
+        self.shutdown.named(outcome)
     }
 }
 

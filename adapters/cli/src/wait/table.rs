@@ -1,6 +1,6 @@
 //! What many waits are doing, as a table that is kept up to date on a terminal.
 
-use crate::output;
+use crate::output::{self, Line};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ struct Row {
 impl Table {
     /// A row for each of these; drawn if `may_draw` and there is a terminal.
     pub(super) fn new(labels: Vec<String>, may_draw: bool) -> Self {
-        let row = |label| Row { label, what: String::from("awaiting_pod"), ended: None };
+        let row = |label: String| Row { label: output::clean(&label).into_owned(), what: String::from("awaiting_pod"), ended: None };
         let is_drawn = may_draw && std::io::stderr().is_terminal();
         let rows = labels.into_iter().map(row).collect();
         let state = State { rows, is_drawn, lines: 0, last: None, begin: Instant::now() };
@@ -62,7 +62,7 @@ impl Table {
     }
 
     /// A wait has its answer: a sentence for people, a line for programs, and a few words for the table.
-    pub(super) fn end(&self, index: usize, sentence: &str, result: Option<&str>, short: String) {
+    pub(super) fn end(&self, index: usize, sentence: &str, result: Option<Line>, short: String) {
         let mut state = self.lock();
         state.erase();
         if !state.is_drawn {

@@ -1,0 +1,81 @@
+//! The holds of one command: none is left on a pod because its wait was dropped.
+
+use crate::output::{self, with_cause};
+use crate::shutdown::{DRAIN, FAREWELL, Shutdown};
+use futures_util::stream::{StreamExt, iter};
+use podwait::{Hold, HoldState};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many are released at the same time.
+const AT_ONCE: usize = 32;
+
+/// Those that were not released yet; clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Holds(Arc<Mutex<BTreeMap<usize, Held>>>);
+
+#[derive(Clone)]
+struct Held {
+    /// Namespace and pod.
+    name: String,
+    hold: Hold,
+}
+
+impl Holds {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a hold before it can be on its pod. The number names it.
+    pub(crate) fn add(&self, namespace: &str, pod: &str, hold: Hold) -> usize {
+        let mut held = self.lock();
+        let number = held.last_key_value().map_or(0, |(last, _)| last + 1);
+        held.insert(number, Held { name: format!("{namespace}/{pod}"), hold });
+        number
+    }
+
+    /// Lets the pod go, once its answer was used, and says what kept it from being held.
+    pub(crate) async fn release(&self, number: usize) {
+        let Some(held) = self.lock().get(&number).cloned() else { return };
+        let released = held.hold.release().await;
+        self.lock().remove(&number);
+        let name = &held.name;
+        if let Err(failure) = released {
+            output::note(&with_cause(&format!("{name} is still held, see podwait release"), &failure.message));
+        }
+        match held.hold.state() {
+            HoldState::Refused(failure) => {
+                output::note(&with_cause(&format!("{name} was not held"), &failure.message));
+            }
+            HoldState::TooLate => {
+                output::note(&format!("{name} was not held: it was being deleted already"));
+            }
+            HoldState::NotYet | HoldState::Held { .. } | HoldState::Released | _ => {}
+        }
+    }
+
+    /// Releases what is left of waits that were dropped, side by side and within a bound: a short one after a second signal.
+    pub(crate) async fn release_rest(&self, shutdown: &Shutdown) {
+        let rest: Vec<(usize, Held)> = self.lock().iter().map(|(number, held)| (*number, held.clone())).collect();
+        let release = |(number, held): (usize, Held)| async move {
+            if held.hold.release().await.is_ok() {
+                self.lock().remove(&number);
+            }
+        };
+        let release = iter(rest).for_each_concurrent(AT_ONCE, release);
+        let farewell = async {
+            shutdown.second().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            () = release => {}
+            () = tokio::time::sleep(DRAIN) => {}
+            () = farewell => {}
+            () = shutdown.drained() => {}
+        }
+        let left: Vec<String> = self.lock().values().map(|held| held.name.clone()).collect();
+        if !left.is_empty() {
+            output::note(&format!("still held, see podwait release: {}", left.join(", ")));
+        }
+    }
+}

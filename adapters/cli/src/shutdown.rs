@@ -1,0 +1,267 @@
+//! How the command ends: signals and `--timeout`, decided in one place that nothing can hold up.
+//!
+//! The command runs on a thread of its own. The main thread only waits: for the command's end, for signals and for limits.
+//! So an exec plugin that hangs, a pipe that is not read or a server that never answers blocks the command and not its end.
+//!
+//! | what | before there is work to undo | afterwards |
+//! |---|---|---|
+//! | first SIGINT, SIGTERM or SIGHUP | ends at once | cancels; ends after [`Patience::signal`] at the latest |
+//! | second | - | holds are released for [`FAREWELL`] at most, then it ends |
+//! | third | - | ends in the signal handler |
+//! | `--timeout` | ends after [`LAST_LOOK`] | the waits end by themselves; it ends after [`Patience::limit`] at the latest |
+
+mod supervisor;
+
+use crate::status::Status;
+use podwait::{CancellationToken, FailReason, Failure, Policy, PolicyBuilder};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+pub(crate) use supervisor::Supervisor;
+
+/// How long what stands beside an answer (logs, holds) may take after a signal, after `--timeout`, and after the answer.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+
+/// How much later than its own bounds the command is ended by force.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// How long holds may take to be released after the second signal.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long after `--timeout` the waits may take to say so in their own words.
+const LAST_LOOK: Duration = Duration::from_secs(3);
+
+/// How long a command that has work to undo may take for that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// After the first signal.
+    pub(crate) signal: Duration,
+    /// After `--timeout`.
+    pub(crate) limit: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { signal: DRAIN, limit: DRAIN }
+    }
+}
+
+/// Why the command has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Signal,
+    Limit,
+}
+
+/// The command's side of it; clones are the same.
+#[derive(Clone)]
+pub(crate) struct Shutdown(Arc<Shared>);
+
+struct Shared {
+    begin: Instant,
+    state: Mutex<State>,
+    events: Sender<Event>,
+    /// The first signal or the limit.
+    stopping: CancellationToken,
+    /// The first signal, or the limit where a wait did not keep to it.
+    cancel: CancellationToken,
+    /// The second signal.
+    second: CancellationToken,
+}
+
+struct State {
+    stage: Stage,
+    limit: Option<Instant>,
+    stop: Option<Stop>,
+    /// A signal came.
+    is_signalled: bool,
+    /// When the waits are cancelled that have not kept to the limit.
+    cancel_at: Option<Instant>,
+    /// When the command is ended by force.
+    force_at: Option<Instant>,
+    /// The exit status of the answer, once there is one.
+    answer: Option<u8>,
+}
+
+/// How far the command is.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Nothing has to be undone; this is what it does.
+    Starting(&'static str),
+    Working(Patience),
+}
+
+enum Event {
+    /// A signal came, with its name.
+    Signal(&'static str),
+    /// The state was changed.
+    Changed,
+    /// The command is over.
+    Ended(ExitCode),
+}
+
+impl Shutdown {
+    /// Listens to signals from now on.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub(crate) fn start() -> std::io::Result<(Self, Supervisor)> {
+        let (events, received) = channel();
+        // A third signal ends the process in the handler itself, whatever the threads do.
+        let is_hopeless = Arc::new(AtomicBool::new(false));
+        let handled = handled();
+        for signal in &handled {
+            let status = i32::from(Status::Cancelled as u8);
+            signal_hook::flag::register_conditional_shutdown(*signal, status, Arc::clone(&is_hopeless))?;
+        }
+        let mut signals = Signals::new(&handled)?;
+        let heard = events.clone();
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            let mut is_second = false;
+            for signal in signals.forever() {
+                is_hopeless.store(is_second, Ordering::SeqCst);
+                is_second = true;
+                let _ = heard.send(Event::Signal(name(signal)));
+            }
+        })?;
+        let state = State {
+            stage: Stage::Starting("starting"),
+            limit: None,
+            stop: None,
+            is_signalled: false,
+            cancel_at: None,
+            force_at: None,
+            answer: None,
+        };
+        let shutdown = Self(Arc::new(Shared {
+            begin: Instant::now(),
+            state: Mutex::new(state),
+            events,
+            stopping: CancellationToken::new(),
+            cancel: CancellationToken::new(),
+            second: CancellationToken::new(),
+        }));
+        Ok((shutdown.clone(), Supervisor::new(shutdown, received)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        let _ = self.0.events.send(Event::Changed);
+    }
+
+    /// The command is over.
+    pub(crate) fn end(&self, code: ExitCode) {
+        let _ = self.0.events.send(Event::Ended(code));
+    }
+
+    /// The command may take so long, counted from its start. The time must be one that [`Policy`] takes.
+    pub(crate) fn limit(&self, time: Option<Duration>) {
+        let limit = time.and_then(|time| self.0.begin.checked_add(time));
+        self.change(|state| state.limit = limit);
+    }
+
+    /// What is left of the limit goes into the policy of waits that begin now.
+    pub(crate) fn within(&self, policy: &Policy) -> Policy {
+        let Some(limit) = self.lock().limit else { return policy.clone() };
+        let left = limit.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let within = PolicyBuilder::from(policy.clone()).deadline(Some(left)).build();
+        within.unwrap_or_else(|_| policy.clone())
+    }
+
+    /// What the command does now. Until [`work`](Self::work) nothing has to be undone, and the first signal ends it at once.
+    pub(crate) fn doing(&self, what: &'static str) {
+        let mut state = self.lock();
+        if let Stage::Starting(doing) = &mut state.stage {
+            *doing = what;
+        }
+    }
+
+    /// From now on the command ends by itself after a signal or its limit, and gets so long for that.
+    pub(crate) fn work(&self, patience: Patience) {
+        self.change(|state| state.stage = Stage::Working(patience));
+    }
+
+    /// The answer is known: this is the exit status, however the command ends.
+    pub(crate) fn answered(&self, status: u8) {
+        self.lock().answer = Some(status);
+    }
+
+    /// Cancels waits: by the first signal, or some time after the limit, which waits know by themselves.
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.0.cancel.clone()
+    }
+
+    /// Returns at the first signal or at the limit.
+    pub(crate) async fn stopping(&self) {
+        self.0.stopping.cancelled().await;
+    }
+
+    /// Returns when the time is over that the command gets after a signal or its limit.
+    pub(crate) async fn drained(&self) {
+        self.0.stopping.cancelled().await;
+        let left = || self.lock().force_at?.checked_duration_since(Instant::now() + SLACK);
+        while let Some(left) = left() {
+            // A second signal shortens it, and is looked for by itself.
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    /// Returns at the second signal.
+    pub(crate) async fn second(&self) {
+        self.0.second.cancelled().await;
+    }
+
+    /// The exit status of a command that had to be given up.
+    pub(crate) fn status(&self) -> u8 {
+        let state = self.lock();
+        state.answer.unwrap_or_else(|| state.stopped().0 as u8)
+    }
+
+    /// Names a failure by what has cancelled the wait.
+    pub(crate) fn named<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        outcome.map_err(|mut failure| {
+            if failure.reason == FailReason::Cancelled && self.lock().stop == Some(Stop::Limit) {
+                failure.reason = FailReason::Deadline;
+                failure.message = String::from(self.lock().stopped().1);
+            }
+            failure
+        })
+    }
+}
+
+impl State {
+    /// The status and the words for why the command has to end.
+    fn stopped(&self) -> (Status, &'static str) {
+        match self.stop {
+            Some(Stop::Limit) => (Status::Limit, "the time limit of the command ran out"),
+            Some(Stop::Signal) | None => (Status::Cancelled, "the command was interrupted"),
+        }
+    }
+}
+
+/// The signals that end the command. Those that are ignored at its start stay so: `nohup` and shells that run something in
+/// the background mean that. SIGTERM always ends it, so that nothing needs SIGKILL.
+fn handled() -> Vec<i32> {
+    // Where there is no /proc, none counts as ignored.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let is_handled = |signal: &i32| *signal == SIGTERM || ignored >> (signal - 1) & 1 == 0;
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(is_handled).collect()
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        SIGINT => "SIGINT",
+        SIGHUP => "SIGHUP",
+        _ => "SIGTERM",
+    }
+}

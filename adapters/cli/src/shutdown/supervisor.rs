@@ -1,0 +1,114 @@
+//! The main thread: it waits for the command's end, and ends the process where the command does not.
+
+use super::{Event, FAREWELL, LAST_LOOK, SLACK, Shutdown, Stage, State, Stop};
+use crate::output;
+use crate::status::Status;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// The other side of [`Shutdown`].
+pub(crate) struct Supervisor {
+    shutdown: Shutdown,
+    events: Receiver<Event>,
+}
+
+/// The longest sleep; what is due later is looked at again.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+impl Supervisor {
+    pub(super) fn new(shutdown: Shutdown, events: Receiver<Event>) -> Self {
+        Self { shutdown, events }
+    }
+
+    /// Returns the exit status once the command is over, or ends the process.
+    pub(crate) fn supervise(self) -> ExitCode {
+        loop {
+            self.act(Instant::now());
+            let due = self.shutdown.lock().due();
+            let sleep = due.map_or(LONGEST, |due| due.saturating_duration_since(Instant::now()).min(LONGEST));
+            match self.events.recv_timeout(sleep) {
+                Ok(Event::Ended(code)) => return code,
+                Ok(Event::Signal(name)) => self.signal(name),
+                Ok(Event::Changed) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let shared = &self.shutdown.0;
+        // Held while the process is ended, so that no work begins meanwhile.
+        let mut state = self.shutdown.lock();
+        let patience = match state.stage {
+            Stage::Starting(doing) => leave(Status::Cancelled as u8, &format!("interrupted by {name} while {doing}")),
+            Stage::Working(patience) => patience,
+        };
+        let now = Instant::now();
+        if std::mem::replace(&mut state.is_signalled, true) {
+            state.force(now + FAREWELL + SLACK);
+            shared.second.cancel();
+            return;
+        }
+        state.stop.get_or_insert(Stop::Signal);
+        state.force(now + patience.signal + SLACK);
+        state.cancel_at = None;
+        drop(state);
+        shared.stopping.cancel();
+        shared.cancel.cancel();
+    }
+
+    /// Does what is due.
+    fn act(&self, now: Instant) {
+        let shared = &self.shutdown.0;
+        let mut state = self.shutdown.lock();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(state.force_at) {
+            let (status, what) = state.stopped();
+            let status = state.answer.unwrap_or(status as u8);
+            leave(status, &format!("{what}, and what it still did was given up"));
+        }
+        if is_due(state.cancel_at) {
+            state.cancel_at = None;
+            shared.cancel.cancel();
+        }
+        if state.stop.is_some() || !is_due(state.limit) {
+            return;
+        }
+        match state.stage {
+            Stage::Starting(doing) => {
+                if is_due(state.limit.map(|limit| limit + LAST_LOOK)) {
+                    leave(Status::Limit as u8, &format!("the time limit of the command ran out while {doing}"));
+                }
+            }
+            Stage::Working(patience) => {
+                state.stop = Some(Stop::Limit);
+                state.force(now + patience.limit + SLACK);
+                state.cancel_at = Some(now + LAST_LOOK);
+                drop(state);
+                shared.stopping.cancel();
+            }
+        }
+    }
+}
+
+impl State {
+    /// The process ends then, or earlier.
+    fn force(&mut self, at: Instant) {
+        self.force_at = Some(self.force_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// When something is to be done.
+    fn due(&self) -> Option<Instant> {
+        let limit = self.limit.filter(|_| self.stop.is_none()).map(|limit| match self.stage {
+            Stage::Starting(_) => limit + LAST_LOOK,
+            Stage::Working(_) => limit,
+        });
+        [limit, self.cancel_at, self.force_at].into_iter().flatten().min()
+    }
+}
+
+/// Ends the process. Nothing that is buffered is written any more: that could block, too.
+fn leave(status: u8, words: &str) -> ! {
+    output::last_words(words);
+    signal_hook::low_level::exit(status.into())
+}
