@@ -6,6 +6,8 @@ mod hold;
 mod logs;
 mod many;
 mod once;
+mod printing;
+mod process;
 mod run;
 mod selector;
 mod signals;

@@ -58,7 +58,7 @@ pub(crate) struct ConnectArgs {
 /// The limits of a wait.
 #[derive(clap::Args)]
 pub(crate) struct LimitArgs {
-    /// Give up after this time, for instance `90s` or `1h 30m` [default: never].
+    /// Give up after this time, for instance `90s` or `1h 30m`, from the start of the command [default: never].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// Give up if the step has not started after this time, `0` for never.
@@ -106,7 +106,7 @@ Exit status:
   220    the cluster stopped the step: run it again
   221    the step or its pod cannot work as it is
   222    a limit of this wait ran out
-  223    interrupted (SIGINT, SIGTERM)
+  223    interrupted (SIGINT, SIGTERM, SIGHUP)
   224    the API server failed during the wait
   230    wrong arguments
   231    the configuration cannot be used
@@ -119,7 +119,7 @@ Exit status:
   220    the cluster stopped the step: run it again
   221    the step or its pod cannot work as it is, or the job failed and no pod's code is known
   222    a limit of this wait ran out
-  223    interrupted (SIGINT, SIGTERM)
+  223    interrupted (SIGINT, SIGTERM, SIGHUP)
   224    the API server failed during the wait
   230    wrong arguments
   231    the configuration, or the journal, cannot be used
@@ -131,11 +131,11 @@ order in which they ended; with --any that of the first to end.";
 
 const LOGS_EXIT_STATUS: &str = "\
 Exit status:
-  0    the log was printed to its end, or as far as it goes now
+  0    the log was printed to its end, or as far as it goes now, or its reader has gone
   220  lines may be missing (the notes say which), or there is no such pod
   221  the pod has no such container
   222  a limit ran out
-  223  interrupted (SIGINT, SIGTERM)
+  223  interrupted (SIGINT, SIGTERM, SIGHUP)
   224  the API server failed
   230  wrong arguments
   231  the configuration cannot be used
@@ -146,6 +146,7 @@ const RELEASE_EXIT_STATUS: &str = "\
 Exit status:
   0    what was to be released is released
   220  a pod that was named is not over, or not for long enough; or one could not be released
+  223  interrupted (SIGINT, SIGTERM, SIGHUP)
   230  wrong arguments
   231  the configuration cannot be used
   232  the API server cannot be reached or trusted
@@ -153,9 +154,10 @@ Exit status:
 
 const REPLAY_EXIT_STATUS: &str = "\
 Exit status:
-  0  every trace was read and every recorded decision was reproduced
-  1  a decision differs
-  2  a trace cannot be read (the others are still answered)";
+  0    every trace was read and every recorded decision was reproduced
+  1    a decision differs
+  2    a trace cannot be read (the others are still answered)
+  223  interrupted (SIGINT, SIGTERM, SIGHUP)";
 
 pub(crate) fn pod_name(text: &str) -> Result<String, String> {
     name(text.strip_prefix("pod/").or_else(|| text.strip_prefix("pods/")).unwrap_or(text))

@@ -1,6 +1,7 @@
 //! From kubeconfig or in-cluster configuration to a client that works.
 
 use crate::args::ConnectArgs;
+use crate::output::with_cause;
 use crate::status::{Complaint, Status};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
@@ -86,24 +87,26 @@ impl Connection {
             400..=499 if code != 429 => Status::Usage,
             _ => Status::Unreachable,
         };
-        Complaint::new(complaint, format!("{}: {message}", self.server))
+        Complaint::new(complaint, with_cause(&self.server, message))
     }
 
     /// What is wrong with a server that answers so; `None` if that may pass.
     pub(crate) fn complaint(&self, failure: &ApiFailure) -> Option<Complaint> {
         let (server, message) = (&self.server, &failure.message);
         Some(match failure.code {
-            401 => {
-                Complaint::new(Status::Denied, format!("{server} does not accept the credentials: {message}"))
-            }
-            403 => Complaint::new(Status::Denied, format!("{server} denies access: {message}")),
-            0 if message.contains("certificate") => {
-                Complaint::new(Status::Unreachable, format!("{server} cannot be trusted: {message}"))
-            }
-            0 => Complaint::new(Status::Unreachable, format!("cannot reach {server}: {message}")),
+            401 => Complaint::new(
+                Status::Denied,
+                with_cause(&format!("{server} does not accept the credentials"), message),
+            ),
+            403 => Complaint::new(Status::Denied, with_cause(&format!("{server} denies access"), message)),
+            0 if message.contains("certificate") => Complaint::new(
+                Status::Unreachable,
+                with_cause(&format!("{server} cannot be trusted"), message),
+            ),
+            0 => Complaint::new(Status::Unreachable, with_cause(&format!("cannot reach {server}"), message)),
             404 => Complaint::new(
                 Status::Unreachable,
-                format!("{server} is no Kubernetes API server: {message}"),
+                with_cause(&format!("{server} is no Kubernetes API server"), message),
             ),
             _ => return None,
         })

@@ -41,7 +41,10 @@ impl Holds {
         self.lock().remove(&number);
         let name = &held.name;
         if let Err(failure) = released {
-            output::note(&with_cause(&format!("{name} is still held, see podwait release"), &failure.message));
+            output::note(&with_cause(
+                &format!("{name} is still held, see podwait release"),
+                &failure.message,
+            ));
         }
         match held.hold.state() {
             HoldState::Refused(failure) => {
@@ -56,7 +59,8 @@ impl Holds {
 
     /// Releases what is left of waits that were dropped, side by side and within a bound: a short one after a second signal.
     pub(crate) async fn release_rest(&self, shutdown: &Shutdown) {
-        let rest: Vec<(usize, Held)> = self.lock().iter().map(|(number, held)| (*number, held.clone())).collect();
+        let rest: Vec<(usize, Held)> =
+            self.lock().iter().map(|(number, held)| (*number, held.clone())).collect();
         let release = |(number, held): (usize, Held)| async move {
             if held.hold.release().await.is_ok() {
                 self.lock().remove(&number);

@@ -149,7 +149,8 @@ impl Lines {
                 Some(LogEvent::Trouble(trouble)) => {
                     is_denied = matches!(trouble.failure.code, 401 | 403);
                     let (Of { namespace, pod }, container) = (of, &trouble.container);
-                    let sentence = format!("{namespace}/{pod}: the log of {container} cannot be read for now");
+                    let sentence =
+                        format!("{namespace}/{pod}: the log of {container} cannot be read for now");
                     output::note(&with_cause(&sentence, &trouble.failure.message));
                 }
                 Some(_) => {}

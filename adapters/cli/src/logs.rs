@@ -3,8 +3,8 @@
 use crate::args::{ConnectArgs, Output, name, pod_name};
 use crate::connect::connect;
 use crate::lines::{Lines, Of, Prefix, Told};
-use crate::output;
 use crate::outlet::Written;
+use crate::output;
 use crate::shutdown::{Patience, Shutdown};
 use crate::status::{Complaint, Status};
 use podwait::{Class, Logs};

@@ -53,12 +53,12 @@ impl Outlet {
         let (state, progress) = (watch::Sender::new(Written::Open), Arc::new(Progress::default()));
         let (ended, moved) = (state.clone(), Arc::clone(&progress));
         std::thread::spawn(move || {
-            let end = write_all(received, &moved).unwrap_or_else(|error| match error.kind() {
-                ErrorKind::BrokenPipe => Written::Closed,
-                _ => {
-                    output::note(&format!("standard output cannot be written: {error}"));
-                    Written::Failed
+            let end = write_all(received, &moved).unwrap_or_else(|error| {
+                if error.kind() == ErrorKind::BrokenPipe {
+                    return Written::Closed;
                 }
+                output::note(&format!("standard output cannot be written: {error}"));
+                Written::Failed
             });
             end_with(&ended, end);
         });

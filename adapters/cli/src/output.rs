@@ -135,7 +135,9 @@ impl Formatter for Escaped {
         let acts = |character: char| match character {
             '\x7f' => true,
             character if character.is_ascii() => false,
-            character => one_line(character.encode_utf8(&mut [0; 4]), 4) != *character.encode_utf8(&mut [0; 4]),
+            character => {
+                one_line(character.encode_utf8(&mut [0; 4]), 4) != *character.encode_utf8(&mut [0; 4])
+            }
         };
         while let Some(at) = rest.find(acts) {
             let (before, after) = rest.split_at(at);
@@ -172,7 +174,8 @@ mod tests {
 
     #[test]
     fn json_is_cleaned_everywhere_but_where_it_is_raw() {
-        let view = serde_json::json!({ "text": HOSTILE, "pod": HOSTILE, "ends": [{ "message": "x".repeat(5000) }] });
+        let view =
+            serde_json::json!({ "text": HOSTILE, "pod": HOSTILE, "ends": [{ "message": "x".repeat(5000) }] });
         let line = Line::json_with(&view, Some("text"));
         assert!(!acts(line.as_str()), "{}", line.as_str());
         let read: Value = serde_json::from_str(line.as_str()).expect("JSON");

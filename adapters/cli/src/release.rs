@@ -124,7 +124,12 @@ fn print(pod: &HeldPod, released: bool, output: Output) {
                 Some(code) => format!(" {} {} {code}", end.container, end.reason),
                 None => format!(" {} {}", end.container, end.reason),
             });
-            Line::from(format!("{}/{} {what}:{}", pod.namespace, pod.name, ends.collect::<Vec<_>>().join(",")))
+            Line::from(format!(
+                "{}/{} {what}:{}",
+                pod.namespace,
+                pod.name,
+                ends.collect::<Vec<_>>().join(",")
+            ))
         }
     });
 }

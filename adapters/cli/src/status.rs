@@ -16,7 +16,7 @@ pub(crate) enum Status {
     Step = 221,
     /// The wait's own limits.
     Limit = 222,
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     Cancelled = 223,
     /// The API server failed during the wait.
     Api = 224,

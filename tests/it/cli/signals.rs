@@ -1,13 +1,11 @@
 //! Signals and `--timeout`: they end the command whatever hangs. Nothing needs SIGKILL.
 
-mod process;
-
+use super::process::{Process, Stdout};
 use super::{Sim, running};
 use podwait::FINALIZER;
 use podwait_sim::{Fault, Life, Verb, pod};
 use podwait_tests::cli::kubeconfig;
 use podwait_tests::cluster::pause;
-use process::{Process, Stdout};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,11 +18,6 @@ const INTERRUPTED: Option<i32> = Some(223);
 const LIMIT: Option<i32> = Some(222);
 
 impl Sim {
-    fn process(&self, arguments: &[&str], stdout: Stdout) -> Process {
-        let (command, rest) = arguments.split_first().expect("a command");
-        Process::start(&[&[*command, "--kubeconfig", self.kubeconfig()], rest].concat(), stdout)
-    }
-
     /// Waits until the simulated API server has got such requests.
     async fn got(&self, is_enough: impl Fn(podwait_sim::RequestCounts) -> bool) {
         while !is_enough(self.cluster.requests()) {

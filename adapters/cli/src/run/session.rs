@@ -24,8 +24,10 @@ const BEYOND_GRACE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(300);
 
 /// How long the pod's end may take after a signal, and its deletion after `--timeout`.
-const PATIENCE: Patience =
-    Patience { signal: Duration::from_secs(GRACE.as_secs() + 2 * BEYOND_GRACE.as_secs()), limit: BEYOND_GRACE };
+const PATIENCE: Patience = Patience {
+    signal: Duration::from_secs(GRACE.as_secs() + 2 * BEYOND_GRACE.as_secs()),
+    limit: BEYOND_GRACE,
+};
 
 /// What all attempts have in common.
 pub(super) struct Session {
@@ -119,14 +121,19 @@ impl Session {
     /// Prints how the pod ended.
     async fn report<'a>(&'a self, created: &'a Created, ended: Ended) -> Report<'a> {
         let Ended { outcome, is_cancelled } = ended;
-        let outcome =
-            if is_cancelled { self.shutdown.named(Err(cancelled(&outcome))) } else { outcome };
+        let outcome = if is_cancelled { self.shutdown.named(Err(cancelled(&outcome))) } else { outcome };
         let report = Report { namespace: &self.connection.namespace, pod: &created.name, outcome };
         report.print(self.args.output, self.lines.as_ref()).await;
         report
     }
 
-    async fn finish(&self, objects: &Objects<'_>, created: &Created, hold: Option<usize>, ended: Ended) -> u8 {
+    async fn finish(
+        &self,
+        objects: &Objects<'_>,
+        created: &Created,
+        hold: Option<usize>,
+        ended: Ended,
+    ) -> u8 {
         let is_cancelled = ended.is_cancelled;
         let report = self.report(created, ended).await;
         let is_success = report.outcome.as_ref().is_ok_and(Exit::is_success);
@@ -139,7 +146,13 @@ impl Session {
     }
 
     /// Its end has been read: it may go.
-    async fn clean_up(&self, objects: &Objects<'_>, created: &Created, hold: Option<usize>, is_deleted: bool) {
+    async fn clean_up(
+        &self,
+        objects: &Objects<'_>,
+        created: &Created,
+        hold: Option<usize>,
+        is_deleted: bool,
+    ) {
         if let Some(hold) = hold {
             self.holds.release(hold).await;
         }

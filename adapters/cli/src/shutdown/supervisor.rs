@@ -40,7 +40,9 @@ impl Supervisor {
         // Held while the process is ended, so that no work begins meanwhile.
         let mut state = self.shutdown.lock();
         let patience = match state.stage {
-            Stage::Starting(doing) => leave(Status::Cancelled as u8, &format!("interrupted by {name} while {doing}")),
+            Stage::Starting(doing) => {
+                leave(Status::Cancelled as u8, &format!("interrupted by {name} while {doing}"))
+            }
             Stage::Working(patience) => patience,
         };
         let now = Instant::now();
@@ -77,7 +79,10 @@ impl Supervisor {
         match state.stage {
             Stage::Starting(doing) => {
                 if is_due(state.limit.map(|limit| limit + LAST_LOOK)) {
-                    leave(Status::Limit as u8, &format!("the time limit of the command ran out while {doing}"));
+                    leave(
+                        Status::Limit as u8,
+                        &format!("the time limit of the command ran out while {doing}"),
+                    );
                 }
             }
             Stage::Working(patience) => {

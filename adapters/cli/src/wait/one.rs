@@ -7,8 +7,8 @@ use crate::output;
 use crate::report::{JobReport, Report};
 use crate::shutdown::Patience;
 use crate::status::Complaint;
-use podwait::{Failure, JobEnd, JobPod};
 use podwait::trace::Pods;
+use podwait::{Failure, JobEnd, JobPod};
 
 impl Session {
     /// The exit status.

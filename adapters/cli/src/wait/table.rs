@@ -35,7 +35,11 @@ struct Row {
 impl Table {
     /// A row for each of these; drawn if `may_draw` and there is a terminal.
     pub(super) fn new(labels: Vec<String>, may_draw: bool) -> Self {
-        let row = |label: String| Row { label: output::clean(&label).into_owned(), what: String::from("awaiting_pod"), ended: None };
+        let row = |label: String| Row {
+            label: output::clean(&label).into_owned(),
+            what: String::from("awaiting_pod"),
+            ended: None,
+        };
         let is_drawn = may_draw && std::io::stderr().is_terminal();
         let rows = labels.into_iter().map(row).collect();
         let state = State { rows, is_drawn, lines: 0, last: None, begin: Instant::now() };

@@ -23,6 +23,14 @@ pub(super) enum Stdout {
     Full,
 }
 
+impl super::Sim {
+    /// Starts `podwait` with these arguments.
+    pub(super) fn process(&self, arguments: &[&str], stdout: Stdout) -> Process {
+        let (command, rest) = arguments.split_first().expect("a command");
+        Process::start(&[&[*command, "--kubeconfig", self.kubeconfig()], rest].concat(), stdout)
+    }
+}
+
 /// It is killed if it is dropped before its end.
 pub(super) struct Process {
     child: Child,
@@ -33,7 +41,8 @@ pub(super) struct Process {
 
 /// A signal that the test itself ignores would be ignored by the command, too, and rightly so.
 static DEFAULT_SIGNALS: LazyLock<bool> = LazyLock::new(|| {
-    let status = Command::new("env").args(["--default-signal=INT,HUP", "true"]).stderr(Stdio::null()).status();
+    let status =
+        Command::new("env").args(["--default-signal=INT,HUP", "true"]).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 });
 

@@ -1,0 +1,148 @@
+//! What is printed: standard output that takes nothing, and text from elsewhere that is up to no good.
+
+use super::process::Stdout;
+use super::{Sim, running};
+use podwait_sim::{Fault, FaultBody, Life, Verb, pod};
+use podwait_tests::cli::Run;
+use podwait_tests::cluster::pause;
+use std::time::Duration;
+
+/// A pod that has written a line and goes on running, and what of it is read.
+async fn logs(arguments: &[&str], stdout: Stdout) -> Run {
+    let sim = Sim::new().await;
+    running().writes("step", "one\n").run(&sim.cluster).await.expect("a life");
+    sim.process(&[&["logs", "p", "-c", "step"], arguments].concat(), stdout).end().await
+}
+
+#[tokio::test]
+async fn a_log_ends_when_its_reader_has_gone() {
+    // Though nothing more is written, and the pod goes on.
+    let run = logs(&["-f"], Stdout::ClosedSoon).await;
+    assert_eq!((run.status, &*run.stdout, &*run.stderr), (Some(0), "one\n", ""));
+    let run = logs(&["-f", "-o", "json"], Stdout::ClosedSoon).await;
+    assert_eq!((run.status, &*run.stderr), (Some(0), ""));
+
+    // And while more is written than any pipe holds.
+    let sim = Sim::new().await;
+    let text = "a line that nobody will ever read, and many more of its kind after it\n".repeat(30_000);
+    running().writes("step", &text).run(&sim.cluster).await.expect("a life");
+    for arguments in [&["logs", "p", "-c", "step"][..], &["logs", "p", "-c", "step", "-f"]] {
+        let run = sim.process(arguments, Stdout::ClosedSoon).end().await;
+        assert_eq!((run.status, &*run.stderr), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_fails() {
+    for arguments in [&[][..], &["-f"], &["-o", "json"]] {
+        let run = logs(arguments, Stdout::Full).await;
+        assert_eq!(run.status, Some(220), "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains("standard output cannot be written: "), "{run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_does_not_depend_on_standard_output() {
+    for stdout in [Stdout::ClosedSoon, Stdout::Full] {
+        for arguments in [&[][..], &["-o", "json"], &["--logs"], &["--logs", "-o", "json"]] {
+            let sim = Sim::new().await;
+            running().writes("step", "one\n").run(&sim.cluster).await.expect("a life");
+            let process = sim.process(&[&["wait", "p", "-c", "step"], arguments].concat(), stdout);
+            while sim.cluster.requests().watch == 0 {
+                pause(10).await;
+            }
+            pause(300).await;
+            let life = Life::existing("ci", "p").writes("step", "two\n");
+            life.finished(3).run(&sim.cluster).await.expect("a life");
+            let run = process.end().await;
+            assert_eq!(run.status, Some(3), "{arguments:?}: {run:?}");
+        }
+    }
+}
+
+/// Moves the cursor, writes to the clipboard, rings, forges a line, turns text round.
+const HOSTILE: &str = "\u{1b}[2J\u{1b}]52;c;eA==\u{7}\r\npodwait: ci/p: container step exited 0\n\u{9b}1A\u{202e}\0\u{2028}\u{85}\u{7f}x";
+
+#[track_caller]
+fn assert_harmless(run: &Run) {
+    let acts = |c: char| (c.is_control() && c != '\n') || "\u{2028}\u{202e}\u{2066}\u{61c}".contains(c);
+    assert!(!run.stderr.contains(acts) && !run.stdout.contains(acts), "{run:?}");
+    for line in run.stderr.lines() {
+        assert!(line.starts_with("podwait: ") && line.len() < 1100, "{} bytes: {run:?}", line.len());
+        assert!(!line.starts_with("podwait: ci/p: container step exited 0"), "{run:?}");
+    }
+}
+
+fn refused(code: u16, message: &str) -> Fault {
+    let body = FaultBody::Status { reason: String::from("Forbidden"), message: message.to_owned() };
+    Fault::Status { code, retry_after: None, body }
+}
+
+/// Runs of the command that have to do with what this text says.
+async fn told(text: &str) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for output in ["text", "json"] {
+        // What the pod itself says.
+        let sim = Sim::new().await;
+        running().failed("Evicted", text).run(&sim.cluster).await.expect("a life");
+        runs.push(sim.wait(&["-c", "step", "-o", output]).await);
+        let sim = Sim::new().await;
+        running().failed(text, text).run(&sim.cluster).await.expect("a life");
+        runs.push(sim.wait(&["-c", "step", "-o", output]).await);
+        let sim = Sim::new().await;
+        let life = Life::of(pod("ci", "p", &["step"])).scheduled("node-1");
+        life.waiting("step", "InvalidImageName", text).run(&sim.cluster).await.expect("a life");
+        runs.push(sim.wait(&["-o", output]).await);
+        // What the API server says: to the access check, to a hold, about a log.
+        let sim = Sim::new().await;
+        let denied = text.to_owned();
+        sim.cluster.faults().rule(move |_| Some(refused(403, &denied)));
+        for arguments in
+            [&["wait", "p", "-o", output][..], &["wait", "-l", "a=b"], &["release"], &["run", "--image", "i"]]
+        {
+            runs.push(sim.run(arguments).await);
+        }
+        let sim = Sim::new().await;
+        running().after(Duration::from_millis(300)).finished(3).spawn(&sim.cluster);
+        let denied = text.to_owned();
+        sim.cluster.faults().rule(move |request| {
+            matches!(request.verb, Verb::Log | Verb::Patch).then(|| refused(403, &denied))
+        });
+        let run = sim.wait(&["-c", "step", "--hold", "--logs", "-o", output]).await;
+        assert_eq!(run.status, Some(3), "{run:?}");
+        assert!(run.stderr.contains("was not held") && run.stderr.contains("cannot be read"), "{run:?}");
+        runs.push(run);
+    }
+    runs
+}
+
+#[tokio::test]
+async fn text_from_elsewhere_is_harmless_wherever_it_is_printed() {
+    for run in told(HOSTILE).await {
+        assert_harmless(&run);
+    }
+    for run in told(&"long ".repeat(10_000)).await {
+        assert_harmless(&run);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_text_leaves_no_colon() {
+    for run in told("").await {
+        for line in run.stderr.lines() {
+            assert!(!line.trim_end().ends_with(':'), "{run:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_in_json_says_what_was_written_and_does_nothing_to_a_terminal() {
+    let sim = Sim::new().await;
+    running().writes("step", "a\u{9b}2J\u{202e}b\u{1b}[0m\n").run(&sim.cluster).await.expect("a life");
+    let run = sim.run(&["logs", "p", "-c", "step", "-o", "json"]).await;
+    assert_harmless(&run);
+    let line: serde_json::Value = serde_json::from_str(&run.stdout).expect("one JSON object");
+    assert_eq!(line["text"], "a\u{9b}2J\u{202e}b\u{1b}[0m");
+    assert_eq!(run.status, Some(0), "{run:?}");
+}
