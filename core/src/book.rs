@@ -80,8 +80,11 @@
 //! 8. **Waiting reasons** of the target and of the init containers before it (`startContainer` in
 //!    `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/images/types.go`). The kubelet tries for ever
 //!    (kubernetes#87278, kubernetes#122300). Image trouble and configuration trouble have one grace each, counted from
-//!    first sight, not restarted by flapping, cancelled when the trouble is gone. An unknown reason is progress: vendors
-//!    have their own.
+//!    first sight, not restarted by flapping, cancelled when the trouble is gone. What the registry refuses for good fails
+//!    once it has stood for 15 s: the kubelet's second attempt comes 10 s after the first (`imageBackOffPeriod` in
+//!    `pkg/kubelet/kubelet.go`). Only known phrases of containerd, CRI-O, Docker and of registries, and gRPC codes, are a
+//!    refusal (`rules/pull.rs`). In back-off the last attempt's words stand, which the kubelet repeats since 1.32
+//!    (`prevPullErrMsg` in `pkg/kubelet/images/image_manager.go`). An unknown reason is progress: vendors have their own.
 //! 9. **Gone.** The object that a DELETED event carries is judged first; it usually has the end (`transform` in
 //!    `k8s.io/apiserver/pkg/storage/etcd3/watcher.go` sends the last stored state). Then a real exit seen
 //!    earlier (an exit 0 only if nothing could undo it: the container may have run again unseen), then a clean

@@ -1,7 +1,9 @@
 //! What the machine answers.
 
 use crate::reason::{Class, DoneReason, FailReason, RetryReason};
+use crate::rules::words::{doubt, not_by_the_step};
 use crate::snapshot::{Phase, Timestamp};
+use crate::text::{name, quote};
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
@@ -104,30 +106,33 @@ impl Exit {
     }
 }
 
-/// One sentence for people.
+/// One sentence for people, on one line and of at most 1 KiB. It quotes the runtime where the command could not be started,
+/// and never what the step wrote.
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = name(&self.container);
         match self.reason {
             DoneReason::Completed if self.evidence == Evidence::Inferred => {
-                write!(f, "container {} exited 0, as its kubelet infers", self.container)?;
+                write!(f, "container {name} exited 0, as its kubelet infers")?;
             }
-            DoneReason::Completed => write!(f, "container {} exited 0", self.container)?,
-            DoneReason::NonzeroExit => write!(f, "container {} exited {}", self.container, self.code)?,
+            DoneReason::Completed => write!(f, "container {name} exited 0")?,
+            DoneReason::NonzeroExit => {
+                let doubt = doubt(self.code, &self.container_reason, &self.container_id);
+                write!(f, "container {name} exited {}{doubt}", self.code)?;
+            }
             DoneReason::OomKilled => {
-                write!(f, "container {} was killed for memory and exited {}", self.container, self.code)?;
+                write!(f, "container {name} was killed for memory and exited {}", self.code)?;
             }
             DoneReason::StartError => {
-                write!(f, "container {} could not start its command (code {})", self.container, self.code)?;
+                let said = quote("", not_by_the_step(&self.container_reason, &self.container_message));
+                let of = if said.is_empty() { "" } else { ": " };
+                write!(f, "container {name} could not start its command (code {}{of}{said})", self.code)?;
             }
             DoneReason::InferredFromPhase if self.pod_phase == Phase::Succeeded => {
-                write!(f, "container {} exited 0, inferred from phase Succeeded", self.container)?;
+                write!(f, "container {name} exited 0, inferred from phase Succeeded")?;
             }
             DoneReason::InferredFromPhase => {
-                write!(
-                    f,
-                    "the pod is gone, which the policy takes for exit 0 of container {}",
-                    self.container
-                )?;
+                write!(f, "the pod is gone, which the policy takes for exit 0 of container {name}")?;
             }
         }
         if self.restart_count > 0 {
@@ -168,7 +173,8 @@ pub struct Failure {
     pub reason: FailReason,
     /// The rule that decided, by its number in [the book](crate::book).
     pub rule: u8,
-    /// One sentence for people: what happened, from which facts, what to do.
+    /// One sentence for people: what happened, from which facts, what to do. It quotes what the pod, its node and the API server
+    /// say about that, and never what the step wrote. It is on one line, without control characters, and of at most 1 KiB.
     pub message: String,
     /// An exit code that was seen, if any. Information, never a result.
     pub exit_code: Option<i32>,

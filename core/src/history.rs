@@ -3,8 +3,9 @@
 use crate::decision::Failure;
 use crate::rules::cause::Cause;
 use crate::rules::target::{Kind, Target};
-use crate::rules::{cause, exit, restart, waiting};
+use crate::rules::{cause, exit, restart, waiting, words};
 use crate::snapshot::{Phase, PodSnapshot, Terminated, Timestamp};
+use crate::text::in_parentheses;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) struct History {
     pub(crate) is_init: bool,
     /// Something has shown that the target was started.
     pub(crate) has_started: bool,
+    /// What the newest snapshot says about why the target does not go on, or why the pod ended.
+    pub(crate) said: Option<Box<str>>,
 }
 
 /// The failure of an init container, in the newest snapshot and unbroken since it was first seen.
@@ -130,6 +133,7 @@ impl History {
         succeeds_with_the_pod: false,
         is_init: false,
         has_started: false,
+        said: None,
     };
 
     /// Takes in the facts of an accepted snapshot.
@@ -140,9 +144,13 @@ impl History {
         if self.container != target.spec.name {
             self.container.clone_from(&target.spec.name);
         }
+        // What a terminal pod said stands, whatever comes after it (rule 10).
+        if pod.phase.is_terminal() || !self.phase.is_terminal() {
+            self.said = Some(words::of_pod(pod, target)).filter(|said| !said.is_empty()).map(Into::into);
+        }
         self.record_phase(pod);
         self.failure_is_explained =
-            self.phase == Phase::Failed && exit::another_container_failed(pod, &target.spec.name);
+            self.phase == Phase::Failed && exit::another_container_failed(pod, target);
         self.record_deletion(pod);
         self.record_failed_init(pod, target);
         self.record_run(pod, target);
@@ -262,6 +270,11 @@ impl History {
             Some(run) => run.record.exit_code == 0 || (run.may_be_followed && !is_over),
             None => self.has_started || !(is_over || is_current),
         }
+    }
+
+    /// What the pod says, in parentheses with a space before them, or nothing.
+    pub(crate) fn said(&self) -> String {
+        in_parentheses(self.said.as_deref().unwrap_or_default())
     }
 
     /// The target's last real end, as far as nothing shows that there was another one after it: a container that failed and

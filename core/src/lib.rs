@@ -87,6 +87,9 @@
 //! * Where a node is gone for good the step may have finished; nobody knows.
 //! * A step that a failing liveness probe or a node's own shutdown has stopped, without a word in the pod, is told as the
 //!   code that it exits with.
+//! * CRI-O writes code 255 with the reason `Error` where it has lost the real code (cri-o#8980), and gVisor's shim 128 with
+//!   `Error` where the sandbox is gone (gvisor#12873). A step can exit so itself, so both codes are passed on; the sentence says
+//!   so of CRI-O's.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -115,8 +118,8 @@ pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
 pub use reason::{Class, DoneReason, FailReason, RetryReason};
 pub use saved::{
-    RestoreError, SAVED_VERSION, SavedPod, SavedRun, SavedState, SavedTimers, SavedUnder, SavedWait,
-    SavedWaiting,
+    RestoreError, SAVED_VERSION, SavedPod, SavedPull, SavedRun, SavedState, SavedTimers, SavedUnder,
+    SavedWait, SavedWaiting,
 };
 pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,

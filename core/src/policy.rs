@@ -130,7 +130,7 @@ impl Default for PolicyBuilder {
             on_missing_terminated: OnMissingTerminated::Infer,
             on_gone: OnGone::Evidence,
             absent_grace: Duration::from_secs(10),
-            image_pull_grace: Duration::from_secs(60),
+            image_pull_grace: Duration::from_secs(120),
             config_error_grace: Duration::from_secs(60),
             unknown_grace: Duration::from_secs(120),
             settle: None,
@@ -172,7 +172,9 @@ setters! {
     on_gone: OnGone;
     /// How long a pod that was never seen may answer 404. Default 10 s.
     absent_grace: Duration;
-    /// How long the image-pull group of waiting reasons may last. Default 60 s.
+    /// How long the image-pull group of waiting reasons may last. Default 2 min: the kubelet tries after 0, 10, 30 and 70 s,
+    /// and registries limit rates for about that long. What a registry refuses for good (no such image, access denied) fails
+    /// once it has stood for 15 s, or for this if that is shorter.
     image_pull_grace: Duration;
     /// How long the config-error group of waiting reasons may last. Default 60 s.
     config_error_grace: Duration;

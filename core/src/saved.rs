@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 /// The version of the saved form that this crate writes and reads.
-pub const SAVED_VERSION: u32 = 1;
+pub const SAVED_VERSION: u32 = 2;
 
 /// A [`WaitMachine`](crate::WaitMachine) at one point of its life, made by [`WaitMachine::save`](crate::WaitMachine::save).
 ///
@@ -75,7 +75,7 @@ pub struct SavedWaiting {
     pub missing_read: Option<Instant>,
     /// The first good read that missed it.
     pub missing_since: Option<Instant>,
-    /// The last thing that the scheduler or the API server said about why nothing moves.
+    /// The last thing that the API server said when it failed.
     pub last_word: String,
     /// The first object in an unbroken row of such that are older than what was seen before them.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -118,6 +118,8 @@ pub struct SavedPod {
     pub is_init: bool,
     /// Something has shown that the target was started.
     pub has_started: bool,
+    /// What the newest snapshot says about why the target does not go on, or why the pod ended, cleaned and cut.
+    pub said: String,
 }
 
 /// What kept a pod from ending by itself.
@@ -170,8 +172,8 @@ pub struct SavedTimers {
     /// The newest answer was another pod of the name.
     #[cfg_attr(feature = "serde", serde(default))]
     pub has_namesake: bool,
-    /// A container waits for its image, and the failure that this becomes.
-    pub image_pull: Option<(Instant, Failure)>,
+    /// A container's image cannot be pulled.
+    pub image_pull: Option<SavedPull>,
     /// A container cannot be created from its configuration, and the failure that this becomes.
     pub config_error: Option<(Instant, Failure)>,
     /// The phase is `Unknown` or the node is lost.
@@ -191,6 +193,20 @@ pub struct SavedTimers {
     pub expired: Option<Instant>,
     /// The last time that the API server was heard of.
     pub heard: Option<Instant>,
+}
+
+/// An image that cannot be pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SavedPull {
+    /// Since when some image cannot be pulled.
+    pub since: Instant,
+    /// The container whose image it is now.
+    pub container: String,
+    /// Since when its attempts say that the registry refuses the image for good.
+    pub refused: Option<Instant>,
+    /// The failure that this becomes.
+    pub failure: Failure,
 }
 
 /// Why a saved wait was refused.

@@ -5,7 +5,14 @@
 //! is (CVE-2021-25743 was that in kubectl).
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
+
+/// Longest message of a pod, a node or a server in it.
+const LONGEST_MESSAGE: usize = 600;
+
+/// Longest name or reason in it. Kubernetes' own have 63 bytes at most; a lax server may send any.
+const LONGEST_NAME: usize = 80;
 
 /// What a removed character leaves behind, so that a reader sees that there was one.
 const REPLACEMENT: char = '\u{FFFD}';
@@ -61,6 +68,26 @@ pub fn one_line(text: &str, longest: usize) -> Cow<'_, str> {
         line.push(character);
     }
     Cow::Owned(line)
+}
+
+/// A container's name, or a reason, as a part of a sentence.
+pub(crate) fn name(text: &str) -> Cow<'_, str> {
+    one_line(text, LONGEST_NAME)
+}
+
+/// A reason and a message as they came, as a part of a sentence. Either may be empty.
+pub(crate) fn quote(reason: &str, message: &str) -> String {
+    let (reason, message) = (name(reason), one_line(message, LONGEST_MESSAGE));
+    match (reason.is_empty(), message.is_empty()) {
+        (_, true) => reason.into_owned(),
+        (true, false) => message.into_owned(),
+        (false, false) => format!("{reason}: {message}"),
+    }
+}
+
+/// The text in parentheses with a space before them, or nothing.
+pub(crate) fn in_parentheses(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 
 /// Whether nothing in it has to be replaced. ASCII, as nearly all of it is, takes one pass over the bytes.

@@ -2,10 +2,13 @@
 
 use crate::decision::{Exit, Failure};
 use crate::rules::api::ApiFailure;
+use crate::rules::pull::Said;
 use crate::rules::waiting::{Stuck, Trouble};
+use crate::text::{in_parentheses, one_line};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::time::Duration;
 
 /// When what began. `None` is not running.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,9 +20,9 @@ pub(crate) struct Timers {
     /// The first 404 of a pod that was never seen, or the first sight of another one of its name.
     pub(crate) absent: Option<Absent>,
     /// First sight of the image-pull group.
-    pub(crate) image_pull: Option<Grace>,
+    pub(crate) image_pull: Option<Box<Pull>>,
     /// First sight of the config-error group.
-    pub(crate) config_error: Option<Grace>,
+    pub(crate) config_error: Option<Box<Grace>>,
     /// First sight of a phase `Unknown` or a lost node.
     pub(crate) node_lost: Option<Instant>,
     /// First sight of the deletion.
@@ -90,14 +93,46 @@ pub(crate) struct AuthError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grace {
     pub(crate) since: Instant,
-    pub(crate) failure: Box<Failure>,
+    pub(crate) failure: Failure,
+}
+
+/// An image that cannot be pulled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pull {
+    /// First sight of the group.
+    pub(crate) since: Instant,
+    /// The container whose last attempt this is.
+    pub(crate) container: String,
+    /// Since when every attempt of it that was seen said that the registry refuses the image for good.
+    pub(crate) refused: Option<Instant>,
+    /// The failure this becomes, in the words of that attempt.
+    pub(crate) failure: Failure,
+}
+
+impl Pull {
+    /// How long a refusal must stand: the kubelet's second attempt comes 10 s after the first (`imageBackOffPeriod` in
+    /// `pkg/kubelet/kubelet.go`), and then it stands to reason that all others end likewise.
+    pub(crate) const REFUSAL: Duration = Duration::from_secs(15);
+
+    /// What is known now. In back-off the last attempt's words stand, unless they are another container's.
+    fn of(before: Option<Box<Self>>, at: Instant, trouble: Trouble<'_>) -> Box<Self> {
+        let since = before.as_ref().map_or(at, |pull| pull.since);
+        let of_container = before.filter(|pull| pull.container == trouble.container);
+        let refused = match (trouble.said(), of_container) {
+            (Said::Nothing, Some(before)) => return before,
+            (Said::Refused, before) => before.and_then(|pull| pull.refused).or(Some(at)),
+            (Said::Passing | Said::Nothing, _) => None,
+        };
+        Box::new(Self { since, container: trouble.container.into(), refused, failure: trouble.failure() })
+    }
 }
 
 impl Timers {
     /// Starts, keeps or cancels the grace timers of the waiting reasons: one for each group, counted from its first
     /// sight, not restarted by flapping inside the group.
     pub(crate) fn set_graces(&mut self, at: Instant, stuck: &Stuck<'_>) {
-        set_grace(&mut self.image_pull, at, stuck.image_pull);
+        let before = self.image_pull.take();
+        self.image_pull = stuck.image_pull.map(|trouble| Pull::of(before, at, trouble));
         set_grace(&mut self.config_error, at, stuck.config_error);
     }
 
@@ -115,14 +150,12 @@ impl Timers {
     }
 }
 
-fn set_grace(timer: &mut Option<Grace>, at: Instant, trouble: Option<Trouble<'_>>) {
+fn set_grace(timer: &mut Option<Box<Grace>>, at: Instant, trouble: Option<Trouble<'_>>) {
     if timer.is_none() && trouble.is_none() {
         return;
     }
-    *timer = trouble.map(|trouble| Grace {
-        since: timer.as_ref().map_or(at, |grace| grace.since),
-        failure: Box::new(trouble.failure()),
-    });
+    let since = timer.as_ref().map_or(at, |grace| grace.since);
+    *timer = trouble.map(|trouble| Box::new(Grace { since, failure: trouble.failure() }));
 }
 
 /// Starts the timer if the condition holds and it is not running, cancels it if the condition does not hold.
@@ -130,7 +163,7 @@ pub(crate) fn set(timer: &mut Option<Instant>, at: Instant, condition: bool) {
     *timer = condition.then(|| timer.unwrap_or(at));
 }
 
-/// The last thing that somebody else said about why nothing moves: the scheduler, or the API server.
+/// The last thing that the API server said when it failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LastWord(pub(crate) String);
 
@@ -138,7 +171,7 @@ impl LastWord {
     /// Longest message that is kept, in bytes: foreign text ends up in failures and logs.
     const LONGEST: usize = 300;
 
-    /// Keeps the beginning of `text`, without allocating where it says the same again.
+    /// Keeps the beginning of `text`, on one line, without allocating where it says the same again.
     pub(crate) fn set(&mut self, text: &str) {
         // Nothing to keep, as nearly always. Told apart first because comparing two empty strings costs more than all the
         // rest of a decision: some vectorised `memcmp`s load from the pointer, which for an empty String is invalid.
@@ -146,19 +179,16 @@ impl LastWord {
             self.0.clear();
             return;
         }
-        let mut end = text.len().min(Self::LONGEST);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        if self.0 != text[..end] {
+        let line = one_line(text, Self::LONGEST);
+        if self.0 != line {
             self.0.clear();
-            self.0.push_str(&text[..end]);
+            self.0.push_str(&line);
         }
     }
 
     /// The text in parentheses with a leading space, or nothing.
     pub(crate) fn in_parentheses(&self) -> String {
-        if self.0.is_empty() { String::new() } else { alloc::format!(" ({})", self.0) }
+        in_parentheses(&self.0)
     }
 }
 
@@ -175,11 +205,15 @@ mod tests {
         word.set("no nodes available");
         assert_eq!(word.in_parentheses(), " (no nodes available)");
         word.set(&"ä".repeat(400));
-        assert_eq!(word.0, "ä".repeat(150));
+        assert_eq!(word.0, "ä".repeat(148) + "…");
         // One byte off, so that the limit falls into the middle of a character.
         word.set(&("x".to_owned() + &"ä".repeat(400)));
-        assert_eq!(word.0, "x".to_owned() + &"ä".repeat(149));
-        word.set("");
-        assert_eq!(word.in_parentheses(), "");
+        assert_eq!(word.0, "x".to_owned() + &"ä".repeat(148) + "…");
+        word.set("no\r\nsuch\u{1b}[2J host");
+        assert_eq!(word.in_parentheses(), " (no such\u{fffd}[2J host)");
+        for nothing in ["", " \n"] {
+            word.set(nothing);
+            assert_eq!(word.in_parentheses(), "", "{nothing:?}");
+        }
     }
 }

@@ -260,7 +260,7 @@ fn a_code_that_was_seen_goes_along_with_a_failure() {
     let mut stuck = between.clone();
     stuck.resource_version = "11".into();
     stuck.container_statuses[0].last_terminated = Some(record);
-    for (reason, at) in [("InvalidImageName", 1000), ("ErrImagePull", 61_000)] {
+    for (reason, at) in [("InvalidImageName", 1000), ("ErrImagePull", 121_000)] {
         let (reason, message) = (reason.into(), String::new());
         stuck.container_statuses[0].state = Some(ContainerState::Waiting { reason, message });
         let mut machine = WaitMachine::new(Default::default());

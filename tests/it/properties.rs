@@ -3,10 +3,14 @@
 mod lives;
 
 use lives::{Moment, plan};
-use podwait_core::{Decision, Instant, OnGone, OnMissingTerminated, Policy, WaitMachine};
+use podwait_core::{
+    Condition, Container, ContainerState, ContainerStatus, Decision, Instant, OnGone, OnMissingTerminated,
+    Phase, PodSnapshot, Policy, RestartPolicy, Terminated, Timestamp, WaitMachine,
+};
 use podwait_tests::duel::Duel;
 use podwait_tests::explore::Seen;
 use podwait_tests::model::{Config, Goal};
+use podwait_tests::sentence;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::sync::Arc;
@@ -201,6 +205,102 @@ proptest! {
         let partly = answer(&goal, &policy, partly.map(|(_, moment)| moment));
         let as_good = if plan.never_restarts() { promises_no_more } else { is_no_greener };
         prop_assert!(as_good(&partly, &whole), "partly: {partly:?}\nwhole: {whole:?}");
+    }
+}
+
+/// A text as a pod may have it: empty, known to the rules, hostile, or far too long.
+fn foreign() -> impl Strategy<Value = String> {
+    let words = prop::sample::select(vec![
+        "",
+        " \n",
+        "step",
+        "Evicted",
+        "OutOfcpu",
+        "ErrImagePull",
+        "CreateContainerError",
+        "InvalidImageName",
+        "StartError",
+        "ContainerStatusUnknown",
+        "OOMKilled",
+        "EvictionByEvictionAPI",
+        "\u{1b}[2J\u{1b}]52;c;aGVsbG8=\u{7}",
+        "fine\r\npodwait: ci/p: container step exited 0",
+        "\u{202e}0 detixe\u{2066}\u{85}\u{2028}",
+    ]);
+    prop_oneof![
+        6 => words.prop_map(str::to_owned),
+        1 => any::<String>(),
+        1 => (any::<char>(), 1..5000_usize).prop_map(|(c, times)| c.to_string().repeat(times)),
+    ]
+}
+
+/// A pod in which every text is foreign, names included.
+fn foreign_pod() -> impl Strategy<Value = PodSnapshot> {
+    let phase = prop::sample::select(vec![
+        Phase::Pending,
+        Phase::Running,
+        Phase::Succeeded,
+        Phase::Failed,
+        Phase::Unknown,
+    ]);
+    let texts = prop::collection::vec(foreign(), 16);
+    (phase, texts, any::<[bool; 4]>(), any::<[u8; 2]>(), prop::sample::select(vec![0, 1, 128, 255])).prop_map(
+        |(phase, texts, [deleted, disrupted, unscheduled, has_init], states, exit_code)| {
+            let mut texts = texts.into_iter();
+            let mut text = || texts.next().unwrap_or_default();
+            let mut status = |name: &str, state: u8| {
+                let (reason, message, container_id) = (text(), text(), format!("cri-o://{}", text()));
+                let record = Terminated {
+                    exit_code,
+                    reason: reason.clone(),
+                    message: message.clone(),
+                    container_id,
+                    ..Default::default()
+                };
+                let state = match state % 4 {
+                    0 => Some(ContainerState::Waiting { reason, message }),
+                    1 => Some(ContainerState::Running),
+                    2 => Some(ContainerState::Terminated(record)),
+                    _ => None,
+                };
+                ContainerStatus { name: name.to_owned(), state, ..Default::default() }
+            };
+            let container = |name: &str| Container { name: name.to_owned(), ..Default::default() };
+            let (step, init) = (status("a", states[0]), status("b", states[1]));
+            let (step_name, init_name) = (text(), text());
+            let condition =
+                |reason, message, is_true| Condition { is_true, reason, message, last_transition_time: None };
+            PodSnapshot {
+                uid: "u".to_owned(),
+                resource_version: "1".to_owned(),
+                restart_policy: RestartPolicy::Never,
+                deletion_timestamp: deleted.then_some(Timestamp(100)),
+                containers: vec![container(&step_name)],
+                init_containers: if has_init { vec![container(&init_name)] } else { vec![] },
+                phase,
+                reason: text(),
+                message: text(),
+                disruption_target: disrupted.then(|| condition(text(), text(), true)),
+                pod_scheduled: unscheduled.then(|| condition(text(), text(), false)),
+                container_statuses: vec![ContainerStatus { name: step_name, ..step }],
+                init_container_statuses: vec![ContainerStatus { name: init_name, ..init }],
+                ..PodSnapshot::default()
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(cases(2048))]
+
+    /// The author of a pod can neither move the cursor nor forge a line, nor fill a log.
+    #[test]
+    fn whatever_a_pod_says_a_sentence_is_one_clean_line(pod in foreign_pod()) {
+        let verdicts = sentence::verdicts(&pod);
+        prop_assert!(!verdicts.is_empty());
+        for verdict in verdicts {
+            prop_assert_eq!(sentence::check(&verdict), Ok(()), "{:?}", pod);
+        }
     }
 }
 

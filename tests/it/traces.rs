@@ -9,7 +9,9 @@ use podwait_tests::cli::{kubeconfig, run};
 use std::io::Read;
 
 fn cases() -> Vec<Case> {
-    Case::read_all(include_str!("../cases/observed.jsonl"))
+    let mut cases = Case::read_all(include_str!("../cases/observed.jsonl"));
+    cases.extend(Case::read_all(include_str!("../cases/waiting.jsonl")));
+    cases
 }
 
 /// The trace that a recorder writes of a case.
@@ -156,6 +158,9 @@ fn without_messages(mut pod: PodSnapshot) -> PodSnapshot {
     ];
     for status in lists.into_iter().flatten() {
         match &mut status.state {
+            // What the runtime says about an image decides how long it is waited for.
+            Some(ContainerState::Waiting { reason, .. })
+                if matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff") => {}
             Some(ContainerState::Waiting { message, .. }) => message.clear(),
             Some(ContainerState::Terminated(record)) => record.message.clear(),
             Some(ContainerState::Running) | None => {}

@@ -1,6 +1,7 @@
 //! The machine against the model, input by input, and the invariants that every step must keep.
 
 use crate::model::{Config, Event, Goal, Verdict, judge};
+use crate::sentence;
 use podwait_core::{
     ContainerState, ContainerStatus, Decision, DoneReason, Evidence, Exit, Input, Instant, OnGone, Phase,
     PodSnapshot, Policy, RetryReason, WaitMachine,
@@ -71,6 +72,7 @@ impl<'a> Duel<'a> {
         if !verdict.agrees_with(&decision) {
             return Err(format!("machine: {decision:?}\n    model: {verdict:?}"));
         }
+        sentence::check(&decision)?;
         match (verdict, &decision) {
             (Verdict::Retry { timer, .. }, Decision::Retry { after, .. }) => {
                 self.check_delay(*after, timer, input)?;

@@ -11,5 +11,6 @@ pub mod model;
 pub mod proxy;
 pub mod reference;
 pub mod scale;
+pub mod sentence;
 pub mod settle;
 pub mod storm;

@@ -8,6 +8,7 @@ mod cause;
 mod config;
 mod finished;
 mod gone;
+mod pull;
 mod record;
 mod rule;
 mod story;

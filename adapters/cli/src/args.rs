@@ -64,8 +64,9 @@ pub(crate) struct LimitArgs {
     /// Give up if the step has not started after this time, `0` for never.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10m")]
     pub(crate) start_timeout: Duration,
-    /// How long an image may fail to be pulled. The kubelet tries again after 10 s, then 20 s, 40 s and so on.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "1m")]
+    /// How long an image may fail to be pulled. The kubelet tries again after 10 s, then 20 s, 40 s and so on. One that the
+    /// registry refuses for good is given up after 15 s.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2m")]
     pub(crate) image_pull_grace: Duration,
 }
 

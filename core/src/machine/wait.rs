@@ -262,8 +262,6 @@ impl Wait<'_> {
         set(&mut timers.terminating, at, !terminal && pod.deletion_timestamp.is_some());
         let stuck = if terminal { &Stuck::default() } else { stuck };
         timers.set_graces(at, stuck);
-        let scheduler = pod.pod_scheduled.as_ref().filter(|condition| !condition.is_true);
-        self.waiting.last_word.set(scheduler.map_or("", |condition| &condition.message));
     }
 
     /// Whether an exit 0 must wait for the phase. A kubelet that ends a pod publishes nothing before all containers have
@@ -364,8 +362,9 @@ impl Wait<'_> {
     }
 
     fn terminated_state_missing(&self) -> Failure {
-        let phase = self.history().phase.as_str();
-        let message = format!("the pod is {phase}, and nobody published how the step ended; run it again");
+        let (phase, said) = (self.history().phase.as_str(), self.history().said());
+        let message =
+            format!("the pod is {phase}{said}, and nobody published how the step ended; run it again");
         Failure::new(FailReason::TerminatedStateMissing, message, None)
     }
 

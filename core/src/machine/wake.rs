@@ -5,9 +5,9 @@ use crate::backoff::next_delay;
 use crate::decision::{Exit, Failure};
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
-use crate::text::one_line;
+use crate::text::{in_parentheses, one_line};
 use crate::time::Instant;
-use crate::timers::{Absent, Start};
+use crate::timers::{Absent, Pull, Start};
 use alloc::format;
 use alloc::string::String;
 use core::ops::ControlFlow;
@@ -61,8 +61,10 @@ impl Wait<'_> {
             if let Some(settling) = &timers.settling {
                 next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
             }
-            if let Some(grace) = &timers.image_pull {
-                next.run(Some(grace.since), Some(policy.image_pull_grace), Timer::Grace(&grace.failure));
+            if let Some(pull) = timers.image_pull.as_deref() {
+                let refusal = Pull::REFUSAL.min(policy.image_pull_grace);
+                next.run(pull.refused, Some(refusal), Timer::Grace(&pull.failure));
+                next.run(Some(pull.since), Some(policy.image_pull_grace), Timer::Grace(&pull.failure));
             }
             if let Some(grace) = &timers.config_error {
                 next.run(Some(grace.since), Some(policy.config_error_grace), Timer::Grace(&grace.failure));
@@ -108,7 +110,11 @@ impl Wait<'_> {
             Timer::Grace(failure) => return Err(Failure { exit_code: self.seen_code(), ..failure.clone() }),
             Timer::NodeLost => (
                 FailReason::NodeLost,
-                format!("the pod's node was lost for {:?}; run it again", policy.unknown_grace),
+                format!(
+                    "the pod's node was lost for {:?}{}; run it again",
+                    policy.unknown_grace,
+                    self.hindrance()
+                ),
             ),
             Timer::Terminating => (
                 FailReason::PodDeleted,
@@ -129,12 +135,13 @@ impl Wait<'_> {
             Timer::ApiError => return Err(self.api_failure(ApiFailure::Transient)),
             Timer::Start => {
                 let limit = policy.start_deadline.unwrap_or_default();
-                let word = self.waiting.last_word.in_parentheses();
-                (FailReason::StartTimeout, format!("the step did not start within {limit:?}{word}"))
+                let why = self.hindrance();
+                (FailReason::StartTimeout, format!("the step did not start within {limit:?}{why}"))
             }
             Timer::Deadline => {
                 let limit = policy.deadline.unwrap_or_default();
-                (FailReason::Deadline, format!("the step did not end within {limit:?}"))
+                let why = self.hindrance();
+                (FailReason::Deadline, format!("the step did not end within {limit:?}{why}"))
             }
             Timer::Silence => (
                 FailReason::ApiUnavailable,
@@ -143,6 +150,29 @@ impl Wait<'_> {
         };
         let failure = Failure::new(reason, message, self.seen_code());
         Err(if let Timer::Terminating = timer { failure.by_rule(10) } else { failure })
+    }
+
+    /// What was being waited for, in parentheses, or nothing for a step that runs.
+    fn hindrance(&self) -> String {
+        let timers = &self.waiting.timers;
+        if timers.api_error.is_some() || timers.auth_error.is_some() || timers.expired.is_some() {
+            let word = &self.waiting.last_word.0;
+            let of = if word.is_empty() { "" } else { ": " };
+            return format!(" (the API server could not be read{of}{word})");
+        }
+        let failure = timers.image_pull.as_deref().map(|pull| &pull.failure);
+        if let Some(failure) = failure.or_else(|| timers.config_error.as_ref().map(|grace| &grace.failure)) {
+            return in_parentheses(&failure.message);
+        }
+        let Some(history) = &self.waiting.history else { return String::from(" (the pod was not seen yet)") };
+        let said = history.said();
+        if history.phase.is_terminal() {
+            return format!(
+                " (the pod is {}{said}, and the record of the step's end is missing)",
+                history.phase.as_str()
+            );
+        }
+        said
     }
 
     /// A failure of the API server with what it said last.

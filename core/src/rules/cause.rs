@@ -11,6 +11,7 @@ use crate::rules::exit::is_fabricated;
 use crate::snapshot::{
     Condition, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated, Timestamp,
 };
+use crate::text::{in_parentheses, quote};
 use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
@@ -289,10 +290,16 @@ pub(crate) fn earliest_request(pod: &PodSnapshot) -> Option<Timestamp> {
 /// The failure for a cause: what happened, what the step did, what to do.
 pub(crate) fn failure(cause: Cause, pod: &PodSnapshot, record: Option<&Terminated>) -> Failure {
     let mut message = String::from(cause.sentence());
-    let written = [pod.reason.as_str(), disruption(pod).map_or("", |condition| &condition.reason)];
-    if let Some(written) = written.into_iter().find(|written| !written.is_empty()) {
-        message.push_str(&format!(" ({written})"));
-    }
+    let condition = disruption(pod);
+    // The kubelet writes both; pod garbage collection and the API's evictions have the condition alone.
+    let reason =
+        if pod.reason.is_empty() { condition.map_or("", |condition| &condition.reason) } else { &pod.reason };
+    let said = if pod.message.is_empty() {
+        condition.map_or("", |condition| &condition.message)
+    } else {
+        &pod.message
+    };
+    message.push_str(&in_parentheses(&quote(reason, said)));
     match record {
         Some(record) if is_fabricated(record) => {
             message.push_str(&format!(" and the step's exit is not known ({} is made up)", record.exit_code));

@@ -5,8 +5,10 @@ use crate::history::History;
 use crate::policy::OnMissingTerminated;
 use crate::reason::{DoneReason, FailReason};
 use crate::rules::restart::is_sidecar;
-use crate::rules::target::status;
+use crate::rules::target::Target;
+use crate::rules::words::not_by_the_step;
 use crate::snapshot::{Container, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated};
+use crate::text::{in_parentheses, name, quote};
 use alloc::format;
 use alloc::string::String;
 
@@ -39,9 +41,12 @@ pub(crate) fn is_inferred(record: &Terminated) -> bool {
 
 /// The failure for a code that nobody knows.
 pub(crate) fn unknown(container: &str, record: &Terminated) -> Failure {
+    let said = quote(&record.reason, not_by_the_step(&record.reason, &record.message));
     let message = format!(
-        "the node lost container {container}; {} ({}) is not its exit code, run the step again",
-        record.exit_code, record.reason
+        "the node lost container {}; {}{} is not its exit code, run the step again",
+        name(container),
+        record.exit_code,
+        in_parentheses(&said)
     );
     Failure::new(FailReason::ContainerStatusUnknown, message, Some(record.exit_code))
 }
@@ -60,13 +65,17 @@ pub(crate) fn judge(
     let oom_killed = record.reason == "OOMKilled";
     if record.exit_code == 0 && oom_killed {
         // The kernel killed a child and the parent swallowed it (kubernetes#131530).
-        let message =
-            format!("a process of container {container} was killed for memory, yet the container exited 0");
+        let message = format!(
+            "a process of container {} was killed for memory, yet the container exited 0",
+            name(container)
+        );
         return Err(Failure::new(FailReason::OomKilled, message, Some(0)));
     }
     if record.exit_code == 0 && phase == Phase::Failed && !history.failure_is_explained && !outlived {
         let message = format!(
-            "container {container} exited 0, yet its pod is Failed and no other container explains it"
+            "container {} exited 0, yet its pod is Failed{} and no other container explains it",
+            name(container),
+            history.said()
         );
         return Err(Failure::new(FailReason::PhaseContradictsExitCode, message, Some(0)));
     }
@@ -74,7 +83,8 @@ pub(crate) fn judge(
         if history.is_init && is_inferred(record) { Evidence::Inferred } else { Evidence::Observed };
     if evidence == Evidence::Inferred && on_missing == OnMissingTerminated::Fail {
         let message = format!(
-            "the kubelet infers that container {container} exited 0, and the runtime does not know its exit; run it again"
+            "the kubelet infers that container {} exited 0, and the runtime does not know its exit; run it again",
+            name(container)
         );
         return Err(Failure::new(FailReason::TerminatedStateMissing, message, Some(0)));
     }
@@ -104,7 +114,7 @@ pub(crate) fn judge(
 /// Whether some container other than the target explains that the pod is `Failed`.
 ///
 /// A reason that nobody knows on the pod itself is an explanation of its own, and not one for green.
-pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &str) -> bool {
+pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &Target<'_>) -> bool {
     // `getPhase` counts a regular container that waits after an end as stopped, and not as succeeded.
     let stopped = |status: &ContainerStatus| match &status.state {
         Some(ContainerState::Terminated(record)) => record.exit_code != 0,
@@ -118,12 +128,12 @@ pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &str) -> bool 
         }
         Some(ContainerState::Running) => false,
     };
-    let is_other = |spec: &&Container| spec.name != target;
+    let is_other = |spec: &&Container| spec.name != target.spec.name;
     let regular = pod.containers.iter().filter(is_other);
     let mut init = pod.init_containers.iter().filter(is_other).filter(|spec| !is_sidecar(spec));
     pod.reason.is_empty()
-        && (regular.filter_map(|spec| status(&pod.container_statuses, &spec.name)).any(stopped)
-            || init.any(|spec| status(&pod.init_container_statuses, &spec.name).is_some_and(failed)))
+        && (regular.filter_map(|spec| target.regular.get(&spec.name)).any(stopped)
+            || init.any(|spec| target.init.get(&spec.name).is_some_and(failed)))
 }
 
 /// The answer that phase `Succeeded`, or under `assume_success` mere absence, stands for.

@@ -4,10 +4,10 @@
 //! (`pkg/kubelet/container/helpers.go`), KEP-753 (sidecars), KEP-5307 (container restart rules) and KEP-5532
 //! (restart of all containers).
 
-use crate::rules::target::{Kind, Target, status};
+use crate::rules::statuses::Statuses;
+use crate::rules::target::{Kind, Target};
 use crate::snapshot::{
-    Container, ContainerState, ContainerStatus, PodSnapshot, RestartAction, RestartPolicy, RestartRule,
-    Terminated,
+    Container, ContainerState, PodSnapshot, RestartAction, RestartPolicy, RestartRule, Terminated,
 };
 
 /// The kubelet's reason on a container it stopped only to start all of them again (KEP-5532).
@@ -40,9 +40,9 @@ pub(crate) fn may_restart(pod: &PodSnapshot, target: &Target<'_>, exit_code: i32
         Kind::Ephemeral => false,
         Kind::Sidecar(_) => true,
         // A regular init container that is through is never run again (the pod would not get past it).
-        Kind::Init(_) if exit_code == 0 => another_may_restart_all(pod, target.spec),
+        Kind::Init(_) if exit_code == 0 => another_may_restart_all(pod, target),
         Kind::Init(_) | Kind::Regular => {
-            restarts(target.spec, pod.restart_policy, exit_code) || another_may_restart_all(pod, target.spec)
+            restarts(target.spec, pod.restart_policy, exit_code) || another_may_restart_all(pod, target)
         }
     }
 }
@@ -88,27 +88,28 @@ pub(crate) fn restarts(container: &Container, pod_policy: RestartPolicy, exit_co
 
 /// Whether another container's exit may still restart every container, this one included, however it ended: it has not
 /// ended yet, will be started again by itself, or has ended so.
-fn another_may_restart_all(pod: &PodSnapshot, target: &Container) -> bool {
-    let armed = |container: &Container, statuses: &[ContainerStatus], is_init: bool| {
+fn another_may_restart_all(pod: &PodSnapshot, target: &Target<'_>) -> bool {
+    let armed = |container: &Container, statuses: &Statuses<'_>, is_init: bool| {
         // An init container that is through is never run again.
         let runs_again = |code: i32| {
             let is_through = is_init && code == 0 && !is_sidecar(container);
             !is_through && restarts(container, pod.restart_policy, code)
         };
         let all = |rule: &&RestartRule| rule.action == RestartAction::RestartAllContainers;
-        container.name != target.name
-            && container.restart_policy.is_some()
-            && container.restart_policy_rules.iter().filter(all).any(|rule| {
-                match status(statuses, &container.name).and_then(|status| status.state.as_ref()) {
-                    Some(ContainerState::Terminated(record)) => {
-                        rule.matches(record.exit_code) || runs_again(record.exit_code)
-                    }
-                    Some(ContainerState::Waiting { .. } | ContainerState::Running) | None => true,
-                }
-            })
+        let mut rules = container.restart_policy_rules.iter().filter(all).peekable();
+        if container.name == target.spec.name || container.restart_policy.is_none() || rules.peek().is_none()
+        {
+            return false;
+        }
+        match statuses.get(&container.name).and_then(|status| status.state.as_ref()) {
+            Some(ContainerState::Terminated(record)) => {
+                rules.any(|rule| rule.matches(record.exit_code)) || runs_again(record.exit_code)
+            }
+            Some(ContainerState::Waiting { .. } | ContainerState::Running) | None => true,
+        }
     };
-    pod.containers.iter().any(|container| armed(container, &pod.container_statuses, false))
-        || pod.init_containers.iter().any(|container| armed(container, &pod.init_container_statuses, true))
+    pod.containers.iter().any(|container| armed(container, &target.regular, false))
+        || pod.init_containers.iter().any(|container| armed(container, &target.init, true))
 }
 
 #[cfg(test)]

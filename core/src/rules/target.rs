@@ -6,18 +6,23 @@
 use crate::decision::Failure;
 use crate::reason::FailReason;
 use crate::rules::restart::is_sidecar;
+use crate::rules::statuses::Statuses;
 use crate::snapshot::{Container, ContainerState, ContainerStatus, PodSnapshot, Terminated};
+use crate::text;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The target found in one snapshot.
-#[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) kind: Kind,
     pub(crate) spec: &'a Container,
     /// `None` while the kubelet has not reported it.
     pub(crate) status: Option<&'a ContainerStatus>,
+    /// `status.containerStatuses`
+    pub(crate) regular: Statuses<'a>,
+    /// `status.initContainerStatuses`
+    pub(crate) init: Statuses<'a>,
 }
 
 /// Which list of the spec holds the target.
@@ -52,6 +57,19 @@ impl Kind {
 }
 
 impl<'a> Target<'a> {
+    fn new(pod: &'a PodSnapshot, kind: Kind, spec: &'a Container) -> Self {
+        let regular = Statuses::of(&pod.container_statuses);
+        let init = Statuses::of(&pod.init_container_statuses);
+        let status = match kind {
+            Kind::Regular => regular.get(&spec.name),
+            Kind::Init(_) | Kind::Sidecar(_) => init.get(&spec.name),
+            Kind::Ephemeral => {
+                pod.ephemeral_container_statuses.iter().find(|status| status.name == spec.name)
+            }
+        };
+        Self { kind, spec, status, regular, init }
+    }
+
     pub(crate) fn state(&self) -> Option<&'a ContainerState> {
         self.status.and_then(|status| status.state.as_ref())
     }
@@ -75,6 +93,17 @@ impl<'a> Target<'a> {
         self.is_running() || self.terminated().is_some() || self.status.is_some_and(has_run)
     }
 
+    /// The init containers that come before it, in the order of starting, as far as the kubelet has reported them.
+    pub(crate) fn init_before(
+        &self,
+        pod: &'a PodSnapshot,
+    ) -> impl Iterator<Item = (&'a Container, &'a ContainerStatus)> {
+        let before = self.kind.init_containers_before(pod.init_containers.len());
+        pod.init_containers[..before]
+            .iter()
+            .filter_map(|container| self.init.get(&container.name).map(|status| (container, status)))
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.state(), Some(ContainerState::Running))
     }
@@ -84,38 +113,28 @@ impl<'a> Target<'a> {
 pub(crate) fn find<'a>(pod: &'a PodSnapshot, name: Option<&str>) -> Result<Target<'a>, Failure> {
     let Some(name) = name else {
         return match pod.containers.as_slice() {
-            [only] => Ok(Target {
-                kind: Kind::Regular,
-                spec: only,
-                status: status(&pod.container_statuses, &only.name),
-            }),
+            [only] => Ok(Target::new(pod, Kind::Regular, only)),
             several => Err(Failure::new(FailReason::ContainerAmbiguous, ambiguous(several), None)),
         };
     };
     let position = |list: &[Container]| list.iter().position(|container| container.name == name);
     if let Some(index) = position(&pod.containers) {
-        let status = status(&pod.container_statuses, name);
-        return Ok(Target { kind: Kind::Regular, spec: &pod.containers[index], status });
+        return Ok(Target::new(pod, Kind::Regular, &pod.containers[index]));
     }
     if let Some(index) = position(&pod.init_containers) {
         let spec = &pod.init_containers[index];
         let kind = if is_sidecar(spec) { Kind::Sidecar(index) } else { Kind::Init(index) };
-        return Ok(Target { kind, spec, status: status(&pod.init_container_statuses, name) });
+        return Ok(Target::new(pod, kind, spec));
     }
     if let Some(index) = position(&pod.ephemeral_containers) {
-        let status = status(&pod.ephemeral_container_statuses, name);
-        return Ok(Target { kind: Kind::Ephemeral, spec: &pod.ephemeral_containers[index], status });
+        return Ok(Target::new(pod, Kind::Ephemeral, &pod.ephemeral_containers[index]));
     }
     let message = format!(
-        "the pod has no container named {name}; it has {}",
+        "the pod has no container named {}; it has {}",
+        text::name(name),
         names(pod.containers.iter().chain(&pod.init_containers).chain(&pod.ephemeral_containers))
     );
     Err(Failure::new(FailReason::ContainerNotInSpec, message, None))
-}
-
-/// The status of that name. Validation does not forbid duplicates: the first counts.
-pub(crate) fn status<'a>(list: &'a [ContainerStatus], name: &str) -> Option<&'a ContainerStatus> {
-    list.iter().find(|status| status.name == name)
 }
 
 fn ambiguous(containers: &[Container]) -> String {
@@ -129,9 +148,10 @@ fn ambiguous(containers: &[Container]) -> String {
     )
 }
 
+/// As many of them as go into a sentence.
 fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
-    let names: Vec<&str> = containers.map(|container| container.name.as_str()).collect();
-    names.join(", ")
+    let names: Vec<_> = containers.take(50).map(|container| text::name(&container.name)).collect();
+    text::quote("", &names.join(", "))
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@
 use crate::decision::Failure;
 use crate::reason::FailReason;
 use crate::rules::exit::is_fabricated;
+use crate::rules::pull::{self, Said};
 use crate::rules::restart::{is_restarting_all, is_sidecar};
-use crate::rules::target::{Target, status};
+use crate::rules::target::Target;
+use crate::rules::words::of_record;
 use crate::snapshot::{Container, ContainerState, ContainerStatus, PodSnapshot, Terminated};
+use crate::text::{in_parentheses, name, quote};
 use alloc::format;
 
 /// Reasons that share one grace timer.
@@ -57,11 +60,8 @@ impl<'a> Stuck<'a> {
             // A sidecar that is being restarted beside the step cannot keep it from starting any more.
             return stuck;
         }
-        let before = target.kind.init_containers_before(pod.init_containers.len());
-        for container in &pod.init_containers[..before] {
-            if let Some(status) = status(&pod.init_container_statuses, &container.name) {
-                stuck.add(status);
-            }
+        for (_, status) in target.init_before(pod) {
+            stuck.add(status);
         }
         if let Some(status) = target.status {
             stuck.add(status);
@@ -85,12 +85,17 @@ impl<'a> Stuck<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Trouble<'a> {
     group: Group,
-    container: &'a str,
+    pub(crate) container: &'a str,
     reason: &'a str,
     message: &'a str,
 }
 
 impl Trouble<'_> {
+    /// What the last attempt to pull said, as far as this tells.
+    pub(crate) fn said(&self) -> Said {
+        pull::said(self.reason, self.message)
+    }
+
     /// The failure this becomes when its grace is over, or at once for an invalid image name.
     pub(crate) fn failure(&self) -> Failure {
         let (reason, text) = match self.group {
@@ -100,32 +105,26 @@ impl Trouble<'_> {
                 (FailReason::InvalidImageName, "has an image name that cannot be parsed")
             }
         };
-        let detail = if self.message.is_empty() { "" } else { ": " };
-        let message =
-            format!("container {} {text} ({}{detail}{})", self.container, self.reason, self.message);
-        Failure::new(reason, message, None)
+        let said = in_parentheses(&quote(self.reason, self.message));
+        Failure::new(reason, format!("container {} {text}{said}", name(self.container)), None)
     }
 }
 
 /// Whether an init container before the target runs, so that the pod works. A native sidecar runs for as long as the pod, and
 /// so says nothing.
 pub(crate) fn is_init_running(pod: &PodSnapshot, target: &Target<'_>) -> bool {
-    let before = target.kind.init_containers_before(pod.init_containers.len());
-    pod.init_containers[..before].iter().filter(|container| !is_sidecar(container)).any(|container| {
-        let status = status(&pod.init_container_statuses, &container.name);
-        status.is_some_and(|status| status.state == Some(ContainerState::Running))
-    })
+    target
+        .init_before(pod)
+        .any(|(container, status)| !is_sidecar(container) && status.state == Some(ContainerState::Running))
 }
 
 /// The first init container before the target whose last run failed, with its record. In a terminal pod that kept the
 /// target from starting, which stays `waiting: PodInitializing` for good (`hasPodInitialized`, kubernetes#108366).
 pub(crate) fn failed_init_container<'a>(
     pod: &'a PodSnapshot,
-    target: &Target<'_>,
+    target: &Target<'a>,
 ) -> Option<(&'a Container, &'a ContainerStatus, &'a Terminated)> {
-    let before = target.kind.init_containers_before(pod.init_containers.len());
-    pod.init_containers[..before].iter().filter(|container| !is_sidecar(container)).find_map(|container| {
-        let status = status(&pod.init_container_statuses, &container.name)?;
+    target.init_before(pod).filter(|(container, _)| !is_sidecar(container)).find_map(|(container, status)| {
         let record = match &status.state {
             Some(ContainerState::Terminated(record)) => record,
             Some(ContainerState::Waiting { .. }) | None => status.last_terminated.as_ref()?,
@@ -137,13 +136,13 @@ pub(crate) fn failed_init_container<'a>(
 
 /// The failure for an init container that failed for good.
 pub(crate) fn init_failure(init: &str, record: &Terminated, target: &str) -> Failure {
-    let code = record.exit_code;
+    let (init, target, code, said) = (name(init), name(target), record.exit_code, of_record(record));
     if is_fabricated(record) {
-        let message = format!("init container {init} was lost by its node; run the step again");
+        let message = format!("init container {init} was lost by its node{said}; run the step again");
         return Failure::new(FailReason::ContainerStatusUnknown, message, Some(code));
     }
     let message =
-        format!("init container {init} failed with code {code}, so container {target} never started");
+        format!("init container {init} failed with code {code}{said}, so container {target} never started");
     Failure::new(FailReason::InitContainerFailed, message, Some(code))
 }
 

@@ -1,8 +1,8 @@
 //! From a machine to its saved form, and back.
 
 use super::{
-    RestoreError, SAVED_VERSION, SavedPod, SavedRun, SavedState, SavedTimers, SavedUnder, SavedWait,
-    SavedWaiting,
+    RestoreError, SAVED_VERSION, SavedPod, SavedPull, SavedRun, SavedState, SavedTimers, SavedUnder,
+    SavedWait, SavedWaiting,
 };
 use crate::decision::Failure;
 use crate::history::{Deletion, FailedInit, History, Run, Under};
@@ -10,7 +10,7 @@ use crate::machine::{Missing, Older, State, WaitMachine, Waiting};
 use crate::rules::api::ApiFailure;
 use crate::rules::cause::Cause;
 use crate::time::{Instant, millis};
-use crate::timers::{Absent, AuthError, Grace, LastWord, Start, Timers};
+use crate::timers::{Absent, AuthError, Grace, LastWord, Pull, Start, Timers};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -115,6 +115,7 @@ fn save_pod(history: &History) -> SavedPod {
         succeeds_with_the_pod: history.succeeds_with_the_pod,
         is_init: history.is_init,
         has_started: history.has_started,
+        said: history.said.as_deref().unwrap_or_default().into(),
     }
 }
 
@@ -143,6 +144,7 @@ fn restore_pod(saved: SavedPod) -> Result<History, RestoreError> {
         succeeds_with_the_pod: saved.succeeds_with_the_pod,
         is_init: saved.is_init,
         has_started: saved.has_started,
+        said: Some(saved.said).filter(|said| !said.is_empty()).map(Into::into),
     })
 }
 
@@ -193,14 +195,16 @@ fn save_timers(timers: &Timers) -> SavedTimers {
         Start::Counts(from) => (Some(from), None),
         Start::Rests { from, since } => (Some(from), Some(since)),
     };
-    let grace = |grace: &Option<Grace>| grace.as_ref().map(|grace| (grace.since, (*grace.failure).clone()));
+    let grace = |grace: &Option<Box<Grace>>| grace.as_ref().map(|grace| (grace.since, grace.failure.clone()));
     SavedTimers {
         started: timers.started,
         idle,
         resting,
         absent: timers.absent.map(|absent| absent.since),
         has_namesake: timers.absent.is_some_and(|absent| absent.has_namesake),
-        image_pull: grace(&timers.image_pull),
+        image_pull: timers.image_pull.as_deref().cloned().map(
+            |Pull { since, container, refused, failure }| SavedPull { since, container, refused, failure },
+        ),
         config_error: grace(&timers.config_error),
         node_lost: timers.node_lost,
         terminating: timers.terminating,
@@ -221,9 +225,8 @@ fn save_timers(timers: &Timers) -> SavedTimers {
 }
 
 fn restore_timers(saved: SavedTimers) -> Result<Timers, RestoreError> {
-    let grace = |saved: Option<(Instant, Failure)>| {
-        saved.map(|(since, failure)| Grace { since, failure: Box::new(failure) })
-    };
+    let grace =
+        |saved: Option<(Instant, Failure)>| saved.map(|(since, failure)| Box::new(Grace { since, failure }));
     let auth_error = |since, failure| AuthError { since, failure, rests: saved.auth_error_rests };
     Ok(Timers {
         started: saved.started,
@@ -233,7 +236,9 @@ fn restore_timers(saved: SavedTimers) -> Result<Timers, RestoreError> {
             (Some(from), Some(since)) => Start::Rests { from, since },
         },
         absent: saved.absent.map(|since| Absent { since, has_namesake: saved.has_namesake }),
-        image_pull: grace(saved.image_pull),
+        image_pull: saved.image_pull.map(|SavedPull { since, container, refused, failure }| {
+            Box::new(Pull { since, container, refused, failure })
+        }),
         config_error: grace(saved.config_error),
         node_lost: saved.node_lost,
         terminating: saved.terminating,

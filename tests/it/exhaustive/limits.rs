@@ -1,6 +1,6 @@
 //! Rules 8, 10, 12 and 13: what is waited for, and how long.
 
-use super::pods::{Change, container, ended, exit, pod, running, waiting};
+use super::pods::{Change, container, ended, exit, pod, running, waiting, waiting_because};
 use super::{check, config, error};
 use podwait_core::{Container, ContainerState, Phase, PodSnapshot, RestartPolicy};
 use podwait_tests::explore::Seen;
@@ -58,6 +58,33 @@ pub(super) fn every_reason_of_a_group() -> usize {
         );
     }
     count
+}
+
+pub(super) fn what_the_registry_said() -> usize {
+    const NOT_FOUND: &str = "failed to resolve reference \"r/a:1\": r/a:1: not found";
+    const LIMITED: &str = "429 Too Many Requests";
+    let pull = |reason: &str, message: &str| pod().step(waiting_because(reason, message)).seen();
+    let backing_off =
+        |message: &str| pull("ImagePullBackOff", &format!("Back-off pulling image \"r/a:1\"{message}"));
+    let init = |message: &str| {
+        let init = waiting_because("ErrImagePull", message);
+        pod().step(waiting("PodInitializing")).init(container("setup"), init).seen()
+    };
+    check(
+        [Config { image_pull_grace: Duration::from_millis(40_009), start_deadline: None, ..config() }],
+        &[8000],
+        5,
+        [
+            ("refused", pull("ErrImagePull", NOT_FOUND)),
+            ("limited", pull("ErrImagePull", LIMITED)),
+            ("backing off", backing_off("")),
+            ("backing off, denied", backing_off(": ErrImagePull: denied: denied")),
+            ("backing off, unavailable", backing_off(": RegistryUnavailable: not found")),
+            ("init refused", init(NOT_FOUND)),
+            ("creating", pod().step(waiting("ContainerCreating")).seen()),
+            ("tick", Seen::Tick),
+        ],
+    )
 }
 
 pub(super) fn init_containers_wait_too() -> usize {

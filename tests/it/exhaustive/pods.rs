@@ -29,6 +29,11 @@ pub(super) fn waiting(reason: &str) -> Option<ContainerState> {
     Some(ContainerState::Waiting { reason: reason.to_owned(), message: String::new() })
 }
 
+/// The same with a message.
+pub(super) fn waiting_because(reason: &str, message: &str) -> Option<ContainerState> {
+    Some(ContainerState::Waiting { reason: reason.to_owned(), message: message.to_owned() })
+}
+
 pub(super) fn running() -> Option<ContainerState> {
     Some(ContainerState::Running)
 }

@@ -42,7 +42,8 @@ pub(super) struct Plan {
 enum Start {
     Plain,
     Unschedulable,
-    Pulls(usize),
+    /// The image cannot be pulled so many times, and what each attempt says, in turn.
+    Pulls(usize, &'static [&'static str]),
     BadConfig,
     Rejected,
     InitSucceeds,
@@ -155,14 +156,22 @@ impl Plan {
     fn begin(&self, life: Life, pause: &mut impl FnMut() -> Duration) -> Life {
         let life = match self.start {
             Start::Unschedulable => life.after(pause()).unschedulable("no nodes"),
-            Start::Plain | Start::Pulls(_) | Start::BadConfig | Start::Rejected => life,
+            Start::Plain | Start::Pulls(..) | Start::BadConfig | Start::Rejected => life,
             Start::InitSucceeds | Start::InitFails(_) => life,
         };
         let life = life.after(pause()).scheduled("n").after(pause()).containers_creating();
         match self.start {
-            Start::Pulls(times) => (0..times).fold(life, |life, time| {
-                let reason = if time % 2 == 0 { "ErrImagePull" } else { "ImagePullBackOff" };
-                life.after(pause()).waiting("step", reason, "429")
+            Start::Pulls(times, says) => (0..times).fold(life, |life, time| {
+                let says = says[(time / 2) % says.len()];
+                let life = life.after(pause());
+                match time % 4 {
+                    0 | 2 => life.waiting("step", "ErrImagePull", says),
+                    1 => life.waiting("step", "ImagePullBackOff", "Back-off pulling image \"a\""),
+                    _ => {
+                        let message = format!("Back-off pulling image \"a\": ErrImagePull: {says}");
+                        life.waiting("step", "ImagePullBackOff", &message)
+                    }
+                }
             }),
             Start::BadConfig => {
                 life.after(pause()).waiting("step", "CreateContainerConfigError", "no secret")
@@ -258,11 +267,26 @@ fn start() -> impl Strategy<Value = Start> {
     prop_oneof![
         4 => Just(Start::Plain),
         1 => Just(Start::Unschedulable),
-        1 => (1..5_usize).prop_map(Start::Pulls),
+        2 => (1..9_usize, attempts()).prop_map(|(times, attempts)| Start::Pulls(times, attempts)),
         1 => Just(Start::BadConfig),
         1 => Just(Start::Rejected),
         1 => Just(Start::InitSucceeds),
         1 => code().prop_map(Start::InitFails),
+    ]
+}
+
+/// What the attempts to pull say, in turn.
+fn attempts() -> impl Strategy<Value = &'static [&'static str]> {
+    const LIMITED: &str = "429 Too Many Requests";
+    const REFUSED: &str = "failed to resolve reference \"r/a:1\": r/a:1: not found";
+    const DENIED: &str = "pull access denied, repository does not exist or may require authorization";
+    prop_oneof![
+        Just(&[LIMITED][..]),
+        Just(&[REFUSED][..]),
+        Just(&[REFUSED, DENIED][..]),
+        Just(&[DENIED, LIMITED][..]),
+        Just(&[LIMITED, REFUSED][..]),
+        Just(&[REFUSED, ""][..]),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Pod JSON: any bytes, and objects that look like pods but have anything anywhere.
 
-use crate::reference;
+use crate::{reference, sentence};
 use arbitrary::{Arbitrary, Unstructured};
 use podwait::Pod;
 use podwait::internals::{Head, ListItems, Spare, envelope};
@@ -31,6 +31,9 @@ pub fn pod_bytes(data: &[u8]) {
         |snapshot| WaitMachine::new(Default::default()).handle(Instant::ZERO, Input::Snapshot(snapshot));
     let (whole, reduced) = (answer(&pod.snapshot), answer(&again.snapshot));
     assert_eq!(whole.code(), reduced.code(), "{pod:#?}");
+    for verdict in sentence::verdicts(&pod.snapshot) {
+        assert_eq!(sentence::check(&verdict), Ok(()));
+    }
 }
 
 /// In whatever order the event's fields come, and in memory that is not new.
@@ -183,7 +186,16 @@ fn exit_codes(u: &mut Unstructured<'_>) -> Made {
 
 fn conditions(u: &mut Unstructured<'_>) -> Made {
     list(u, |u| {
-        fields(u, &[("type", text), ("status", text), ("reason", text), ("lastTransitionTime", time)])
+        fields(
+            u,
+            &[
+                ("type", text),
+                ("status", text),
+                ("reason", text),
+                ("message", text),
+                ("lastTransitionTime", time),
+            ],
+        )
     })
 }
 

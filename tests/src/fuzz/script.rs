@@ -14,6 +14,15 @@ use std::time::Duration;
 /// Longest wait that is played; the model looks back at the whole of it at every step.
 const LONGEST: usize = 24;
 
+/// What a kubelet says about an image: that it waits, what the attempt said, and both.
+const BACK_OFF: &str = "Back-off pulling image \"r/a:1\"";
+const LIMITED: &str = "unexpected status code https://r/v2/a/manifests/1: 429 Too Many Requests";
+const REFUSED: &str = "failed to resolve reference \"r/a:1\": r/a:1: not found";
+const REFUSED_BEFORE: &str =
+    "Back-off pulling image \"r/a:1\": ErrImagePull: manifest unknown: manifest unknown";
+const LIMITED_BEFORE: &str =
+    "Back-off pulling image \"r/a:1\": ErrImagePull: denied: denied: 429 Too Many Requests";
+
 /// A policy, a target, and what is observed.
 #[derive(Arbitrary, Debug)]
 struct Script {
@@ -295,7 +304,8 @@ impl StatusChoice {
                     ],
                 )
                 .to_owned(),
-                message: String::new(),
+                message: pick(self.code, &["", BACK_OFF, LIMITED, REFUSED, REFUSED_BEFORE, LIMITED_BEFORE])
+                    .to_owned(),
             }),
             _ => None,
         };

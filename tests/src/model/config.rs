@@ -50,7 +50,7 @@ impl Default for Config {
             on_missing_terminated: OnMissingTerminated::Infer,
             on_gone: OnGone::Evidence,
             absent_grace: Duration::from_secs(10),
-            image_pull_grace: Duration::from_secs(60),
+            image_pull_grace: Duration::from_secs(120),
             config_error_grace: Duration::from_secs(60),
             unknown_grace: Duration::from_secs(120),
             clock_skew: Duration::ZERO,

@@ -26,7 +26,7 @@ pub(super) struct Target<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum State<'a> {
     Unreported,
-    Waiting { reason: &'a str, last: Option<&'a Terminated> },
+    Waiting { reason: &'a str, message: &'a str, last: Option<&'a Terminated> },
     Running,
     Ended(&'a Terminated),
 }
@@ -54,8 +54,8 @@ impl<'a> Target<'a> {
         let Some(status) = self.status else { return State::Unreported };
         let last = status.last_terminated.as_ref();
         match &status.state {
-            None => State::Waiting { reason: "", last },
-            Some(ContainerState::Waiting { reason, .. }) => State::Waiting { reason, last },
+            None => State::Waiting { reason: "", message: "", last },
+            Some(ContainerState::Waiting { reason, message }) => State::Waiting { reason, message, last },
             Some(ContainerState::Running) => State::Running,
             Some(ContainerState::Terminated(record)) => State::Ended(record),
         }

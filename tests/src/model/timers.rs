@@ -1,9 +1,9 @@
 //! Rules 7, 8, 10, 11 and 12: the timers that run at the end of a history.
 
-use super::Verdict;
 use super::record::{self, Ending};
 use super::story::{Sight, Story};
 use super::target::{State, Target};
+use super::{Verdict, pull};
 use podwait_core::{ApiError, FailReason, Input, Instant, Phase};
 use std::time::Duration;
 
@@ -35,6 +35,11 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
             fail(
                 since(&|sight| waits_for(sight, is_image_pull)),
                 config.image_pull_grace,
+                FailReason::ImagePull,
+            ),
+            fail(
+                pull::refused_since(story),
+                config.image_pull_grace.min(Duration::from_secs(15)),
                 FailReason::ImagePull,
             ),
             fail(
@@ -162,7 +167,7 @@ pub(super) fn waits_for(sight: &Sight<'_>, group: fn(&str) -> bool) -> bool {
     !sight.phase.is_terminal() && (in_group(target.state()) || (!started && held_up))
 }
 
-fn is_image_pull(reason: &str) -> bool {
+pub(super) fn is_image_pull(reason: &str) -> bool {
     matches!(
         reason,
         "ErrImagePull"

@@ -7,8 +7,8 @@ use podwait_core::{
 };
 use serde_json::{Map, Value, json};
 
-/// The pod as JSON with the fields that the rules read. Messages are left out: the rules do not read them, and they may
-/// quote what a step wrote.
+/// The pod as JSON with the fields that the rules read. Messages are left out, since they may quote what a step wrote; but
+/// for that of an image that cannot be pulled, which is the runtime's and says whether there is hope.
 #[must_use]
 pub fn reduce(pod: &Pod) -> Value {
     let snapshot = &pod.snapshot;
@@ -81,7 +81,11 @@ fn reduce_container(container: &Container) -> Value {
 
 fn reduce_status(status: &ContainerStatus) -> Value {
     let state = match &status.state {
-        Some(ContainerState::Waiting { reason, .. }) => json!({ "waiting": { "reason": reason } }),
+        Some(ContainerState::Waiting { reason, message }) => {
+            let is_pull = matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff");
+            let message = if is_pull { message.as_str() } else { "" };
+            json!({ "waiting": object([("reason", json!(reason)), ("message", json!(message))]) })
+        }
         Some(ContainerState::Running) => json!({ "running": {} }),
         Some(ContainerState::Terminated(record)) => json!({ "terminated": reduce_terminated(record) }),
         None => json!({}),

@@ -57,12 +57,41 @@ pub(super) fn with_a_start_error(life: Life, dice: &mut Dice) -> (Life, Truth) {
     (life.after(dice.time(300, 1500)).phase("Failed"), Truth { right, ..exit(code) })
 }
 
+/// What keeps a step from starting: its waiting reasons with their messages, one after the other.
+type Hindrance = &'static [(&'static str, &'static str)];
+
+/// The registry knows no such image: the kubelet's attempts, and what it says in between.
+const REFUSED: Hindrance = &[
+    (
+        "ErrImagePull",
+        "rpc error: code = NotFound desc = failed to pull and unpack image \"registry.example/step:1\": failed to resolve \
+         reference \"registry.example/step:1\": registry.example/step:1: not found",
+    ),
+    ("ImagePullBackOff", "Back-off pulling image \"registry.example/step:1\""),
+];
+
+/// The registry is asked too often.
+const LIMITED: Hindrance = &[
+    (
+        "ErrImagePull",
+        "failed to pull and unpack image \"registry.example/step:1\": failed to copy: httpReadSeeker: failed open: \
+         unexpected status code https://registry.example/v2/step/manifests/1: 429 Too Many Requests",
+    ),
+    (
+        "ImagePullBackOff",
+        "Back-off pulling image \"registry.example/step:1\": ErrImagePull: toomanyrequests: rate exceeded",
+    ),
+];
+
+/// A Secret is missing.
+const CONFIG: Hindrance = &[("CreateContainerConfigError", "secret \"token\" not found")];
+
 /// The kubelet cannot start the step, for one of these reasons after the other.
-fn hindered(life: Life, dice: &mut Dice, reasons: &[&str], mut time: Duration) -> Life {
+fn hindered(life: Life, dice: &mut Dice, by: Hindrance, mut time: Duration) -> Life {
     let mut life = life.created(lone()).after(dice.time(0, 500)).scheduled("node-1").containers_creating();
     life = life.after(dice.time(200, 3000));
-    for reason in reasons.iter().cycle() {
-        life = life.waiting(STEP, reason, "no such thing");
+    for (reason, message) in by.iter().cycle() {
+        life = life.waiting(STEP, reason, message);
         let pause = dice.time(500, 15_000).min(time);
         time = time.saturating_sub(pause);
         life = life.after(pause);
@@ -73,26 +102,48 @@ fn hindered(life: Life, dice: &mut Dice, reasons: &[&str], mut time: Duration) -
     life
 }
 
-/// Hindered for longer than the policy grants.
-pub(super) fn never(life: Life, dice: &mut Dice, reasons: &[&str]) -> (Life, Truth) {
-    let reason = match reasons {
-        ["ErrImagePull", ..] if dice.chance(25) => {
-            let life = hindered(life, dice, &["InvalidImageName"], Duration::from_secs(1));
-            return (life, stopped(&[FailReason::InvalidImageName], ToldBy::Anything));
-        }
-        ["ErrImagePull", ..] => FailReason::ImagePull,
-        _ => FailReason::ContainerConfigError,
-    };
-    let life = hindered(life, dice, reasons, Duration::from_secs(300));
-    let patience = Duration::from_secs(60);
+/// The image cannot be pulled for longer than the policy grants.
+pub(super) fn without_an_image(life: Life, dice: &mut Dice) -> (Life, Truth) {
+    if dice.chance(25) {
+        let invalid: Hindrance = &[("InvalidImageName", "couldn't parse image name")];
+        let life = hindered(life, dice, invalid, Duration::from_secs(1));
+        return (life, stopped(&[FailReason::InvalidImageName], ToldBy::Anything));
+    }
+    let (by, patience) = dice.pick(&[(REFUSED, 15), (LIMITED, 120)]);
+    never(life, dice, by, FailReason::ImagePull, Duration::from_secs(patience))
+}
+
+/// The Secret is missing for longer than the policy grants.
+pub(super) fn without_its_secret(life: Life, dice: &mut Dice) -> (Life, Truth) {
+    never(life, dice, CONFIG, FailReason::ContainerConfigError, Duration::from_secs(60))
+}
+
+fn never(
+    life: Life,
+    dice: &mut Dice,
+    by: Hindrance,
+    reason: FailReason,
+    patience: Duration,
+) -> (Life, Truth) {
+    let life = hindered(life, dice, by, Duration::from_secs(300));
     (life, Truth { patience, ..stopped(&[reason], ToldBy::Anything) })
 }
 
-/// Hindered for less time than the policy grants.
-pub(super) fn late(life: Life, dice: &mut Dice, reasons: &[&str]) -> (Life, Truth) {
+/// The image cannot be pulled, for less time than the policy grants.
+pub(super) fn with_a_late_image(life: Life, dice: &mut Dice) -> (Life, Truth) {
+    let (by, longest) = dice.pick(&[(REFUSED, 13_000), (LIMITED, 110_000)]);
+    late(life, dice, by, longest)
+}
+
+/// The Secret comes in time.
+pub(super) fn with_a_late_secret(life: Life, dice: &mut Dice) -> (Life, Truth) {
+    late(life, dice, CONFIG, 50_000)
+}
+
+fn late(life: Life, dice: &mut Dice, by: Hindrance, longest: u64) -> (Life, Truth) {
     let code = code(dice);
-    let time = dice.time(1000, 50_000);
-    let life = work(hindered(life, dice, reasons, time).running(), dice);
+    let time = dice.time(1000, longest);
+    let life = work(hindered(life, dice, by, time).running(), dice);
     (ends(life, code, dice), exit(code))
 }
 

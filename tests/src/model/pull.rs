@@ -1,0 +1,75 @@
+//! Rule 8: since when a registry refuses the image for good, by all that was seen.
+
+use super::story::{Sight, Story};
+use super::target::State;
+use super::timers::is_image_pull;
+use podwait_core::Instant;
+
+/// The beginning of the stretch of sights, up to the newest, in which the same container waits for its image and every
+/// attempt said that there is no hope.
+pub(super) fn refused_since(story: &Story<'_>) -> Option<Instant> {
+    let sights = &story.sights;
+    let name = first_without_image(sights.last()?)?.0;
+    let refused = |index: &usize| {
+        first_without_image(&sights[*index]).is_some_and(|(other, ..)| other == name)
+            && is_refused(&sights[..=*index])
+    };
+    (0..sights.len()).rev().take_while(refused).last().map(|index| sights[index].at)
+}
+
+/// Whether the last attempt known at the end of these sights was refused.
+fn is_refused(sights: &[Sight<'_>]) -> bool {
+    let Some((last, before)) = sights.split_last() else { return false };
+    let Some((name, reason, message)) = first_without_image(last) else { return false };
+    let said_before = || {
+        let same = before.last().and_then(first_without_image).is_some_and(|(other, ..)| other == name);
+        same && is_refused(before)
+    };
+    match (reason, message.splitn(3, '"').collect::<Vec<_>>().as_slice()) {
+        ("ErrImagePull", _) => is_hopeless(message),
+        ("ImagePullBackOff", [""] | ["Back-off pulling image"] | ["Back-off pulling image ", _, ""]) => {
+            said_before()
+        }
+        ("ImagePullBackOff", ["Back-off pulling image ", _, rest]) => {
+            rest.starts_with(": ErrImagePull: ") && is_hopeless(rest)
+        }
+        _ => false,
+    }
+}
+
+/// The first container, in the order of starting, that waits for its image, with reason and message.
+fn first_without_image<'a>(sight: &Sight<'a>) -> Option<(&'a str, &'a str, &'a str)> {
+    let target = sight.target.as_ref().ok().filter(|_| !sight.phase.is_terminal())?;
+    if matches!(target.state(), State::Running) {
+        return None;
+    }
+    let mut in_order = target.init_before(sight.pod).chain([*target]);
+    in_order.find_map(|container| match container.state() {
+        State::Waiting { reason, message, .. } if is_image_pull(reason) => {
+            Some((container.container.name.as_str(), reason, message))
+        }
+        State::Waiting { .. } | State::Unreported | State::Running | State::Ended(_) => None,
+    })
+}
+
+/// Read as a chain of causes: what refuses is one of its links, what may pass is anywhere.
+fn is_hopeless(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let links = || message.lines().flat_map(|line| line.split(": ")).map(str::trim);
+    let begins = |with: &[&str]| links().any(|link| with.iter().any(|text| link.starts_with(text)));
+    let refuses = links().any(|link| link == "not found")
+        || begins(&["denied", "unauthorized", "manifest unknown", "name unknown", "pull access denied"])
+        || begins(&[
+            "no match for platform",
+            "no image found in",
+            "no matching manifest",
+            "authorization failed",
+        ])
+        || begins(&["401 ", "403 ", "404 ", "no basic auth credentials", "invalid username/password"])
+        || ["notfound", "permissiondenied", "unauthenticated"]
+            .iter()
+            .any(|code| message.contains(&format!("rpc error: code = {code} ")));
+    let passes =
+        ["429", "rate limit", "timeout", "refused", "unavailable", "snapshot", "content store", " 50"];
+    refuses && !passes.iter().any(|text| message.contains(text))
+}

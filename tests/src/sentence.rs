@@ -1,0 +1,62 @@
+//! What every sentence about a verdict must be, whatever the pod and the API server say.
+
+use podwait_core::{ApiError, Decision, Input, Instant, PodSnapshot, Policy, WaitMachine};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest sentence, in bytes.
+const LONGEST: usize = 1024;
+
+/// Whether the decision's sentence is one clean line of bounded length.
+///
+/// # Errors
+/// It is not; the complaint says how.
+pub fn check(decision: &Decision) -> Result<(), String> {
+    let sentence = match decision {
+        Decision::Retry { .. } => return Ok(()),
+        Decision::Done(exit) => exit.to_string(),
+        Decision::Fail(failure) => failure.to_string(),
+    };
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let breaks = |c: char| matches!(c, '\u{2028}' | '\u{2029}');
+    let complaint = match sentence.chars().find(|c| c.is_control() || turns(*c) || breaks(*c)) {
+        Some(bad) => format!("{bad:?}"),
+        None if sentence.len() > LONGEST => format!("{} bytes", sentence.len()),
+        None => return Ok(()),
+    };
+    Err(format!("{complaint} in {sentence:?}"))
+}
+
+/// Every verdict that a pod can bring about: for each of its containers, seen once or gone since, in time and late, and with an
+/// API server that fails in the words of the pod's message.
+#[must_use]
+pub fn verdicts(pod: &PodSnapshot) -> Vec<Decision> {
+    let policy = Policy::builder().deadline(Duration::from_secs(30)).build().map(Arc::new);
+    let patient = Policy::builder().start_deadline(None).build().map(Arc::new);
+    let containers = pod.containers.iter().chain(&pod.init_containers).chain(&pod.ephemeral_containers);
+    let mut targets = vec![None, Some(pod.message.as_str())];
+    targets.extend(containers.map(|container| Some(container.name.as_str())));
+    let error =
+        |code| Input::ApiError(ApiError { code, is_status: true, retry_after: None, message: &pod.message });
+    let after = [Input::Tick, Input::NotFound, Input::Deleted(pod), error(503), error(401), error(422)];
+    let mut verdicts = Vec::new();
+    for policy in [policy, patient].into_iter().flatten() {
+        for target in &targets {
+            for input in after {
+                let mut machine = WaitMachine::new(Arc::clone(&policy));
+                if let Some(target) = target {
+                    machine = machine.container(*target);
+                }
+                let late = [(0, Input::Snapshot(pod)), (1000, input), (20_000, Input::Snapshot(pod))];
+                for (at, input) in late.into_iter().chain([(3_000_000, Input::Tick)]) {
+                    let decision = machine.handle(Instant::from_millis(at), input);
+                    if decision.is_final() {
+                        verdicts.push(decision);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    verdicts
+}
