@@ -165,6 +165,12 @@ impl WaitMachine {
         self
     }
 
+    /// The uid of the pod that is waited for: the caller's, or the first one seen. A pod of another uid is another pod.
+    #[must_use]
+    pub fn pod_uid(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+
     /// The policy.
     #[must_use]
     pub fn policy(&self) -> &Policy {
