@@ -1,5 +1,8 @@
 //! Exits that survive deletion, against the simulated cluster under paused time.
 
+mod identity;
+mod late;
+
 use podwait::{FINALIZER, Hold, HoldState, Scope, held_pods, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
 use serde_json::json;
@@ -191,4 +194,69 @@ async fn a_hold_that_was_never_there_and_may_not_be_released_is_no_error() {
     assert_eq!(exit, Ok(0));
     hold.release().await.expect("there is nothing that it knows of");
     assert!(matches!(hold.state(), HoldState::Refused(failure) if failure.code == 403));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_was_dropped_can_let_its_pod_go() {
+    let cluster = Cluster::new();
+    running().spawn(&cluster);
+    let hold = Hold::new(cluster.client(), "ci", "p");
+    let wait = wait(cluster.client(), "ci", "p").hold(&hold).into_future();
+    let _ = tokio::time::timeout(secs(5), wait).await.expect_err("it runs");
+    assert_eq!(finalizers(&cluster), Some(json!([FINALIZER])));
+    hold.release().await.expect("it is let go");
+    assert_eq!((hold.state(), finalizers(&cluster)), (HoldState::Released, Some(json!(null))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_no_wait_had_is_released_without_a_request() {
+    let cluster = Cluster::new();
+    running().spawn(&cluster);
+    sleep(secs(2)).await;
+    let hold = Hold::new(cluster.client(), "ci", "p");
+    hold.release().await.expect("there is nothing to release");
+    // Nor does one whose wait has seen no pod.
+    let cancel = podwait::CancellationToken::new();
+    cancel.cancel();
+    let hold = Hold::new(cluster.client(), "ci", "p");
+    wait(cluster.client(), "ci", "p").hold(&hold).cancel(cancel).await.expect_err("it is cancelled");
+    hold.release().await.expect("there is nothing to release");
+    assert_eq!(cluster.requests().patch, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_retry_after_is_too_long_to_be_counted() {
+    let cluster = Cluster::new();
+    running().after(secs(200)).finished(5).spawn(&cluster);
+    // The hold itself is put on a minute later at the latest.
+    cluster.faults().push(Verb::Patch, Fault::status(429).retry_after(u64::MAX));
+    let (exit, hold) = held(&cluster).await;
+    assert_eq!((exit, finalizers(&cluster)), (Ok(5), Some(json!([FINALIZER]))));
+    // And taken off within half a minute, whenever the header comes.
+    for _ in 0..3 {
+        cluster.faults().push(Verb::Patch, Fault::status(503));
+    }
+    cluster.faults().push(Verb::Patch, Fault::status(429).retry_after(u64::MAX));
+    let start = Instant::now();
+    hold.release().await.expect("it is let go");
+    assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());
+    assert_eq!(finalizers(&cluster), Some(json!(null)));
+    // One that is refused all the time has an end, too.
+    cluster
+        .faults()
+        .rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(503).retry_after(u64::MAX - 1)));
+    let stuck = Hold::of_created(cluster.client(), "ci", "p", "uid");
+    stuck.release().await.expect_err("it is refused all the time");
+    assert!(start.elapsed() <= secs(61), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_holds_up_a_release_for_half_a_minute() {
+    let cluster = Cluster::new();
+    running().spawn(&cluster);
+    cluster.faults().rule(|request| (request.verb == Verb::Patch).then_some(Fault::Hang));
+    let hold = Hold::of_created(cluster.client(), "ci", "p", "uid");
+    let start = Instant::now();
+    hold.release().await.expect_err("no answer comes");
+    assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());
 }

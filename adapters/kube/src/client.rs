@@ -23,6 +23,7 @@ use refusal::{Refusal, Subject};
 use std::error::Error;
 use std::time::Duration;
 use token::TokenFile;
+use tokio::time::Instant;
 use tower::util::MapRequestLayer;
 
 /// How long a call may take, its whole body included; for a watch, until its stream begins.
@@ -34,6 +35,9 @@ pub(crate) const WATCH_SECONDS: u32 = 290;
 
 /// How many pods one page of a LIST holds: some megabytes, which an API server has ready within a second.
 const PAGE: u32 = 500;
+
+/// Longest time that is counted: a hundred years, so that no sum of times is too much for a clock.
+pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// Longest answer to a GET that is read, in bytes.
 const LONGEST_POD: usize = 8 << 20;
@@ -234,6 +238,11 @@ pub(crate) fn timed_out(via: Via) -> ApiFailure {
 
 fn unsendable(error: impl Error) -> ApiFailure {
     rejected(Via::Get, error.to_string())
+}
+
+/// So long from now, whatever a caller or a server asks for.
+pub(crate) fn later(time: Duration) -> Instant {
+    Instant::now() + time.min(LONGEST_TIME)
 }
 
 /// What an error says at the bottom of its chain, where the cause is.

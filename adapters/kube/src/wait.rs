@@ -6,7 +6,7 @@ use crate::feed::budget::Budget;
 use crate::guest::Guest;
 use crate::hold::Hold;
 use crate::hub::Hub;
-use crate::logs::{Board, LogStream, Logs, PodFacts};
+use crate::logs::{Board, LogStream, Logs, own_pod, publish};
 use crate::one_pod::OnePod;
 use crate::selection::PodName;
 use crate::source::Observed;
@@ -166,7 +166,7 @@ impl Wait {
     /// # }
     /// ```
     pub fn logs(mut self, logs: Logs) -> (Self, LogStream) {
-        let (board, facts) = watch::channel(Board::default());
+        let (board, facts) = watch::channel(self.board());
         let calls = Calls::new(self.client().clone());
         let pod = PodName::new(&self.target.namespace, &self.target.pod);
         let stream = LogStream::new(calls, pod, logs, self.target.container.as_deref(), facts);
@@ -177,41 +177,50 @@ impl Wait {
     /// What the pod's containers have written so far, without waiting for more.
     ///
     /// # Errors
-    /// There is no such pod, no such container, or the API server does not say.
+    /// There is no such pod, or only another one of its name, no such container, the API server does not say, or the wait is
+    /// [cancelled](Self::cancel).
     pub async fn logs_so_far(self, logs: Logs) -> Result<LogStream, Failure> {
         let calls = Calls::new(self.client().clone());
         let pod = PodName::new(&self.target.namespace, &self.target.pod);
         let (mut machine, begin) = (self.machine(), tokio::time::Instant::now());
         loop {
-            let observed = calls.clone().get(pod.clone()).await;
+            let observed = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => Observed::Cancelled,
+                observed = calls.clone().get(pod.clone()) => observed,
+            };
             let at = Instant::ZERO.after(begin.elapsed());
             let mut decision = machine.handle(at, observed.as_input());
-            if let Observed::Pod(found) = &observed {
-                return match decision {
-                    Decision::Fail(failure) if logs.is_of_target() && is_about_names(&failure) => {
-                        Err(failure)
-                    }
-                    Decision::Retry { .. } | Decision::Done(_) | Decision::Fail(_) => {
-                        let facts = PodFacts::of(&found.pod.snapshot);
-                        let board = Board { pod: Some(Arc::new(facts)), is_over: true };
-                        let (_, board) = watch::channel(board);
-                        Ok(LogStream::new(calls, pod, logs, self.target.container.as_deref(), board))
-                    }
-                };
-            }
-            if let Observed::NotFound(_) = &observed {
-                // Nobody waits for it to appear.
+            let found = own_pod(&machine, &observed);
+            if found.is_none() && observed.is_good_read() {
+                // It is not there, or another one has its name, and nothing here waits until it appears.
+                let _ = machine.handle(at, Input::NotFound);
                 decision = machine.handle(at.after(Duration::from_secs(366 * 24 * 3600)), Input::Tick);
             }
-            match decision {
-                Decision::Retry { after, .. } => tokio::time::sleep(after).await,
-                Decision::Fail(failure) => return Err(failure),
-                // The policy takes absence for success; there is no log of that.
-                Decision::Done(_) => {
-                    let (_, board) = watch::channel(Board { pod: None, is_over: true });
-                    return Ok(LogStream::new(calls, pod, logs, None, board));
+            match (decision, found) {
+                (Decision::Fail(failure), Some(_)) if !(logs.is_of_target() && is_about_names(&failure)) => {}
+                (Decision::Retry { .. } | Decision::Done(_), Some(_)) => {}
+                (Decision::Retry { after, .. }, None) => {
+                    tokio::select! {
+                        () = self.cancel.cancelled() => {}
+                        () = tokio::time::sleep(after) => {}
+                    }
+                    continue;
                 }
+                (Decision::Fail(failure), _) => return Err(failure),
+                // The policy takes absence for success; there is no log of that.
+                (Decision::Done(_), None) => {}
             }
+            let (_, board) = watch::channel(Board::of_last_look(found));
+            return Ok(LogStream::new(calls, pod, logs, self.target.container.as_deref(), board));
+        }
+    }
+
+    /// What is known before the wait begins.
+    fn board(&self) -> Board {
+        match &self.restored {
+            Some(restored) => Board::of_restored(&restored.0),
+            None => Board::default(),
         }
     }
 
@@ -246,7 +255,7 @@ impl Wait {
         let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.wants_json);
         let (mut looks, boards, cancel) = (self.looks, self.boards, self.cancel);
         let look = move |step: Step<'_>| {
-            boards.iter().for_each(|board| tell(board, step));
+            boards.iter().for_each(|board| publish(board, step));
             looks.iter_mut().for_each(|look| look(step));
         };
         let (client, may_watch) = match self.transport {
@@ -271,24 +280,6 @@ fn is_about_names(failure: &Failure) -> bool {
     matches!(failure.reason, FailReason::ContainerNotInSpec | FailReason::ContainerAmbiguous)
 }
 
-/// Tells those who read the pod's logs what has come of it.
-fn tell(board: &watch::Sender<Board>, step: Step<'_>) {
-    let pod = match step.observed {
-        Observed::Pod(pod) | Observed::Deleted(pod) => Some(PodFacts::of(&pod.pod.snapshot)),
-        Observed::NotFound(_) | Observed::ApiError(_) | Observed::Silence | Observed::Cancelled => None,
-    };
-    board.send_if_modified(|board| {
-        let is_over = step.decision.is_final();
-        let news = pod.filter(|pod| board.pod.as_deref() != Some(pod));
-        let is_modified = news.is_some() || is_over != board.is_over;
-        board.is_over = is_over;
-        if let Some(pod) = news {
-            board.pod = Some(Arc::new(pod));
-        }
-        is_modified
-    });
-}
-
 impl IntoFuture for Wait {
     /// The target's own exit, or the true reason why there is none.
     type Output = Result<Exit, Failure>;
@@ -296,7 +287,7 @@ impl IntoFuture for Wait {
 
     fn into_future(mut self) -> Self::IntoFuture {
         let Some(hold) = self.hold.take() else { return self.drive() };
-        let (board, facts) = watch::channel(Board::default());
+        let (board, facts) = watch::channel(self.board());
         self.boards.push(board);
         Box::pin(async move { hold.during(self.drive(), facts).await })
     }

@@ -5,16 +5,18 @@ mod patch;
 
 pub use left::{HeldPod, held_pods};
 
-use crate::client::Calls;
+use crate::client::{CALL_TIMEOUT, Calls, later, timed_out};
 use crate::logs::Board;
 use crate::selection::PodName;
-use crate::source::ApiFailure;
+use crate::source::{ApiFailure, Via};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use patch::{Change, Patched};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// The finalizer of a hold. A pod that is created with it needs no right to patch pods until it is released.
 pub const FINALIZER: &str = "podwait.dev/hold";
@@ -24,6 +26,18 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 
 /// How long a wait that is over waits for the answer to the request for its hold.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
+
+/// Longest time that one `Retry-After` keeps a hold from being put on.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// How long a release goes on in all.
+const RELEASE: Duration = Duration::from_secs(30);
+
+/// How long the last try of a release is given.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
+/// How long after it was sent a request may still be carried out: its timeout, which the API server keeps too, and a margin.
+const LATEST: Duration = CALL_TIMEOUT.saturating_add(Duration::from_secs(1));
 
 /// Keeps a pod's object until its end has been read, by the finalizer [`FINALIZER`].
 ///
@@ -54,19 +68,31 @@ pub struct Hold {
     inner: Arc<Mutex<Inner>>,
 }
 
+#[derive(Default)]
 struct Inner {
     state: HoldState,
-    /// The uid of the pod that has the finalizer, or may have: a request whose answer nobody heard may have been carried out.
+    /// The uid of the pod that has the finalizer, or may have: a request whose answer was lost may have been carried out.
     may_hold: Option<String>,
-    /// Such a request is under way.
-    is_asking: bool,
+    /// The request for it that is under way. It stays here if the wait is dropped, so that a release can await its answer.
+    adding: Option<Adding>,
+    /// Until when a request without an answer may still be carried out.
+    unanswered_until: Option<Instant>,
+    /// A release has begun: nothing is added any more.
+    is_unwanted: bool,
+}
+
+#[derive(Clone)]
+struct Adding {
+    sent: Instant,
+    answer: Shared<BoxFuture<'static, Patched>>,
 }
 
 /// How far a [`Hold`] is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HoldState {
     /// The pod was not seen yet, or it was not possible so far.
+    #[default]
     NotYet,
     /// The pod of this uid is kept.
     Held {
@@ -85,18 +111,18 @@ impl Hold {
     /// A hold on the pod that a wait will see. Give it to [`Wait::hold`](crate::Wait::hold).
     #[must_use]
     pub fn new(client: kube::Client, namespace: &str, pod: &str) -> Self {
-        Self {
-            calls: Calls::new(client),
-            pod: PodName::new(namespace, pod),
-            inner: Arc::new(Mutex::new(Inner { state: HoldState::NotYet, may_hold: None, is_asking: false })),
-        }
+        Self { calls: Calls::new(client), pod: PodName::new(namespace, pod), inner: Arc::default() }
     }
 
     /// The hold of a pod that was created with the finalizer, by the uid that the API server gave it.
     #[must_use]
     pub fn of_created(client: kube::Client, namespace: &str, pod: &str, uid: &str) -> Self {
         let hold = Self::new(client, namespace, pod);
-        hold.set(HoldState::Held { uid: uid.to_owned() }, Some(uid));
+        {
+            let mut inner = hold.lock();
+            inner.state = HoldState::Held { uid: uid.to_owned() };
+            inner.may_hold = Some(uid.to_owned());
+        }
         hold
     }
 
@@ -110,39 +136,67 @@ impl Hold {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, state: HoldState, may_hold: Option<&str>) {
-        *self.lock() = Inner { state, may_hold: may_hold.map(str::to_owned), is_asking: false };
-    }
-
-    /// Lets the object go: takes the finalizer off the pod that the wait has seen, whoever put it on. Does nothing if no pod
-    /// was seen, and is done if the pod is gone or another one has its name. Tried again for half a minute; may be called
-    /// again, also after it was dropped midway.
+    /// Lets the object go: takes the finalizer off the pod that the wait has seen, whoever put it on, and off no other pod.
+    /// Sends nothing if no pod was seen, and is done if the pod is gone or another one has its name.
+    ///
+    /// The wait may be over, under way or dropped, even in the middle of its request for the hold: then the answer is awaited,
+    /// and where there is none the finalizer is taken off again once the API server cannot put it on any more. Tried for half a
+    /// minute; may be called again, also after it was dropped midway. Nothing is put on afterwards.
     ///
     /// # Errors
     /// The API server did not take it; the pod stays. A later call, or another process, can still release it.
     pub async fn release(&self) -> Result<(), ApiFailure> {
+        let end = later(RELEASE);
+        let adding = {
+            let mut inner = self.lock();
+            inner.is_unwanted = true;
+            inner.adding.clone()
+        };
+        if let Some(adding) = adding {
+            // It has a timeout of its own.
+            let patched = adding.answer.clone().await;
+            self.hear(&adding, patched);
+        }
         let Some(uid) = self.lock().may_hold.clone() else { return Ok(()) };
-        let is_doubtful = self.state() == HoldState::NotYet && !self.lock().is_asking;
-        match self.release_uid(&uid, Duration::from_secs(30)).await {
-            Ok(()) => self.set(HoldState::Released, None),
-            Err(failure) if is_doubtful && failure.code == 403 => self.set(HoldState::Refused(failure), None),
+        let is_doubtful = self.state() == HoldState::NotYet && self.lock().unanswered_until.is_none();
+        match self.remove(&uid, end).await {
+            Ok(()) => {}
+            Err(failure) if is_doubtful && failure.code == 403 => {
+                let mut inner = self.lock();
+                (inner.state, inner.may_hold) = (HoldState::Refused(failure), None);
+                return Ok(());
+            }
             Err(failure) => return Err(failure),
         }
+        let unanswered_until = self.lock().unanswered_until;
+        if let Some(until) = unanswered_until.filter(|until| *until > Instant::now()) {
+            sleep_until(until).await;
+            self.remove(&uid, end.max(later(CALL_TIMEOUT))).await?;
+        }
+        let mut inner = self.lock();
+        (inner.state, inner.may_hold, inner.unanswered_until) = (HoldState::Released, None, None);
         Ok(())
     }
 
-    async fn release_uid(&self, uid: &str, limit: Duration) -> Result<(), ApiFailure> {
-        let (mut pause, begin) = (PAUSE.0, Instant::now());
+    async fn remove(&self, uid: &str, end: Instant) -> Result<(), ApiFailure> {
+        let mut pause = PAUSE.0;
         loop {
-            let failure = match self.calls.patch_hold(&self.pod, uid, Change::Remove).await {
-                Patched::Done | Patched::Gone => return Ok(()),
-                Patched::Invalid(failure) | Patched::Failed(failure) => failure,
+            let patched = timeout_at(
+                end,
+                self.calls.clone().patch_hold(self.pod.clone(), uid.to_owned(), Change::Remove),
+            );
+            let failure = match patched.await {
+                Ok(Patched::Done | Patched::Gone) => return Ok(()),
+                Ok(Patched::Invalid(failure) | Patched::Failed(failure)) => failure,
+                Err(_) => return Err(timed_out(Via::Get)),
             };
-            let next = pause.max(failure.retry_after.unwrap_or_default());
-            if is_hopeless(&failure) || begin.elapsed() + next > limit {
+            let left = end.saturating_duration_since(Instant::now()).saturating_sub(LAST_TRY);
+            if is_hopeless(&failure) || left.is_zero() {
                 return Err(failure);
             }
-            sleep(next).await;
+            // However long the server asks for, there is a last try.
+            let next = pause.max(failure.retry_after.unwrap_or_default());
+            sleep(next.min(left)).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
@@ -150,26 +204,29 @@ impl Hold {
     /// Does something, and puts the finalizer on as soon as the board shows the pod, again and again if that fails.
     pub(crate) async fn during<T>(&self, what: impl Future<Output = T>, board: watch::Receiver<Board>) -> T {
         let last = board.clone();
+        // A process that was killed may have put it on.
+        self.doubt(&last);
         let (mut what, mut keep) = (pin!(what), pin!(self.keep(board)));
         let done = tokio::select! {
             biased;
             done = &mut what => done,
             () = &mut keep => return what.await,
         };
-        self.doubt(last);
-        if self.lock().is_asking {
-            // The answer may say that the finalizer is there, and then somebody has to take it off.
+        self.doubt(&last);
+        let is_asking = self.lock().adding.is_some();
+        if is_asking {
+            // The answer may say that the finalizer is there, and then it has to be taken off.
             let _ = timeout(LAST_ANSWER, keep).await;
         }
         done
     }
 
-    /// Takes note that the pod of a wait that was over at its first look may have the finalizer all the same: from its
-    /// creator, or from a process that was killed.
-    fn doubt(&self, board: watch::Receiver<Board>) {
+    /// Takes note that the pod of a wait that was over at its first look, or before, may have the finalizer all the same:
+    /// from its creator, or from a process that was killed.
+    fn doubt(&self, board: &watch::Receiver<Board>) {
         let mut inner = self.lock();
         if inner.state == HoldState::NotYet && inner.may_hold.is_none() {
-            inner.may_hold = board.borrow().pod.as_ref().map(|pod| pod.uid.clone());
+            inner.may_hold = board.borrow().uid.as_deref().map(str::to_owned);
         }
     }
 
@@ -183,33 +240,66 @@ impl Hold {
 
     async fn add(&self, uid: &str) {
         let mut pause = PAUSE.0;
-        loop {
-            *self.lock() =
-                Inner { state: HoldState::NotYet, may_hold: Some(uid.to_owned()), is_asking: true };
-            let patched = self.calls.patch_hold(&self.pod, uid, Change::Add).await;
-            self.lock().is_asking = false;
-            let failure = match patched {
-                Patched::Done => return self.set(HoldState::Held { uid: uid.to_owned() }, Some(uid)),
-                Patched::Gone => return self.set(HoldState::Released, None),
-                Patched::Invalid(_) => return self.set(HoldState::TooLate, None),
-                Patched::Failed(failure) => failure,
-            };
-            if is_hopeless(&failure) {
-                return self.set(HoldState::Refused(failure), None);
-            }
-            sleep(pause.max(failure.retry_after.unwrap_or_default())).await;
+        while let Some(adding) = self.ask(uid) {
+            let patched = adding.answer.clone().await;
+            let Some(failure) = self.hear(&adding, patched) else { return };
+            let asked_for = failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+            sleep(pause.max(asked_for)).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
+
+    /// Begins a request for the finalizer, if it is still wanted.
+    fn ask(&self, uid: &str) -> Option<Adding> {
+        let mut inner = self.lock();
+        if inner.is_unwanted {
+            return None;
+        }
+        let answer = self.calls.clone().patch_hold(self.pod.clone(), uid.to_owned(), Change::Add);
+        let adding = Adding { sent: Instant::now(), answer: answer.boxed().shared() };
+        (inner.may_hold, inner.adding) = (Some(uid.to_owned()), Some(adding.clone()));
+        Some(adding)
+    }
+
+    /// Takes in what came of a request, once: the wait and a release may both await it. The failure, if another try may help.
+    fn hear(&self, adding: &Adding, patched: Patched) -> Option<ApiFailure> {
+        let mut inner = self.lock();
+        inner.adding.take_if(|own| own.sent == adding.sent)?;
+        match patched {
+            Patched::Done => {
+                let uid = inner.may_hold.clone().unwrap_or_default();
+                inner.state = HoldState::Held { uid };
+            }
+            Patched::Gone => (inner.state, inner.may_hold) = (HoldState::Released, None),
+            Patched::Invalid(_) => inner.state = HoldState::TooLate,
+            Patched::Failed(failure) if is_hopeless(&failure) => inner.state = HoldState::Refused(failure),
+            Patched::Failed(failure) => {
+                if !is_answer(&failure) {
+                    inner.unanswered_until = Some(adding.sent + LATEST);
+                }
+                return Some(failure);
+            }
+        }
+        if !matches!(inner.state, HoldState::Held { .. }) && inner.unanswered_until.is_none() {
+            inner.may_hold = None;
+        }
+        None
+    }
 }
 
-/// Whether another try would meet the same. A conflict would not: somebody else wrote the pod again and again meanwhile.
+/// Whether another try would meet the same. A conflict would not: another client wrote the pod again and again meanwhile.
 fn is_hopeless(failure: &ApiFailure) -> bool {
     matches!(failure.code, 400..=499 if !matches!(failure.code, 408 | 409 | 429))
+}
+
+/// Whether the API server says that it has not done what it was asked for. A gateway that lost its answer, or a server that ran
+/// out of time, does not.
+fn is_answer(failure: &ApiFailure) -> bool {
+    matches!(failure.code, 400..=499 if failure.code != 408)
 }
 
 /// The uid of the pod, once it was seen.
 async fn seen(board: &mut watch::Receiver<Board>) -> Option<String> {
     let board = board.wait_for(|board| board.pod.is_some()).await.ok()?;
-    board.pod.as_ref().map(|pod| pod.uid.clone())
+    board.pod.as_ref().map(|pod| pod.uid.to_string())
 }

@@ -17,6 +17,7 @@ pub(super) enum Change {
 }
 
 /// What came of it.
+#[derive(Clone)]
 pub(super) enum Patched {
     Done,
     /// There is no such pod, or it is another one by now.
@@ -28,13 +29,17 @@ pub(super) enum Patched {
 
 impl Calls {
     /// A strategic merge patch, which adds to the list or takes from it whatever else is there, for the pod of this uid only.
-    pub(super) async fn patch_hold(&self, pod: &PodName, uid: &str, change: Change) -> Patched {
+    pub(super) async fn patch_hold(self, pod: PodName, uid: String, change: Change) -> Patched {
+        if uid.is_empty() {
+            // To the API server that would be whatever pod has the name.
+            return Patched::Failed(failure(Via::Get, 400, "the pod's uid is not known"));
+        }
         let finalizers = match change {
             Change::Add => "finalizers",
             Change::Remove => "$deleteFromPrimitiveList/finalizers",
         };
         let patch = json!({ "metadata": { "uid": uid, finalizers: [FINALIZER] } });
-        match timeout(CALL_TIMEOUT, self.send_patch(pod, patch.to_string())).await {
+        match timeout(CALL_TIMEOUT, self.send_patch(&pod, patch.to_string())).await {
             Ok(patched) => patched.unwrap_or_else(Patched::Failed),
             Err(_) => Patched::Failed(timed_out(Via::Get)),
         }
@@ -44,7 +49,8 @@ impl Calls {
         let path = pods_path(Some(pod.namespace()), Some(pod.name()))?;
         let request = Request::builder()
             .method(Method::PATCH)
-            .uri(format!("{path}/{}?fieldManager=podwait", pod.name()))
+            // The API server gives up when the client does, so that nothing is carried out later.
+            .uri(format!("{path}/{}?fieldManager=podwait&timeout={}s", pod.name(), CALL_TIMEOUT.as_secs()))
             .header(header::CONTENT_TYPE, "application/strategic-merge-patch+json")
             .body(patch.into_bytes())
             .map_err(|error| rejected(Via::Get, error.to_string()))?;

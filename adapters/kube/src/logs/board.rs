@@ -1,22 +1,70 @@
-//! What a wait has told of the pod's containers, for those who read their logs.
+//! What a wait knows of its pod, for what runs beside it: its hold and its logs.
 
+use crate::drive::Step;
+use crate::source::Observed;
 use podwait_core::{
     Container, ContainerState, ContainerStatus, PodSnapshot, RestartPolicy, Terminated, Timestamp,
+    WaitMachine,
 };
 use std::sync::Arc;
+use tokio::sync::watch;
 
-/// What the tails know.
+/// What a wait publishes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Board {
-    /// The pod as it was seen last.
+    /// The uid of the pod that was seen, by this wait or by the one that it goes on with.
+    pub(crate) uid: Option<Arc<str>>,
+    /// The pod of this uid as it was seen last.
     pub(crate) pod: Option<Arc<PodFacts>>,
     /// The wait has its answer: what is there is read, and no more awaited.
     pub(crate) is_over: bool,
 }
 
+impl Board {
+    /// The board of a wait that goes on with this machine, whose pod was seen before.
+    pub(crate) fn of_restored(machine: &WaitMachine) -> Self {
+        Self { uid: machine.pod_uid().map(Arc::from), ..Self::default() }
+    }
+
+    /// The board of what is over, with a last look at the pod.
+    pub(crate) fn of_last_look(pod: Option<&PodSnapshot>) -> Self {
+        let (uid, pod) = (pod.map(|pod| pod.uid.as_str().into()), pod.map(|pod| Arc::new(PodFacts::of(pod))));
+        Self { uid, pod, is_over: true }
+    }
+}
+
+/// The snapshot in an observation, if it is of the pod that the machine waits for.
+///
+/// Whatever happens beside a wait happens to the pod that this returns, and to no other: names are given again, uids are not.
+pub(crate) fn own_pod<'a>(machine: &WaitMachine, observed: &'a Observed) -> Option<&'a PodSnapshot> {
+    let pod = match observed {
+        Observed::Pod(pod) | Observed::Deleted(pod) => &pod.pod.snapshot,
+        Observed::NotFound(_) | Observed::ApiError(_) | Observed::Silence | Observed::Cancelled => {
+            return None;
+        }
+    };
+    (machine.pod_uid() == Some(&pod.uid)).then_some(pod)
+}
+
+/// Publishes what a turn of the wait loop has brought.
+pub(crate) fn publish(board: &watch::Sender<Board>, step: Step<'_>) {
+    let pod = own_pod(step.machine, step.observed).map(PodFacts::of);
+    board.send_if_modified(|board| {
+        let is_over = step.decision.is_final();
+        let news = pod.filter(|pod| board.pod.as_deref() != Some(pod));
+        let is_modified = news.is_some() || is_over != board.is_over;
+        board.is_over = is_over;
+        if let Some(pod) = news {
+            board.uid = Some(Arc::clone(&pod.uid));
+            board.pod = Some(Arc::new(pod));
+        }
+        is_modified
+    });
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PodFacts {
-    pub(crate) uid: String,
+    pub(crate) uid: Arc<str>,
     /// In the order in which they start: init containers, then the others, then ephemeral ones.
     pub(crate) containers: Vec<ContainerFacts>,
     /// The pod's only regular container, if it has just one.
@@ -68,7 +116,7 @@ impl PodFacts {
             [only] => Some(only.name.clone()),
             _ => None,
         };
-        Self { uid: pod.uid.clone(), containers: containers.collect(), only }
+        Self { uid: pod.uid.as_str().into(), containers: containers.collect(), only }
     }
 
     pub(crate) fn container(&self, name: &str) -> Option<&ContainerFacts> {

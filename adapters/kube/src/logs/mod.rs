@@ -12,7 +12,7 @@ mod pieces;
 mod request;
 mod tail;
 
-pub(crate) use board::{Board, PodFacts};
+pub(crate) use board::{Board, own_pod, publish};
 pub use event::{GapReason, LogEvent, LogGap, LogLine, LogTrouble};
 
 use crate::client::Calls;
