@@ -1,5 +1,6 @@
 //! One wait in a hub: fed by it, or by itself while that is refused, and the way back.
 
+use crate::client::later;
 use crate::feed::sleep_until_some;
 use crate::feed::subscription::{Closed, Subscription};
 use crate::hub::Hub;
@@ -63,7 +64,7 @@ impl Guest {
 
 impl PodSource for Guest {
     async fn next(&mut self, after: Duration) -> Observed {
-        let end = Instant::now() + after;
+        let end = later(after);
         if self.is_told && self.hub.is_open() {
             self.alone = None;
         }

@@ -1,6 +1,6 @@
 //! One wait's place among those that are fed: what it is told, and when it asks.
 
-use crate::client::failure;
+use crate::client::{LONGEST_TIME, failure};
 use crate::feed::mailbox::{Delivery, Mailbox, Notice};
 use crate::feed::table::{Fed, number};
 use crate::feed::waits::Waits;
@@ -62,7 +62,7 @@ impl Subscription {
 
     /// The next thing that is told, no later than `after` but for a last look. Cancel-safe.
     pub(crate) async fn next(&mut self, after: Duration) -> Result<Observed, Closed> {
-        let start = Instant::now();
+        let (start, after) = (Instant::now(), after.min(LONGEST_TIME));
         let mut end = start + after;
         loop {
             let (is_read, fed) = self.waits.state_of(&self.pod);

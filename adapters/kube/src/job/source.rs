@@ -2,7 +2,7 @@
 
 use super::view::{JobState, JobView};
 use crate::client::refusal::{Refusal, StatusView, Subject};
-use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, rejected, timed_out};
+use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, later, rejected, timed_out};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 use crate::wire::envelope::{EventKind, envelope};
@@ -162,7 +162,7 @@ impl JobSource {
 
 impl PodSource for JobSource {
     async fn next(&mut self, after: Duration) -> Observed {
-        let end = Instant::now() + after;
+        let end = later(after);
         loop {
             match &mut self.place {
                 Place::Unread => return self.look().await,
