@@ -57,7 +57,7 @@ struct LineView<'a> {
     pod: &'a str,
     container: &'a str,
     attempt: u32,
-    time: String,
+    time: Option<String>,
     /// Bytes that are no UTF-8 are replaced.
     text: std::borrow::Cow<'a, str>,
     ends_line: bool,
@@ -153,6 +153,10 @@ impl Lines {
                         format!("{namespace}/{pod}: the log of {container} cannot be read for now");
                     output::note(&with_cause(&sentence, &trouble.failure.message));
                 }
+                Some(LogEvent::Untimed(container)) => output::note(&format!(
+                    "{}/{}: the node gives the log of {container} without times; where it breaks it may not be read on",
+                    of.namespace, of.pod
+                )),
                 Some(_) => {}
             }
         }
@@ -180,7 +184,7 @@ impl Lines {
                 pod: of.pod,
                 container: &line.container,
                 attempt: line.attempt,
-                time: rfc3339(line.time),
+                time: line.time.map(rfc3339),
                 text: String::from_utf8_lossy(&line.text),
                 ends_line: line.ends_line,
             };
@@ -213,8 +217,8 @@ impl Lines {
             (false, false) => String::new(),
         };
         text.extend_from_slice(output::clean(&prefix).as_bytes());
-        if time {
-            let _ = write!(text, "{} ", rfc3339(line.time));
+        if let (true, Some(time)) = (time, line.time) {
+            let _ = write!(text, "{} ", rfc3339(time));
         }
     }
 

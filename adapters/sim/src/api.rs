@@ -56,11 +56,15 @@ impl Cluster {
             Some(Fault::Stale { writes }) => writes,
             _ => 0,
         };
-        let reply = self.answer(call, body, behind).await.unwrap_or_else(Reply::from);
-        Ok(match &fault {
-            Some(fault) => reply.damaged_by(fault).into_response(),
-            None => reply.into_response(),
-        })
+        let verb = call.verb;
+        let mut reply = self.answer(call, body, behind).await.unwrap_or_else(Reply::from);
+        if let Some(fault) = &fault {
+            reply = reply.damaged_by(fault);
+        }
+        if verb == Verb::Log {
+            reply = reply.begun().await;
+        }
+        Ok(reply.into_response())
     }
 
     /// Handles the request; a GET as a server does that is behind by so many writes.

@@ -46,7 +46,7 @@
 //! the order of events is that of the writes. Watches know selectors by equality, bookmarks once
 //! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. LISTs come in pages,
 //! whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
-//! finalizers. Logs are served run by run, from the newest file. Not simulated: authorization, `resourceVersion` on GET and
+//! finalizers. Logs are served run by run, from the newest file, with no header before the first byte. Not simulated: authorization, `resourceVersion` on GET and
 //! LIST (which always read the latest), patches of more than metadata, and pods that react to a deletion without a script.
 #![forbid(unsafe_code)]
 

@@ -51,6 +51,16 @@ impl Reply {
         self
     }
 
+    /// Returns once there is a first byte, or an end: a kubelet sends no header before (`getContainerLogs` in
+    /// `pkg/kubelet/server/server.go` leaves that to the first write), and the API server waits for it.
+    pub(crate) async fn begun(mut self) -> Self {
+        self.frames = match self.frames.next().await {
+            Some(first) => stream::iter([first]).chain(self.frames).boxed(),
+            None => stream::empty().boxed(),
+        };
+        self
+    }
+
     pub(crate) fn into_response(self) -> Response<SimBody> {
         let body = StreamBody::new(self.frames.map_ok(Frame::data)).boxed_unsync();
         let mut response = Response::new(body);

@@ -24,14 +24,14 @@ struct Mark {
 }
 
 impl Mark {
-    fn of(piece: &Piece) -> Self {
+    fn of(piece: &Piece, time: Timestamp) -> Self {
         let length = piece.text.len().min(HEAD);
-        Self { time: piece.time, length, head: hash(&piece.text[..length]) }
+        Self { time, length, head: hash(&piece.text[..length]) }
     }
 
     /// Whether a line begins as this one does.
-    fn is_of(&self, piece: &Piece) -> bool {
-        let beginning = piece.text.get(..self.length).filter(|_| self.time == piece.time);
+    fn is_of(&self, piece: &Piece, time: Timestamp) -> bool {
+        let beginning = piece.text.get(..self.length).filter(|_| self.time == time);
         beginning.is_some_and(|beginning| hash(beginning) == self.head)
     }
 }
@@ -120,12 +120,12 @@ impl Cursor {
         self.told.map(|told| told.last.time.as_second())
     }
 
-    /// Takes the next piece of a stream.
-    pub(crate) fn take(&mut self, piece: &Piece) -> Taken {
-        let Some(told) = self.told else { return self.tell(piece) };
+    /// Takes the next piece of a stream, of a line with this time.
+    pub(crate) fn take(&mut self, piece: &Piece, time: Timestamp) -> Taken {
+        let Some(told) = self.told else { return self.tell(piece, time) };
         if piece.is_first {
             self.reading = match self.reading {
-                Reading::Counting(0) if !told.first.is_of(piece) => Reading::Searching(0),
+                Reading::Counting(0) if !told.first.is_of(piece, time) => Reading::Searching(0),
                 Reading::New | Reading::Skipping(Next::New) | Reading::Last(_) => Reading::New,
                 Reading::Counting(count) | Reading::Skipping(Next::Counting(count)) => {
                     Reading::Counting(count)
@@ -136,18 +136,18 @@ impl Cursor {
             };
         }
         match self.reading {
-            Reading::New => self.tell(piece),
+            Reading::New => self.tell(piece, time),
             Reading::Counting(count) if count + 1 == told.count => self.meet_last(piece, told),
             Reading::Counting(count) => self.skip(Next::Counting(count + 1)),
             Reading::Searching(alike) => {
-                let is_last = told.last.is_of(piece);
+                let is_last = told.last.is_of(piece, time);
                 if is_last && alike + 1 == told.alike {
                     self.meet_last(piece, told)
                 } else if is_last {
                     self.skip(Next::Searching(alike + 1))
-                } else if piece.time > told.latest {
+                } else if time > told.latest {
                     // What of the last line has not been told is lost with its end.
-                    self.tell(piece);
+                    self.tell(piece, time);
                     Taken::AfterGap(piece.text.clone())
                 } else {
                     self.skip(Next::Searching(0))
@@ -186,7 +186,7 @@ impl Cursor {
         Taken::New(rest)
     }
 
-    fn tell(&mut self, piece: &Piece) -> Taken {
+    fn tell(&mut self, piece: &Piece, time: Timestamp) -> Taken {
         self.reading = Reading::New;
         let (length, is_whole) = (piece.text.len(), piece.ends_line);
         match &mut self.told {
@@ -195,7 +195,7 @@ impl Cursor {
                 told.is_whole = is_whole;
             }
             told => {
-                let mark = Mark::of(piece);
+                let mark = Mark::of(piece, time);
                 let is_same_second = |told: &&mut Told| told.last.time.as_second() == mark.time.as_second();
                 *told = Some(match told.as_mut().filter(is_same_second) {
                     Some(told) => Told {

@@ -16,6 +16,9 @@ pub enum LogEvent {
     Gap(LogGap),
     /// A log cannot be read; it is tried again. Told once until it can.
     Trouble(LogTrouble),
+    /// The node gives the lines of this container without times, though it was asked for them. They are handed on as they come;
+    /// what breaks is read again from the beginning, and only if that is still what it was. Reported once.
+    Untimed(Arc<str>),
 }
 
 /// A line, or a part of a long one.
@@ -26,8 +29,8 @@ pub struct LogLine {
     pub container: Arc<str>,
     /// Which run of the container, counting from 1, as far as the API server knew when it was read.
     pub attempt: u32,
-    /// When the container's runtime got the line, by the node's clock.
-    pub time: SystemTime,
+    /// When the container's runtime got the line, by the node's clock. `None` from a node that does not say.
+    pub time: Option<SystemTime>,
     /// What the container wrote, without the line's end. It is a part of a larger buffer: copy what is kept for long.
     pub text: Bytes,
     /// The line begins with this.
@@ -61,7 +64,7 @@ pub enum GapReason {
     Rotated,
     /// The pod, or what the node kept of the run, is gone. If the last line is there, nobody can say so any more.
     Gone,
-    /// The log could not be read for as long as somebody waited for it.
+    /// The log could not be read to its end within the time that [`Logs::drain`](crate::Logs::drain) leaves.
     Unreadable,
 }
 

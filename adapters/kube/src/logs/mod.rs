@@ -6,13 +6,15 @@
 //! wait knows that the run has ended and a read that began after that brings nothing new.
 
 mod board;
+mod complaint;
 mod cursor;
 mod event;
 mod pieces;
+mod prefix;
 mod request;
 mod tail;
 
-pub(crate) use board::{Board, own_pod, publish};
+pub(crate) use board::{Board, PodFacts, own_pod, publish};
 pub use event::{GapReason, LogEvent, LogGap, LogLine, LogTrouble};
 
 use crate::client::Calls;
@@ -70,8 +72,12 @@ impl Logs {
         Self { which: Which::All, ..Self::default() }
     }
 
-    /// How long to go on without a line once the wait is over: a log that does not come, or never ends, holds up nobody for
-    /// longer. Default: 10 s.
+    /// How long to go on without a line once the wait is over. Default: 10 s.
+    ///
+    /// Lines that keep coming are read on, but a log that drips does not hold up an answer: twice this time is all that is
+    /// spent waiting for the node, and each 64 KiB that it brings buy another second, up to six times this time in all. Only
+    /// [`logs_so_far`](crate::Wait::logs_so_far), which holds up no answer, is without that last limit. What is not read then is
+    /// a [gap](GapReason::Unreadable).
     ///
     /// Lines that were told already, which come first when a broken stream is read again, are no reason to go on with another
     /// stream, but the one that brings them is read to its end.
@@ -127,6 +133,8 @@ pub struct LogStream {
     news: BoxStream<'static, ()>,
     tails: SelectAll<BoxStream<'static, LogEvent>>,
     begun: BTreeSet<String>,
+    /// No wait goes on beside it, whose answer it could hold up.
+    is_so_far: bool,
 }
 
 impl LogStream {
@@ -140,6 +148,7 @@ impl LogStream {
         if let (Which::Target, Some(target)) = (&logs.which, target) {
             logs.which = Which::Named(BTreeSet::from([target.to_owned()]));
         }
+        let is_so_far = board.borrow().is_over;
         let changes = board.clone();
         let news = futures_util::stream::unfold(changes, |mut changes| async move {
             changes.changed().await.is_ok().then_some(((), changes))
@@ -152,6 +161,7 @@ impl LogStream {
             news: news.fuse().boxed(),
             tails: SelectAll::new(),
             begun: BTreeSet::new(),
+            is_so_far,
         }
     }
 
@@ -161,8 +171,7 @@ impl LogStream {
     }
 
     /// Begins to read the logs of containers that were not known before.
-    fn begin(&mut self) {
-        let Some(pod) = self.board.borrow().pod.clone() else { return };
+    fn begin(&mut self, pod: &PodFacts) {
         for container in &pod.containers {
             let is_wanted = match &self.logs.which {
                 Which::Target => pod.only.as_deref() == Some(&container.name),
@@ -177,6 +186,7 @@ impl LogStream {
                     self.board.clone(),
                     self.logs.drain,
                     self.logs.since,
+                    self.is_so_far,
                 );
                 self.tails.push(tail.into_events());
             }
@@ -189,20 +199,59 @@ impl Stream for LogStream {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<LogEvent>> {
         let this = self.get_mut();
-        this.begin();
-        let mut is_told = false;
+        // First that the next change is reported, then what the board says, in one look: the wait may be on another thread.
+        let mut is_left = false;
         while let Poll::Ready(news) = this.news.poll_next_unpin(context) {
-            this.begin();
-            is_told = news.is_none();
-            if is_told {
+            is_left = news.is_none();
+            if is_left {
                 break;
             }
+        }
+        let board = this.board.borrow().clone();
+        if let Some(pod) = &board.pod {
+            this.begin(pod);
         }
         match this.tails.poll_next_unpin(context) {
             Poll::Ready(Some(event)) => Poll::Ready(Some(event)),
             // No container is known, and none will be.
-            Poll::Ready(None) if is_told || this.board.borrow().is_over => Poll::Ready(None),
+            Poll::Ready(None) if is_left || board.is_over => Poll::Ready(None),
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use podwait_core::{Container, PodSnapshot};
+
+    /// The wait's first and last turn comes on another thread, just when the stream has found nothing.
+    #[tokio::test]
+    async fn a_wait_that_is_over_at_its_first_look_loses_no_log() {
+        let (sender, board) = watch::channel(Board::default());
+        let calls = Calls::new(kube::Client::new(
+            tower::service_fn(|_: http::Request<kube::client::Body>| {
+                std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+            }),
+            "default",
+        ));
+        let mut logs = LogStream::new(calls, PodName::new("ci", "p"), Logs::of_all(), None, board);
+        let pod = PodSnapshot {
+            uid: "u".into(),
+            containers: vec![Container { name: "step".into(), ..Default::default() }],
+            ..Default::default()
+        };
+        let mut last = Some(Board::of_last_look(Some(&pod)));
+        logs.news = futures_util::stream::poll_fn(move |_| {
+            if let Some(last) = last.take() {
+                let _ = sender.send(last);
+            }
+            Poll::Pending
+        })
+        .boxed();
+        // Its log has ended: there was no run. What counts is that it was looked for.
+        let _ = logs.next().now_or_never();
+        assert_eq!(logs.begun, BTreeSet::from([String::from("step")]));
     }
 }

@@ -1,7 +1,6 @@
 //! A log's body as pieces of lines, with the time that the kubelet writes before each line.
 
-use crate::client::failure;
-use crate::source::{ApiFailure, Via};
+use super::complaint::{NoLog, complaint};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -16,8 +15,8 @@ const LONGEST_TIME: usize = 40;
 /// A part of a line; most lines are one piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// When the runtime got the line.
-    pub(crate) time: Timestamp,
+    /// When the runtime got the line, if the node says.
+    pub(crate) time: Option<Timestamp>,
     pub(crate) text: Bytes,
     /// The line begins with it.
     pub(crate) is_first: bool,
@@ -33,8 +32,8 @@ pub(crate) enum EndOfPieces {
     Ended(Option<Piece>),
     /// The connection failed.
     Broken(String),
-    /// A line without a time: this is no log, but what the kubelet says about it (kubernetes#142258).
-    NoLog(String),
+    /// A line without a time where lines have one: this is no log.
+    NoLog(NoLog),
 }
 
 /// Reads a body, never holding more than a piece and what came with it.
@@ -45,17 +44,38 @@ pub(crate) struct Pieces {
     searched: usize,
     /// The line that the buffer goes on with, if its time was read already.
     line: Option<Line>,
+    times: Times,
+}
+
+/// Whether lines begin with their times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Times {
+    /// The first line will show it.
+    Unknown,
+    Given,
+    Missing,
 }
 
 #[derive(Clone, Copy)]
 struct Line {
-    time: Timestamp,
+    time: Option<Timestamp>,
     is_begun: bool,
 }
 
 impl Pieces {
-    pub(crate) fn new(body: Body) -> Self {
-        Self { body, buffer: BytesMut::new(), searched: 0, line: None }
+    /// A body that begins with the first line of a log. If that has no time, and is nothing that a kubelet says in place of a
+    /// log, the node gives none.
+    pub(crate) fn of_whole(body: Body) -> Self {
+        Self::new(body, Times::Unknown)
+    }
+
+    /// A body that begins anywhere. The kubelet may leave out the time of the first line with its beginning.
+    pub(crate) fn of_part(body: Body) -> Self {
+        Self::new(body, Times::Given)
+    }
+
+    fn new(body: Body, times: Times) -> Self {
+        Self { body, buffer: BytesMut::new(), searched: 0, line: None, times }
     }
 
     /// The next piece. Cancel-safe: what was received stays in the buffer.
@@ -76,20 +96,9 @@ impl Pieces {
         }
     }
 
-    /// The time of the next line, if there is one.
-    pub(crate) async fn next_time(&mut self) -> Result<Option<Timestamp>, ApiFailure> {
-        match self.next().await {
-            Ok(piece) | Err(EndOfPieces::Ended(Some(piece))) => Ok(Some(piece.time)),
-            Err(EndOfPieces::Ended(None)) => Ok(None),
-            Err(EndOfPieces::Broken(message) | EndOfPieces::NoLog(message)) => {
-                Err(failure(Via::Get, 0, message))
-            }
-        }
-    }
-
     /// A piece, if the buffer holds one.
     pub(crate) fn take(&mut self) -> Result<Option<Piece>, EndOfPieces> {
-        let Some(line) = self.line.map_or_else(|| self.begin_line(), |line| Ok(Some(line)))? else {
+        let Some(line) = self.line.map_or_else(|| self.begin_line(false), |line| Ok(Some(line)))? else {
             return Ok(None);
         };
         // No further than a piece can reach: of a line that is longer than all memory, each byte is looked at once.
@@ -109,32 +118,64 @@ impl Pieces {
         Ok(Some(Piece { time: line.time, text, is_first: !line.is_begun, ends_line }))
     }
 
-    /// Takes the time off the beginning of a line, if it is there.
-    fn begin_line(&mut self) -> Result<Option<Line>, EndOfPieces> {
-        let head = &self.buffer[..self.buffer.len().min(LONGEST_TIME)];
-        let end = head.iter().position(|byte| matches!(byte, b' ' | b'\n'));
-        if end.is_none() && head.len() < LONGEST_TIME {
+    /// What came of a line whose rest is not awaited.
+    pub(crate) fn rest(&mut self) -> Option<Piece> {
+        match self.end() {
+            EndOfPieces::Ended(rest) => rest,
+            EndOfPieces::Broken(_) | EndOfPieces::NoLog(_) => None,
+        }
+    }
+
+    /// Takes the time off the beginning of a line, if it is there. `None` as long as that cannot be known, unless it ends here.
+    fn begin_line(&mut self, is_end: bool) -> Result<Option<Line>, EndOfPieces> {
+        if self.buffer.is_empty() {
             return Ok(None);
         }
-        let time =
-            end.filter(|end| head[*end] == b' ').and_then(|end| std::str::from_utf8(&head[..end]).ok());
-        let Some((time, length)) = time.and_then(|text| Some((text.parse().ok()?, text.len()))) else {
-            return Err(EndOfPieces::NoLog(self.complaint()));
+        let (time, length) = match self.times {
+            Times::Missing => (None, 0),
+            Times::Unknown | Times::Given => match self.read_time(is_end)? {
+                Some((time, length)) => (time, length),
+                None => return Ok(None),
+            },
         };
-        let _ = self.buffer.split_to(length + 1);
+        let _ = self.buffer.split_to(length);
         self.searched = 0;
         let line = Line { time, is_begun: false };
         self.line = Some(line);
         Ok(Some(line))
     }
 
-    /// The line without a time, as far as it is there.
-    fn complaint(&self) -> String {
-        let line = self.buffer[..].split(|byte| *byte == b'\n').next().unwrap_or_default();
-        String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned()
+    /// The time at the beginning, with the length of what stands there for it.
+    fn read_time(&mut self, is_end: bool) -> Result<Option<(Option<Timestamp>, usize)>, EndOfPieces> {
+        let head = &self.buffer[..self.buffer.len().min(LONGEST_TIME)];
+        let end = head.iter().position(|byte| matches!(byte, b' ' | b'\n'));
+        if end.is_none() && head.len() < LONGEST_TIME && (!is_end || may_be_time(head)) {
+            return Ok(None);
+        }
+        let text =
+            end.filter(|end| head[*end] == b' ').and_then(|end| std::str::from_utf8(&head[..end]).ok());
+        if let Some((time, length)) = text.and_then(|text| Some((text.parse().ok()?, text.len()))) {
+            self.times = Times::Given;
+            return Ok(Some((Some(time), length + 1)));
+        }
+        match complaint(&self.buffer, is_end) {
+            Some(Some(complaint)) => Err(EndOfPieces::NoLog(complaint)),
+            // It may become one.
+            Some(None) => Ok(None),
+            None if self.times == Times::Unknown => {
+                self.times = Times::Missing;
+                Ok(Some((None, 0)))
+            }
+            None => Err(EndOfPieces::NoLog(NoLog::Untimed)),
+        }
     }
 
     fn end(&mut self) -> EndOfPieces {
+        if self.line.is_none()
+            && let Err(end) = self.begin_line(true)
+        {
+            return end;
+        }
         let text = self.buffer.split().freeze();
         match self.line.take() {
             Some(line) if !text.is_empty() || line.is_begun => {
@@ -147,6 +188,12 @@ impl Pieces {
     }
 }
 
+/// Whether this may be the beginning of a time.
+fn may_be_time(text: &[u8]) -> bool {
+    let of_time = |byte: &u8| byte.is_ascii_digit() || b"-:.TZ+".contains(byte);
+    text.first().is_none_or(u8::is_ascii_digit) && text.iter().all(of_time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +203,10 @@ mod tests {
 
     /// The pieces of a body that comes in frames of so many bytes, and its end.
     async fn read(text: &[u8], frame: usize) -> (Vec<Piece>, EndOfPieces) {
+        read_from(text, frame, true).await
+    }
+
+    async fn read_from(text: &[u8], frame: usize, is_whole: bool) -> (Vec<Piece>, EndOfPieces) {
         let (text, request) = (text.to_owned(), http::Request::new(Body::empty()));
         let service = tower::service_fn(move |_: http::Request<Body>| {
             let chunks = text.chunks(frame).map(Bytes::copy_from_slice);
@@ -164,7 +215,9 @@ mod tests {
             async move { Ok::<_, Infallible>(http::Response::new(body)) }
         });
         let answer = kube::Client::new(service, "default").send(request).await.expect("an answer");
-        let (mut pieces, mut read) = (Pieces::new(answer.into_body()), Vec::new());
+        let body = answer.into_body();
+        let mut pieces = if is_whole { Pieces::of_whole(body) } else { Pieces::of_part(body) };
+        let mut read = Vec::new();
         loop {
             match pieces.next().await {
                 Ok(piece) => read.push(piece),
@@ -177,7 +230,7 @@ mod tests {
         let mut lines: Vec<(String, String)> = Vec::new();
         for piece in pieces {
             if piece.is_first {
-                lines.push((piece.time.to_string(), String::new()));
+                lines.push((piece.time.map_or_else(String::new, |time| time.to_string()), String::new()));
             }
             let (_, line) = lines.last_mut().expect("a line begins with its first piece");
             line.push_str(&String::from_utf8_lossy(&piece.text));
@@ -232,6 +285,46 @@ mod tests {
         for text in ["", "2026-01", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z "] {
             let (pieces, end) = read(text.as_bytes(), 100).await;
             assert!(pieces.is_empty() && matches!(end, EndOfPieces::Ended(None)), "{text:?}: {end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_whole_log_without_times_is_a_log() {
+        for frame in [1, 2, 7, 1000] {
+            for text in
+                ["one\n two\nhalf", "x", "\n\n", "failed to do it\n", "unable\n", "2026\n", "20 pieces\n"]
+            {
+                let (pieces, end) = read(text.as_bytes(), frame).await;
+                let EndOfPieces::Ended(rest) = end else { panic!("{text:?}: {end:?}") };
+                let all: Vec<Piece> = pieces.into_iter().chain(rest).collect();
+                assert!(all.iter().all(|piece| piece.time.is_none()), "{all:?}");
+                let mut read = lines(&all).into_iter().map(|(_, line)| line).collect::<String>();
+                read = read.replace('$', "\n");
+                assert_eq!(read, text, "in frames of {frame}");
+                let (pieces, end) = read_from(text.as_bytes(), frame, false).await;
+                let is_none = pieces.is_empty() && !matches!(end, EndOfPieces::Ended(Some(_)));
+                assert!(is_none, "{text:?}: {end:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_kubelet_says_in_place_of_a_log_is_none() {
+        for frame in [1, 1000] {
+            for text in [
+                "unable to retrieve container logs for containerd://1",
+                "failed to create fsnotify watcher: too many open files",
+                "failed to try resolving symlinks in path \"/var/log\": gone\n",
+            ] {
+                for is_whole in [true, false] {
+                    let (pieces, end) = read_from(text.as_bytes(), frame, is_whole).await;
+                    let is_complaint = matches!(
+                        end,
+                        EndOfPieces::NoLog(NoLog::Removed | NoLog::Unfollowable | NoLog::Unreadable)
+                    );
+                    assert!(pieces.is_empty() && is_complaint, "{text:?}: {pieces:?}, {end:?}");
+                }
+            }
         }
     }
 }

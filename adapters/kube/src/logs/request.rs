@@ -7,13 +7,14 @@ use crate::source::{ApiFailure, Observed, Via};
 use http::{Request, StatusCode};
 use kube::client::Body;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// What of a log is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct LogQuery<'a> {
-    pub(crate) container: &'a str,
+pub(crate) struct LogQuery {
+    pub(crate) container: Arc<str>,
     /// The run before the current one.
     pub(crate) previous: bool,
     /// To go on until the run ends.
@@ -37,7 +38,7 @@ pub(crate) enum LogAnswer {
 
 impl Calls {
     /// Asks for a log. The kubelet may say nothing before the first line of one that is followed, so that may take `patience`.
-    pub(crate) async fn log(&self, pod: &PodName, query: &LogQuery<'_>, patience: Duration) -> LogAnswer {
+    pub(crate) async fn log(&self, pod: &PodName, query: &LogQuery, patience: Duration) -> LogAnswer {
         let patience = if query.follow { patience } else { CALL_TIMEOUT };
         match timeout(patience, self.ask_for_log(pod, query)).await {
             Ok(Ok(answer)) => answer,
@@ -46,14 +47,15 @@ impl Calls {
         }
     }
 
-    async fn ask_for_log(&self, pod: &PodName, query: &LogQuery<'_>) -> Result<LogAnswer, ApiFailure> {
+    async fn ask_for_log(&self, pod: &PodName, query: &LogQuery) -> Result<LogAnswer, ApiFailure> {
         let mut uri = format!(
             "{}/{}/log?timestamps=true",
             pods_path(Some(pod.namespace()), Some(pod.name()))?,
             pod.name()
         );
-        // Names of containers are DNS labels, and so are all other values plain.
-        let _ = write!(uri, "&container={}", query.container);
+        // Names of containers are DNS labels, if the server is right; all other values are plain.
+        uri.push_str("&container=");
+        uri.extend(form_urlencoded::byte_serialize(query.container.as_bytes()));
         for (is_set, parameter) in [(query.previous, "&previous=true"), (query.follow, "&follow=true")] {
             if is_set {
                 uri.push_str(parameter);

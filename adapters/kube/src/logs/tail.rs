@@ -4,17 +4,21 @@ mod run;
 mod trouble;
 
 use super::board::{Board, ContainerFacts};
+use super::complaint::NoLog;
 use super::cursor::Taken;
 use super::pieces::{EndOfPieces, Piece, Pieces};
+use super::prefix::Told;
 use super::request::{LogAnswer, LogQuery};
 use super::{GapReason, LogEvent, LogGap, LogLine};
-use crate::client::{CALL_TIMEOUT, Calls, failure};
+use crate::client::{CALL_TIMEOUT, Calls, failure, later};
 use crate::selection::PodName;
 use crate::source::Via;
+use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use jiff::Timestamp;
-use run::{Before, FirstLine, NO_LOG, Run};
+use run::{Before, First, FirstLine, Run};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -37,6 +41,15 @@ const AFTER_END: Duration = Duration::from_secs(1);
 /// How long a stream may be silent before it is opened anew, for a dead connection is silent too, and so is a kubelet that
 /// has missed the change of a file; it doubles while nothing new comes.
 const SILENCE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(300));
+
+/// Shortest time between two openings of a log that is followed: a node that cannot follow ends each stream at once.
+const BETWEEN_OPENINGS: Duration = Duration::from_secs(1);
+
+/// How long the node may be waited for once the wait is over, in drains: in any case, and with all that its bytes buy.
+const DRAINS: (u32, u32) = (2, 6);
+
+/// How many bytes buy another second: what comes faster than that does not drip.
+const SLOWEST: u64 = 64 << 10;
 
 /// How many events are read ahead.
 const AHEAD: usize = 64;
@@ -68,11 +81,19 @@ pub(super) struct Tail {
     seen: Option<(ContainerFacts, bool)>,
     /// Until when to go on without anything new, once the wait is over.
     end: Option<Instant>,
+    /// How long the node was waited for since, what it brought meanwhile, and since when it is waited for now.
+    waited: Duration,
+    came: u64,
+    waiting: Option<Instant>,
+    /// No wait goes on beside it, whose answer it could hold up.
+    is_so_far: bool,
     not_before: Instant,
     pause: Duration,
     silence: Duration,
     /// Since when reading fails, and whether that was told.
     failing: Option<(Instant, bool)>,
+    /// It was reported that there are no times.
+    is_untimed: bool,
     is_over: bool,
 }
 
@@ -85,6 +106,7 @@ struct Open {
     /// Nothing has come yet.
     is_fresh: bool,
     has_news: bool,
+    opened: Instant,
     /// When something came last.
     heard: Instant,
 }
@@ -97,6 +119,7 @@ impl Tail {
         board: watch::Receiver<Board>,
         drain: Duration,
         since: Option<SystemTime>,
+        is_so_far: bool,
     ) -> Self {
         let since = since.and_then(|time| Timestamp::try_from(time).ok()).map(Timestamp::as_second);
         Self {
@@ -116,10 +139,15 @@ impl Tail {
             look: None,
             seen: None,
             end: None,
+            waited: Duration::ZERO,
+            came: 0,
+            waiting: None,
+            is_so_far,
             not_before: Instant::now(),
             pause: PAUSE.0,
             silence: SILENCE.0,
             failing: None,
+            is_untimed: false,
             is_over: false,
         }
     }
@@ -142,10 +170,12 @@ impl Tail {
                 return None;
             }
             self.read_board();
+            self.waiting = self.end.map(|_| Instant::now());
             match self.stream.take() {
                 Some(stream) => self.read(stream).await,
                 None => self.open().await,
             }
+            self.waited += self.waiting.take().map_or(Duration::ZERO, |since| since.elapsed());
         }
     }
 
@@ -154,7 +184,7 @@ impl Tail {
         let is_alone = self.board.has_changed().is_err();
         let board = self.board.borrow_and_update().clone();
         if board.is_over {
-            self.end.get_or_insert_with(|| Instant::now() + self.drain);
+            self.end.get_or_insert_with(|| later(self.drain));
         } else if is_alone {
             // The wait was dropped.
             self.is_over = true;
@@ -195,7 +225,7 @@ impl Tail {
             return;
         }
         if self.is_too_late() {
-            return self.give_up();
+            return self.give_up(None);
         }
         let now = Instant::now();
         if self.not_before > now {
@@ -210,34 +240,33 @@ impl Tail {
         let is_followed = !previous && self.is_to_be_followed();
         let Some(run) = &mut self.run else { return };
         let since = run.begin_stream(self.since);
-        let query =
-            LogQuery { container: &self.container, previous, follow: is_followed, since, limit: None };
+        let container = Arc::clone(&self.container);
+        let query = LogQuery { container, previous, follow: is_followed, since, limit: None };
         let may_restart = self.seen.as_ref().is_some_and(|(facts, _)| facts.may_restart);
         let before = if may_restart { self.before } else { Before::Unknown };
-        let answer = async {
-            let answer = self.calls.log(&self.pod, &query, self.silence).await;
+        let (calls, pod, patience) = (self.calls.clone(), self.pod.clone(), self.silence);
+        let answer = async move {
+            let answer = calls.log(&pod, &query, patience).await;
             let LogAnswer::Body(_) = answer else { return Ok(Some(answer)) };
             // Names are given again.
-            if !self.calls.is_still(&self.pod, &uid).await? {
+            if !calls.is_still(&pod, &uid).await? {
                 return Ok(Some(LogAnswer::NoPod));
             }
             // And so are the kubelet's "current" and "previous".
-            let is_ahead = !previous && before.is_past(&self.calls, &self.pod, &self.container).await?;
+            let is_ahead = !previous && before.is_past(&calls, &pod, &query.container).await?;
             Ok((!is_ahead).then_some(answer))
         };
-        let end = self.end;
-        let answer = tokio::select! {
-            answer = answer => answer,
-            () = sleep_until_some(end) => return,
-        };
+        let opened = Instant::now();
+        let Some(answer) = self.beside(answer.boxed(), is_followed, Duration::ZERO).await else { return };
         match answer.unwrap_or_else(|failure| Some(LogAnswer::Failed(failure))) {
             None => self.come_back(),
             Some(LogAnswer::Body(body)) => {
                 self.strays = 0;
-                let pieces = Pieces::new(body);
-                let (is_whole, heard) = (since.is_none(), Instant::now());
-                self.stream =
-                    Some(Open { pieces, is_followed, is_whole, is_fresh: true, has_news: false, heard });
+                let is_whole = since.is_none();
+                let pieces = if is_whole { Pieces::of_whole(body) } else { Pieces::of_part(body) };
+                let heard = Instant::now();
+                let (is_fresh, has_news) = (true, false);
+                self.stream = Some(Open { pieces, is_followed, is_whole, is_fresh, has_news, opened, heard });
             }
             Some(LogAnswer::Nothing(message)) => self.find_nothing(message),
             Some(LogAnswer::NoPod) => {
@@ -248,6 +277,44 @@ impl Tail {
         }
     }
 
+    /// Awaits an answer for as long as it is wanted. `None` if the wait was dropped meanwhile, if time is up, or if a log that
+    /// was to be followed is not any more: a kubelet sends no header before the first byte, which may never come.
+    ///
+    /// It gets `grace` in any case where the logs' time is up but for what the node may be waited for in all.
+    async fn beside<T>(
+        &mut self,
+        mut answer: BoxFuture<'static, T>,
+        is_followed: bool,
+        grace: Duration,
+    ) -> Option<T> {
+        let earliest = later(grace);
+        loop {
+            let deadline = self.end.map(|end| end.max(earliest).min(later(self.left())));
+            tokio::select! {
+                biased;
+                answer = &mut answer => return Some(answer),
+                () = changed(&mut self.board) => {
+                    self.read_board();
+                    self.waiting = self.waiting.or_else(|| self.end.map(|_| Instant::now()));
+                    if self.is_over || is_followed && !self.is_to_be_followed() {
+                        return None;
+                    }
+                }
+                () = sleep_until_some(deadline) => return None,
+            }
+        }
+    }
+
+    /// How much longer the node may be waited for in all, once the wait is over.
+    fn left(&self) -> Duration {
+        let (shortest, longest) = DRAINS;
+        let longest = if self.is_so_far { Duration::MAX } else { self.drain.saturating_mul(longest) };
+        let bought = Duration::from_secs(self.came / SLOWEST);
+        let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
+        let all = self.drain.saturating_mul(shortest).saturating_add(bought).min(longest);
+        all.saturating_sub(self.waited.saturating_add(waiting))
+    }
+
     /// Reads on, and keeps the stream if there may be more.
     async fn read(&mut self, mut stream: Open) {
         let patience = if stream.is_followed { self.silence } else { CALL_TIMEOUT };
@@ -255,14 +322,17 @@ impl Tail {
         let is_endless = self.run.as_ref().is_some_and(|run| !run.has_ended);
         // What keeps coming of a run that is over has an end, and may be much before anything of it is new.
         let grace = if is_endless { Duration::ZERO } else { AFTER_END };
-        let until = self.end.map_or(silent, |end| end.max(stream.heard + grace).min(silent));
+        let until = match self.end {
+            Some(end) => end.max(stream.heard + grace).min(silent).min(later(self.left())),
+            None => silent,
+        };
         let read = tokio::select! {
             biased;
             read = stream.pieces.next() => read,
             begin = some(&mut self.look) => {
                 self.look = None;
                 // It is looked at again before the run is left.
-                self.compare_file(begin.unwrap_or_default());
+                self.compare_file(begin.and_then(First::time).unwrap_or_default());
                 self.stream = Some(stream);
                 return;
             }
@@ -270,9 +340,10 @@ impl Tail {
                 self.stream = Some(stream);
                 return;
             }
-            () = sleep_until(until) => return self.fall_silent(&stream),
+            () = sleep_until(until) => return self.fall_silent(stream),
         };
         stream.heard = Instant::now();
+        let (is_followed, opened) = (stream.is_followed, stream.opened);
         match read {
             Ok(piece) => {
                 self.tell(&piece, &mut stream);
@@ -281,24 +352,26 @@ impl Tail {
                 {
                     self.tell(&piece, &mut stream);
                 }
-                if is_endless && self.is_too_late() {
+                if self.run.is_none() {
+                    // It is not the log that it was.
+                } else if is_endless && self.is_too_late() {
                     self.is_over = true;
+                } else if self.end.is_some() && self.left().is_zero() {
+                    self.give_up(Some(stream));
                 } else {
                     self.stream = Some(stream);
                 }
+                return;
             }
             Err(EndOfPieces::Ended(rest)) => self.end_of_stream(stream, rest),
-            Err(EndOfPieces::NoLog(message))
-                if stream.is_fresh
-                    && !stream.is_whole
-                    && !message.starts_with(NO_LOG)
-                    && self.run.as_mut().is_some_and(Run::reach_back) =>
-            {
+            Err(EndOfPieces::NoLog(NoLog::Untimed)) if stream.is_fresh && self.reach_back(&stream) => {
                 self.rest();
             }
-            Err(EndOfPieces::Broken(message) | EndOfPieces::NoLog(message)) => {
-                self.fail(failure(Via::Get, 0, message));
-            }
+            Err(EndOfPieces::NoLog(no_log)) => self.fail(no_log.failure()),
+            Err(EndOfPieces::Broken(message)) => self.fail(failure(Via::Get, 0, message)),
+        }
+        if is_followed {
+            self.not_before = self.not_before.max(opened + BETWEEN_OPENINGS);
         }
     }
 
@@ -306,16 +379,20 @@ impl Tail {
         let Some(run) = &mut self.run else { return };
         let is_first_line = std::mem::take(&mut stream.is_fresh);
         self.pause = self.pause.min(AFTER_BREAK);
-        if self.since.is_some_and(|since| piece.time.as_second() < since) {
+        if self.end.is_some() {
+            self.came = self.came.saturating_add(piece.text.len() as u64);
+        }
+        let Some(time) = piece.time else { return self.tell_untimed(piece, stream) };
+        if stream.is_whole && is_first_line && run.cursor.last().is_none() {
+            run.file.begin(Some(time));
+        }
+        if self.since.is_some_and(|since| time.as_second() < since) {
             // Only asked for to know when the next line began.
             return;
         }
         let whole_until = run.whole_until();
-        if stream.is_whole && run.cursor.last().is_none() {
-            run.file.begin(Some(piece.time));
-        }
         let last = run.cursor.last();
-        let (text, gap) = match run.cursor.take(piece) {
+        let (text, gap) = match run.cursor.take(piece, time) {
             Taken::Old => return,
             Taken::New(text) => (text, false),
             Taken::AfterGap(text) => (text, true),
@@ -328,23 +405,48 @@ impl Tail {
         if run.file.is_due() && stream.is_followed && self.look.is_none() {
             self.look = Some(self.first_line(false));
         }
-        stream.has_news = true;
-        (self.pause, self.silence, self.failing) = (PAUSE.0, SILENCE.0, None);
-        if self.run.as_ref().is_some_and(|run| run.has_ended) && self.end.is_some() {
-            self.end = Some(Instant::now() + self.drain);
-        }
         if gap {
             if let Some(run) = &mut self.run {
-                run.file.begin(is_first_line.then_some(piece.time));
+                run.file.begin(is_first_line.then_some(time));
             }
-            self.tell_gap(attempt..=attempt, whole_until, Some(piece.time), GapReason::Rotated);
+            self.tell_gap(attempt..=attempt, whole_until, Some(time), GapReason::Rotated);
+        }
+        self.tell_text(text, piece.is_first, piece, stream);
+    }
+
+    /// A piece of a log without times.
+    fn tell_untimed(&mut self, piece: &Piece, stream: &mut Open) {
+        let Some(run) = &mut self.run else { return };
+        let attempt = run.attempt;
+        match run.untimed.get_or_insert_default().take(piece) {
+            Told::Old => {}
+            Told::New(text, is_first) => {
+                if !std::mem::replace(&mut self.is_untimed, true) {
+                    self.events.push_back(LogEvent::Untimed(Arc::clone(&self.container)));
+                }
+                self.tell_text(text, is_first, piece, stream);
+            }
+            Told::Other => {
+                self.tell_gap(attempt..=attempt, None, None, GapReason::Rotated);
+                self.finish_run(None);
+            }
+        }
+    }
+
+    /// Hands on what is new.
+    fn tell_text(&mut self, text: Bytes, is_first: bool, piece: &Piece, stream: &mut Open) {
+        let Some(run) = &self.run else { return };
+        stream.has_news = true;
+        (self.pause, self.silence, self.failing) = (PAUSE.0, SILENCE.0, None);
+        if run.has_ended && self.end.is_some() {
+            self.end = Some(later(self.drain));
         }
         self.events.push_back(LogEvent::Line(LogLine {
             container: Arc::clone(&self.container),
-            attempt,
-            time: piece.time.into(),
+            attempt: run.attempt,
+            time: piece.time.map(SystemTime::from),
             text,
-            is_first: piece.is_first,
+            is_first,
             ends_line: piece.ends_line,
         }));
     }

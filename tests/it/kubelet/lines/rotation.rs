@@ -34,7 +34,7 @@ impl Numbers {
                     }
                     line.extend_from_slice(&piece.text);
                     if piece.ends_line {
-                        numbers.take(&line, piece.time);
+                        numbers.take(&line, piece.time.expect("a kubelet gives times"));
                         line.clear();
                     }
                 }

@@ -2,15 +2,18 @@
 
 use super::super::GapReason;
 use super::super::board::RunFacts;
+use super::super::complaint::NoLog;
 use super::super::cursor::Cursor;
-use super::super::pieces::Pieces;
+use super::super::pieces::{EndOfPieces, Pieces};
+use super::super::prefix::Prefix;
 use super::super::request::{LogAnswer, LogQuery};
-use super::Tail;
-use crate::client::{CALL_TIMEOUT, Calls, timed_out};
+use super::{LAST_PAUSES, Open, Tail};
+use crate::client::{CALL_TIMEOUT, Calls, failure, timed_out};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Via};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -24,14 +27,33 @@ const FARTHEST: i64 = 64;
 /// How often to come back where the kubelet seems to be ahead: some seconds. It is not if its files are not what they were.
 const STRAYS: u32 = 6;
 
-/// What the kubelet writes in place of a log that was removed (`GetContainerLogs` in `pkg/kubelet/kuberuntime`).
-pub(super) const NO_LOG: &str = "unable to retrieve container logs";
-
 /// How much of a file is asked for to know the time of its first line.
 const FIRST_LINE: u32 = 64;
 
-/// The time of the first line of a file, if there is one.
-pub(super) type FirstLine = Result<Option<Timestamp>, ApiFailure>;
+/// The first line of a file.
+pub(super) type FirstLine = Result<First, ApiFailure>;
+
+/// How a file begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// There is no line.
+    Nothing,
+    /// With a line of this time.
+    Line(Timestamp),
+    /// With something else.
+    NoLog(NoLog),
+}
+
+impl First {
+    /// The time of the first line, if there is one.
+    pub(super) fn time(self) -> Result<Option<Timestamp>, ApiFailure> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Line(time) => Ok(Some(time)),
+            Self::NoLog(no_log) => Err(no_log.failure()),
+        }
+    }
+}
 
 /// A run that is read.
 pub(super) struct Run {
@@ -40,6 +62,8 @@ pub(super) struct Run {
     pub(super) has_ended: bool,
     finished_at: Option<podwait_core::Timestamp>,
     pub(super) cursor: Cursor,
+    /// How far it was read, if its lines have no times.
+    pub(super) untimed: Option<Prefix>,
     /// The cursor before the stream that was opened last.
     before: Cursor,
     /// How often in a row it was read to its end, after its end, without anything new.
@@ -53,6 +77,8 @@ pub(super) struct Run {
     pub(super) file: File,
     /// How many seconds before the last line to begin to read again.
     pub(super) earlier: i64,
+    /// As long as no line was told, all of it is asked for: `since` brought a line whose time is not known.
+    is_whole: bool,
 }
 
 /// The time of the first line of the run before, by which one can tell whether the kubelet has begun the next one already.
@@ -72,16 +98,17 @@ impl Before {
         self,
         calls: &Calls,
         pod: &PodName,
-        container: &str,
+        container: &Arc<str>,
     ) -> Result<bool, ApiFailure> {
         if self == Self::Unknown {
             return Ok(false);
         }
-        match first_line_served(calls, pod, container, true).await {
-            Ok(first) => Ok(self != first.map_or(Self::Nothing, Self::Line)),
+        match first_line_served(calls, pod, container, true).await? {
+            First::Nothing => Ok(self != Self::Nothing),
+            First::Line(time) => Ok(self != Self::Line(time)),
             // Its log is removed when the next run has ended; that of a run which has only just ended is there.
-            Err(failure) if failure.message.starts_with(NO_LOG) => Ok(false),
-            Err(failure) => Err(failure),
+            First::NoLog(NoLog::Removed | NoLog::Untimed) => Ok(false),
+            First::NoLog(no_log @ (NoLog::Unfollowable | NoLog::Unreadable)) => Err(no_log.failure()),
         }
     }
 }
@@ -134,12 +161,14 @@ impl Run {
             finished_at: facts.finished_at,
             before: cursor.clone(),
             cursor,
+            untimed: None,
             quiet: 0,
             asked: 0,
             is_read: false,
             is_cut: false,
             file: File::default(),
             earlier: 0,
+            is_whole: false,
         }
     }
 
@@ -151,13 +180,22 @@ impl Run {
     /// Begins another stream. The second from which on to ask for it, if not for all: nothing is wanted before `since`.
     pub(super) fn begin_stream(&mut self, since: Option<i64>) -> Option<i64> {
         self.before = self.cursor.clone();
-        self.cursor.resume().or(since).map(|second| second - self.earlier)
+        if let Some(untimed) = &mut self.untimed {
+            untimed.begin();
+            return None;
+        }
+        let since = since.filter(|_| !self.is_whole);
+        self.cursor.resume().or(since).map(|second| second.saturating_sub(self.earlier))
     }
 
     /// What came begins in the middle of a line: the kubelet leaves out the parts of a long one that were written before the
     /// second that was asked for, and the time with them. Whether to ask for more.
-    pub(super) fn reach_back(&mut self) -> bool {
-        self.earlier = (self.earlier * 2).max(1);
+    fn reach_back(&mut self) -> bool {
+        if self.cursor.last().is_none() {
+            // Or the node gives no times. All of it will show that.
+            return !std::mem::replace(&mut self.is_whole, true);
+        }
+        self.earlier = self.earlier.saturating_mul(2).max(1);
         self.earlier <= FARTHEST
     }
 
@@ -165,8 +203,10 @@ impl Run {
     /// that was cut off may bring nothing too, but not twice; then that line is gone with its file.
     pub(super) fn end_read(&mut self, has_news: bool) {
         self.quiet = if has_news { 0 } else { self.quiet + 1 };
-        let is_known = self.cursor.last().is_some();
-        let is_met = is_known && self.cursor.is_met();
+        let (is_known, is_met) = match &self.untimed {
+            Some(untimed) => (true, untimed.is_met()),
+            None => (self.cursor.last().is_some(), self.cursor.last().is_some() && self.cursor.is_met()),
+        };
         self.is_read = self.quiet >= if is_met { 1 } else { 2 };
         self.is_cut = self.is_read && is_known && !is_met;
     }
@@ -239,7 +279,7 @@ impl Tail {
         let Some(run) = self.run.take() else { return };
         // With `since`, or of a run that is not whole, it is not known which line is the first one.
         self.before = match run.file.begin {
-            _ if gap.is_some() || self.since.is_some() => Before::Unknown,
+            _ if gap.is_some() || self.since.is_some() || run.untimed.is_some() => Before::Unknown,
             Some(begin) => Before::Line(begin),
             None if run.cursor.last().is_none() => Before::Nothing,
             None => Before::Unknown,
@@ -255,12 +295,24 @@ impl Tail {
     pub(super) async fn leave_run(&mut self, previous: bool) -> bool {
         let Some(run) = self.run.as_ref().filter(|run| run.is_read) else { return false };
         let is_cut = run.is_cut;
+        if run.untimed.is_some() {
+            if is_cut {
+                self.tell_gap(run.attempt..=run.attempt, None, None, GapReason::Rotated);
+            }
+            self.finish_run(None);
+            return true;
+        }
         if !is_cut && !run.file.may_have_changed() {
             self.finish_run(None);
             return true;
         }
-        let first = self.first_line(previous).await;
-        match first {
+        let Some(first) = self.beside(self.first_line(previous), false, LAST_PAUSES).await else {
+            if self.is_too_late() {
+                self.give_up(None);
+            }
+            return true;
+        };
+        match first.and_then(First::time) {
             Err(failure) => self.fail(failure),
             Ok(None) if is_cut => {
                 let after = self.run.as_ref().and_then(Run::whole_until);
@@ -279,6 +331,11 @@ impl Tail {
             }
         }
         true
+    }
+
+    /// Whether to ask for more before a line of this stream, the first, whose time is not known.
+    pub(super) fn reach_back(&mut self, stream: &Open) -> bool {
+        !stream.is_whole && self.run.as_mut().is_some_and(Run::reach_back)
     }
 
     /// Waits a little for the API server to hear of the next run.
@@ -303,11 +360,13 @@ impl Tail {
         let known = self.run.as_ref().and_then(|run| run.file.begin);
         Box::pin(async move {
             let first = first_line_served(&calls, &pod, &container, previous).await?;
-            if !previous && first.is_some() && known.is_some() && first != known {
+            if let (false, First::Line(begin), Some(known)) = (previous, first, known)
+                && begin != known
+            {
                 // Another file of this run, or the next run, to which this one is the previous.
                 let before = first_line_served(&calls, &pod, &container, true).await?;
-                if before == known {
-                    return Ok(known);
+                if before == First::Line(known) {
+                    return Ok(before);
                 }
             }
             Ok(first)
@@ -329,14 +388,22 @@ impl Tail {
 }
 
 /// The time of the first line that the kubelet serves.
-async fn first_line_served(calls: &Calls, pod: &PodName, container: &str, previous: bool) -> FirstLine {
+async fn first_line_served(calls: &Calls, pod: &PodName, container: &Arc<str>, previous: bool) -> FirstLine {
+    let container = Arc::clone(container);
     let query = LogQuery { container, previous, follow: false, since: None, limit: Some(FIRST_LINE) };
     match calls.log(pod, &query, CALL_TIMEOUT).await {
         LogAnswer::Body(body) => {
-            let first = timeout(CALL_TIMEOUT, Pieces::new(body).next_time()).await;
-            first.unwrap_or_else(|_| Err(timed_out(Via::Get)))
+            let mut pieces = Pieces::of_whole(body);
+            let piece = match timeout(CALL_TIMEOUT, pieces.next()).await {
+                Ok(Ok(piece) | Err(EndOfPieces::Ended(Some(piece)))) => piece,
+                Ok(Err(EndOfPieces::Ended(None))) => return Ok(First::Nothing),
+                Ok(Err(EndOfPieces::NoLog(no_log))) => return Ok(First::NoLog(no_log)),
+                Ok(Err(EndOfPieces::Broken(message))) => return Err(failure(Via::Get, 0, message)),
+                Err(_) => return Err(timed_out(Via::Get)),
+            };
+            Ok(piece.time.map_or(First::NoLog(NoLog::Untimed), First::Line))
         }
-        LogAnswer::Nothing(_) | LogAnswer::NoPod => Ok(None),
+        LogAnswer::Nothing(_) | LogAnswer::NoPod => Ok(First::Nothing),
         LogAnswer::Failed(failure) => Err(failure),
     }
 }

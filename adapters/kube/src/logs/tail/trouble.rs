@@ -1,7 +1,7 @@
 //! What to do where there is nothing to read.
 
 use super::{LAST_PAUSES, Open, PAUSE, SILENCE, Tail};
-use crate::client::timed_out;
+use crate::client::{later, timed_out};
 use crate::logs::{GapReason, LogEvent, LogTrouble};
 use crate::source::{ApiFailure, Via};
 use std::sync::Arc;
@@ -35,9 +35,9 @@ impl Tail {
     }
 
     /// Nothing came for too long.
-    pub(super) fn fall_silent(&mut self, stream: &Open) {
+    pub(super) fn fall_silent(&mut self, stream: Open) {
         if self.is_too_late() {
-            return self.give_up();
+            return self.give_up(Some(stream));
         }
         if stream.is_followed {
             self.silence = (self.silence * 2).min(SILENCE.1);
@@ -52,7 +52,7 @@ impl Tail {
         let will_last = matches!(failure.code, 400..=499 if failure.code != 429);
         let longest = if self.end.is_some() && !will_last { LAST_PAUSES } else { PAUSE.1 };
         let asked_for = failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        self.not_before = now + self.next_pause().min(longest).max(asked_for);
+        self.not_before = later(self.next_pause().min(longest).max(asked_for));
         let (since, was_told) = *self.failing.get_or_insert((now, false));
         if !was_told && (will_last || now - since >= TELL_AFTER) {
             self.failing = Some((since, true));
@@ -74,11 +74,15 @@ impl Tail {
 
     /// Whether the wait has been over for too long.
     pub(super) fn is_too_late(&self) -> bool {
-        self.end.is_some_and(|end| end <= Instant::now())
+        self.end.is_some_and(|end| end <= Instant::now() || self.left().is_zero())
     }
 
-    /// Stops to read, whatever is missing.
-    pub(super) fn give_up(&mut self) {
+    /// Stops to read, whatever is missing. What has come of a line is handed on.
+    pub(super) fn give_up(&mut self, stream: Option<Open>) {
+        if let Some(mut stream) = stream {
+            let rest = stream.pieces.rest();
+            rest.iter().for_each(|rest| self.tell(rest, &mut stream));
+        }
         let has_ended = self.run.as_ref().is_some_and(|run| run.has_ended);
         if has_ended || self.failing.is_some() {
             self.finish_run(Some(GapReason::Unreadable));

@@ -1,0 +1,60 @@
+//! What a kubelet writes in place of a log, or behind it: with status 200, as if the step had written it (kubernetes#142258).
+
+use crate::client::failure;
+use crate::source::{ApiFailure, Via};
+
+/// Why a line is none of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoLog {
+    /// The node has nothing of the run any more.
+    Removed,
+    /// The node has used up what it needs for following a log.
+    Unfollowable,
+    /// The node cannot read the log.
+    Unreadable,
+    /// It has no time where lines have one.
+    Untimed,
+}
+
+/// How the sentences begin: `GetContainerLogs` in `pkg/kubelet/kuberuntime/kuberuntime_container.go`, and `ReadLogs` and
+/// `waitLogs` in `staging/src/k8s.io/cri-client/pkg/logs/logs.go`.
+const SENTENCES: [(&str, NoLog); 13] = [
+    ("unable to retrieve container logs for ", NoLog::Removed),
+    ("failed to create fsnotify watcher: ", NoLog::Unfollowable),
+    ("failed to watch directory ", NoLog::Unfollowable),
+    ("failed to try resolving symlinks in path ", NoLog::Unreadable),
+    ("failed to open log file ", NoLog::Unreadable),
+    ("failed to tail ", NoLog::Unreadable),
+    ("failed to seek ", NoLog::Unreadable),
+    ("failed to reset seek in log file ", NoLog::Unreadable),
+    ("failed to read log file ", NoLog::Unreadable),
+    ("failed to get parse function: ", NoLog::Unreadable),
+    ("rpc error: code = ", NoLog::Unreadable),
+    ("container status is nil", NoLog::Unreadable),
+    ("context cancelled", NoLog::Unreadable),
+];
+
+/// Which sentence of a kubelet a text begins with, if any; `Some(None)` if it is too short to know, and does not end here.
+pub(crate) fn complaint(text: &[u8], is_end: bool) -> Option<Option<NoLog>> {
+    let known = SENTENCES.iter().find(|(sentence, _)| text.starts_with(sentence.as_bytes()));
+    if let Some((_, complaint)) = known {
+        return Some(Some(*complaint));
+    }
+    let may_become = SENTENCES.iter().any(|(sentence, _)| sentence.as_bytes().starts_with(text));
+    (may_become && !is_end).then_some(None)
+}
+
+impl NoLog {
+    /// The same as a failure, in words of its own: the step may have written the line.
+    pub(crate) fn failure(self) -> ApiFailure {
+        let message = match self {
+            Self::Removed => "the node has no log of the container",
+            Self::Unfollowable => {
+                "the node cannot follow the log: its inotify instances or watches are used up"
+            }
+            Self::Unreadable => "the node cannot read the log",
+            Self::Untimed => "the node gives a line without its time",
+        };
+        failure(Via::Get, 0, message)
+    }
+}
