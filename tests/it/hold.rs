@@ -4,7 +4,7 @@ mod identity;
 mod late;
 
 use podwait::{FINALIZER, Hold, HoldState, Scope, held_pods, wait};
-use podwait_sim::{Cluster, Fault, Life, Verb, pod};
+use podwait_sim::{Cluster, Fault, FaultBody, Life, Verb, pod};
 use serde_json::json;
 use std::future::IntoFuture;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -259,4 +259,19 @@ async fn a_server_that_does_not_answer_holds_up_a_release_for_half_a_minute() {
     let start = Instant::now();
     hold.release().await.expect_err("no answer comes");
     assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_a_proxy_is_no_word_on_a_hold() {
+    for code in [400, 403, 422] {
+        let cluster = Cluster::new();
+        let page = Fault::Status { code, retry_after: None, body: FaultBody::Text("<html>".into()) };
+        cluster.faults().push(Verb::Patch, page.clone());
+        running().after(secs(5)).finished(0).spawn(&cluster);
+        let (exit, hold) = held(&cluster).await;
+        assert_eq!((exit, finalizers(&cluster)), (Ok(0), Some(json!([FINALIZER]))), "{code}");
+        cluster.faults().push(Verb::Patch, page);
+        hold.release().await.expect("it is let go");
+        assert_eq!(finalizers(&cluster), Some(json!(null)), "{code}");
+    }
 }

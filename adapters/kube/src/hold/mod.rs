@@ -287,15 +287,16 @@ impl Hold {
     }
 }
 
-/// Whether another try would meet the same. A conflict would not: another client wrote the pod again and again meanwhile.
+/// Whether another try would meet the same. A conflict would not: another client wrote the pod again and again meanwhile. Nor
+/// does a page of a proxy say anything about the next request.
 fn is_hopeless(failure: &ApiFailure) -> bool {
-    matches!(failure.code, 400..=499 if !matches!(failure.code, 408 | 409 | 429))
+    failure.is_status && matches!(failure.code, 400..=499 if !matches!(failure.code, 408 | 409 | 429))
 }
 
 /// Whether the API server says that it has not done what it was asked for. A gateway that lost its answer, or a server that ran
 /// out of time, does not.
 fn is_answer(failure: &ApiFailure) -> bool {
-    matches!(failure.code, 400..=499 if failure.code != 408)
+    failure.is_status && matches!(failure.code, 400..=499 if failure.code != 408)
 }
 
 /// The uid of the pod, once it was seen.

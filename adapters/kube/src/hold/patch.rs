@@ -32,7 +32,7 @@ impl Calls {
     pub(super) async fn patch_hold(self, pod: PodName, uid: String, change: Change) -> Patched {
         if uid.is_empty() {
             // To the API server that would be whatever pod has the name.
-            return Patched::Failed(failure(Via::Get, 400, "the pod's uid is not known"));
+            return Patched::Failed(rejected(Via::Get, "the pod's uid is not known"));
         }
         let finalizers = match change {
             Change::Add => "finalizers",
@@ -63,7 +63,7 @@ impl Calls {
             _ if refusal.is_absence_of(pod.name()) => Patched::Gone,
             // The uid is another one's: to the API server that is an attempt to change it.
             422 if refusal.is_about("metadata.uid") => Patched::Gone,
-            422 => Patched::Invalid(refusal.failure),
+            422 if refusal.failure.is_status => Patched::Invalid(refusal.failure),
             _ => Patched::Failed(refusal.failure),
         })
     }

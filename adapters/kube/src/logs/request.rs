@@ -81,7 +81,7 @@ impl Calls {
             return Ok(LogAnswer::NoPod);
         }
         // `validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`: waiting to start, no previous one, and the like.
-        if refusal.failure.code == 400 {
+        if refusal.failure.is_status && refusal.failure.code == 400 {
             return Ok(LogAnswer::Nothing(refusal.failure.message));
         }
         Err(refusal.failure)
