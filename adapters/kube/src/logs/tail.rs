@@ -1,26 +1,24 @@
 //! The log of one container: run after run, stream after stream.
 
+mod limit;
 mod run;
+mod tell;
 mod trouble;
 
 use super::board::{Board, ContainerFacts};
 use super::complaint::NoLog;
-use super::cursor::Taken;
 use super::pieces::{EndOfPieces, Piece, Pieces};
-use super::prefix::Told;
 use super::request::{LogAnswer, LogQuery};
-use super::{GapReason, LogEvent, LogGap, LogLine};
+use super::{GapReason, LogEvent};
 use crate::client::{CALL_TIMEOUT, Calls, failure, later};
 use crate::selection::PodName;
 use crate::source::Via;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use jiff::Timestamp;
 use run::{Before, First, FirstLine, Run};
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -277,44 +275,6 @@ impl Tail {
         }
     }
 
-    /// Awaits an answer for as long as it is wanted. `None` if the wait was dropped meanwhile, if time is up, or if a log that
-    /// was to be followed is not any more: a kubelet sends no header before the first byte, which may never come.
-    ///
-    /// It gets `grace` in any case where the logs' time is up but for what the node may be waited for in all.
-    async fn beside<T>(
-        &mut self,
-        mut answer: BoxFuture<'static, T>,
-        is_followed: bool,
-        grace: Duration,
-    ) -> Option<T> {
-        let earliest = later(grace);
-        loop {
-            let deadline = self.end.map(|end| end.max(earliest).min(later(self.left())));
-            tokio::select! {
-                biased;
-                answer = &mut answer => return Some(answer),
-                () = changed(&mut self.board) => {
-                    self.read_board();
-                    self.waiting = self.waiting.or_else(|| self.end.map(|_| Instant::now()));
-                    if self.is_over || is_followed && !self.is_to_be_followed() {
-                        return None;
-                    }
-                }
-                () = sleep_until_some(deadline) => return None,
-            }
-        }
-    }
-
-    /// How much longer the node may be waited for in all, once the wait is over.
-    fn left(&self) -> Duration {
-        let (shortest, longest) = DRAINS;
-        let longest = if self.is_so_far { Duration::MAX } else { self.drain.saturating_mul(longest) };
-        let bought = Duration::from_secs(self.came / SLOWEST);
-        let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
-        let all = self.drain.saturating_mul(shortest).saturating_add(bought).min(longest);
-        all.saturating_sub(self.waited.saturating_add(waiting))
-    }
-
     /// Reads on, and keeps the stream if there may be more.
     async fn read(&mut self, mut stream: Open) {
         let patience = if stream.is_followed { self.silence } else { CALL_TIMEOUT };
@@ -373,94 +333,6 @@ impl Tail {
         if is_followed {
             self.not_before = self.not_before.max(opened + BETWEEN_OPENINGS);
         }
-    }
-
-    fn tell(&mut self, piece: &Piece, stream: &mut Open) {
-        let Some(run) = &mut self.run else { return };
-        let is_first_line = std::mem::take(&mut stream.is_fresh);
-        self.pause = self.pause.min(AFTER_BREAK);
-        if self.end.is_some() {
-            self.came = self.came.saturating_add(piece.text.len() as u64);
-        }
-        let Some(time) = piece.time else { return self.tell_untimed(piece, stream) };
-        if stream.is_whole && is_first_line && run.cursor.last().is_none() {
-            run.file.begin(Some(time));
-        }
-        if self.since.is_some_and(|since| time.as_second() < since) {
-            // Only asked for to know when the next line began.
-            return;
-        }
-        let whole_until = run.whole_until();
-        let last = run.cursor.last();
-        let (text, gap) = match run.cursor.take(piece, time) {
-            Taken::Old => return,
-            Taken::New(text) => (text, false),
-            Taken::AfterGap(text) => (text, true),
-        };
-        let attempt = run.attempt;
-        if run.cursor.last().map(Timestamp::as_second) != last.map(Timestamp::as_second) {
-            run.earlier = 0;
-        }
-        run.file.add(text.len());
-        if run.file.is_due() && stream.is_followed && self.look.is_none() {
-            self.look = Some(self.first_line(false));
-        }
-        if gap {
-            if let Some(run) = &mut self.run {
-                run.file.begin(is_first_line.then_some(time));
-            }
-            self.tell_gap(attempt..=attempt, whole_until, Some(time), GapReason::Rotated);
-        }
-        self.tell_text(text, piece.is_first, piece, stream);
-    }
-
-    /// A piece of a log without times.
-    fn tell_untimed(&mut self, piece: &Piece, stream: &mut Open) {
-        let Some(run) = &mut self.run else { return };
-        let attempt = run.attempt;
-        match run.untimed.get_or_insert_default().take(piece) {
-            Told::Old => {}
-            Told::New(text, is_first) => {
-                if !std::mem::replace(&mut self.is_untimed, true) {
-                    self.events.push_back(LogEvent::Untimed(Arc::clone(&self.container)));
-                }
-                self.tell_text(text, is_first, piece, stream);
-            }
-            Told::Other => {
-                self.tell_gap(attempt..=attempt, None, None, GapReason::Rotated);
-                self.finish_run(None);
-            }
-        }
-    }
-
-    /// Hands on what is new.
-    fn tell_text(&mut self, text: Bytes, is_first: bool, piece: &Piece, stream: &mut Open) {
-        let Some(run) = &self.run else { return };
-        stream.has_news = true;
-        (self.pause, self.silence, self.failing) = (PAUSE.0, SILENCE.0, None);
-        if run.has_ended && self.end.is_some() {
-            self.end = Some(later(self.drain));
-        }
-        self.events.push_back(LogEvent::Line(LogLine {
-            container: Arc::clone(&self.container),
-            attempt: run.attempt,
-            time: piece.time.map(SystemTime::from),
-            text,
-            is_first,
-            ends_line: piece.ends_line,
-        }));
-    }
-
-    fn tell_gap(
-        &mut self,
-        attempts: RangeInclusive<u32>,
-        after: Option<Timestamp>,
-        before: Option<Timestamp>,
-        reason: GapReason,
-    ) {
-        let container = Arc::clone(&self.container);
-        let (after, before) = (after.map(SystemTime::from), before.map(SystemTime::from));
-        self.events.push_back(LogEvent::Gap(LogGap { container, attempts, after, before, reason }));
     }
 
     /// The stream has ended by itself, in good order as it seems.
