@@ -2,7 +2,9 @@
 
 use super::view::{JobState, JobView};
 use crate::client::refusal::{Refusal, StatusView, Subject};
-use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, later, rejected, timed_out};
+use crate::client::{
+    CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, later, rejected, timed_out,
+};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 use crate::wire::envelope::{EventKind, envelope};
