@@ -46,7 +46,8 @@ impl Heard {
             }
             LogEvent::Gap(gap) => self.gaps.push(gap),
             LogEvent::Trouble(trouble) => self.troubles.push(trouble.failure.code),
-            _ => self.untimed += 1,
+            LogEvent::Untimed(_) => self.untimed += 1,
+            _ => panic!("unknown"),
         }
     }
 

@@ -203,9 +203,8 @@ async fn no_line_of_a_log_is_in_what_is_told_about_it() {
         let hear = async {
             let mut told = Vec::new();
             while let Some(event) = logs.next().await {
-                match event {
-                    LogEvent::Line(_) => {}
-                    other => told.push(format!("{other:?}")),
+                if !matches!(event, LogEvent::Line(_)) {
+                    told.push(format!("{event:?}"));
                 }
             }
             told
