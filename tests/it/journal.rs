@@ -2,7 +2,11 @@
 
 use podwait::{Fsync, Journal, JournalError, Policy, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
+use podwait_tests::cli::{kubeconfig, podwait, run};
+use std::error::Error;
+use std::fs;
 use std::future::IntoFuture;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -139,42 +143,245 @@ fn time_that_nobody_watched_counts_against_the_deadline() {
     });
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_was_cut_off_is_taken_off_and_damage_is_told() {
-    let (cluster, scratch) = (Cluster::new(), Scratch::new());
+/// A journal of one wait that is over, line by line: the first says what the file is.
+async fn written(scratch: &Scratch) -> String {
+    let cluster = Cluster::new();
     running().after(secs(5)).finished(4).spawn(&cluster);
     assert_eq!(wait_and_die(&cluster, &scratch.path, secs(60)).await, Some(Ok(4)));
-    let whole = scratch.text();
-    let records = whole.lines().count();
+    scratch.text()
+}
+
+/// Writes a file, and opens it as a journal; the error.
+fn refused(scratch: &Scratch, content: &[u8]) -> JournalError {
+    fs::write(&scratch.path, content).expect("written");
+    let opened = Journal::open(&scratch.path, Fsync::Never);
+    let error = opened.err().unwrap_or_else(|| panic!("opened: {}", String::from_utf8_lossy(content)));
+    assert_eq!(fs::read(&scratch.path).expect("it is there"), content, "it was changed");
+    error
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_cut_off_is_taken_off_and_damage_is_told() {
+    let scratch = Scratch::new();
+    let whole = written(&scratch).await;
+    let first = whole.find('\n').expect("lines") + 1;
+    let records = whole[first..].lines().count();
     assert!((3..=6).contains(&records), "{records} records");
-    for length in 0..whole.len() {
-        std::fs::write(&scratch.path, &whole[..length]).expect("written");
+    for length in first..whole.len() {
+        fs::write(&scratch.path, &whole[..length]).expect("written");
         let journal = scratch.open();
-        let complete = whole[..length].matches('\n').count();
+        let complete = whole[first..length].matches('\n').count();
         assert_eq!(journal.entries().len(), complete.min(1), "cut at {length}");
         drop(journal);
-        assert_eq!(
-            scratch.text(),
-            whole[..whole[..length].rfind('\n').map_or(0, |end| end + 1)],
-            "cut at {length}"
-        );
+        let end = whole[..length].rfind('\n').expect("the first line") + 1;
+        assert_eq!(scratch.text(), whole[..end], "cut at {length}");
     }
     let damaged = |text: &str, words: &str| {
-        std::fs::write(&scratch.path, text).expect("written");
-        let error = Journal::open(&scratch.path, Fsync::Never).err().expect(words).to_string();
+        let error = refused(&scratch, text.as_bytes()).to_string();
         assert!(error.contains(words), "{error}");
     };
-    damaged(&whole.replacen("\"ci\"", "\"cj\"", 1), "line 1");
-    damaged(&format!("not a journal\n{whole}"), "line 1");
-    let newer =
-        whole.lines().next().expect("a line")[9..].replace("\"podwait_journal\":1", "\"podwait_journal\":2");
-    damaged(&format!("{:08x} {newer}\n{whole}", crc32fast::hash(newer.as_bytes())), "has version 2");
+    damaged(&whole.replacen("\"ci\"", "\"cj\"", 1), "line 2 of the journal");
+    damaged(&format!("not a journal\n{whole}"), "is no journal of podwait and stays as it is");
+    damaged(&whole.replacen("podwait-journal 1", "podwait-journal 2", 1), "line 1 of the journal");
+    let record = whole.lines().nth(1).expect("a record");
+    let newer = record[9..].replace("\"podwait_journal\":1", "\"podwait_journal\":2");
+    let newer = format!("{:08x} {newer}\n", crc32fast::hash(newer.as_bytes()));
+    damaged(&format!("{}{newer}{}", &whole[..first], &whole[first..]), "line 2");
+    damaged(&format!("{}{newer}", &whole[..first]), "has version 2");
+    damaged(&format!("{newer}{}", &whole[first..]), "has version 2");
+    let strange = record[9..].replace("\"target\":{", "\"target\":[\"\u{1b}[2J\"],\"t\":{");
+    let strange = format!("{:08x} {strange}\n", crc32fast::hash(strange.as_bytes()));
+    damaged(&format!("{}{strange}", &whole[..first]), "cannot be read");
+    damaged(&format!("{}{}\n", &whole[..first], "x".repeat(9 << 20)), "it is too long");
     // Damage of the last record is as good as none: it is looked for again.
     let last = whole.trim_end().rfind('\n').expect("several") + 1;
-    std::fs::write(&scratch.path, format!("{}{}", &whole[..last], whole[last..].replace("exit", "ixet")))
+    fs::write(&scratch.path, format!("{}{}", &whole[..last], whole[last..].replace("exit", "ixet")))
         .expect("written");
     drop(scratch.open());
     assert_eq!(scratch.text(), whole[..last]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_no_journal_stays_as_it_is() {
+    let scratch = Scratch::new();
+    let whole = written(&scratch).await;
+    let first = whole.find('\n').expect("lines") + 1;
+    let record = whole[first..].lines().next().expect("a record");
+    let other = record.replace("podwait_journal", "poodle_journal");
+    let kubeconfig = r#"{"apiVersion":"v1","kind":"Config","users":[{"name":"a","user":{"token":"t"}}]}"#;
+    let mut contents: Vec<Vec<u8>> = [
+        "a line of text\n",
+        "a-token-without-a-newline",
+        "x",
+        "\n",
+        "\r\n",
+        " ",
+        "0",
+        "[]\n",
+        kubeconfig,
+        "one line\nand another\n",
+        "d6a8b0d7 no JSON\n",
+        "00000000 \n",
+        "\u{feff}podwait-journal 1\n",
+        "podwait-journal 1\r\n",
+        "podwait-journal 1",
+        "podwait-journal \n",
+        "podwait-journal one\n",
+        "podwait",
+        "p",
+        &record[..40],
+        record,
+        &format!("{}\n", record.replacen("\"ci\"", "\"cj\"", 1)),
+        &other,
+        &format!("{other}\n"),
+        &other[..40],
+        // Half of its first line, as no write leaves it, and all else.
+        &whole[1..],
+    ]
+    .map(|text: &str| text.as_bytes().to_vec())
+    .into();
+    contents.push(vec![0]);
+    contents.push(vec![0; 4096]);
+    contents.push(vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0xff, 0xfe, b'\n']);
+    contents.push(vec![b'x'; 7 << 20]);
+    contents.push(vec![0; 9 << 20]);
+    contents.push([&vec![0; 4096], whole.as_bytes()].concat());
+    for content in &contents {
+        let error = refused(&scratch, content);
+        assert!(matches!(error, JournalError::NoJournal(_)), "{error}");
+        let path = scratch.path.display().to_string();
+        assert!(
+            error.to_string().starts_with(&path) && error.to_string().ends_with("or remove it"),
+            "{error}"
+        );
+    }
+    // As little through a link, and with its mode as it is.
+    let link = scratch.path.with_file_name("link");
+    fs::write(&scratch.path, kubeconfig).expect("written");
+    fs::set_permissions(&scratch.path, fs::Permissions::from_mode(0o644)).expect("its owner may");
+    symlink(&scratch.path, &link).expect("a link");
+    assert!(matches!(Journal::open(&link, Fsync::Always), Err(JournalError::NoJournal(_))));
+    assert_eq!(scratch.text(), kubeconfig);
+    assert_eq!(mode(&scratch.path), 0o644);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_from_before_it_had_a_first_line_is_read() {
+    let scratch = Scratch::new();
+    let whole = written(&scratch).await;
+    let older = &whole[whole.find('\n').expect("lines") + 1..];
+    fs::write(&scratch.path, older).expect("written");
+    let journal = scratch.open();
+    assert_eq!(journal.entries().len(), 1);
+    journal.forget("ci", "p").expect("it is written");
+    drop(journal);
+    assert!(scratch.text().starts_with(older));
+    assert!(scratch.open().entries().is_empty());
+    // Torn behind its first record.
+    let first = older.find('\n').expect("lines") + 1;
+    fs::write(&scratch.path, &older[..first + 20]).expect("written");
+    assert_eq!(scratch.open().entries().len(), 1);
+    assert_eq!(scratch.text(), older[..first]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_its_owner_reads_a_journal_and_a_link_to_it_stays_one() {
+    let scratch = Scratch::new();
+    fs::write(&scratch.path, "").expect("written");
+    fs::set_permissions(&scratch.path, fs::Permissions::from_mode(0o666)).expect("its owner may");
+    let link = scratch.path.with_file_name("link");
+    symlink("waits.journal", &link).expect("a link");
+    let cluster = Cluster::new();
+    let journal = Journal::open(&link, Fsync::Never).expect("a journal");
+    assert_eq!(mode(&scratch.path), 0o600);
+    // Until it is rewritten.
+    let mut length = 0;
+    for n in 0.. {
+        let name = format!("p-{n}");
+        drop(journal.keep(wait(cluster.client(), "ci", &name)).expect("new"));
+        journal.forget("ci", &name).expect("it is written");
+        let now = fs::metadata(&scratch.path).expect("it is there").len();
+        if now < length {
+            break;
+        }
+        length = now;
+    }
+    assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+    assert_eq!(mode(&scratch.path), 0o600);
+    drop(journal);
+    drop(scratch.open());
+}
+
+#[test]
+fn what_is_no_file_holds_no_journal_and_holds_nothing_up() {
+    let folder = TempDir::new().expect("a folder");
+    let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
+    let _socket = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let cases = [
+        (fifo.as_path(), "a FIFO"),
+        (&socket, "a socket"),
+        (folder.path(), "a folder"),
+        (Path::new("/dev/zero"), "a device"),
+        (Path::new("/dev/null"), "a device"),
+        (Path::new("/dev/full"), "a device"),
+    ];
+    for (path, words) in cases {
+        let error = Journal::open(path, Fsync::Always).err().expect(words);
+        assert!(matches!(error, JournalError::NotAFile(..)), "{error}");
+        let expected =
+            format!("{} is {words} and cannot hold a journal: name a regular file", path.display());
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_command_refuses_what_cannot_be_its_journal() {
+    let cluster = Cluster::new();
+    let server = cluster.serve().await.expect("loopback");
+    running().run(&cluster).await.expect("a life");
+    let config = kubeconfig(&server.url());
+    let folder = TempDir::new().expect("a folder");
+    let (fifo, token) = (folder.path().join("fifo"), folder.path().join("token"));
+    // Built before the time runs.
+    podwait();
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
+    fs::write(&token, "secret").expect("written");
+    for (path, words) in [(&fifo, "is a FIFO"), (&token, "is no journal")] {
+        let (config, path) = (config.path().to_str().expect("readable"), path.to_str().expect("readable"));
+        let arguments = ["wait", "p", "-c", "step", "--kubeconfig", config, "--resume", path];
+        let run = timeout(secs(60), run(&arguments)).await.expect("it ends by itself");
+        assert_eq!(run.status, Some(231), "{run:?}");
+        assert!(run.stderr.contains(words) && run.stderr.lines().count() == 1, "{run:?}");
+    }
+    assert_eq!(fs::read_to_string(&token).expect("it is there"), "secret");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_say_what_is_behind_them() {
+    fn std_error<E: Error + Send + Sync + 'static>(error: E) -> Box<dyn Error + Send + Sync> {
+        Box::new(error)
+    }
+    let scratch = Scratch::new();
+    let whole = written(&scratch).await;
+    let first = whole.find('\n').expect("lines") + 1;
+    let json = "{\"podwait_journal\":1,\"target\":\"\\u001b[2J\\u202e\"}";
+    let line = format!("{}{:08x} {json}\n", &whole[..first], crc32fast::hash(json.as_bytes()));
+    let error = std_error(refused(&scratch, line.as_bytes()));
+    let behind = error.source().expect("what serde says").to_string();
+    for text in [error.to_string(), behind] {
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    }
+    let error = std_error(Journal::open("/no/such/folder/journal", Fsync::Never).err().expect("no folder"));
+    assert!(error.source().expect("what the system says").is::<std::io::Error>());
+    let error = std_error(podwait::trace::TraceReader::new(&b"[]"[..]).err().expect("no header"));
+    let behind = error.source().expect("what is wrong with the line");
+    assert!(behind.is::<podwait::trace::TraceProblem>());
+    assert!(behind.source().expect("what serde says").is::<serde_json::Error>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,25 +432,43 @@ async fn a_journal_of_many_waits_stays_small() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_journal_that_cannot_be_written_fails_no_wait() {
+async fn a_journal_that_was_removed_fails_no_wait_and_says_so() {
     let (cluster, scratch) = (Cluster::new(), Scratch::new());
     let journal = scratch.open();
-    // Nothing can take the file's place any more.
-    std::fs::remove_dir_all(scratch.path.parent().expect("a folder")).expect("it is removed");
-    for n in 0..400 {
-        let name = format!("p-{n}");
-        Life::of(pod("ci", &name, &["step"]))
-            .scheduled("node-1")
-            .running()
-            .after(secs(1))
-            .finished(6)
-            .spawn(&cluster);
-        let exit = journal.keep(wait(cluster.client(), "ci", &name)).expect("new").await;
-        assert_eq!(exit.map(|exit| exit.code), Ok(6));
-        if journal.forget("ci", &name).is_err() {
-            assert!(journal.check().is_err());
-            return;
-        }
-    }
-    panic!("it was rewritten in a folder that is not there");
+    fs::remove_dir_all(scratch.path.parent().expect("a folder")).expect("it is removed");
+    running().after(secs(1)).finished(6).spawn(&cluster);
+    let exit = journal.keep(the_wait(&cluster)).expect("new").await;
+    assert_eq!(exit.map(|exit| exit.code), Ok(6));
+    let error = journal.check().expect_err("no other process will find it");
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(journal.forget("ci", "p").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_waits_for_a_pod_are_found_by_its_name() {
+    let (cluster, scratch) = (Cluster::new(), Scratch::new());
+    let journal = scratch.open();
+    let keep = |namespace: &str, pod: &str, container: &str| {
+        let wait = wait(cluster.client(), namespace, pod).container(container);
+        drop(journal.keep(wait).expect("new"));
+    };
+    keep("ci", "p", "step");
+    keep("ci", "a", "step");
+    keep("ci", "p", "aux");
+    keep("ci", "p-1", "step");
+    keep("c", "ip", "step");
+    let found = |journal: &Journal, pod| {
+        let entries = journal.entries_of("ci", pod).into_iter();
+        entries.map(|entry| entry.target.container.expect("one was named")).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&journal, "p"), ["aux", "step"]);
+    assert!(found(&journal, "").is_empty());
+    let order: Vec<String> = journal.entries().into_iter().map(|entry| entry.target.pod).collect();
+    assert_eq!(order, ["p", "a", "p", "p-1", "ip"]);
+    journal.forget("ci", "p").expect("it is written");
+    drop(journal);
+    let journal = scratch.open();
+    assert!(found(&journal, "p").is_empty());
+    let order: Vec<String> = journal.entries().into_iter().map(|entry| entry.target.pod).collect();
+    assert_eq!(order, ["a", "p-1", "ip"]);
 }

@@ -62,9 +62,8 @@ impl Agent {
 
     /// The hold, also one that an earlier process has taken.
     fn hold(&self, pod: &str) -> Hold {
-        let entries = self.journal.entries();
-        let uid =
-            entries.iter().find(|entry| entry.target.pod == pod).and_then(|entry| entry.wait.uid.clone());
+        let entries = self.journal.entries_of(&self.namespace, pod);
+        let uid = entries.into_iter().find_map(|entry| entry.wait.uid);
         match uid {
             Some(uid) => Hold::of_created(self.client.clone(), &self.namespace, pod, &uid),
             None => Hold::new(self.client.clone(), &self.namespace, pod),

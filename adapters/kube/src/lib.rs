@@ -46,6 +46,7 @@ mod client;
 mod drive;
 mod ends;
 mod feed;
+mod files;
 mod guest;
 mod hold;
 mod hub;

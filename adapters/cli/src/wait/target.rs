@@ -4,7 +4,7 @@ use super::WaitArgs;
 use crate::args::name;
 use crate::connect::Connection;
 use crate::status::{Complaint, Status};
-use podwait::{Journal, SavedWait};
+use podwait::Journal;
 use std::str::FromStr;
 
 /// As it is written on the command line.
@@ -101,10 +101,8 @@ pub(super) async fn all(
     }
     for awaited in &mut all {
         if let Awaited::Pod(pod) = awaited {
-            let same = entries
-                .iter()
-                .find(|entry| (&entry.target.namespace, &entry.target.pod) == (&pod.namespace, &pod.name));
-            pod.held_uid = same.and_then(|entry| SavedWait::clone(&entry.wait).uid);
+            let same = journal.map(|journal| journal.entries_of(&pod.namespace, &pod.name));
+            pod.held_uid = same.unwrap_or_default().into_iter().find_map(|entry| entry.wait.uid);
         }
     }
     match all.first() {

@@ -1,234 +1,157 @@
-//! The file: one record a line, with a checksum before it.
+//! The file: found, locked, appended to, and rewritten when most of it is old.
 
-use super::Fsync;
-use crate::trace::Target;
-use podwait_core::SavedWait;
-use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use super::disk::Disk;
+use super::place::{Locked, folder_of, is_same, locked, remove_stale, same_owner};
+use super::record::{Reading, Record, first_line};
+use super::{Fsync, JournalError};
+use crate::files;
+use std::fs;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-
-/// The version of the records.
-const VERSION: u32 = 1;
-
-/// Longest record that is read, in bytes.
-const LONGEST: u64 = 8 << 20;
 
 /// The file is rewritten when it is larger than this, and so many times as large as what is needed of it.
 const COMPACT: (u64, u64) = (256 << 10, 4);
 
-/// One wait at one time; no wait is one that was forgotten.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub(super) at_ms: u64,
-    pub(super) target: Target,
-    pub(super) wait: Option<SavedWait>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RecordView<T> {
-    podwait_journal: u32,
-    #[serde(flatten)]
-    record: T,
-}
-
-#[derive(Deserialize)]
-struct VersionView {
-    podwait_journal: u32,
-}
-
-/// Why a journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JournalError {
-    /// The file cannot be read or written.
-    #[error("the journal {0}: {1}")]
-    Io(PathBuf, io::Error),
-    /// Another process has it.
-    #[error("the journal {0} is in use by another process")]
-    InUse(PathBuf),
-    /// A record before the last one is damaged, or it is no journal.
-    #[error("line {1} of the journal {0} is damaged, or it is no journal: {2}")]
-    Damaged(PathBuf, u64, &'static str),
-    /// A record was written by another version.
-    #[error("line {1} of the journal {0} has version {2}, this reads version {VERSION}")]
-    Version(PathBuf, u64, u32),
-    /// A record cannot be understood.
-    #[error("line {1} of the journal {0} cannot be read: {2}")]
-    Record(PathBuf, u64, serde_json::Error),
-}
-
-/// A file that is read or written as long as it is locked.
-///
-/// Closing it is not enough to give the lock up: a child that another thread starts has a copy of every open file until its
-/// own program begins, and the lock lives on in that.
-struct Locked(fs::File);
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        // Where that fails, closing it does what can be done.
-        let _ = self.0.unlock();
-    }
-}
-
 /// An open journal.
 pub(super) struct File {
+    disk: Box<dyn Disk>,
+    /// Where it really is: a link to it stays a link.
     path: PathBuf,
     file: Locked,
-    fsync: Fsync,
+    /// The folder, where every record has to be on the disk before the wait goes on.
+    folder: Option<fs::File>,
+    /// The file's name is on the disk, too.
+    is_placed: bool,
+    /// Of what was written whole.
     length: u64,
+    /// There may be a part of a record behind that.
+    is_torn: bool,
+    /// Rewriting it failed, and is not tried again before it is so long.
+    compact_at: u64,
 }
 
 impl File {
-    pub(super) fn open(path: &Path, fsync: Fsync) -> Result<(Self, Vec<Record>), JournalError> {
-        let io = |error| JournalError::Io(path.to_owned(), error);
-        let file = locked(path)?;
-        let mut reading = Reading { path, input: BufReader::new(&file.0), line: 0, length: 0 };
-        let mut records: Vec<Record> = Vec::new();
+    /// Opens a journal, and shows all its records.
+    pub(super) fn open(
+        path: &Path,
+        fsync: Fsync,
+        disk: Box<dyn Disk>,
+        mut show: impl FnMut(Record),
+    ) -> Result<Self, JournalError> {
+        let (file, path) = locked(path, &*disk)?;
+        let io = |error| JournalError::Io(path.clone(), error);
+        let mut reading = Reading::new(&path, BufReader::new(&file.0));
         while let Some(record) = reading.next()? {
-            let place = records.iter().position(|old| old.target == record.target);
-            match place {
-                Some(place) => records[place] = record,
-                None => records.push(record),
-            }
+            show(record);
         }
         let length = reading.length;
-        records.retain(|record| record.wait.is_some());
-        // What a killed process has begun to write.
-        file.0.set_len(length).map_err(io)?;
-        let mut file = Self { path: path.to_owned(), file, fsync, length };
-        file.file.0.seek(io::SeekFrom::End(0)).map_err(io)?;
-        file.compact(&records).map_err(io)?;
-        Ok((file, records))
+        // Up to here nothing was changed: it might be another's file. From here on it is a journal, or empty.
+        files::make_private(&file.0).map_err(io)?;
+        let folder = match fsync {
+            Fsync::Always => Some(folder_of(&path).map_err(io)?),
+            Fsync::Never => None,
+        };
+        let path = path.clone();
+        let mut file =
+            Self { disk, path, file, folder, is_placed: false, length, is_torn: true, compact_at: 0 };
+        file.begin().map_err(|error| JournalError::Io(file.path.clone(), error))?;
+        Ok(file)
     }
 
-    /// Adds a record. If that fails midway, what was written of it is taken off at the next opening.
-    pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
-        let line = line(record)?;
-        self.file.0.write_all(&line)?;
-        self.length += line.len() as u64;
-        match self.fsync {
-            Fsync::Always => self.file.0.sync_data(),
-            Fsync::Never => Ok(()),
+    /// Takes off what a killed process has begun to write, and begins an empty file with its first line.
+    fn begin(&mut self) -> io::Result<()> {
+        self.mend()?;
+        if self.length == 0 {
+            let line = first_line();
+            // On the disk before any record, whatever the records need: a file without it is no journal.
+            let written = self.disk.write(&self.file.0, &line).and_then(|()| self.disk.sync(&self.file.0));
+            written.inspect_err(|_| {
+                // Nor is one with a part of it, so it is left empty.
+                let _ = self.disk.cut(&self.file.0, 0);
+            })?;
+            self.length = line.len() as u64;
         }
+        self.place()
     }
 
-    /// Rewrites the file, if most of it is old.
-    pub(super) fn compact(&mut self, records: &[Record]) -> io::Result<()> {
-        let (smallest, times) = COMPACT;
-        if self.length <= smallest {
-            return Ok(());
+    /// Adds the line of a record. If that fails, it is as if it had not been tried.
+    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.mend()?;
+        self.is_torn = true;
+        self.disk.write(&self.file.0, line)?;
+        if self.folder.is_some() {
+            self.disk.sync(&self.file.0)?;
         }
-        let mut lines = Vec::new();
-        for record in records {
-            lines.extend(line(record)?);
-        }
-        let length = lines.len() as u64;
-        if self.length < length.saturating_mul(times) {
-            return Ok(());
-        }
-        let mut new = self.path.clone().into_os_string();
-        new.push(".new");
-        let new = PathBuf::from(new);
-        let file = options().truncate(true).open(&new)?;
-        file.try_lock().map_err(io::Error::from)?;
-        let mut file = Locked(file);
-        file.0.write_all(&lines)?;
-        // Whole before it takes the old one's place, whatever happens to the machine.
-        file.0.sync_data()?;
-        fs::rename(&new, &self.path)?;
-        (self.file, self.length) = (file, length);
+        self.place()?;
+        (self.length, self.is_torn) = (self.length + line.len() as u64, false);
         Ok(())
     }
-}
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Opens and locks the file that has the name now: another process may have put a new one in its place meanwhile.
-fn locked(path: &Path) -> Result<Locked, JournalError> {
-    let io = |error| JournalError::Io(path.to_owned(), error);
-    for _ in 0..10 {
-        let file = options().truncate(false).open(path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JournalError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(io(error)),
+    /// Takes off what was written in part.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.disk.cut(&self.file.0, self.length)?;
+            self.is_torn = false;
         }
-        let file = Locked(file);
-        if is_same(&file.0, path) {
-            return Ok(file);
-        }
+        Ok(())
     }
-    Err(JournalError::InUse(path.to_owned()))
-}
 
-#[cfg(unix)]
-fn is_same(file: &fs::File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    file.metadata().ok().map(id) == fs::metadata(path).ok().map(id)
-}
-
-#[cfg(not(unix))]
-fn is_same(_: &fs::File, _: &Path) -> bool {
-    // A file that is open cannot be replaced.
-    true
-}
-
-fn line(record: &Record) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_string(&RecordView { podwait_journal: VERSION, record })?;
-    let mut line = format!("{:08x} ", crc32fast::hash(json.as_bytes())).into_bytes();
-    line.extend_from_slice(json.as_bytes());
-    line.push(b'\n');
-    Ok(line)
-}
-
-/// Reads a file from its beginning.
-struct Reading<'a, R> {
-    path: &'a Path,
-    input: R,
-    line: u64,
-    /// Of what was read whole.
-    length: u64,
-}
-
-impl<R: BufRead> Reading<'_, R> {
-    /// The next record; `None` at the end, or where the last one was cut off.
-    fn next(&mut self) -> Result<Option<Record>, JournalError> {
-        self.line += 1;
-        let mut line = Vec::new();
-        let read = (&mut self.input).take(LONGEST).read_until(b'\n', &mut line);
-        let read = read.map_err(|error| JournalError::Io(self.path.to_owned(), error))? as u64;
-        let damaged = |why| JournalError::Damaged(self.path.to_owned(), self.line, why);
-        if read == LONGEST {
-            return Err(damaged("it is too long"));
+    /// Sees to it that the file's name is on the disk, if its records have to be.
+    fn place(&mut self) -> io::Result<()> {
+        if let Some(folder) = self.folder.as_ref().filter(|_| !self.is_placed) {
+            self.disk.sync_folder(folder)?;
         }
-        let Some(record) = line.strip_suffix(b"\n") else { return Ok(None) };
-        let Some(json) = checked(record) else {
-            // The end of the file may not have reached the disk in order.
-            let is_last = self.input.fill_buf().is_ok_and(<[u8]>::is_empty);
-            return if is_last { Ok(None) } else { Err(damaged("its checksum is wrong")) };
+        self.is_placed = true;
+        Ok(())
+    }
+
+    /// Whether the file with the journal's name is still this one.
+    pub(super) fn is_there(&self) -> bool {
+        is_same(&self.file.0, &self.path)
+    }
+
+    /// Rewrites the file, if most of it is old: of so many bytes all others are. Where that fails (no right to create a file,
+    /// a disk that is nearly full) the journal goes on growing, and it is tried again when it has grown by a quarter.
+    pub(super) fn compact(&mut self, needed: u64, lines: impl FnOnce() -> io::Result<Vec<u8>>) {
+        let (smallest, times) = COMPACT;
+        if self.length <= smallest || self.length < needed.saturating_mul(times).max(self.compact_at) {
+            return;
+        }
+        self.compact_at = match lines().and_then(|lines| self.rewrite(&lines)) {
+            Ok(()) => 0,
+            Err(_) => self.length.saturating_add(smallest.max(self.length / 4)),
         };
-        let unreadable = |error| JournalError::Record(self.path.to_owned(), self.line, error);
-        let VersionView { podwait_journal } = serde_json::from_slice(json).map_err(unreadable)?;
-        if podwait_journal != VERSION {
-            return Err(JournalError::Version(self.path.to_owned(), self.line, podwait_journal));
-        }
-        let RecordView { record, .. } = serde_json::from_slice(json).map_err(unreadable)?;
-        self.length += read;
-        Ok(Some(record))
     }
-}
 
-/// The record behind its checksum, if that is right.
-fn checked(line: &[u8]) -> Option<&[u8]> {
-    let (sum, json) = line.split_at_checked(9)?;
-    let sum = std::str::from_utf8(sum.strip_suffix(b" ")?).ok()?;
-    (u32::from_str_radix(sum, 16).ok()? == crc32fast::hash(json)).then_some(json)
+    fn rewrite(&mut self, lines: &[u8]) -> io::Result<()> {
+        let mut new = self.path.clone().into_os_string();
+        new.push(".compacting");
+        let new = PathBuf::from(new);
+        remove_stale(&new)?;
+        let file = Locked(self.disk.create(&new)?);
+        let length = self.replace_by(&file, &new, lines).inspect_err(|_| {
+            // It was created here, so it is nothing else.
+            let _ = fs::remove_file(&new);
+        })?;
+        (self.file, self.length, self.is_torn, self.is_placed) = (file, length, false, false);
+        // Where this fails, the old file may come back after a crash of the machine. All records are in that, too; the next
+        // one has to see its folder synced first.
+        let _ = self.place();
+        Ok(())
+    }
+
+    fn replace_by(&self, file: &Locked, new: &Path, lines: &[u8]) -> io::Result<u64> {
+        file.0.try_lock().map_err(io::Error::from)?;
+        same_owner(&file.0, &self.file.0)?;
+        let first = first_line();
+        self.disk.write(&file.0, &first)?;
+        self.disk.write(&file.0, lines)?;
+        // Whole before it takes the old one's place, whatever happens to the machine.
+        self.disk.sync(&file.0)?;
+        if !self.is_there() {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        self.disk.rename(new, &self.path)?;
+        Ok((first.len() + lines.len()) as u64)
+    }
 }

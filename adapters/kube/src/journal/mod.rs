@@ -1,19 +1,28 @@
 //! Waits that outlive their process: a file in which they are written down as they go.
 
+mod disk;
+mod error;
 mod file;
+mod index;
+mod place;
+mod record;
+mod store;
+#[cfg(test)]
+mod tests;
 
-pub use file::JournalError;
+pub use error::JournalError;
 
 use crate::drive::Step;
 use crate::source::Observed;
 use crate::trace::Target;
 use crate::wait::Wait;
-use file::{File, Record};
+use disk::{Disk, Os};
 use podwait_core::{Instant, RestoreError, SavedState, SavedWait};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
+use store::Store;
 
 /// Whether each record is on the disk before the wait goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +30,8 @@ pub enum Fsync {
     /// Written, and the operating system decides when: survives whatever happens to the process, but not to the machine.
     #[default]
     Never,
-    /// `fdatasync` after each record.
+    /// On the disk before the wait goes on: `fdatasync` after each record, and `fsync` of the folder after the file was created
+    /// or rewritten. A power cut loses no record.
     Always,
 }
 
@@ -39,21 +49,18 @@ pub enum Fsync {
 /// ```
 ///
 /// What is written is the [saved form](SavedWait) of the wait, one record for each observation that changed it; the step's
-/// termination message may be in it, so the file is readable for its owner only. Every record has a checksum and a version. A
-/// record that was cut off at the file's end (the process was killed while writing it) is taken off; damage anywhere else is
-/// an error. The file is locked, for one process at a time, and rewritten when most of it is old.
+/// termination message may be in it, so the file is readable for its owner only (mode 0600, which one that was there before gets,
+/// too). Every record has a checksum and a version. A record that was cut off at the file's end (the process was killed while
+/// writing it) is taken off; damage anywhere else is an error. The file is locked, for one process at a time, and rewritten when
+/// most of it is old; where it cannot be rewritten, it grows.
 ///
-/// Clones are the same journal. Who has a store of its own does without: give [`Step::machine`]'s saved form to it, and
+/// Only a regular file that is empty, or begins as a journal does, is ever written to.
+///
+/// Clones are the same journal. A program with a store of its own does without: give [`Step::machine`]'s saved form to it, and
 /// [`Wait::restore`] what comes out.
 #[derive(Clone)]
 pub struct Journal {
-    inner: Arc<Mutex<Inner>>,
-}
-
-struct Inner {
-    file: File,
-    records: Vec<Record>,
-    failed: Option<io::Error>,
+    store: Arc<Mutex<Store>>,
 }
 
 /// A wait that was written down.
@@ -72,36 +79,42 @@ impl Journal {
     /// Opens a journal, or begins one.
     ///
     /// # Errors
-    /// The file cannot be used, is used by somebody else, is damaged, or was written by another version.
+    /// The file cannot be used, is used by another process, is no journal, is damaged, or was written by another version. It
+    /// stays as it is then.
     pub fn open(path: impl AsRef<Path>, fsync: Fsync) -> Result<Self, JournalError> {
-        let (file, records) = File::open(path.as_ref(), fsync)?;
-        Ok(Self { inner: Arc::new(Mutex::new(Inner { file, records, failed: None })) })
+        Self::open_on(Box::new(Os), path.as_ref(), fsync)
     }
 
-    /// The waits in it, in the order in which they began.
+    fn open_on(disk: Box<dyn Disk>, path: &Path, fsync: Fsync) -> Result<Self, JournalError> {
+        Ok(Self { store: Arc::new(Mutex::new(Store::open(disk, path, fsync)?)) })
+    }
+
+    /// The waits in it, in the order in which they began. Every call copies all of them; see [`entries_of`](Self::entries_of).
     #[must_use]
     pub fn entries(&self) -> Vec<JournalEntry> {
-        let entry = |record: &Record| {
-            let at = SystemTime::UNIX_EPOCH + Duration::from_millis(record.at_ms);
-            Some(JournalEntry { target: record.target.clone(), wait: record.wait.clone()?, at })
-        };
-        self.lock().records.iter().filter_map(entry).collect()
+        self.lock().all().map(|(target, stored)| stored.entry(target)).collect()
+    }
+
+    /// The waits for one pod, by their targets; found without a look at the others.
+    #[must_use]
+    pub fn entries_of(&self, namespace: &str, pod: &str) -> Vec<JournalEntry> {
+        self.lock().of(namespace, pod).map(|(target, stored)| stored.entry(target)).collect()
     }
 
     /// Writes down what becomes of a wait. If there is one with the same target, it goes on with that, and with its policy.
     ///
-    /// A record that cannot be written fails no wait; [`check`](Self::check) tells of it.
+    /// A record that cannot be written fails no wait; see [`check`](Self::check).
     ///
     /// # Errors
     /// What was written down cannot be restored.
     pub fn keep(&self, wait: Wait) -> Result<Wait, RestoreError> {
         let target = wait.target().clone();
-        let known = self.entries().into_iter().find(|entry| entry.target == target);
+        let known = self.lock().get(&target).map(|stored| (stored.wait.clone(), stored.at()));
         let wait = match known {
-            Some(entry) => wait.restore(entry.wait, entry.at.elapsed().unwrap_or_default())?,
+            Some((saved, at)) => wait.restore(saved, at.elapsed().unwrap_or_default())?,
             None => {
                 let fresh = wait.machine().save();
-                self.note(&target, Some(fresh));
+                self.note(&target, fresh);
                 wait
             }
         };
@@ -114,7 +127,7 @@ impl Journal {
             let what = without_time(saved.clone());
             if last.as_ref() != Some(&what) {
                 last = Some(what);
-                journal.note(&target, Some(saved));
+                journal.note(&target, saved);
             }
         }))
     }
@@ -122,47 +135,29 @@ impl Journal {
     /// Takes the waits for a pod out: their answers have been used.
     ///
     /// # Errors
-    /// That cannot be written.
+    /// As [`check`](Self::check).
     pub fn forget(&self, namespace: &str, pod: &str) -> io::Result<()> {
-        let targets = self.entries().into_iter().map(|entry| entry.target);
-        for target in targets.filter(|target| target.namespace == namespace && target.pod == pod) {
-            self.note(&target, None);
-        }
-        self.check()
+        self.lock().forget(namespace, pod)
     }
 
-    /// Whether all could be written so far.
+    /// Whether another process would find all that was noted: every record is in the file, and the file is where it was opened.
+    /// A file that could not be rewritten to make it smaller is no error.
+    ///
+    /// Records that could not be written before (the disk was full) are tried again by this, and with every later record.
     ///
     /// # Errors
-    /// The first record that could not; from then on none is written.
+    /// Why the latest record of some wait cannot be written. [`NotFound`](io::ErrorKind::NotFound) if the file was removed, or
+    /// another took its place.
     pub fn check(&self) -> io::Result<()> {
-        match &self.lock().failed {
-            Some(error) => Err(io::Error::new(error.kind(), error.to_string())),
-            None => Ok(()),
-        }
+        self.lock().check()
     }
 
-    fn note(&self, target: &Target, wait: Option<SavedWait>) {
-        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let record = Record { at_ms, target: target.clone(), wait };
-        let inner = &mut *self.lock();
-        if inner.failed.is_some() {
-            return;
-        }
-        let written = inner.file.write(&record);
-        let place = inner.records.iter().position(|old| old.target == record.target);
-        match (place, record.wait.is_some()) {
-            (Some(place), true) => inner.records[place] = record,
-            (Some(place), false) => drop(inner.records.remove(place)),
-            (None, true) => inner.records.push(record),
-            (None, false) => {}
-        }
-        inner.failed = written.and_then(|()| inner.file.compact(&inner.records)).err();
+    fn note(&self, target: &Target, wait: SavedWait) {
+        self.lock().note(target, wait);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,11 +4,14 @@
 //! machine's answer. [`Recorder`] writes them while waiting, [`TraceReader`] reads them, [`replay`] feeds the events to a
 //! new machine and compares its answers with the recorded ones.
 
+mod create;
 mod read;
 mod reduce;
 mod replay;
 mod write;
 
+pub use create::create;
+pub(crate) use read::clean;
 pub use read::{EventError, TraceError, TraceLine, TraceProblem, TraceReader, read_event};
 pub use reduce::reduce;
 pub use replay::{Difference, Replay, replay};
@@ -61,7 +64,7 @@ impl Header {
 }
 
 /// Whom a trace is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Target {
     /// The pod's namespace.

@@ -4,14 +4,18 @@ use super::{Decided, Header, VERSION};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use crate::wire::decode::{DecodeError, decode};
 use bytes::Bytes;
-use podwait_core::{Instant, PolicyError};
+use podwait_core::{Instant, PolicyError, one_line};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
 /// Longest line that is read, in bytes. A pod is at most about 3 MB of JSON.
 const LONGEST_LINE: u64 = 8 << 20;
+
+/// Longest piece of a line that an error repeats, in bytes.
+const LONGEST_QUOTE: usize = 200;
 
 /// Reads a trace line by line, holding one line at a time.
 pub struct TraceReader<R> {
@@ -28,6 +32,8 @@ pub enum TraceLine {
     Event(Instant, Observed),
     /// What the machine answered to the event before.
     Decision(Instant, Decided),
+    /// The recorder stopped here, at its limit of size. The wait went on.
+    Stopped(Instant),
 }
 
 /// Where and why a trace cannot be read.
@@ -37,6 +43,7 @@ pub struct TraceError {
     /// The line, counting from 1.
     pub line: u64,
     /// What is wrong with it.
+    #[source]
     pub problem: TraceProblem,
 }
 
@@ -52,7 +59,7 @@ pub enum TraceProblem {
     NoHeader,
     /// The first line is no header.
     #[error("not the header of a trace: {0}")]
-    Header(serde_json::Error),
+    Header(#[source] serde_json::Error),
     /// The header has a version that is not known here.
     #[error("the trace has version {0}, this reads version {VERSION}")]
     Version(u64),
@@ -67,7 +74,7 @@ pub enum TraceProblem {
     Event(#[from] EventError),
     /// The line is no decision.
     #[error("not a decision: {0}")]
-    Decision(serde_json::Error),
+    Decision(#[source] serde_json::Error),
     /// Time runs backwards.
     #[error("time goes back from {from} ms to {to} ms")]
     TimeGoesBack {
@@ -84,19 +91,19 @@ pub enum TraceProblem {
 pub enum EventError {
     /// No JSON, or a field of a wrong type.
     #[error("not an event: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[source] serde_json::Error),
     /// The pod in it cannot be read.
     #[error("{0}")]
     Pod(#[from] DecodeError),
     /// A field that this kind of event must have.
     #[error("an event {event:?} without {field:?}")]
     Missing {
-        /// The kind of event.
+        /// The kind of event, one of those that this version knows.
         event: String,
         /// The field.
         field: &'static str,
     },
-    /// A kind of event that this version does not know.
+    /// A kind of event that this version does not know, cut to a sane length.
     #[error("unknown event {0:?}")]
     Unknown(String),
 }
@@ -114,12 +121,12 @@ impl<R: BufRead> TraceReader<R> {
             struct Versioned {
                 podwait_trace: u64,
             }
-            let version =
-                serde_json::from_slice::<Versioned>(&line).map_err(TraceProblem::Header)?.podwait_trace;
+            let header = |error| TraceProblem::Header(clean(&error));
+            let version = serde_json::from_slice::<Versioned>(&line).map_err(header)?.podwait_trace;
             if version != VERSION {
                 return Err(TraceProblem::Version(version));
             }
-            serde_json::from_slice(&line).map_err(TraceProblem::Header)
+            serde_json::from_slice(&line).map_err(header)
         });
         reader.header = header.map_err(|problem| TraceError { line: 1, problem })?;
         Ok(reader)
@@ -153,7 +160,7 @@ impl<R: BufRead> TraceReader<R> {
         let text =
             std::str::from_utf8(&line).map_err(|error| EventError::Json(serde::de::Error::custom(error)))?;
         let read = read_line(text)?;
-        let (TraceLine::Event(at, _) | TraceLine::Decision(at, _)) = &read;
+        let (TraceLine::Event(at, _) | TraceLine::Decision(at, _) | TraceLine::Stopped(at)) = &read;
         if *at < self.latest {
             return Err(TraceProblem::TimeGoesBack { from: self.latest.as_millis(), to: at.as_millis() });
         }
@@ -189,30 +196,47 @@ fn is_cut_off(line: &[u8]) -> bool {
         Err(error) if error.error_len().is_none() => return true,
         Err(_) => return false,
     };
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof())
+    serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
+}
+
+/// The same error with its words fit for a terminal: serde repeats what it finds as it is.
+pub(crate) fn clean(error: &serde_json::Error) -> serde_json::Error {
+    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    let (words, place) = match text.strip_suffix(&place) {
+        Some(words) => (words, &*place),
+        None => (&*text, ""),
+    };
+    // What has this place at its end gets it as its place again.
+    serde::de::Error::custom(format!("{}{place}", one_line(words, LONGEST_QUOTE)))
 }
 
 fn read_line(text: &str) -> Result<TraceLine, TraceProblem> {
     #[derive(Deserialize)]
     struct Kind {
         #[serde(default)]
-        decision: serde_json::Value,
+        decision: Option<IgnoredAny>,
+        #[serde(default)]
+        stopped: Option<IgnoredAny>,
     }
-    // A line with `decision` is one; everything else must be an event.
-    let is_decision = serde_json::from_str::<Kind>(text).is_ok_and(|kind| !kind.decision.is_null());
-    if is_decision {
-        #[derive(Deserialize)]
-        struct At {
-            at_ms: Instant,
+    #[derive(Deserialize)]
+    struct At {
+        at_ms: Instant,
+    }
+    let decision = |error| TraceProblem::Decision(clean(&error));
+    let at = || serde_json::from_str::<At>(text).map(|at| at.at_ms);
+    // A line with `decision` is one, one with `stopped` is the recorder's own; everything else must be an event.
+    match serde_json::from_str(text) {
+        Ok(Kind { decision: Some(_), .. }) => {
+            Ok(TraceLine::Decision(at().map_err(decision)?, serde_json::from_str(text).map_err(decision)?))
         }
-        let at: At = serde_json::from_str(text).map_err(TraceProblem::Decision)?;
-        return Ok(TraceLine::Decision(
-            at.at_ms,
-            serde_json::from_str(text).map_err(TraceProblem::Decision)?,
-        ));
+        Ok(Kind { stopped: Some(_), .. }) => {
+            Ok(TraceLine::Stopped(at().map_err(|error| EventError::Json(clean(&error)))?))
+        }
+        Ok(Kind { decision: None, stopped: None }) | Err(_) => {
+            let (at, observed) = read_event(text)?;
+            Ok(TraceLine::Event(at, observed))
+        }
     }
-    let (at, observed) = read_event(text)?;
-    Ok(TraceLine::Event(at, observed))
 }
 
 /// One event of a trace as it is written, without what depends on its kind.
@@ -241,7 +265,7 @@ struct EventView<'a> {
 /// # Errors
 /// See [`EventError`].
 pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
-    let view: EventView<'_> = serde_json::from_str(json)?;
+    let view: EventView<'_> = serde_json::from_str(json).map_err(|error| EventError::Json(clean(&error)))?;
     let via = match view.via.as_deref().or(view.op.as_deref()) {
         Some("watch") => Via::Watch,
         Some("list") => Via::List,
@@ -269,7 +293,7 @@ pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
         }
         "tick" => Observed::Silence,
         "cancel" => Observed::Cancelled,
-        unknown => return Err(EventError::Unknown(unknown.to_owned())),
+        unknown => return Err(EventError::Unknown(one_line(unknown, LONGEST_QUOTE).into_owned())),
     };
     Ok((view.at_ms, observed))
 }

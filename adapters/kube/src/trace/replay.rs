@@ -14,6 +14,8 @@ pub struct Replay {
     pub decided_at: Option<Instant>,
     /// The first decision that differs from the recorded one.
     pub difference: Option<Difference>,
+    /// The recorder stopped at this time, at its limit of size: what came then is not in the trace.
+    pub stopped_at: Option<Instant>,
 }
 
 /// A decision that was not reproduced.
@@ -46,7 +48,7 @@ pub fn replay<R: BufRead>(
     mut look: impl FnMut(Step<'_>),
 ) -> Result<Replay, TraceError> {
     let mut machine = trace.header().machine();
-    let mut replay = Replay { decision: None, decided_at: None, difference: None };
+    let mut replay = Replay { decision: None, decided_at: None, difference: None, stopped_at: None };
     while let Some(line) = trace.next()? {
         match line {
             TraceLine::Event(at, observed) => {
@@ -63,6 +65,7 @@ pub fn replay<R: BufRead>(
                     replay.difference = Some(Difference { line: trace.line(), recorded, replayed });
                 }
             }
+            TraceLine::Stopped(at) => replay.stopped_at = Some(at),
         }
     }
     Ok(replay)

@@ -9,6 +9,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io::{self, Write};
 
+/// Longest trace, in bytes, unless another limit is set. A turn of a wait takes some 2 KB with a reduced pod, and some 10 to
+/// 30 KB with a whole one.
+const LONGEST: u64 = 256 << 20;
+
+/// Space that the line needs which says that the limit is reached.
+const LAST_LINE: u64 = 128;
+
 /// How much of a pod goes into a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pods {
@@ -23,11 +30,24 @@ pub enum Pods {
 /// Writes a wait as a trace. Give [`Recorder::look`] to [`Wait::look`](crate::Wait::look) or [`drive`](crate::drive).
 ///
 /// Every turn is flushed, so a trace of a process that was killed lacks at most its last line. A recorder that cannot
-/// write does not disturb the wait: it stops, and [`finish`](Self::finish) tells.
+/// write, or has written 256 MiB, does not disturb the wait: it stops, and [`finish`](Self::finish) says why. At its limit the
+/// trace's last line says that it stopped.
+///
+/// It writes on the task that polls the wait, so `output` should be quick, or hand over what it gets.
 pub struct Recorder<W> {
     output: W,
     pods: Pods,
+    /// Bytes that may still be written.
+    left: u64,
+    limit: u64,
     failed: Option<io::Error>,
+}
+
+/// The last line of a trace that reached its limit.
+#[derive(Serialize)]
+struct StoppedView {
+    at_ms: u64,
+    stopped: String,
 }
 
 /// An event as it is written.
@@ -68,9 +88,18 @@ impl<W: Write> Recorder<W> {
     /// # Errors
     /// The header cannot be written.
     pub fn new(mut output: W, header: &Header, pods: Pods) -> io::Result<Self> {
-        write_line(&mut output, header)?;
+        let mut line = Vec::new();
+        add_line(&mut line, header)?;
+        output.write_all(&line)?;
         output.flush()?;
-        Ok(Self { output, pods, failed: None })
+        Ok(Self { output, pods, left: LONGEST, limit: LONGEST, failed: None })
+    }
+
+    /// Another limit for what is written from here on, in bytes. Default: 256 MiB.
+    #[must_use]
+    pub fn limit(mut self, bytes: u64) -> Self {
+        (self.left, self.limit) = (bytes, bytes);
+        self
     }
 
     /// Writes one turn.
@@ -83,21 +112,31 @@ impl<W: Write> Recorder<W> {
     /// Ends the trace.
     ///
     /// # Errors
-    /// Some turn could not be written; the trace ends before it.
+    /// Some turn could not be written, or would have passed the limit; the trace ends before it.
     pub fn finish(self) -> io::Result<()> {
         self.failed.map_or(Ok(()), Err)
     }
 
     fn write(&mut self, step: Step<'_>) -> io::Result<()> {
         let at_ms = step.at.as_millis();
-        let event = self.event(at_ms, step.observed)?;
-        write_line(&mut self.output, &event)?;
+        let mut turn = Vec::new();
+        add_line(&mut turn, &self.event(at_ms, step.observed)?)?;
         let message = match step.decision {
             // The sentence of a failure may quote the cluster; whoever reduces pods does not want that.
             Decision::Fail(failure) if self.pods == Pods::Full => Some(failure.message.as_str()),
             Decision::Fail(_) | Decision::Done(_) | Decision::Retry { .. } => None,
         };
-        write_line(&mut self.output, &DecisionView { at_ms, decided: step.decision.into(), message })?;
+        add_line(&mut turn, &DecisionView { at_ms, decided: step.decision.into(), message })?;
+        if turn.len() as u64 + LAST_LINE > self.left {
+            let stopped = format!("the trace has reached its limit of {} bytes", self.limit);
+            let mut line = Vec::new();
+            add_line(&mut line, &StoppedView { at_ms, stopped: stopped.clone() })?;
+            self.output.write_all(&line)?;
+            self.output.flush()?;
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, stopped));
+        }
+        self.output.write_all(&turn)?;
+        self.left -= turn.len() as u64;
         self.output.flush()
     }
 
@@ -149,8 +188,8 @@ impl<W: Write> Recorder<W> {
     }
 }
 
-fn write_line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    output.write_all(&line)
+fn add_line(text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *text, value)?;
+    text.push(b'\n');
+    Ok(())
 }

@@ -6,10 +6,13 @@ mod status;
 mod tests;
 
 use crate::wire::json::{Cursor, JsonError, Result};
-use podwait_core::{Container, PodSnapshot, RestartAction, RestartPolicy, RestartRule, Timestamp};
+use podwait_core::{Container, PodSnapshot, RestartAction, RestartPolicy, RestartRule, Timestamp, one_line};
 pub use spare::Spare;
 use status::Status;
 use std::borrow::Cow;
+
+/// Longest kind that an error repeats, in bytes.
+const LONGEST_KIND: usize = 64;
 
 /// A pod as read from JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,7 +112,7 @@ impl<'a> ReadPod<'a> {
     /// The pod, if it is one.
     pub(crate) fn pod(self) -> Result<Pod, DecodeError> {
         if !matches!(&*self.kind, "" | "Pod") {
-            return Err(DecodeError::Kind(self.kind.into_owned()));
+            return Err(DecodeError::Kind(one_line(&self.kind, LONGEST_KIND).into_owned()));
         }
         if self.pod.name.is_empty() {
             return Err(DecodeError::Missing("metadata.name"));
