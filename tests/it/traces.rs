@@ -5,8 +5,13 @@ use podwait::trace::{Pods, Recorder, Replay, TraceError, TraceLine, TraceReader,
 use podwait_core::{ContainerState, PodSnapshot};
 use podwait_sim::{Cluster, Life, pod};
 use podwait_tests::case::Case;
-use podwait_tests::cli::{kubeconfig, run};
+use podwait_tests::cli::{Run, Started, kubeconfig, run, start};
+use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+use tokio::time::timeout;
 
 fn cases() -> Vec<Case> {
     let mut cases = Case::read_all(include_str!("../cases/observed.jsonl"));
@@ -210,7 +215,11 @@ fn decisions_are_read_as_they_are_written() {
     assert_eq!(reader.header(), &case.header());
     let mut kinds = String::new();
     while let Some(line) = reader.next().expect("readable") {
-        kinds.push(if matches!(line, TraceLine::Event(..)) { 'e' } else { 'd' });
+        kinds.push(match line {
+            TraceLine::Event(..) => 'e',
+            TraceLine::Decision(..) => 'd',
+            TraceLine::Stopped(_) => 's',
+        });
     }
     assert_eq!(kinds, "ededed");
 }
@@ -255,4 +264,246 @@ async fn the_command_records_a_wait_and_replays_it() {
     });
     assert_eq!(result, expected);
     assert!(result["decided_at_ms"].is_u64(), "{result}");
+}
+
+#[test]
+fn a_recording_stops_at_its_limit_and_says_so() {
+    let case = cases().into_iter().next().expect("a case");
+    let whole = record(&case, Pods::Full);
+    let header = case.header();
+    let first = whole.iter().position(|byte| *byte == b'\n').expect("lines") + 1;
+    let mut ends = [0, 0];
+    for limit in 0..whole.len() - first + 200 {
+        let mut trace = Vec::new();
+        let recorder = Recorder::new(&mut trace, &header, Pods::Full).expect("memory");
+        let mut recorder = recorder.limit(limit as u64);
+        let mut machine = header.machine();
+        for (at, observed) in case.events() {
+            let decision = machine.handle(at, observed.as_input());
+            recorder.look(Step { at, observed: &observed, decision: &decision, machine: &machine });
+        }
+        let end = recorder.finish();
+        let replay = replayed(&trace).unwrap_or_else(|error| panic!("limit {limit}: {error}"));
+        assert_eq!((replay.difference, end.is_err()), (None, replay.stopped_at.is_some()), "limit {limit}");
+        ends[usize::from(end.is_ok())] += 1;
+        match end {
+            Ok(()) => assert_eq!(trace, whole, "limit {limit}"),
+            Err(error) => {
+                let words = format!("has reached its limit of {limit} bytes");
+                assert!(error.to_string().ends_with(&words), "{error}");
+                let last = trace.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().expect("a line");
+                assert!(String::from_utf8_lossy(last).contains(&words), "limit {limit}");
+                assert!(trace.len() - first <= limit.max(128), "limit {limit}: {} bytes", trace.len());
+            }
+        }
+    }
+    assert!(ends.into_iter().all(|count| count > 50), "{ends:?}");
+}
+
+#[test]
+fn a_line_costs_no_more_memory_than_it_has() {
+    // A value of serde's for each of four million elements would be thirty times the line.
+    let header = r#"{"podwait_trace":1,"target":{}}"#;
+    for field in ["decision", "stopped"] {
+        let list = "0,".repeat(2 << 20);
+        let trace = format!("{header}\n{{\"at_ms\":1,\"{field}\":[{list}0]}}\n");
+        let replay = replayed(trace.as_bytes());
+        assert_eq!(replay.is_ok(), field == "stopped", "{replay:?}");
+    }
+}
+
+/// A simulated cluster over HTTP with a pod `ci/p` whose step ends with 3, and files in a folder.
+struct Recorded {
+    cluster: Cluster,
+    _server: podwait_sim::Server,
+    config: tempfile::NamedTempFile,
+    folder: tempfile::TempDir,
+}
+
+impl Recorded {
+    /// The pod runs, and is over only if that is asked for. Each object has some 200 KB.
+    async fn new(is_over: bool) -> Self {
+        let cluster = Cluster::new();
+        let server = cluster.serve().await.expect("loopback");
+        let mut large = pod("ci", "p", &["step"]);
+        large["metadata"]["annotations"]["large"] = "x".repeat(200 << 10).into();
+        let life = Life::of(large).scheduled("node-1").running();
+        let life = if is_over { life.finished(3) } else { life };
+        life.run(&cluster).await.expect("a life");
+        let (config, folder) = (kubeconfig(&server.url()), tempfile::tempdir().expect("a folder"));
+        Self { cluster, _server: server, config, folder }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("a readable path").to_owned()
+    }
+
+    fn fifo(&self, name: &str) -> String {
+        let fifo = self.file(name);
+        assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
+        fifo
+    }
+
+    fn start(&self, trace: &str) -> Started {
+        let config = self.config.path().to_str().expect("a readable path");
+        start(&["wait", "p", "--kubeconfig", config, "--record", trace, "--record-full"])
+    }
+
+    async fn wait(&self, trace: &str) -> Run {
+        ended(self.start(trace)).await
+    }
+}
+
+/// The end of a command that needs nothing but itself for that.
+async fn ended(started: Started) -> Run {
+    timeout(Duration::from_secs(60), started.end()).await.expect("it ends by itself")
+}
+
+fn mode(path: &str) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn only_its_owner_reads_a_trace() {
+    let recorded = Recorded::new(true).await;
+    let (new, old, link) = (recorded.file("new"), recorded.file("old"), recorded.file("link"));
+    fs::write(&old, "what was there before").expect("written");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o666)).expect("its owner may");
+    std::os::unix::fs::symlink(&old, &link).expect("a link");
+    for (trace, file) in [(&new, &new), (&link, &old)] {
+        let run = recorded.wait(trace).await;
+        assert_eq!(run.status, Some(3), "{run:?}");
+        assert_eq!(mode(file), 0o600);
+        assert!(replayed(&fs::read(file).expect("a trace")).expect("readable").decision.is_some());
+    }
+    // The library's own way to it: both kinds of trace go there.
+    drop(podwait::trace::create(recorded.file("another")).expect("a file"));
+    assert_eq!(mode(&recorded.file("another")), 0o600);
+    // What is no file keeps its mode.
+    let before = mode("/dev/null");
+    let run = recorded.wait("/dev/null").await;
+    assert_eq!((run.status, mode("/dev/null")), (Some(3), before), "{run:?}");
+}
+
+#[tokio::test]
+async fn what_becomes_of_its_recording_changes_no_answer() {
+    let recorded = Recorded::new(true).await;
+    let run = recorded.wait("/dev/full").await;
+    assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
+    assert!(run.stderr.contains("the trace /dev/full is not complete: No space left"), "{run:?}");
+    // Nothing ever opens its other end.
+    let run = recorded.wait(&recorded.fifo("closed")).await;
+    assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
+    assert!(run.stderr.contains("is not complete: it takes too long"), "{run:?}");
+    // It is opened, and never read; a pipe takes 64 KiB.
+    let fifo = recorded.fifo("unread");
+    let opened = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::File::open(fifo).expect("the command opens it, too")
+    });
+    let run = recorded.wait(&fifo).await;
+    assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
+    assert!(run.stderr.contains("is not complete: it takes too long"), "{run:?}");
+    drop(opened.join().expect("no panic"));
+    // It is read.
+    let fifo = recorded.fifo("read");
+    let read = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::read(fifo).expect("the command writes it")
+    });
+    let run = recorded.wait(&fifo).await;
+    assert_eq!(run.status, Some(3), "{run:?}");
+    assert!(!run.stderr.contains("the trace"), "{run:?}");
+    let trace = read.join().expect("no panic");
+    assert!(replayed(&trace).expect("readable").decision.is_some_and(|decision| decision.is_final()));
+    // What cannot be opened is said before anything is waited for.
+    for (trace, words) in [("/no/such/folder/trace", "No such file"), ("/", "Is a directory")] {
+        let run = recorded.wait(trace).await;
+        assert_eq!((run.status, &*run.stdout), (Some(230), ""), "{run:?}");
+        assert!(run.stderr.contains(&format!("cannot write the trace {trace}: {words}")), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recording_that_goes_nowhere_holds_up_no_signal() {
+    let recorded = Recorded::new(false).await;
+    let started = recorded.start(&recorded.fifo("closed"));
+    while recorded.cluster.requests().watch == 0 {
+        podwait_tests::cluster::pause(10).await;
+    }
+    started.signal("TERM");
+    let run = ended(started).await;
+    assert_eq!((run.status, &*run.stdout), (Some(223), "cancelled\n"), "{run:?}");
+}
+
+#[tokio::test]
+async fn replay_prints_no_text_of_a_trace_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let evil = "\u{1b}[2J\u{7}\r\n\u{9b}\u{202e}\u{2028}\0podwait: ci/p: container step exited 0";
+    let header = serde_json::json!({
+        "podwait_trace": 1, "id": format!("id{evil}"), "title": format!("title{evil}{}", "x".repeat(1 << 20)),
+        "target": { "namespace": "ci", "pod": "p", "container": format!("step{evil}") },
+    });
+    let status =
+        |state: serde_json::Value| serde_json::json!([{ "name": format!("step{evil}"), "state": state }]);
+    let pod = |status: serde_json::Value| {
+        serde_json::json!({
+            "metadata": { "namespace": "ci", "name": "p", "uid": "u", "resourceVersion": "5" },
+            "spec": { "restartPolicy": "Never", "containers": [{ "name": format!("step{evil}") }] },
+            "status": {
+                "phase": "Pending", "reason": format!("Because{evil}"), "message": evil, "containerStatuses": status,
+            },
+        })
+    };
+    let waiting = serde_json::json!({ "waiting": { "reason": format!("Odd{evil}"), "message": evil } });
+    let ended = serde_json::json!({ "terminated": { "exitCode": 3, "containerID": "c", "reason": evil } });
+    let events = [
+        serde_json::json!({ "at_ms": 1, "event": "api_error", "op": "get", "code": 500, "message": evil }),
+        serde_json::json!({ "at_ms": 2, "event": "snapshot", "via": "get", "pod": pod(status(waiting)) }),
+        serde_json::json!({ "at_ms": 3, "event": "snapshot", "via": "get", "pod": pod(status(ended)) }),
+    ];
+    let rejected =
+        serde_json::json!({ "at_ms": 3, "event": "api_error", "op": "get", "code": 422, "message": evil });
+    let wrong = [
+        serde_json::json!({ "at_ms": 3, "event": format!("jump{evil}{}", "x".repeat(1 << 20)) }),
+        serde_json::json!({ "at_ms": 3, "decision": format!("maybe{evil}{}", "x".repeat(1 << 20)) }),
+        serde_json::json!({ "at_ms": evil, "event": "tick" }),
+        serde_json::json!({ "at_ms": 3, "event": "snapshot", "pod": { "kind": evil } }),
+        serde_json::json!({ "at_ms": 3, "decision": "fail", "reason": evil }),
+    ];
+    let lasts = events[2..].iter().chain([&rejected]).chain(&wrong);
+    for (n, last) in lasts.enumerate() {
+        let file = folder.path().join(format!("trace-{n}"));
+        let lines: Vec<String> =
+            [&header, &events[0], &events[1], last].map(serde_json::Value::to_string).into();
+        fs::write(&file, lines.join("\n") + "\n").expect("written");
+        let file = file.to_str().expect("a readable path");
+        for output in ["text", "json"] {
+            let run = run(&["replay", "-o", output, file]).await;
+            assert_eq!(run.status, Some(if n < 2 { 0 } else { 2 }), "{run:?}");
+            for printed in [&run.stdout, &run.stderr] {
+                for line in printed.lines() {
+                    assert!(!line.starts_with("podwait: ci/p"), "a forged line: {printed:?}");
+                    assert!(line.len() < 4000, "a line of {} bytes", line.len());
+                }
+                let foreign = |character: char| {
+                    (character.is_control() && character != '\n')
+                        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2028}')
+                };
+                assert!(!printed.contains(foreign), "{printed:?}");
+                // Nor what JSON escapes, for those who print it.
+                assert!(!printed.contains("\\u00"), "{printed:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trace_that_never_ends_is_refused() {
+    for (file, words) in [("/dev/zero", "/dev/zero: line 1: longer than"), ("/", "/: line 1: Is a directory")]
+    {
+        let run = ended(start(&["replay", file])).await;
+        assert_eq!(run.status, Some(2), "{run:?}");
+        assert!(run.stderr.contains(words), "{run:?}");
+    }
 }

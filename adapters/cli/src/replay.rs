@@ -4,8 +4,10 @@ use crate::args::Output;
 use crate::output::{self, Line};
 use crate::timeline;
 use podwait::Decision;
+use podwait::core::one_line;
 use podwait::trace::{Replay, TraceError, TraceReader, replay};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -22,6 +24,9 @@ pub(crate) struct ReplayArgs {
     output: Output,
 }
 
+/// Longest name or title that is printed, in bytes.
+const LONGEST: usize = 500;
+
 /// A decision differs.
 const DIFFERENT: u8 = 1;
 
@@ -31,7 +36,7 @@ const UNREADABLE: u8 = 2;
 /// What a trace came to, as JSON; `null` where it does not apply.
 #[derive(Default, Serialize)]
 struct ReplayView<'a> {
-    id: Option<&'a str>,
+    id: Option<Cow<'a, str>>,
     outcome: &'static str,
     exit_code: Option<i32>,
     reason: Option<&'static str>,
@@ -42,43 +47,52 @@ struct ReplayView<'a> {
 }
 
 pub(crate) fn run(args: &ReplayArgs) -> ExitCode {
-    let status = args.files.iter().map(|file| match one(file, args.output) {
-        Ok(Replay { difference: None, .. }) => 0,
-        Ok(Replay { difference: Some(difference), .. }) => {
-            output::note(&format!("{}: {difference}", file.display()));
-            DIFFERENT
-        }
-        Err(error) => {
-            output::note(&format!("{}: {error}", file.display()));
-            UNREADABLE
+    let status = args.files.iter().map(|file| {
+        let name = file.to_string_lossy();
+        let name = one_line(&name, LONGEST);
+        match one(file, &name, args.output) {
+            Ok(Replay { difference: None, .. }) => 0,
+            Ok(Replay { difference: Some(difference), .. }) => {
+                output::note(&format!("{name}: {difference}"));
+                DIFFERENT
+            }
+            Err(error) => {
+                output::note(&format!("{name}: {error}"));
+                UNREADABLE
+            }
         }
     });
     ExitCode::from(status.max().unwrap_or(0))
 }
 
-fn one(file: &Path, output: Output) -> Result<Replay, Unreadable> {
+fn one(file: &Path, name: &str, output: Output) -> Result<Replay, Unreadable> {
     let trace = TraceReader::new(BufReader::new(File::open(file)?))?;
     let header = trace.header().clone();
-    match output {
+    // A trace may come from anywhere, and what it says of itself is printed on a terminal.
+    let id = header.id.as_deref().map(|id| one_line(id, LONGEST));
+    let replayed = match output {
         Output::Text => {
-            let target = &header.target;
-            let name = header.id.clone().unwrap_or_else(|| file.display().to_string());
-            let title =
-                header.title.clone().unwrap_or_else(|| format!("{}/{}", target.namespace, target.pod));
-            output::result(format!("{name}: {title}"));
+            let of_target = || format!("{}/{}", header.target.namespace, header.target.pod);
+            let title = header.title.clone().unwrap_or_else(of_target);
+            output::result(format!("{}: {title}", id.as_deref().unwrap_or(name)));
             let replayed = replay(trace, |step| output::result(timeline::line(step)))?;
             output::result("");
-            Ok(replayed)
+            replayed
         }
         Output::Json => {
             let replayed = replay(trace, |_| {})?;
-            output::result(Line::json(&view(header.id.as_deref(), &replayed)));
-            Ok(replayed)
+            output::result(Line::json(&view(id, &replayed)));
+            replayed
         }
+    };
+    if let Some(at) = replayed.stopped_at {
+        let seconds = at.as_millis() as f64 / 1000.0;
+        output::note(&format!("{name}: the recording stopped at {seconds:.3} s, at its limit of size"));
     }
+    Ok(replayed)
 }
 
-fn view<'a>(id: Option<&'a str>, replay: &Replay) -> ReplayView<'a> {
+fn view<'a>(id: Option<Cow<'a, str>>, replay: &Replay) -> ReplayView<'a> {
     let decided_at_ms = replay.decided_at.map(|at| at.as_millis());
     let view = ReplayView {
         id,

@@ -1,8 +1,18 @@
 //! Observations and decisions as readable lines.
 
-use podwait::core::{ContainerState, ContainerStatus, PodSnapshot};
+use podwait::core::{ContainerState, ContainerStatus, PodSnapshot, one_line};
 use podwait::{Decision, Observed, Step};
+use std::borrow::Cow;
 use std::fmt::Write;
+
+/// Longest piece of text from elsewhere on a line, in bytes.
+const LONGEST: usize = 200;
+
+/// Longest sentence about a decision, in bytes.
+const LONGEST_SENTENCE: usize = 1000;
+
+/// Most containers on a line; there may be thousands.
+const CONTAINERS: usize = 10;
 
 /// One line for one turn of the wait loop: when, what was observed, what was decided.
 pub(crate) fn line(step: Step<'_>) -> String {
@@ -16,7 +26,7 @@ fn observed(observed: &Observed) -> String {
         Observed::Deleted(pod) => format!("deleted {}", describe(&pod.pod.snapshot)),
         Observed::NotFound(via) => format!("{:<8}no such pod (404)", via.as_str()),
         Observed::ApiError(failure) => {
-            format!("{:<8}error {}: {}", failure.via.as_str(), failure.code, failure.message)
+            format!("{:<8}error {}: {}", failure.via.as_str(), failure.code, clean(&failure.message))
         }
         Observed::Silence => String::from("-"),
         Observed::Cancelled => String::from("cancelled"),
@@ -26,32 +36,45 @@ fn observed(observed: &Observed) -> String {
 fn describe(pod: &PodSnapshot) -> String {
     let mut text = String::from(pod.phase.as_str());
     if !pod.reason.is_empty() {
-        let _ = write!(text, "/{}", pod.reason);
+        let _ = write!(text, "/{}", clean(&pod.reason));
     }
     if pod.deletion_timestamp.is_some() {
         text.push_str(", deleting");
     }
-    for status in &pod.container_statuses {
-        let _ = write!(text, ", {} {}", status.name, state(status));
+    for status in pod.container_statuses.iter().take(CONTAINERS) {
+        let _ = write!(text, ", {} {}", clean(&status.name), state(status));
+    }
+    if let Some(more) = pod.container_statuses.len().checked_sub(CONTAINERS).filter(|more| *more > 0) {
+        let _ = write!(text, ", {more} more");
     }
     text
 }
 
 fn state(status: &ContainerStatus) -> String {
     match &status.state {
-        Some(ContainerState::Waiting { reason, .. }) => format!("waiting ({reason})"),
+        Some(ContainerState::Waiting { reason, .. }) => format!("waiting ({})", clean(reason)),
         Some(ContainerState::Running) => String::from("running"),
         Some(ContainerState::Terminated(record)) => format!("terminated {}", record.exit_code),
         None => String::from("unknown"),
     }
 }
 
+fn clean(text: &str) -> Cow<'_, str> {
+    one_line(text, LONGEST)
+}
+
 fn decided(decision: &Decision) -> String {
     match decision {
         Decision::Retry { after, why } => format!("retry: {why}, again within {:.1} s", after.as_secs_f64()),
         Decision::Done(exit) => {
-            format!("DONE: {exit} ({}, {}, rule {})", exit.reason, exit.evidence.as_str(), exit.rule)
+            let sentence = exit.to_string();
+            let (sentence, evidence) = (one_line(&sentence, LONGEST_SENTENCE), exit.evidence.as_str());
+            format!("DONE: {sentence} ({}, {evidence}, rule {})", exit.reason, exit.rule)
         }
-        Decision::Fail(failure) => format!("FAIL: {failure} ({}, rule {})", failure.reason, failure.rule),
+        Decision::Fail(failure) => {
+            let sentence = failure.to_string();
+            let sentence = one_line(&sentence, LONGEST_SENTENCE);
+            format!("FAIL: {sentence} ({}, rule {})", failure.reason, failure.rule)
+        }
     }
 }

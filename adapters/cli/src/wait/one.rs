@@ -34,7 +34,7 @@ impl Session {
         let record = match &self.args.record {
             Some(file) => {
                 let pods = if self.args.record_full { Pods::Full } else { Pods::Reduced };
-                let record = Record::new(file, &wait.header(), pods)?;
+                let record = Record::new(file, &wait.header(), pods).await?;
                 wait = record.attach(wait);
                 Some(record)
             }
@@ -44,11 +44,12 @@ impl Session {
         let outcome = self.outcome(wait, pod).await;
         let report = Report { namespace: &pod.namespace, pod: &pod.name, outcome };
         self.shutdown.answered(report.status());
-        if let Some(record) = record {
-            record.finish();
-        }
         report.print(self.args.output, self.lines.as_ref()).await;
         self.release(hold).await;
+        if let Some(record) = record {
+            // Last, since it may take a moment.
+            record.finish().await;
+        }
         Ok(report.status())
     }
 

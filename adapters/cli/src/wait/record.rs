@@ -2,40 +2,135 @@
 
 use crate::output;
 use crate::status::{Complaint, Status};
-use podwait::trace::{Header, Pods, Recorder};
+use podwait::core::one_line;
+use podwait::trace::{self, Header, Pods, Recorder};
 use podwait::{Step, Wait};
-use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-/// A trace that is being written.
+/// How long the wait for the pod is put off for the file to be opened. A FIFO that nothing reads opens later, or never.
+const OPENING: Duration = Duration::from_secs(1);
+
+/// How long the command stays, after the wait, for what is not written yet.
+const DRAINING: Duration = Duration::from_secs(5);
+
+/// Most bytes that are kept for a file that is slower than the wait. A single turn may have more.
+const KEPT: usize = 16 << 20;
+
+/// A trace that is being written, by a thread of its own: neither a pipe that nothing reads nor a slow disk holds up the wait.
 pub(crate) struct Record {
     file: PathBuf,
-    recorder: Arc<Mutex<Recorder<BufWriter<File>>>>,
+    recorder: Arc<Mutex<Option<Recorder<Queue>>>>,
+    written: oneshot::Receiver<io::Result<()>>,
 }
 
 impl Record {
-    /// Creates the file.
-    pub(crate) fn new(file: &Path, header: &Header, pods: Pods) -> Result<Self, Complaint> {
-        let create = || Recorder::new(BufWriter::new(File::create(file)?), header, pods);
-        let recorder = create().map_err(|error| {
-            Complaint::new(Status::Usage, format!("cannot write the trace {}: {error}", file.display()))
-        })?;
-        Ok(Self { file: file.to_owned(), recorder: Arc::new(Mutex::new(recorder)) })
+    /// Creates the file, and begins the trace.
+    ///
+    /// # Errors
+    /// The file cannot be opened. What happens to it later is said by [`finish`](Self::finish).
+    pub(crate) async fn new(file: &Path, header: &Header, pods: Pods) -> Result<Self, Complaint> {
+        let complaint = |error: io::Error| {
+            Complaint::new(Status::Usage, format!("cannot write the trace {}: {error}", shown(file)))
+        };
+        let (opened, mut is_open) = oneshot::channel();
+        let (done, written) = oneshot::channel();
+        let (turns, received) = mpsc::channel::<Vec<u8>>();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (path, taken) = (file.to_owned(), Arc::clone(&waiting));
+        // It is never joined: it may be blocked for ever, and ends with the process.
+        let thread = std::thread::Builder::new().name(String::from("trace"));
+        let thread = thread.spawn(move || {
+            let written = trace::create(path).map(|file| {
+                // A wait that does not wait for it any more learns of an error at the end.
+                let _ = opened.send(());
+                write_all(file, &received, &taken)
+            });
+            let _ = done.send(written.flatten());
+        });
+        thread.map_err(complaint)?;
+        let mut record = Self { file: file.to_owned(), recorder: Arc::default(), written };
+        if let Ok(Err(_)) = timeout(OPENING, &mut is_open).await {
+            let error = (&mut record.written).await.ok().and_then(Result::err);
+            return Err(complaint(error.unwrap_or_else(|| io::Error::other("it cannot be opened"))));
+        }
+        let queue = Queue { turn: Vec::new(), turns, waiting };
+        record.recorder = Arc::new(Mutex::new(Some(Recorder::new(queue, header, pods).map_err(complaint)?)));
+        Ok(record)
     }
 
     /// Lets the recorder look on.
     pub(crate) fn attach(&self, wait: Wait) -> Wait {
         let recorder = Arc::clone(&self.recorder);
-        wait.look(move |step: Step<'_>| recorder.lock().unwrap_or_else(PoisonError::into_inner).look(step))
+        wait.look(move |step: Step<'_>| {
+            if let Some(recorder) = &mut *recorder.lock().unwrap_or_else(PoisonError::into_inner) {
+                recorder.look(step);
+            }
+        })
     }
 
-    /// Ends the trace after its wait. What could not be written does not change the wait's answer.
-    pub(crate) fn finish(self) {
-        let Some(recorder) = Arc::into_inner(self.recorder) else { return };
-        if let Err(error) = recorder.into_inner().unwrap_or_else(PoisonError::into_inner).finish() {
-            output::note(&format!("the trace {} is not complete: {error}", self.file.display()));
+    /// Ends the trace after its wait, and stays a few seconds for what is still to be written. What could not be written does
+    /// not change the wait's answer.
+    pub(crate) async fn finish(self) {
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Without its queue the thread ends, once it has written everything.
+        let recorded = recorder.map_or(Ok(()), Recorder::finish);
+        let written = match timeout(DRAINING, self.written).await {
+            Ok(Ok(written)) => written,
+            // It panicked, which its own message has said.
+            Ok(Err(_)) => Err(io::Error::other("its thread is gone")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long to be written")),
+        };
+        // The thread knows better why the queue was closed.
+        if let Err(error) = written.and(recorded) {
+            output::note(&format!("the trace {} is not complete: {error}", shown(&self.file)));
         }
+    }
+}
+
+/// The name of a file for a sentence.
+fn shown(file: &Path) -> String {
+    one_line(&file.to_string_lossy(), 1000).into_owned()
+}
+
+/// Writes what is received, until there is no more to come.
+fn write_all(mut file: impl Write, turns: &mpsc::Receiver<Vec<u8>>, waiting: &AtomicUsize) -> io::Result<()> {
+    for turn in turns {
+        file.write_all(&turn)?;
+        waiting.fetch_sub(turn.len(), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// What the thread is still to write. It never blocks.
+struct Queue {
+    turn: Vec<u8>,
+    turns: mpsc::Sender<Vec<u8>>,
+    /// Bytes that the thread has not written yet.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Write for Queue {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.turn.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Hands over what was written since the last time.
+    fn flush(&mut self) -> io::Result<()> {
+        let length = self.turn.len();
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        if waiting > 0 && waiting + length > KEPT {
+            let sentence = format!("it is written too slowly, {waiting} bytes are waiting");
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, sentence));
+        }
+        self.waiting.fetch_add(length, Ordering::Relaxed);
+        let turn = std::mem::take(&mut self.turn);
+        self.turns.send(turn).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }
