@@ -5,14 +5,16 @@
 //! new machine and compares its answers with the recorded ones.
 
 mod create;
+mod error;
 mod read;
 mod reduce;
 mod replay;
 mod write;
 
 pub use create::create;
-pub(crate) use read::clean;
-pub use read::{EventError, TraceError, TraceLine, TraceProblem, TraceReader, read_event};
+pub(crate) use error::clean;
+pub use error::{EventError, TraceError, TraceProblem};
+pub use read::{TraceLine, TraceReader, read_event};
 pub use reduce::reduce;
 pub use replay::{Difference, Replay, replay};
 pub use write::{Pods, Recorder};

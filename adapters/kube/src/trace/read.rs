@@ -1,21 +1,16 @@
 //! Reading: one line at a time, with the line's number in every error.
 
+use super::error::{EventError, LONGEST_LINE, LONGEST_QUOTE, TraceError, TraceProblem, clean};
 use super::{Decided, Header, VERSION};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
-use crate::wire::decode::{DecodeError, decode};
+use crate::wire::decode::decode;
 use bytes::Bytes;
-use podwait_core::{Instant, PolicyError, one_line};
+use podwait_core::{Instant, one_line};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use std::io::{self, BufRead, Read};
+use std::io::{BufRead, Read};
 use std::time::Duration;
-
-/// Longest line that is read, in bytes. A pod is at most about 3 MB of JSON.
-const LONGEST_LINE: u64 = 8 << 20;
-
-/// Longest piece of a line that an error repeats, in bytes.
-const LONGEST_QUOTE: usize = 200;
 
 /// Reads a trace line by line, holding one line at a time.
 pub struct TraceReader<R> {
@@ -34,78 +29,6 @@ pub enum TraceLine {
     Decision(Instant, Decided),
     /// The recorder stopped here, at its limit of size. The wait went on.
     Stopped(Instant),
-}
-
-/// Where and why a trace cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("line {line}: {problem}")]
-pub struct TraceError {
-    /// The line, counting from 1.
-    pub line: u64,
-    /// What is wrong with it.
-    #[source]
-    pub problem: TraceProblem,
-}
-
-/// What is wrong with a line of a trace.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TraceProblem {
-    /// It cannot be read from where it is.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The file ends before its header does.
-    #[error("there is no header")]
-    NoHeader,
-    /// The first line is no header.
-    #[error("not the header of a trace: {0}")]
-    Header(#[source] serde_json::Error),
-    /// The header has a version that is not known here.
-    #[error("the trace has version {0}, this reads version {VERSION}")]
-    Version(u64),
-    /// The header's policy makes no sense.
-    #[error("the policy makes no sense: {0}")]
-    Policy(#[from] PolicyError),
-    /// The line does not end.
-    #[error("longer than {LONGEST_LINE} bytes")]
-    TooLong,
-    /// The line is no event.
-    #[error("{0}")]
-    Event(#[from] EventError),
-    /// The line is no decision.
-    #[error("not a decision: {0}")]
-    Decision(#[source] serde_json::Error),
-    /// Time runs backwards.
-    #[error("time goes back from {from} ms to {to} ms")]
-    TimeGoesBack {
-        /// The time of the line before.
-        from: u64,
-        /// The time of this line.
-        to: u64,
-    },
-}
-
-/// Why some text is no event.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EventError {
-    /// No JSON, or a field of a wrong type.
-    #[error("not an event: {0}")]
-    Json(#[source] serde_json::Error),
-    /// The pod in it cannot be read.
-    #[error("{0}")]
-    Pod(#[from] DecodeError),
-    /// A field that this kind of event must have.
-    #[error("an event {event:?} without {field:?}")]
-    Missing {
-        /// The kind of event, one of those that this version knows.
-        event: String,
-        /// The field.
-        field: &'static str,
-    },
-    /// A kind of event that this version does not know, cut to a sane length.
-    #[error("unknown event {0:?}")]
-    Unknown(String),
 }
 
 impl<R: BufRead> TraceReader<R> {
@@ -197,17 +120,6 @@ fn is_cut_off(line: &[u8]) -> bool {
         Err(_) => return false,
     };
     serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
-}
-
-/// The same error with its words fit for a terminal: serde repeats what it finds as it is.
-pub(crate) fn clean(error: &serde_json::Error) -> serde_json::Error {
-    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
-    let (words, place) = match text.strip_suffix(&place) {
-        Some(words) => (words, &*place),
-        None => (&*text, ""),
-    };
-    // What has this place at its end gets it as its place again.
-    serde::de::Error::custom(format!("{}{place}", one_line(words, LONGEST_QUOTE)))
 }
 
 fn read_line(text: &str) -> Result<TraceLine, TraceProblem> {
