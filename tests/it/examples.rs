@@ -1,9 +1,30 @@
-//! The examples do what they say.
+//! The examples do what they say, those in README.md too, and the packages are whole.
+
+mod packages;
+mod readme;
 
 use podwait_sim::{Cluster, Life, pod};
 use podwait_tests::cli::example;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::process::Command;
+
+/// The folder in which cargo has built these tests.
+fn target() -> PathBuf {
+    let program = std::env::current_exe().expect("a path");
+    program.ancestors().nth(3).expect("TARGET/debug/deps/it-...").to_owned()
+}
+
+/// An empty folder outside of the workspace, the same one each time: what cargo builds in it is not kept twice.
+fn fresh(name: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_MANIFEST_DIR").hash(&mut hasher);
+    let folder = std::env::temp_dir().join(format!("podwait-{name}-{:016x}", hasher.finish()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).expect("a folder");
+    folder
+}
 
 #[tokio::test]
 async fn the_blocking_agent_waits_without_tokio_and_without_kube() {

@@ -22,18 +22,24 @@ pub fn example(package: &str, name: &str) -> PathBuf {
     build(&["--package", package, "--example", name])
 }
 
+/// Cargo, as from a shell: without what the cargo around a test has put into its environment.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    // Cargo would build again what depends on such variables.
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST")) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// Builds one executable.
 ///
 /// # Panics
 /// It cannot be built.
 fn build(arguments: &[&str]) -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    // What cargo tells a test about its package would make this cargo build again what depends on such variables.
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in names.filter(|name| name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST")) {
-        cargo.env_remove(name);
-    }
-    let cargo = cargo
+    let cargo = cargo()
         .args(["build", "--quiet", "--message-format", "json"])
         .args(arguments)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

@@ -55,7 +55,7 @@ impl Agent {
             self.results.write(pod, &answer)?;
         }
         // The answer is safe, so the pod may go, and then the journal need not know of it any more.
-        hold.release().await.map_err(|failure| failure.message)?;
+        hold.release().await?;
         self.journal.forget(&self.namespace, pod)?;
         Ok(())
     }

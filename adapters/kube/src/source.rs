@@ -86,7 +86,10 @@ impl Via {
 }
 
 /// A failed call, owned. See [`podwait_core::ApiError`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// An [`Error`](std::error::Error), so that `?` passes it on beside others.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct ApiFailure {
     /// The call that failed.
     pub via: Via,
