@@ -19,6 +19,7 @@ mod properties;
 mod recordings;
 mod refusals;
 mod reliability;
+mod restored;
 mod scale;
 mod sim;
 mod traces;

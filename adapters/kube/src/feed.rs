@@ -87,6 +87,8 @@ pub(crate) struct Feed {
     forgiven: u32,
     /// The server does not know any more what has happened since the pod's last change.
     has_expired: bool,
+    /// When a LIST was last made because the store had gone back.
+    listed_anew: Option<Instant>,
     /// A read was ahead of the watch: the time by which that should have come to this resourceVersion.
     ahead: Option<(Instant, u64)>,
     /// Scratch for the name of what comes in.
@@ -144,6 +146,7 @@ impl Feed {
             failed: 0,
             forgiven: 0,
             has_expired: false,
+            listed_anew: None,
             ahead: None,
             key: String::new(),
             spare: Spare::default(),

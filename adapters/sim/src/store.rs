@@ -86,6 +86,12 @@ impl Cluster {
         });
     }
 
+    /// Restores the pods from a backup that was made at `revision`: later changes never were, and the revisions go on from
+    /// there, as etcd's do. Clients that are ahead of it are not told. What was compacted cannot be restored.
+    pub fn restore(&self, revision: u64) {
+        self.with(|store| store.restore(revision));
+    }
+
     /// The simulated time, as it is written into timestamps.
     pub fn now(&self) -> String {
         self.with(|store| store.now())
@@ -203,6 +209,24 @@ impl Store {
         }
     }
 
+    fn restore(&mut self, revision: u64) {
+        self.revision = revision.min(self.revision).max(self.compacted);
+        self.log.retain(|event| event.revision <= self.revision);
+        let mut later: BTreeMap<_, _> = std::mem::take(&mut self.pods);
+        // A pod that has not changed since the last compaction is not in the log.
+        later.retain(|_, pod| version(pod) <= self.compacted);
+        self.pods = later;
+        for event in &self.log {
+            let pod = &event.object;
+            let key = (text(pod, "/metadata/namespace").to_owned(), text(pod, "/metadata/name").to_owned());
+            match event.kind {
+                EventType::Added | EventType::Modified => self.pods.insert(key, Arc::clone(pod)),
+                EventType::Deleted => self.pods.remove(&key),
+            };
+        }
+        self.pages.clear();
+    }
+
     fn create(&mut self, mut pod: Value) -> Result<Arc<Value>, Refusal> {
         if text(&pod, "/metadata/name").is_empty() && !text(&pod, "/metadata/generateName").is_empty() {
             // The real one's five characters are random.
@@ -282,6 +306,10 @@ fn default_to(object: &mut Value, field: &str, value: Value) {
     if object[field].is_null() {
         object[field] = value;
     }
+}
+
+fn version(pod: &Value) -> u64 {
+    text(pod, "/metadata/resourceVersion").parse().unwrap_or(u64::MAX)
 }
 
 /// The string at a JSON pointer, "" if there is none.

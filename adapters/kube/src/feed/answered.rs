@@ -1,6 +1,6 @@
 //! What a read of one pod brings.
 
-use super::{Answer, Feed, LAG};
+use super::{Answer, Feed, LAG, LONGEST_REST};
 use crate::feed::table::{Missed, number, version};
 use crate::feed::watch::{From, Watch};
 use crate::selection::Selection;
@@ -76,13 +76,27 @@ impl Feed {
     fn found(&mut self, key: &str, found: ObservedPod) {
         let version = found.pod.snapshot.resource_version.clone();
         let mut table = self.waits.lock();
+        let has_gone_back = table.get_mut(key).is_some_and(|waited| waited.is_ahead_of(number(&version)));
         table.deliver(key, Observed::Pod(found));
         let is_watched = table.is_watched(key);
         drop(table);
         match &self.selection {
             Selection::Pod(..) => self.watch_from(version),
+            Selection::Pods(_) if has_gone_back => self.list_anew(),
             Selection::Pods(_) if is_watched => self.expect(LAG, number(&version)),
             Selection::Pods(_) => {}
+        }
+    }
+
+    /// Gives the watch up for a LIST: a read that nothing had overtaken shows an older state of a pod, so the store was
+    /// restored from a backup. A watch from a resourceVersion that a server has yet to reach brings nothing
+    /// (kubernetes#107457). A cache on the way looks the same, so this is not done often.
+    fn list_anew(&mut self) {
+        let now = Instant::now();
+        let rests = self.listed_anew.is_some_and(|at| now < at + LONGEST_REST);
+        if self.list.is_none() && !rests {
+            self.listed_anew = Some(now);
+            self.set_watch(Watch::none());
         }
     }
 

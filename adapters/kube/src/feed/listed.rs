@@ -73,8 +73,9 @@ impl Feed {
         let Some(waited) = table.get_mut(&self.key) else { return Ok(()) };
         waited.listed = lists;
         waited.matched();
-        if waited.version > Some(number(&head.resource_version)) {
-            // The watch or a GET was faster.
+        let (is_older, turn) = (waited.is_ahead_of(number(&head.resource_version)), waited.turn);
+        if is_older && table.is_since_list(turn) {
+            // The watch or a GET was faster. If nothing was, the store has gone back, and this is how things are.
             return Ok(());
         }
         drop(table);

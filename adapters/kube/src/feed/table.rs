@@ -47,6 +47,8 @@ pub(crate) struct Table {
     is_whole: bool,
     /// LISTs that have begun.
     pub(crate) lists: u64,
+    /// The last turn before the newest of them.
+    list_turn: u64,
     /// When the first and the last came of those who have come since the last one began.
     came: Option<(Instant, Instant)>,
     pub(crate) service: Service,
@@ -195,6 +197,12 @@ impl Table {
         (is_read, fed)
     }
 
+    /// Whether a pod that was told in this turn was told after the newest LIST had begun, so that the LIST may show an older
+    /// state of it.
+    pub(crate) const fn is_since_list(&self, turn: u64) -> bool {
+        turn > self.list_turn
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pods.is_empty()
     }
@@ -219,6 +227,7 @@ impl Table {
 
     pub(crate) fn begin_list(&mut self) {
         self.lists += 1;
+        self.list_turn = self.turns;
         self.is_listing = true;
         self.came = None;
     }
@@ -391,6 +400,11 @@ impl Waited {
     /// Whether that resourceVersion is newer than all that came of the pod.
     pub(crate) fn is_news(&self, version: u64) -> bool {
         self.version.max(self.doubted.as_ref().map(self::version)) < Some(version)
+    }
+
+    /// Whether that resourceVersion is older than what came of the pod.
+    pub(crate) fn is_ahead_of(&self, version: u64) -> bool {
+        self.version > Some(version)
     }
 
     /// Whether the pod was not found, and its last words are awaited.

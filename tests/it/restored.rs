@@ -1,0 +1,73 @@
+//! A store that is restored from a backup while pods are waited for, against the simulated cluster under paused time.
+
+use podwait::{FailReason, Hub, Scope, Wait, wait};
+use podwait_sim::{Cluster, Life, pod};
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const WAYS: [&str; 5] = ["watch", "poll", "hub", "labelled", "outside"];
+
+fn wait_by(way: &str, cluster: &Cluster) -> Wait {
+    let client = cluster.client();
+    let hub = |scope| Hub::new(cluster.client(), scope).wait("ci", "p");
+    match way {
+        "watch" => wait(client, "ci", "p"),
+        "poll" => wait(client, "ci", "p").poll(),
+        "hub" => hub(Scope::namespace("ci")),
+        "labelled" => hub(Scope::namespace("ci").labels("app.kubernetes.io/managed-by=ci-agent")),
+        _ => hub(Scope::namespace("ci").labels("app.kubernetes.io/managed-by=another")),
+    }
+}
+
+/// A pod that runs at 2 s and ends at 300 s. Its object changes until 50 s, when the store goes back to `revision`.
+async fn restored(way: &str, cluster: &Cluster, revision: u64) -> (Result<i32, FailReason>, Duration) {
+    Life::of(pod("ci", "p", &["step"]))
+        .scheduled("node-1")
+        .after(secs(2))
+        .running()
+        .after(secs(298))
+        .finished(3)
+        .spawn(cluster);
+    let writer = cluster.clone();
+    tokio::spawn(async move {
+        for beat in 0..40 {
+            sleep(secs(1)).await;
+            let _ = writer.update_status("ci", "p", |pod| {
+                pod["metadata"]["annotations"] = json!({ "beat": beat.to_string() })
+            });
+        }
+        sleep(secs(10)).await;
+        writer.restore(revision);
+    });
+    let start = Instant::now();
+    let outcome = wait_by(way, cluster).await;
+    (outcome.map(|exit| exit.code).map_err(|failure| failure.reason), start.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_found_in_a_store_that_went_back() {
+    for way in WAYS {
+        let cluster = Cluster::new();
+        let (outcome, after) = restored(way, &cluster, 12).await;
+        assert_eq!(outcome, Ok(3), "{way}");
+        assert!(after < secs(300 + 35), "{way}: {after:?}");
+        let requests = cluster.requests();
+        let (reads, lists) = (requests.get, requests.list);
+        assert!(lists <= 4, "{way}: {lists} LISTs");
+        assert!(reads <= 80, "{way}: {reads} GETs");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_the_backup_does_not_have_is_gone() {
+    for way in WAYS {
+        let (outcome, after) = restored(way, &Cluster::new(), 1).await;
+        assert_eq!(outcome, Err(FailReason::PodDeleted), "{way}");
+        assert!(after < secs(50 + 40), "{way}: {after:?}");
+    }
+}
