@@ -1,12 +1,21 @@
 //! Raw calls for pods: every call has a timeout, every answer is an observation.
 //!
-//! `kube` gives the connection, TLS and credentials. Its typed calls are not used, because they lose what the
+//! `kube` gives the configuration and TLS. Its typed calls are not used, because they lose what the
 //! rules need: the HTTP status of a proxy's answer, `Retry-After`, whose 404 it is, and the last object of a
 //! deletion.
 
+pub(crate) mod connect;
+mod connector;
+mod credentials;
+mod endpoint;
+pub(crate) mod error;
 pub(crate) mod pages;
+mod plugin;
+mod proxy;
 pub(crate) mod refusal;
 mod token;
+mod transport;
+mod userinfo;
 
 use crate::feed::listing::Listing;
 use crate::selection::{PodName, Selection};
@@ -22,9 +31,7 @@ use podwait_core::one_line;
 use refusal::{Refusal, Subject};
 use std::error::Error;
 use std::time::Duration;
-use token::TokenFile;
 use tokio::time::Instant;
-use tower::util::MapRequestLayer;
 
 /// How long a call may take, its whole body included; for a watch, until its stream begins.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,25 +51,6 @@ const LONGEST_POD: usize = 8 << 20;
 
 /// Longest message that is kept of an error, in bytes.
 const LONGEST_MESSAGE: usize = 300;
-
-/// A client from a configuration, made for podwait: without kube's hidden retries.
-///
-/// kube's own default repeats a failed call for minutes before it says so. The wait machine has budgets for
-/// that, so each failure must reach it at once. A token file is read anew for each request.
-///
-/// # Errors
-/// The configuration cannot be used, for instance because a certificate in it cannot be read.
-pub fn client(mut config: kube::Config) -> Result<kube::Client, kube::Error> {
-    config.default_retry = false;
-    let token = TokenFile::take_from(&mut config.auth_info);
-    let client = kube::client::ClientBuilder::try_from(config)?;
-    Ok(match token {
-        Some(token) => {
-            client.with_layer(&MapRequestLayer::new(move |request| token.authorize(request))).build()
-        }
-        None => client.build(),
-    })
-}
 
 /// Reads the pod once, to find out whether the API server can be reached and lets us. The pod need not exist.
 ///

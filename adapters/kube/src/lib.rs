@@ -60,7 +60,9 @@ pub mod trace;
 mod wait;
 mod wire;
 
-pub use client::{check_access, client, is_dns_subdomain};
+pub use client::connect::{client, client_with_credentials};
+pub use client::error::ConfigError;
+pub use client::{check_access, is_dns_subdomain};
 pub use drive::{Step, drive};
 pub use ends::Ends;
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};

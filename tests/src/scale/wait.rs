@@ -77,7 +77,7 @@ fn say(number: usize, code: Result<i32, String>) {
 
 impl Task {
     /// A client as podwait's users make it.
-    async fn own_client(&self) -> Result<kube::Client, kube::Error> {
+    async fn own_client(&self) -> Result<kube::Client, podwait::ConfigError> {
         podwait::client(config(&self.kubeconfig, None).await)
     }
 

@@ -1,0 +1,207 @@
+//! From a configuration to a client.
+
+use crate::client::error::ConfigError;
+use crate::client::transport::Transport;
+use kube::client::ConfigExt;
+use tower::Layer;
+
+/// Longest file of a certificate or a key, in bytes.
+const LONGEST_FILE: u64 = 8 << 20;
+
+/// A client from a configuration, made for podwait: without kube's hidden retries.
+///
+/// kube's own default repeats a failed call for minutes before it says so. The wait machine has budgets for
+/// that, so each failure must reach it at once.
+///
+/// It is told here, before a request, what a request would stumble over: a token that cannot be sent, a server's URL
+/// that is none, a certificate that cannot be read. Beyond what [`kube::Config`] says by itself:
+///
+/// * A **token file** is read anew for each request.
+/// * A **credential plugin** (`exec`) is not run here but by the first request, and again when its token or certificate runs
+///   out, and after a 401. It may take a minute and print a MiB; it has no standard input, and what it writes to standard
+///   error goes nowhere. Requests share its runs. A run that fails is an error of the requests that need it.
+/// * A **proxy** is that of the configuration, else that of the environment, by Go's rules: HTTPS_PROXY or HTTP_PROXY,
+///   unless NO_PROXY exempts the server. A proxy that equals HTTPS_PROXY counts as one of the environment, since
+///   [`kube::Config::infer`] takes it from there; the environment is read for nothing else.
+///
+/// It has to be called in a tokio runtime with time and I/O enabled.
+///
+/// # Errors
+/// The configuration cannot be used.
+pub fn client(config: kube::Config) -> Result<kube::Client, ConfigError> {
+    build(config).map(|(client, _)| client)
+}
+
+/// The same, after a credential plugin has been run for the first time: for programs that talk to a person. It may be
+/// dropped at any time, and the plugin with it.
+///
+/// # Errors
+/// The configuration cannot be used, or its plugin gives no credentials.
+pub async fn client_with_credentials(config: kube::Config) -> Result<kube::Client, ConfigError> {
+    // Files and pipes may be slow.
+    let built = tokio::task::spawn_blocking(|| build(config)).await;
+    let (client, transport) = built.unwrap_or_else(|_| Err(ConfigError::new("the runtime ends")))?;
+    transport.log_in().await?;
+    Ok(client)
+}
+
+fn build(config: kube::Config) -> Result<(kube::Client, Transport), ConfigError> {
+    let user = &config.auth_info;
+    check_file("client-certificate", user.client_certificate.as_deref())?;
+    check_file("client-key", user.client_key.as_deref())?;
+    let headers = config.extra_headers_layer();
+    let headers = headers.map_err(|error| ConfigError::because("the user to impersonate (`as`)", &error))?;
+    let namespace = config.default_namespace.clone();
+    let transport = Transport::new(config)?;
+    Ok((kube::Client::new(headers.layer(transport.clone()), namespace), transport))
+}
+
+/// Whether kube may read that file, which it does without a limit.
+fn check_file(what: &str, path: Option<&str>) -> Result<(), ConfigError> {
+    let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(()) };
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.len() <= LONGEST_FILE => Ok(()),
+        Ok(_) => Err(ConfigError::new(format!("the {what} {path} is no file that could hold one"))),
+        Err(error) => Err(ConfigError::new(format!("the {what} {path} cannot be read: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::config::AuthInfo;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn config(server: &str) -> kube::Config {
+        kube::Config::new(server.parse().expect("what kube takes for a URL"))
+    }
+
+    fn user(json: &serde_json::Value) -> AuthInfo {
+        serde_json::from_value(json.clone()).expect("what kube takes for a user")
+    }
+
+    /// What `client` says of a configuration.
+    fn told(config: kube::Config) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let _inside = runtime.enter();
+        client(config).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn users_that_cannot_be_used_are_told_without_their_secrets() {
+        let plugin = |more: serde_json::Value| {
+            let mut exec =
+                json!({ "apiVersion": "client.authentication.k8s.io/v1", "command": "secret-free" });
+            exec.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            json!({ "exec": exec })
+        };
+        for (json, words) in [
+            (json!({ "token": "secret\nsecret" }), "token has a line break"),
+            (json!({ "token": "\n" }), "token is empty"),
+            (json!({ "tokenFile": "/no/such" }), "the token file /no/such cannot be read"),
+            (
+                json!({ "client-certificate": "/no/such", "client-key-data": "secret" }),
+                "client-certificate /no/such",
+            ),
+            (json!({ "client-certificate": "/dev/zero", "client-key": "/dev/zero" }), "is no file"),
+            (
+                json!({ "client-certificate-data": "c2VjcmV0", "client-key-data": "c2VjcmV0" }),
+                "TLS cannot be set up",
+            ),
+            (json!({ "client-certificate-data": "secret!", "client-key-data": "" }), "TLS cannot be set up"),
+            (json!({ "as": "secret\nsecret" }), "to impersonate"),
+            (
+                json!({ "auth-provider": { "name": "gcp", "config": { "cmd-path": "secret" } } }),
+                "auth-provider gcp",
+            ),
+            (json!({ "auth-provider": { "name": "oidc", "config": {} } }), "auth-provider oidc"),
+            (plugin(json!({ "command": "" })), "has no command"),
+            (plugin(json!({ "apiVersion": "client.authentication.k8s.io/v1alpha1" })), "apiVersion"),
+            (plugin(json!({ "interactiveMode": "Always" })), "wants a terminal"),
+            (plugin(json!({ "provideClusterInfo": true })), "provideClusterInfo"),
+        ] {
+            let mut config = config("https://h");
+            config.auth_info = user(&json);
+            let error = told(config).expect_err(words);
+            assert!(
+                error.contains(words) && !error.replace("secret-free", "").contains("secret"),
+                "{json}: {error}"
+            );
+        }
+    }
+
+    /// Empty text is no credential, and a newline at the end of a token is none of it.
+    #[test]
+    fn users_that_can_be_used() {
+        for json in [
+            json!({ "token": "abc\n" }),
+            json!({ "token": "", "tokenFile": "", "username": "", "password": "", "client-certificate": "" }),
+            json!({ "username": "u:\n", "password": "p\n" }),
+            json!({ "auth-provider": { "name": "oidc", "config": { "id-token": "abc" } } }),
+        ] {
+            let mut config = config("https://h");
+            config.auth_info = user(&json);
+            assert_eq!(told(config), Ok(()), "{json}");
+        }
+        // Nothing of TLS is read where there is no TLS, as for kubectl.
+        let mut plain = config("http://h");
+        plain.root_cert = Some(vec![b"none".to_vec()]);
+        plain.accept_invalid_certs = true;
+        assert_eq!(told(plain), Ok(()));
+    }
+
+    /// client-go: "specifying a root certificates file with the insecure flag is not allowed".
+    #[test]
+    fn an_authority_and_no_verification_exclude_each_other() {
+        let mut config = config("https://h");
+        config.accept_invalid_certs = true;
+        assert_eq!(told(config.clone()), Ok(()));
+        config.root_cert = Some(Vec::new());
+        assert_eq!(told(config.clone()), Ok(()), "an empty one is none");
+        config.root_cert = Some(vec![b"certificate".to_vec()]);
+        assert!(told(config.clone()).expect_err("both").contains("insecure-skip-tls-verify"));
+        config.accept_invalid_certs = false;
+        config.root_cert = Some(Vec::new());
+        assert!(told(config).expect_err("no certificate").contains("holds no certificate"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// No configuration makes it panic, and no error has a secret in it.
+        #[test]
+        fn anything_may_come(
+            server in "(https?://|HTTP://|ftp://|)(u(:SECRET)?@)?([a-z.]{0,5}|\\[::1\\]|\\*|127\\.0\\.0\\.1)(:[0-9]{0,6})?(/[a-z%?=]{0,9})?",
+            proxy in proptest::option::of("(https?://|socks5h?://|x://|)(u(:SECRET)?@)?([a-z.]{0,5}|\\[::1\\])(:[0-9]{0,6})?/?"),
+            texts in proptest::collection::vec(proptest::option::of("\\PC{0,5}[\n\r\0 \u{1b}é]{0,2}\\PC{0,5}"), 16),
+            flags: [bool; 4],
+        ) {
+            let Ok(server) = server.parse() else { return Ok(()) };
+            let mut config = kube::Config::new(server);
+            config.proxy_url = proxy.and_then(|proxy| proxy.parse().ok());
+            let text = |nth: usize| texts.get(nth).cloned().flatten();
+            let secret = |nth: usize| text(nth).map(|text| format!("SECRET{text}SECRET"));
+            config.tls_server_name = text(0);
+            config.root_cert = text(1).map(|text| vec![text.into_bytes()]);
+            config.accept_invalid_certs = flags[0];
+            let exec = flags[1].then(|| json!({
+                "apiVersion": if flags[2] { Some("client.authentication.k8s.io/v1") } else { text(2).as_ref().map(|_| "x") },
+                "command": text(3), "args": [secret(4)], "installHint": text(5),
+                "env": [{ "name": text(6).unwrap_or_default(), "value": secret(7).unwrap_or_default() }],
+            }));
+            let exec = exec.filter(|_| text(4).is_some());
+            config.auth_info = user(&json!({
+                "token": secret(8), "username": text(9), "password": secret(10), "exec": exec,
+                "as": text(11), "as-groups": text(12).map(|group| vec![group]),
+                "as-user-extra": text(13).map(|key| json!({ key: ["a\nb"] })),
+                "client-certificate-data": secret(14).filter(|_| flags[3]), "client-key-data": secret(15),
+            }));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let _inside = runtime.enter();
+            if let Err(error) = client(config) {
+                assert!(!error.to_string().contains("SECRET"), "{error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Credential plugins (`exec` of a kubeconfig): programs that print credentials.
+//!
+//! client-go's contract (`plugin/pkg/client/auth/exec/exec.go`): credentials are kept until they run out or the server
+//! answers 401, and no two runs happen at once. Beyond that a run is bounded in time and size, and there is a rest between
+//! two runs, so that a server that refuses everything does not let a program be started for each request.
+
+mod credential;
+mod program;
+mod validity;
+
+pub(crate) use credential::{Held, Identity};
+
+use crate::client::error::ConfigError;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use jiff::Timestamp;
+use kube::config::ExecConfig;
+use program::Program;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// How long a request waits for a run: less than a call may take, so that its error says what it waited for.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The least time from one run to the next because credentials have run out.
+const REST: Duration = Duration::from_secs(1);
+
+/// The least time from a run that was in vain (it failed, or the server refused what it gave) to the next; it doubles with
+/// each.
+const FIRST_REST: Duration = Duration::from_millis(250);
+
+/// Where that ends.
+const LONGEST_REST: Duration = Duration::from_secs(15);
+
+type Outcome = Result<Arc<Held>, ConfigError>;
+
+/// A plugin and what it has printed last.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    program: Arc<Program>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: Option<Arc<Held>>,
+    /// Why there was nothing better the last time.
+    failed: Option<ConfigError>,
+    /// Whether the server has refused what is held.
+    is_refused: bool,
+    /// When the last run began.
+    begun: Option<Instant>,
+    /// How many runs have been in vain since the server has last accepted what is held.
+    vain: u32,
+    running: Option<Shared<BoxFuture<'static, Outcome>>>,
+}
+
+/// What is to be done for a request.
+enum Step {
+    Use(Arc<Held>),
+    Fail(ConfigError),
+    Await(Shared<BoxFuture<'static, Outcome>>),
+}
+
+impl Plugin {
+    /// # Errors
+    /// The configuration of the plugin is wrong. The program need not be there yet.
+    pub(crate) fn new(exec: ExecConfig) -> Result<Arc<Self>, ConfigError> {
+        let program = Arc::new(Program::new(exec)?);
+        Ok(Arc::new(Self { program, state: Mutex::default() }))
+    }
+
+    /// Credentials for a request that is due now.
+    pub(crate) async fn get_soon(&self) -> Outcome {
+        let late = || self.program.error("has given no credentials yet");
+        timeout(PATIENCE, self.get()).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Credentials, after at most one run. A run goes on when this is dropped, for the next request.
+    pub(crate) async fn get(&self) -> Outcome {
+        let run = match self.next() {
+            Step::Use(held) => return Ok(held),
+            Step::Fail(error) => return Err(error),
+            Step::Await(run) => run,
+        };
+        let outcome = run.clone().await;
+        let mut state = self.state();
+        if state.running.as_ref().is_some_and(|running| running.ptr_eq(&run)) {
+            state.running = None;
+            match &outcome {
+                Ok(held) => {
+                    state.held = Some(Arc::clone(held));
+                    state.is_refused = false;
+                    state.failed = None;
+                }
+                Err(error) => {
+                    state.failed = Some(error.clone());
+                    state.vain += 1;
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Says whether the server has taken these, or has answered 401.
+    pub(crate) fn judge(&self, held: &Arc<Held>, is_accepted: bool) {
+        let mut state = self.state();
+        if state.held.as_ref().is_some_and(|it| Arc::ptr_eq(it, held)) {
+            state.is_refused = !is_accepted;
+            if is_accepted {
+                state.vain = 0;
+            }
+        }
+    }
+
+    /// A sentence about it.
+    pub(crate) fn error(&self, what: &str) -> ConfigError {
+        self.program.error(what)
+    }
+
+    fn next(&self) -> Step {
+        let mut state = self.state();
+        if let Some(run) = &state.running {
+            return Step::Await(run.clone());
+        }
+        let is_over = |rest| state.begun.is_none_or(|begun| begun.elapsed() >= rest);
+        let of_vain = state.vain.checked_sub(1).map_or(Duration::ZERO, |doublings| {
+            FIRST_REST.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(LONGEST_REST)
+        });
+        match (&state.held, &state.failed) {
+            (Some(held), failed) => {
+                let has_expired = held.expires.is_some_and(|expires| Timestamp::now() >= expires);
+                let is_due = is_over(if failed.is_some() || state.is_refused { of_vain } else { REST });
+                match failed {
+                    _ if !has_expired && !state.is_refused => return Step::Use(Arc::clone(held)),
+                    Some(error) if !is_due && has_expired => return Step::Fail(error.clone()),
+                    Some(_) | None if !is_due => return Step::Use(Arc::clone(held)),
+                    Some(_) | None => {}
+                }
+            }
+            (None, Some(error)) if !is_over(of_vain) => return Step::Fail(error.clone()),
+            (None, Some(_) | None) => {}
+        }
+        state.begun = Some(Instant::now());
+        if state.is_refused {
+            state.vain += 1;
+        }
+        let program = Arc::clone(&self.program);
+        let mut task = Task(tokio::spawn(async move { program.run().await.map(Arc::new) }));
+        let lost = self.program.error("was not run to its end, since the runtime ends");
+        let run = async move { (&mut task.0).await.unwrap_or(Err(lost)) }.boxed().shared();
+        state.running = Some(run.clone());
+        Step::Await(run)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run, which ends with the client that wants it.
+#[derive(Debug)]
+struct Task(JoinHandle<Outcome>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
