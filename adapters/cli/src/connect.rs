@@ -1,12 +1,13 @@
 //! From kubeconfig or in-cluster configuration to a client that works.
 
+mod kubeconfig;
+
 use crate::args::ConnectArgs;
 use crate::output::with_cause;
 use crate::status::{Complaint, Status};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use podwait::ApiFailure;
-use std::path::Path;
+use tokio::task::spawn_blocking;
 
 /// A client, and the namespace that was asked for or that its context names.
 pub(crate) struct Connection {
@@ -15,53 +16,29 @@ pub(crate) struct Connection {
     server: String,
 }
 
-/// Reads the configuration. Nothing is sent yet.
+/// Reads the configuration and gets the credentials that it names. Nothing is sent yet.
+///
+/// It may be dropped at any time: files and pipes are read on another thread, and a credential plugin ends with this.
 pub(crate) async fn connect(args: &ConnectArgs) -> Result<Connection, Complaint> {
-    let config = config(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let (path, context) = (args.kubeconfig.clone(), args.context.clone());
+    let config = spawn_blocking(move || kubeconfig::config(path.as_deref(), context)).await;
+    let config = config.map_err(|_| unusable("it cannot be read"))??;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let server = config.cluster_url.to_string();
-    let client = podwait::client(config).map_err(|error| unusable(&error))?;
-    Ok(Connection { client, namespace, server })
+    let server = address(&config);
+    let client = podwait::client_with_credentials(config).await;
+    Ok(Connection { client: client.map_err(|error| unusable(&error.to_string()))?, namespace, server })
 }
 
-async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, Complaint> {
-    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let read = match kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    let kubeconfig_error = match read {
-        Ok(kubeconfig) => match Config::from_custom_kubeconfig(kubeconfig, &options).await {
-            Ok(config) => return Ok(config),
-            Err(error) => error,
-        },
-        Err(error) => error,
-    };
-    // As kubectl does: nothing asked for and no kubeconfig there may mean that this runs in a pod.
-    let is_absent = matches!(kubeconfig_error, KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath);
-    if kubeconfig.is_none() && context.is_none() && is_absent {
-        return Config::incluster().map_err(|_| {
-            let sentence =
-                "there is no kubeconfig (set --kubeconfig or KUBECONFIG), and this is not a pod of a cluster";
-            Complaint::new(Status::Config, sentence)
-        });
-    }
-    Err(match (kubeconfig_error, context) {
-        (KubeconfigError::LoadContext(name), _) => {
-            Complaint::new(Status::Config, format!("the kubeconfig has no context named {name}"))
-        }
-        (KubeconfigError::ReadConfig(error, path), _) => {
-            Complaint::new(Status::Config, format!("cannot read the kubeconfig {}: {error}", path.display()))
-        }
-        (error, _) => unusable(&error),
-    })
+fn unusable(what: &str) -> Complaint {
+    Complaint::new(Status::Config, format!("the configuration cannot be used: {what}"))
 }
 
-fn unusable(error: &dyn std::error::Error) -> Complaint {
-    let text = error.to_string();
-    // A YAML error comes with a drawing of the place; its first line says what is wrong.
-    let line = text.lines().next().unwrap_or_default();
-    Complaint::new(Status::Config, format!("the configuration cannot be used: {line}"))
+/// The server's URL for people: without the name and password that it may have.
+fn address(config: &Config) -> String {
+    let url = &config.cluster_url;
+    let scheme = url.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
+    let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}{}{port}{}", url.host().unwrap_or_default(), url.path().trim_end_matches('/'))
 }
 
 impl Connection {
