@@ -1,5 +1,6 @@
 //! The command as users run it, against a simulated cluster over HTTP on loopback.
 
+mod connect;
 pub(crate) mod crashes;
 mod fake;
 mod hold;
@@ -13,7 +14,7 @@ mod selector;
 mod signals;
 
 use podwait_sim::{Cluster, Fault, Life, Server, Terminated, Verb, pod};
-use podwait_tests::cli::{Run, Started, kubeconfig, podwait, run, start};
+use podwait_tests::cli::{Run, Started, kubeconfig, podwait, run, start, start_with};
 use podwait_tests::cluster::pause;
 use std::process::Command;
 use tempfile::NamedTempFile;
@@ -38,6 +39,16 @@ impl Sim {
 
     fn url(&self) -> String {
         self.server.url()
+    }
+
+    fn addr(&self) -> std::net::SocketAddr {
+        self.server.addr()
+    }
+
+    /// Runs `podwait wait p -c step` with these variables in its environment.
+    async fn wait_with(&self, environment: &[(&str, &str)]) -> Run {
+        let arguments = ["wait", "p", "-c", "step", "--kubeconfig", self.kubeconfig()];
+        start_with(&arguments, environment).end().await
     }
 
     /// Runs `podwait wait p` with these arguments more.

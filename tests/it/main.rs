@@ -3,6 +3,7 @@
 mod cases;
 mod cli;
 mod cluster;
+mod connect;
 mod corpora;
 mod decoding;
 mod examples;

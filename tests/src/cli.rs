@@ -107,9 +107,21 @@ impl Started {
 /// It cannot be started.
 #[must_use]
 pub fn start(arguments: &[&str]) -> Started {
+    start_with(arguments, &[])
+}
+
+/// The same with these variables in its environment.
+///
+/// # Panics
+/// It cannot be started.
+#[must_use]
+pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Started {
     let mut command = tokio::process::Command::new(podwait());
-    let command = command.args(arguments).env_remove("KUBECONFIG").env("HOME", "/nonexistent");
-    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for name in ["KUBECONFIG", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "KUBERNETES_SERVICE_HOST"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
+    command.args(arguments).env("HOME", "/nonexistent").envs(environment.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Started(command.kill_on_drop(true).spawn().expect("the command starts"))
 }
 

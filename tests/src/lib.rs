@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod duel;
 pub mod explore;
 pub mod fuzz;
+pub mod gateway;
 pub mod model;
 pub mod proxy;
 pub mod reference;
