@@ -24,8 +24,9 @@ fn wait_by(way: &str, cluster: &Cluster) -> Wait {
     }
 }
 
-/// A pod that runs at 2 s and ends at 300 s. Its object changes until 50 s, when the store goes back to `revision`.
-async fn restored(way: &str, cluster: &Cluster, revision: u64) -> (Result<i32, FailReason>, Duration) {
+/// A pod that runs at 2 s and ends at 300 s. Its object changes until 40 s. At 50 s the store goes back to how it was at
+/// `backup`.
+async fn restored(way: &str, cluster: &Cluster, backup: Duration) -> (Result<i32, FailReason>, Duration) {
     Life::of(pod("ci", "p", &["step"]))
         .scheduled("node-1")
         .after(secs(2))
@@ -33,6 +34,11 @@ async fn restored(way: &str, cluster: &Cluster, revision: u64) -> (Result<i32, F
         .after(secs(298))
         .finished(3)
         .spawn(cluster);
+    let saved = cluster.clone();
+    tokio::spawn(async move {
+        sleep(backup).await;
+        saved.back_up();
+    });
     let writer = cluster.clone();
     tokio::spawn(async move {
         for beat in 0..40 {
@@ -42,7 +48,7 @@ async fn restored(way: &str, cluster: &Cluster, revision: u64) -> (Result<i32, F
             });
         }
         sleep(secs(10)).await;
-        writer.restore(revision);
+        writer.restore();
     });
     let start = Instant::now();
     let outcome = wait_by(way, cluster).await;
@@ -53,7 +59,7 @@ async fn restored(way: &str, cluster: &Cluster, revision: u64) -> (Result<i32, F
 async fn the_end_is_found_in_a_store_that_went_back() {
     for way in WAYS {
         let cluster = Cluster::new();
-        let (outcome, after) = restored(way, &cluster, 12).await;
+        let (outcome, after) = restored(way, &cluster, secs(8)).await;
         assert_eq!(outcome, Ok(3), "{way}");
         assert!(after < secs(300 + 35), "{way}: {after:?}");
         let requests = cluster.requests();
@@ -66,7 +72,9 @@ async fn the_end_is_found_in_a_store_that_went_back() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_the_backup_does_not_have_is_gone() {
     for way in WAYS {
-        let (outcome, after) = restored(way, &Cluster::new(), 1).await;
+        let cluster = Cluster::new();
+        cluster.back_up();
+        let (outcome, after) = restored(way, &cluster, secs(1000)).await;
         assert_eq!(outcome, Err(FailReason::PodDeleted), "{way}");
         assert!(after < secs(50 + 40), "{way}: {after:?}");
     }

@@ -86,10 +86,29 @@ impl Cluster {
         });
     }
 
-    /// Restores the pods from a backup that was made at `revision`: later changes never were, and the revisions go on from
-    /// there, as etcd's do. Clients that are ahead of it are not told. What was compacted cannot be restored.
-    pub fn restore(&self, revision: u64) {
-        self.with(|store| store.restore(revision));
+    /// Other objects are written so many times: the pods stay as they are, and the next write of a pod has a
+    /// resourceVersion that is greater by as much.
+    pub fn write_elsewhere(&self, writes: u64) {
+        self.with(|store| store.revision = store.revision.saturating_add(writes));
+    }
+
+    /// Saves the pods and the resourceVersion, in place of what was saved before.
+    pub fn back_up(&self) {
+        self.with(|store| store.backup = Some((store.revision, store.pods.clone())));
+    }
+
+    /// Goes back to what [`back_up`](Self::back_up) saved, as an etcd does that is restored from a backup: objects and
+    /// resourceVersions are those of that time, and what was written since never was. Watches that are further on are
+    /// silent until the store gets there again, as those of API servers that went on beside it. Does nothing if nothing
+    /// was saved.
+    pub fn restore(&self) {
+        self.with(|store| {
+            let Some((revision, pods)) = store.backup.clone() else { return };
+            store.log.retain(|event| event.revision <= revision);
+            store.compacted = store.compacted.min(revision);
+            store.pages.clear();
+            (store.revision, store.pods) = (revision, pods);
+        });
     }
 
     /// The simulated time, as it is written into timestamps.
@@ -138,6 +157,9 @@ impl Default for Cluster {
     }
 }
 
+/// By namespace and name.
+type Pods = BTreeMap<(String, String), Arc<Value>>;
+
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) clock: Clock,
@@ -145,9 +167,11 @@ pub(crate) struct Store {
     pub(crate) compacted: u64,
     /// How many pods were ever created: the source of uids.
     created: u64,
-    pub(crate) pods: BTreeMap<(String, String), Arc<Value>>,
+    pub(crate) pods: Pods,
     pub(crate) log: Vec<Event>,
     pub(crate) logs: Logs,
+    /// What was saved, with its revision.
+    backup: Option<(u64, Pods)>,
     /// What LISTs have still to bring, by the token of the next page, with their revision.
     pages: BTreeMap<u64, (u64, VecDeque<Arc<Value>>)>,
     /// The last token.
@@ -162,7 +186,7 @@ impl Store {
         let (pods, log, pages) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         let revision = Self::FIRST_REVISION;
         let logs = Logs::new();
-        Self { clock, revision, compacted: 0, created: 0, pods, log, logs, pages, token: 0 }
+        Self { clock, revision, compacted: 0, created: 0, pods, log, logs, backup: None, pages, token: 0 }
     }
 
     pub(crate) fn now(&self) -> String {
@@ -207,24 +231,6 @@ impl Store {
             Some(event) if event.kind != EventType::Deleted => Ok(Arc::clone(&event.object)),
             Some(_) | None => self.get(namespace, name),
         }
-    }
-
-    fn restore(&mut self, revision: u64) {
-        self.revision = revision.min(self.revision).max(self.compacted);
-        self.log.retain(|event| event.revision <= self.revision);
-        let mut later: BTreeMap<_, _> = std::mem::take(&mut self.pods);
-        // A pod that has not changed since the last compaction is not in the log.
-        later.retain(|_, pod| version(pod) <= self.compacted);
-        self.pods = later;
-        for event in &self.log {
-            let pod = &event.object;
-            let key = (text(pod, "/metadata/namespace").to_owned(), text(pod, "/metadata/name").to_owned());
-            match event.kind {
-                EventType::Added | EventType::Modified => self.pods.insert(key, Arc::clone(pod)),
-                EventType::Deleted => self.pods.remove(&key),
-            };
-        }
-        self.pages.clear();
     }
 
     fn create(&mut self, mut pod: Value) -> Result<Arc<Value>, Refusal> {
@@ -306,10 +312,6 @@ fn default_to(object: &mut Value, field: &str, value: Value) {
     if object[field].is_null() {
         object[field] = value;
     }
-}
-
-fn version(pod: &Value) -> u64 {
-    text(pod, "/metadata/resourceVersion").parse().unwrap_or(u64::MAX)
 }
 
 /// The string at a JSON pointer, "" if there is none.
