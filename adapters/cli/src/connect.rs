@@ -76,6 +76,11 @@ impl Connection {
                 with_cause(&format!("{server} does not accept the credentials"), message),
             ),
             403 => Complaint::new(Status::Denied, with_cause(&format!("{server} denies access"), message)),
+            // It was reached, and what it said is the trouble.
+            0 if message.starts_with("not readable") => Complaint::new(
+                Status::Unreachable,
+                with_cause(&format!("{server} gave an answer that cannot be used"), message),
+            ),
             0 if message.contains("certificate") => Complaint::new(
                 Status::Unreachable,
                 with_cause(&format!("{server} cannot be trusted"), message),

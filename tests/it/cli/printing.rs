@@ -1,7 +1,7 @@
 //! What is printed: standard output that takes nothing, and text from elsewhere that is up to no good.
 
 use super::process::Stdout;
-use super::{Sim, running};
+use super::{Sim, assert_one_line, running};
 use podwait_sim::{Fault, FaultBody, Life, Verb, pod};
 use podwait_tests::cli::Run;
 use podwait_tests::cluster::pause;
@@ -134,6 +134,15 @@ async fn an_empty_text_leaves_no_colon() {
             assert!(!line.trim_end().ends_with(':'), "{run:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_nonsense_was_reached() {
+    let sim = Sim::new().await;
+    let body = FaultBody::Json(serde_json::json!({ "kind": "Pod", "metadata": 5 }));
+    sim.cluster.faults().push(Verb::Get, Fault::Status { code: 200, retry_after: None, body });
+    let run = sim.wait(&[]).await;
+    assert_one_line(&run, 232, "gave an answer that cannot be used: not readable as a pod");
 }
 
 #[tokio::test]

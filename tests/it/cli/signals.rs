@@ -207,6 +207,25 @@ async fn standard_output_that_is_not_read_holds_up_no_signal() {
 }
 
 #[tokio::test]
+async fn standard_output_that_is_not_read_holds_up_no_second_signal_of_a_run() {
+    let sim = Sim::new().await;
+    let process = sim.process(&["run", "--image", "i", "--no-hold"], Stdout::Unread);
+    sim.got(|requests| requests.create > 0 && requests.watch > 0).await;
+    let created =
+        sim.cluster.events().into_iter().find(|event| event.kind.as_str() == "ADDED").expect("a pod");
+    let name = created.object["metadata"]["name"].as_str().expect("a name");
+    let line = "a line that nobody will ever read, and many more of its kind after it\n";
+    let life = Life::existing("ci", name).scheduled("node-1").running().writes("step", &line.repeat(30_000));
+    life.run(&sim.cluster).await.expect("a life");
+    sim.got(|requests| requests.log > 0).await;
+    pause(500).await;
+    process.signal("TERM");
+    sim.got(|requests| requests.delete > 0).await;
+    process.signal("TERM");
+    assert_eq!(process.end().await.status, INTERRUPTED);
+}
+
+#[tokio::test]
 async fn standard_output_that_is_not_read_holds_up_neither_a_limit_nor_an_answer() {
     let sim = Sim::new().await;
     sim.writer("p").await;
