@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 /// How long a request waits for a run: less than a call may take, so that its error says what it waited for.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// The least time from one run to the next because credentials have run out.
+/// The least time between two runs because credentials have run out: some have done so when they come.
 const REST: Duration = Duration::from_secs(1);
 
 /// The least time from a run that was in vain (it failed, or the server refused what it gave) to the next; it doubles with
@@ -52,6 +52,8 @@ struct State {
     is_refused: bool,
     /// When the last run began.
     begun: Option<Instant>,
+    /// Whether it was because credentials had run out.
+    is_renewal: bool,
     /// How many runs have been in vain since the server has last accepted what is held.
     vain: u32,
     running: Option<Shared<BoxFuture<'static, Outcome>>>,
@@ -97,7 +99,7 @@ impl Plugin {
                 }
                 Err(error) => {
                     state.failed = Some(error.clone());
-                    state.vain += 1;
+                    state.vain = state.vain.saturating_add(1);
                 }
             }
         }
@@ -132,7 +134,10 @@ impl Plugin {
         match (&state.held, &state.failed) {
             (Some(held), failed) => {
                 let has_expired = held.expires.is_some_and(|expires| Timestamp::now() >= expires);
-                let is_due = is_over(if failed.is_some() || state.is_refused { of_vain } else { REST });
+                let is_due = match (failed, state.is_refused, state.is_renewal) {
+                    (Some(_), ..) | (None, true, _) => is_over(of_vain),
+                    (None, false, is_renewal) => !is_renewal || is_over(REST),
+                };
                 match failed {
                     _ if !has_expired && !state.is_refused => return Step::Use(Arc::clone(held)),
                     Some(error) if !is_due && has_expired => return Step::Fail(error.clone()),
@@ -144,8 +149,9 @@ impl Plugin {
             (None, Some(_) | None) => {}
         }
         state.begun = Some(Instant::now());
+        state.is_renewal = state.held.is_some() && !state.is_refused;
         if state.is_refused {
-            state.vain += 1;
+            state.vain = state.vain.saturating_add(1);
         }
         let program = Arc::clone(&self.program);
         let mut task = Task(tokio::spawn(async move { program.run().await.map(Arc::new) }));
