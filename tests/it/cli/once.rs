@@ -216,6 +216,8 @@ async fn an_answer_without_an_end_takes_no_memory_and_a_signal_ends_the_attempts
         child.signal("INT");
         let run = child.end().await;
         assert!(matches!(run.status, Some(223 | 230)), "{run:?}");
+        let is_told = run.stderr.contains("may have been created, or may still be");
+        assert_eq!(is_told, endless.contains(&"POST"), "{run:?}");
         // What lies in buffers of the network is sent, too.
         assert!(fake.sent() < 200 << 20, "{} bytes for {endless:?}", fake.sent());
     }

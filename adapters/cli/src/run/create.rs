@@ -3,6 +3,7 @@
 use super::manifest::NewPod;
 use super::objects::{Created, Found, Objects, PAUSE};
 use crate::call::Trouble;
+use crate::output;
 use crate::status::{Complaint, Status};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -25,53 +26,68 @@ impl Objects<'_> {
         stop: impl AsyncFn(),
     ) -> Result<Option<Created>, Complaint> {
         let begin = Instant::now();
-        // Whether a request may have been carried out, or may be so later, that nobody has answered.
+        let name = format!("{}/{}", self.connection.namespace, pod.name);
+        // Whether a request may have been carried out, or may be so later, of which no answer says so.
         let mut is_doubtful = false;
+        let mut doubt = Doubt { name: &name, is_open: false };
         loop {
+            doubt.is_open = true;
             let posted = tokio::select! {
                 posted = self.post(pod) => posted,
                 () = async { stop().await; sleep(LAST_ANSWER).await } => Err(Trouble::unreadable("interrupted")),
             };
             let trouble = match posted {
-                Ok(created) => return Ok(Some(created)),
+                Ok(created) => return Ok(Some(doubt.settled(created))),
                 Err(trouble) => trouble,
             };
             let is_there = trouble.code == 409 && trouble.reason.as_deref() == Some("AlreadyExists");
             // A 409 of another kind is a conflict over a quota, a 429 was not let in: neither was carried out.
             is_doubtful |= !is_there && !trouble.is_refusal() && !matches!(trouble.code, 409 | 429);
-            let mut name = format!("{}/{}", self.connection.namespace, pod.name);
-            if is_there || is_doubtful {
+            doubt.is_open = is_there || is_doubtful;
+            if doubt.is_open {
                 match self.find(pod).await {
-                    Found::Ours(created) => return Ok(Some(created)),
+                    Found::Ours(created) => return Ok(Some(doubt.settled(created))),
                     Found::Other => {
                         let sentence = format!("{name} is there already, and is not of this run");
-                        return Err(Complaint::new(Status::Infrastructure, sentence));
+                        return Err(doubt.settled(Complaint::new(Status::Infrastructure, sentence)));
                     }
                     Found::Nothing if is_there => {
                         let sentence = format!("{name} was created and went before it was seen");
-                        return Err(Complaint::new(Status::Infrastructure, sentence));
+                        return Err(doubt.settled(Complaint::new(Status::Infrastructure, sentence)));
                     }
                     Found::Nothing | Found::Unknown => {}
                 }
             }
             let pause = PAUSE.max(trouble.retry_after);
-            let is_over = trouble.is_refusal() || begin.elapsed() + pause > CREATE;
-            if is_over {
-                name.push_str(" may have been created, or may still be");
-                let doubt = if is_doubtful || is_there { name } else { String::from("no pod was created") };
-                return Err(self
-                    .connection
-                    .api_complaint(trouble.code, &format!("{}; {doubt}", trouble.message)));
+            if trouble.is_refusal() || begin.elapsed() + pause > CREATE {
+                return Err(self.connection.api_complaint(trouble.code, &trouble.message));
             }
             tokio::select! {
                 () = sleep(pause) => {}
-                () = stop() => {
-                    if is_doubtful || is_there {
-                        crate::output::note(&format!("{name} may have been created, or may still be"));
-                    }
-                    return Ok(None);
-                }
+                () = stop() => return Ok(None),
             }
+        }
+    }
+}
+
+/// Says on its way out, also where the creation is given up midway, that there may be a pod that no wait knows of.
+struct Doubt<'a> {
+    name: &'a str,
+    is_open: bool,
+}
+
+impl Doubt<'_> {
+    /// What is known now leaves no doubt.
+    fn settled<T>(&mut self, known: T) -> T {
+        self.is_open = false;
+        known
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            output::note(&format!("{} may have been created, or may still be", self.name));
         }
     }
 }
