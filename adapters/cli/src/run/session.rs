@@ -39,6 +39,14 @@ pub(super) struct Session {
     pub(super) holds: Holds,
 }
 
+/// Why there is no next attempt.
+enum Obstacle {
+    /// The pod of the last one is still there.
+    Pod,
+    /// A signal came, or the time limit ran out.
+    Shutdown,
+}
+
 /// How one try ended.
 struct Ended {
     outcome: Result<Exit, Failure>,
@@ -78,9 +86,12 @@ impl Session {
             tries_left -= 1;
             output::note(&format!("{namespace}/{}: {failure}", created.name));
             self.clean_up(&objects, &created, hold, true).await;
-            if let Err(why) = self.is_clear(&objects, template, &created).await {
+            if let Some(obstacle) = self.obstacle(&objects, template, &created).await {
+                let (is_cancelled, why) = match obstacle {
+                    Obstacle::Pod => (false, "it does not go"),
+                    Obstacle::Shutdown => (true, "interrupted"),
+                };
                 output::note(&format!("{namespace}/{} is not run again: {why}", created.name));
-                let is_cancelled = self.shutdown.token().is_cancelled();
                 return Ok(self.report(&created, Ended { is_cancelled, ..ended }).await.status());
             }
             output::note(&format!("{namespace}/{} is gone, and is run again", created.name));
@@ -104,17 +115,17 @@ impl Session {
     }
 
     /// Waits until nothing of an attempt is left: there is one pod at a time.
-    async fn is_clear(
+    async fn obstacle(
         &self,
         objects: &Objects<'_>,
         template: &Template,
         created: &Created,
-    ) -> Result<(), &'static str> {
+    ) -> Option<Obstacle> {
         let within = template.grace_period().min(GRACE) + BEYOND_GRACE;
         tokio::select! {
             biased;
-            () = self.shutdown.stopping() => Err("interrupted"),
-            is_gone = objects.is_gone(created, within) => if is_gone { Ok(()) } else { Err("it does not go") },
+            () = self.shutdown.stopping() => Some(Obstacle::Shutdown),
+            is_gone = objects.is_gone(created, within) => (!is_gone).then_some(Obstacle::Pod),
         }
     }
 
