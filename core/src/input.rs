@@ -36,7 +36,7 @@ pub enum Input<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ApiError<'a> {
     /// The HTTP status, or the `code` of a `Status` object in a watch stream; 0 when no answer came
-    /// (refused, reset, timed out, unreadable).
+    /// (refused, reset, timed out).
     pub code: u16,
     /// Whether the answer was a `Status` object (`metav1.Status`) of the API server about this request. A page of a proxy
     /// is none, and a `Status` about another object is none of this request. Without it the code alone proves nothing:

@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod bounds;
 mod cases;
 mod cli;
 mod cluster;
@@ -17,6 +18,7 @@ mod last_words;
 mod logs;
 mod network;
 mod properties;
+mod rates;
 mod recordings;
 mod refusals;
 mod reliability;

@@ -9,7 +9,6 @@ mod connector;
 mod credentials;
 mod endpoint;
 pub(crate) mod error;
-pub(crate) mod pages;
 mod plugin;
 mod proxy;
 pub(crate) mod refusal;
@@ -23,15 +22,15 @@ use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use crate::wire::decode::decode;
 use crate::wire::lines::Lines;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
 use kube::core::params::{GetParams, ListParams, WatchParams};
 use podwait_core::one_line;
 use refusal::{Refusal, Subject};
 use std::error::Error;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long a call may take, its whole body included; for a watch, until its stream begins.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,8 +45,9 @@ const PAGE: u32 = 500;
 /// Longest time that is counted: a hundred years, so that no sum of times is too much for a clock.
 pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-/// Longest answer to a GET that is read, in bytes.
-const LONGEST_POD: usize = 8 << 20;
+/// Longest answer that is read as a whole, in bytes. Objects in etcd are at most 1.5 MiB by default, and JSON is somewhat
+/// larger.
+const LONGEST_ANSWER: usize = 8 << 20;
 
 /// Longest message that is kept of an error, in bytes.
 const LONGEST_MESSAGE: usize = 300;
@@ -85,23 +85,13 @@ impl Calls {
         let answer = async {
             let request = pods(Some(pod.namespace()), Some(pod.name()))?;
             let request = request.get(pod.name(), &GetParams::default()).map_err(unsendable)?;
-            let response = self.send(Via::Get, request).await?;
-            if response.status() == StatusCode::OK {
-                let body = Limited::new(response.into_body(), LONGEST_POD).collect().await;
-                let json = body.map_err(|error| failure(Via::Get, 0, root_cause(&*error)))?.to_bytes();
-                return observed(&pod, Via::Get, json);
-            }
-            let refusal = Refusal::read(Via::Get, Subject::pod(pod.name()), response).await;
-            if refusal.is_absence_of(pod.name()) {
-                Ok(Observed::NotFound(Via::Get))
-            } else {
-                Err(refusal.failure)
+            match self.call(Via::Get, request).await {
+                Ok(json) => observed(&pod, Via::Get, json),
+                Err(refusal) if refusal.is_absence_of(pod.name()) => Ok(Observed::NotFound(Via::Get)),
+                Err(refusal) => Err(refusal.failure),
             }
         };
-        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
-            Ok(answer) => answer.unwrap_or_else(Observed::ApiError),
-            Err(_) => Observed::ApiError(timed_out(Via::Get)),
-        }
+        answer.await.unwrap_or_else(Observed::ApiError)
     }
 
     /// Reads the one pod of a selection that names it; `None` if it is not in that, or not there.
@@ -110,7 +100,7 @@ impl Calls {
             let json = Listing::new(&self, selection).only().await?;
             json.map(|json| observed(&pod, Via::List, json)).transpose()
         };
-        match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+        match timeout(CALL_TIMEOUT, answer).await {
             Ok(answer) => answer.unwrap_or_else(|failure| Some(Observed::ApiError(failure))),
             Err(_) => Some(Observed::ApiError(timed_out(Via::List))),
         }
@@ -119,19 +109,12 @@ impl Calls {
     /// Begins one page of a LIST: the first, or that of a continue token. Read from etcd, or from a cache that has caught
     /// up with it.
     pub(crate) async fn list(self, selection: Selection, page: Option<String>) -> Result<Body, ApiFailure> {
-        let answer = async {
-            let mut params = ListParams::default().limit(PAGE);
-            params.continue_token = page;
-            params.label_selector = selection.labels().map(str::to_owned);
-            params.field_selector = selection.fields();
-            let request = pods(selection.namespace(), selection.name())?.list(&params).map_err(unsendable)?;
-            let response = self.send(Via::List, request).await?;
-            if response.status() == StatusCode::OK {
-                return Ok(response.into_body());
-            }
-            Err(Refusal::read(Via::List, Subject::pods(selection.name()), response).await.failure)
-        };
-        tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::List)))
+        let mut params = ListParams::default().limit(PAGE);
+        params.continue_token = page;
+        params.label_selector = selection.labels().map(str::to_owned);
+        params.field_selector = selection.fields();
+        let request = pods(selection.namespace(), selection.name())?.list(&params).map_err(unsendable)?;
+        Ok(self.open(Via::List, request, CALL_TIMEOUT).await?)
     }
 
     /// Opens a watch from a resourceVersion, which the server is to close after so many seconds.
@@ -141,29 +124,70 @@ impl Calls {
         resource_version: String,
         seconds: u32,
     ) -> Result<Lines, ApiFailure> {
-        let answer = async {
-            let mut params = WatchParams::default().timeout(seconds);
-            params.label_selector = selection.labels().map(str::to_owned);
-            params.field_selector = selection.fields();
-            let request = pods(selection.namespace(), selection.name())?;
-            let request = request.watch(&params, &resource_version).map_err(unsendable)?;
-            let response = self.send(Via::Watch, request).await?;
-            if response.status() == StatusCode::OK {
-                return Ok(Lines::new(response.into_body()));
-            }
-            Err(Refusal::read(Via::Watch, Subject::pods(selection.name()), response).await.failure)
-        };
-        tokio::time::timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(Via::Watch)))
+        let mut params = WatchParams::default().timeout(seconds);
+        params.label_selector = selection.labels().map(str::to_owned);
+        params.field_selector = selection.fields();
+        let request = pods(selection.namespace(), selection.name())?.watch(&params, &resource_version);
+        // The resourceVersion is the server's, so that this is no fault of the request.
+        let request = request.map_err(|error| failure(Via::Watch, 0, error.to_string()))?;
+        Ok(Lines::new(self.open(Via::Watch, request, CALL_TIMEOUT).await?))
     }
 
-    pub(crate) async fn send(
+    /// Sends a request and reads its whole answer, which may be as long as an object.
+    pub(crate) async fn call(&self, via: Via, request: Request<Vec<u8>>) -> Result<Bytes, Refusal> {
+        self.call_for(via, request, CALL_TIMEOUT, LONGEST_ANSWER).await
+    }
+
+    /// The same, within that time and of so many bytes at most.
+    async fn call_for(
         &self,
         via: Via,
         request: Request<Vec<u8>>,
-    ) -> Result<Response<Body>, ApiFailure> {
-        let sent = self.client.send(request.map(Body::from)).await;
-        sent.map_err(|error| failure(via, 0, root_cause(&error)))
+        within: Duration,
+        longest: usize,
+    ) -> Result<Bytes, Refusal> {
+        let answer = async {
+            let body = self.open(via, request, within).await?;
+            match Limited::new(body, longest).collect().await {
+                Ok(body) => Ok(body.to_bytes()),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    Err(unreadable(via, format!("the answer is longer than {longest} bytes")).into())
+                }
+                Err(error) => Err(failure(via, 0, root_cause(&*error)).into()),
+            }
+        };
+        timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
     }
+
+    /// Sends a request whose answer is read as it comes, by a reader that bounds it. It has to begin within that time.
+    pub(crate) async fn open(
+        &self,
+        via: Via,
+        request: Request<Vec<u8>>,
+        within: Duration,
+    ) -> Result<Body, Refusal> {
+        let subject = Subject::of(&request);
+        let answer = async {
+            let sent = self.client.send(request.map(Body::from)).await;
+            let response = sent.map_err(|error| failure(via, 0, root_cause(&error)))?;
+            match response.status() {
+                StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => Ok(response.into_body()),
+                _ => Err(Refusal::read(via, &subject, response).await),
+            }
+        };
+        timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
+    }
+}
+
+/// Sends one request that is none of a wait's, and reads its whole answer: the same limits, the same reading of what is no
+/// success.
+pub async fn call(
+    client: &kube::Client,
+    request: Request<Vec<u8>>,
+    within: Duration,
+    longest: usize,
+) -> Result<Bytes, ApiFailure> {
+    Ok(Calls::new(client.clone()).call_for(Via::Get, request, within, longest).await?)
 }
 
 /// The collection's request builder, if the names can stand in a path.
@@ -189,9 +213,13 @@ pub(crate) fn pods_path(namespace: Option<&str>, name: Option<&str>) -> Result<S
 
 /// An answer about one pod, which must be the one that was asked for: a cache on the way may mix up its answers.
 fn observed(asked: &PodName, via: Via, json: Bytes) -> Result<Observed, ApiFailure> {
-    let pod = decode(&json).map_err(|error| failure(via, 0, error.to_string()))?;
-    if pod.name != asked.name() {
-        return Err(failure(via, 0, format!("asked for pod {} and got {}", asked.name(), pod.name)));
+    let pod = decode(&json).map_err(|error| unreadable(via, error.to_string()))?;
+    // An object that does not name its namespace contradicts nothing.
+    let is_here = pod.namespace.is_empty() || pod.namespace == asked.namespace();
+    if pod.name != asked.name() || !is_here {
+        let (namespace, name) = (asked.namespace(), asked.name());
+        let sentence = format!("asked for pod {namespace}/{name} and got {}/{}", pod.namespace, pod.name);
+        return Err(unreadable(via, sentence));
     }
     Ok(Observed::Pod(ObservedPod { via, pod: Box::new(pod), json }))
 }
@@ -220,8 +248,17 @@ pub(crate) fn rejected(via: Via, message: impl AsRef<str>) -> ApiFailure {
     ApiFailure { is_status: true, ..failure(via, 400, message) }
 }
 
+/// An answer that came and cannot be read, or is not what was asked for. It may be this one object's trouble.
+pub(crate) fn unreadable(via: Via, message: impl AsRef<str>) -> ApiFailure {
+    failure(via, StatusCode::OK.as_u16(), message)
+}
+
 pub(crate) fn timed_out(via: Via) -> ApiFailure {
-    failure(via, 0, format!("no answer within {CALL_TIMEOUT:?}"))
+    no_answer(via, CALL_TIMEOUT)
+}
+
+fn no_answer(via: Via, within: Duration) -> ApiFailure {
+    failure(via, 0, format!("no answer within {within:?}"))
 }
 
 fn unsendable(error: impl Error) -> ApiFailure {

@@ -93,7 +93,8 @@ impl Via {
 pub struct ApiFailure {
     /// The call that failed.
     pub via: Via,
-    /// The HTTP status or the code of the `Status` object; 0 when there was no answer.
+    /// The HTTP status or the code of the `Status` object; 0 when there was no answer, 200 when there was one that could
+    /// not be read.
     pub code: u16,
     /// Whether the answer was a `Status` of the API server about this request, and no page of a proxy or the like.
     pub is_status: bool,

@@ -3,7 +3,7 @@
 use crate::client::failure;
 use crate::source::{ApiFailure, Via};
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use serde::Deserialize;
@@ -19,16 +19,18 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// What a request is about: an answer that names something else answers another request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Subject<'a> {
-    resource: &'static str,
-    name: Option<&'a str>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Subject {
+    /// It changes nothing. An admission plugin that refuses a change may name what it likes.
+    is_read: bool,
+    resource: String,
+    name: Option<String>,
 }
 
 /// An answer other than 200.
 pub(crate) struct Refusal {
     pub(crate) failure: ApiFailure,
-    status: Option<StatusView>,
+    status: Option<Box<StatusView>>,
 }
 
 /// `metav1.Status`, as far as it is read.
@@ -82,44 +84,68 @@ impl StatusView {
     }
 
     /// Whether this answers a request about that. A `Status` need not say what it is about, but may not name another thing.
-    fn is_about(&self, code: u16, subject: Subject<'_>) -> bool {
+    fn is_about(&self, code: u16, subject: &Subject) -> bool {
         let details = self.details.as_ref();
         let name = details.and_then(|details| details.name.as_deref()).filter(|name| !name.is_empty());
         let kind = details.and_then(|details| details.kind.as_deref()).unwrap_or_default();
         // The server writes the one code into both (`ErrorNegotiated` of k8s.io/apiserver).
-        self.code.is_none_or(|own| own == 0 || own == code)
-            && name.is_none_or(|name| subject.name == Some(name))
-            && (kind.is_empty() || subject.is_kind(kind))
+        let is_consistent = self.code.is_none_or(|own| own == 0 || own == code);
+        let is_same = name.is_none_or(|name| subject.name.as_deref() == Some(name))
+            && (kind.is_empty() || subject.is_kind(kind));
+        is_consistent && (is_same || !subject.is_read)
     }
 }
 
-impl<'a> Subject<'a> {
-    pub(crate) const fn pod(name: &'a str) -> Self {
-        Self { resource: "pods", name: Some(name) }
-    }
-
-    /// The pods of a LIST or a watch, which may be for the one of this name.
-    pub(crate) const fn pods(name: Option<&'a str>) -> Self {
-        Self { resource: "pods", name }
-    }
-
-    pub(crate) const fn job(name: &'a str) -> Self {
-        Self { resource: "jobs", name: Some(name) }
+impl Subject {
+    /// By the path `/api/v1/namespaces/NAMESPACE/RESOURCE/NAME` or a shorter one, or a field selector for the name.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let segments: Vec<&str> = request.uri().path().split('/').skip(1).collect();
+        let path = match segments.as_slice() {
+            ["api", _, path @ ..] | ["apis", _, _, path @ ..] => path,
+            path => path,
+        };
+        let path = match path {
+            ["namespaces", _, path @ ..] if !path.is_empty() => path,
+            path => path,
+        };
+        let selected = || {
+            let (_, selected) = request.uri().query()?.split_once("metadata.name%3D")?;
+            selected.split('&').next()
+        };
+        let name = path.get(1).copied().or_else(selected);
+        Self {
+            is_read: request.method() == Method::GET,
+            resource: path.first().copied().unwrap_or_default().to_owned(),
+            name: name.map(str::to_owned),
+        }
     }
 
     /// Whether `details.kind` says so: the resource (`NewNotFound`), with its subresource (`NewGenericServerResponse` for
     /// `pods/log`), the kind (`NewInvalid`), or the kind of the request's parameters (`ListOptions`, `PodLogOptions`).
-    fn is_kind(self, kind: &str) -> bool {
+    fn is_kind(&self, kind: &str) -> bool {
         let resource = kind.split('/').next().unwrap_or_default();
-        let singular = self.resource.strip_suffix('s').unwrap_or(self.resource);
-        resource.eq_ignore_ascii_case(self.resource)
+        let singular = self.resource.strip_suffix('s').unwrap_or(&self.resource);
+        resource.eq_ignore_ascii_case(&self.resource)
             || resource.eq_ignore_ascii_case(singular)
             || resource.ends_with("Options")
     }
 }
 
+/// Of a request that got no answer.
+impl From<ApiFailure> for Refusal {
+    fn from(failure: ApiFailure) -> Self {
+        Self { failure, status: None }
+    }
+}
+
+impl From<Refusal> for ApiFailure {
+    fn from(refusal: Refusal) -> Self {
+        refusal.failure
+    }
+}
+
 impl Refusal {
-    pub(crate) async fn read(via: Via, subject: Subject<'_>, response: Response<Body>) -> Self {
+    pub(crate) async fn read(via: Via, subject: &Subject, response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
         let code = head.status.as_u16();
         // A body that breaks, is too long or does not come still leaves the code.
@@ -128,10 +154,10 @@ impl Refusal {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(_)) | Err(_) => Bytes::new(),
         };
-        let status = serde_json::from_slice::<StatusView>(&body).ok().filter(|status| {
+        let status = serde_json::from_slice::<Box<StatusView>>(&body).ok().filter(|status| {
             status.kind == "Status" && matches!(status.api_version.as_deref(), None | Some("v1" | ""))
         });
-        let message = match status.as_ref().and_then(StatusView::says) {
+        let message = match status.as_deref().and_then(StatusView::says) {
             Some(message) => message.to_owned(),
             None => format!("HTTP status {}", head.status),
         };
@@ -214,7 +240,7 @@ mod tests {
             ])
         };
         for value in
-            ["86401", "18446744073709551615", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"]
+            ["86401", "18446744073709551615", "99999999999999999999", "Fri, 01 Jan 2100 00:00:00 GMT"]
         {
             assert_eq!(retry_after(&headers(value)), Some(LONGEST_RETRY_AFTER), "{value}");
         }

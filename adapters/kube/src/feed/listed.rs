@@ -2,7 +2,7 @@
 
 use super::Feed;
 use super::heard::set_key;
-use crate::client::failure;
+use crate::client::unreadable;
 use crate::feed::listing::Listed;
 use crate::feed::table::{Missed, number};
 use crate::feed::watch::{From, Watch};
@@ -22,7 +22,7 @@ impl Feed {
             Listed::Item(json) => {
                 if let Err(error) = self.take_item(&json) {
                     // Nobody can say whom it is about, and so of nobody that he is not there.
-                    let failure = failure(Via::List, 0, format!("unreadable item of a list: {error}"));
+                    let failure = unreadable(Via::List, format!("unreadable item of a list: {error}"));
                     self.listed(Listed::Failed(failure));
                 }
             }
@@ -86,7 +86,7 @@ impl Feed {
                 Observed::Pod(ObservedPod { via: Via::List, pod, json: json.clone() })
             }
             Err(error) => {
-                Observed::ApiError(failure(Via::List, 0, format!("unreadable item of a list: {error}")))
+                Observed::ApiError(unreadable(Via::List, format!("unreadable item of a list: {error}")))
             }
         };
         if let Observed::Pod(found) = &observed

@@ -1,11 +1,11 @@
 //! Pods whose hold nobody takes off any more.
 
 use super::{FINALIZER, Hold};
-use crate::client::Calls;
-use crate::client::pages::{all_items, unreadable};
+use crate::client::{Calls, unreadable};
 use crate::ends::{Ends, ends_of};
+use crate::feed::listing::Listing;
 use crate::selection::{Scope, Selection};
-use crate::source::ApiFailure;
+use crate::source::{ApiFailure, Via};
 use crate::wire::decode::decode;
 use podwait_core::{ContainerState, PodSnapshot, Timestamp};
 use serde::Deserialize;
@@ -55,6 +55,9 @@ struct ItemView {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ItemMeta {
+    namespace: Option<String>,
+    name: Option<String>,
+    uid: Option<String>,
     finalizers: Option<Vec<String>>,
 }
 
@@ -67,13 +70,25 @@ struct ItemMeta {
 pub async fn held_pods(client: kube::Client, scope: Scope) -> Result<Vec<HeldPod>, ApiFailure> {
     let calls = Calls::new(client.clone());
     let mut held = Vec::new();
-    for item in all_items(&calls, &Selection::Pods(scope)).await? {
-        let view: ItemView = serde_json::from_str(item.get()).map_err(|error| unreadable(&error))?;
-        if view.metadata.finalizers.is_some_and(|all| all.iter().any(|one| one == FINALIZER)) {
-            let pod = decode(item.get().as_bytes()).map_err(|error| unreadable(&error))?;
-            held.push(HeldPod::of(&client, pod.namespace, pod.name, &pod.snapshot));
-        }
-    }
+    let listing = Listing::new(&calls, Selection::Pods(scope));
+    listing
+        .each(|item| {
+            let view: ItemView = serde_json::from_slice(item)
+                .map_err(|error| unreadable(Via::List, format!("unreadable item of a list: {error}")))?;
+            let metadata = view.metadata;
+            if metadata.finalizers.is_some_and(|all| all.iter().any(|one| one == FINALIZER)) {
+                // One that cannot be read is held all the same, and how it ended is not known.
+                let snapshot = decode(item).map(|pod| pod.snapshot).unwrap_or_else(|_| PodSnapshot {
+                    uid: metadata.uid.unwrap_or_default(),
+                    ..PodSnapshot::default()
+                });
+                let (namespace, name) =
+                    (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
+                held.push(HeldPod::of(&client, namespace, name, &snapshot));
+            }
+            Ok(())
+        })
+        .await?;
     Ok(held)
 }
 

@@ -1,13 +1,11 @@
 //! The one write of podwait: its finalizer on a pod, and off it.
 
 use super::FINALIZER;
-use crate::client::refusal::{Refusal, Subject};
-use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected, timed_out};
+use crate::client::{Calls, pods_path, rejected};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Via};
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, header};
 use serde_json::json;
-use tokio::time::timeout;
 
 /// What to do with the finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +37,7 @@ impl Calls {
             Change::Remove => "$deleteFromPrimitiveList/finalizers",
         };
         let patch = json!({ "metadata": { "uid": uid, finalizers: [FINALIZER] } });
-        match timeout(CALL_TIMEOUT, self.send_patch(&pod, patch.to_string())).await {
-            Ok(patched) => patched.unwrap_or_else(Patched::Failed),
-            Err(_) => Patched::Failed(timed_out(Via::Get)),
-        }
+        self.send_patch(&pod, patch.to_string()).await.unwrap_or_else(Patched::Failed)
     }
 
     async fn send_patch(&self, pod: &PodName, patch: String) -> Result<Patched, ApiFailure> {
@@ -54,11 +49,7 @@ impl Calls {
             .header(header::CONTENT_TYPE, "application/strategic-merge-patch+json")
             .body(patch.into_bytes())
             .map_err(|error| rejected(Via::Get, error.to_string()))?;
-        let response = self.send(Via::Get, request).await?;
-        if response.status() == StatusCode::OK {
-            return Ok(Patched::Done);
-        }
-        let refusal = Refusal::read(Via::Get, Subject::pod(pod.name()), response).await;
+        let Err(refusal) = self.call(Via::Get, request).await else { return Ok(Patched::Done) };
         Ok(match refusal.failure.code {
             _ if refusal.is_absence_of(pod.name()) => Patched::Gone,
             // The uid is another one's: to the API server that is an attempt to change it.

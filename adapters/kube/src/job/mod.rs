@@ -4,9 +4,9 @@ mod source;
 mod view;
 
 use crate::client::Calls;
-use crate::client::pages::all_items;
 use crate::drive::{Step, drive};
 use crate::ends::{Ends, ends_of};
+use crate::feed::listing::Listing;
 use crate::selection::{PodName, Scope, Selection};
 use crate::source::ApiFailure;
 use futures_util::future::BoxFuture;
@@ -174,16 +174,21 @@ impl Pods {
     async fn read(&mut self, uid: &str) {
         // The label that all versions set (`batch.kubernetes.io/controller-uid` came with 1.27).
         let scope = Scope::namespace(self.namespace.as_str()).labels(format!("controller-uid={uid}"));
-        let Ok(items) = all_items(&self.calls, &Selection::Pods(scope)).await else { return };
-        for item in items {
-            let Ok(pod) = crate::decode(item.get().as_bytes()) else { continue };
+        let listing = Listing::new(&self.calls, Selection::Pods(scope));
+        let listed = listing.each(|item| {
+            let Ok(pod) = crate::decode(item) else { return Ok(()) };
+            if self.seen.contains_key(&pod.snapshot.uid) {
+                return Ok(());
+            }
             let (ends, is_over) = ends_of(&pod.snapshot);
-            if is_over && !self.seen.contains_key(&pod.snapshot.uid) {
+            if is_over {
                 let pod = JobPod { name: pod.name, uid: pod.snapshot.uid, ends };
                 (self.look)(&pod);
                 self.seen.insert(pod.uid.clone(), (self.seen.len(), pod));
             }
-        }
+            Ok(())
+        });
+        let _ = listed.await;
     }
 }
 

@@ -1,23 +1,18 @@
 //! Tells about one Job: a GET, a watch from there, and a GET when it is silent or breaks.
 
 use super::view::{JobState, JobView};
-use crate::client::refusal::{Refusal, StatusView, Subject};
-use crate::client::{
-    CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, later, rejected, timed_out,
-};
+use crate::client::refusal::StatusView;
+use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, later, rejected};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
 use crate::wire::envelope::{EventKind, envelope};
 use crate::wire::lines::Lines;
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::Request;
+use kube::core::params::WatchParams;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-
-/// Longest Job that is read, in bytes.
-const LONGEST: usize = 8 << 20;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// How long to go without a watch that the server will not give, or that failed at once.
 const REST: Duration = Duration::from_secs(30);
@@ -59,8 +54,7 @@ impl JobSource {
 /// Reads the Job once.
 pub(super) async fn check(calls: Calls, job: PodName) -> Result<(), ApiFailure> {
     let asks = Asks { calls, job, state: Arc::default() };
-    let answer = timeout(CALL_TIMEOUT, asks.get()).await;
-    answer.unwrap_or_else(|_| Err(timed_out(Via::Get))).map(|_| ())
+    asks.get().await.map(|_| ())
 }
 
 impl Asks {
@@ -91,32 +85,21 @@ impl Asks {
         let uri = format!("{}/{}", self.path()?, self.job.name());
         let request = Request::get(uri).body(Vec::new());
         let request = request.map_err(|error| rejected(Via::Get, error.to_string()))?;
-        let response = self.calls.send(Via::Get, request).await?;
-        if response.status() == StatusCode::OK {
-            let body = Limited::new(response.into_body(), LONGEST).collect().await;
-            let json =
-                body.map_err(|error| failure(Via::Get, 0, crate::client::root_cause(&*error)))?.to_bytes();
-            return self.read(json, Via::Get).map(Observed::Pod);
-        }
-        let refusal = Refusal::read(Via::Get, Subject::job(self.job.name()), response).await;
-        match refusal.is_absence_of_kind("jobs", self.job.name()) {
-            true => Ok(Observed::NotFound(Via::Get)),
-            false => Err(refusal.failure),
+        match self.calls.call(Via::Get, request).await {
+            Ok(json) => self.read(json, Via::Get).map(Observed::Pod),
+            Err(refusal) if refusal.is_absence_of_kind("jobs", self.job.name()) => {
+                Ok(Observed::NotFound(Via::Get))
+            }
+            Err(refusal) => Err(refusal.failure),
         }
     }
 
     async fn watch(&self, version: &str) -> Result<Lines, ApiFailure> {
-        let (path, name) = (self.path()?, self.job.name());
-        let uri = format!(
-            "{path}?watch=true&fieldSelector=metadata.name%3D{name}&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
-        );
-        let request = Request::get(uri).body(Vec::new());
+        let mut params = WatchParams::default().timeout(WATCH_SECONDS);
+        params.field_selector = Some(format!("metadata.name={}", self.job.name()));
+        let request = kube::core::Request::new(self.path()?).watch(&params, version);
         let request = request.map_err(|error| rejected(Via::Watch, error.to_string()))?;
-        let response = self.calls.send(Via::Watch, request).await?;
-        if response.status() == StatusCode::OK {
-            return Ok(Lines::new(response.into_body()));
-        }
-        Err(Refusal::read(Via::Watch, Subject::job(name), response).await.failure)
+        Ok(Lines::new(self.calls.open(Via::Watch, request, CALL_TIMEOUT).await?))
     }
 
     /// What a line of the watch says; `None` if nothing of this Job.
@@ -144,9 +127,7 @@ impl Asks {
 impl JobSource {
     /// The Job, from a GET.
     async fn look(&mut self) -> Observed {
-        let observed =
-            timeout(CALL_TIMEOUT, self.asks.get()).await.unwrap_or_else(|_| Err(timed_out(Via::Get)));
-        let observed = observed.unwrap_or_else(Observed::ApiError);
+        let observed = self.asks.get().await.unwrap_or_else(Observed::ApiError);
         self.place = match &observed {
             Observed::Pod(job) if self.rest <= Instant::now() => {
                 Place::Read(job.pod.snapshot.resource_version.clone())
@@ -174,8 +155,7 @@ impl PodSource for JobSource {
                 }
                 Place::Read(version) => {
                     let version = version.clone();
-                    let opened = timeout(CALL_TIMEOUT, self.asks.watch(&version)).await;
-                    self.place = match opened.unwrap_or_else(|_| Err(timed_out(Via::Watch))) {
+                    self.place = match self.asks.watch(&version).await {
                         Ok(lines) => Place::Watched(lines),
                         // A watch is not needed, and what is wrong with it is not the Job's trouble.
                         Err(_) => {

@@ -6,6 +6,7 @@ use podwait_core::{
     Container, ContainerState, ContainerStatus, PodSnapshot, RestartPolicy, Terminated, Timestamp,
     WaitMachine,
 };
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -107,8 +108,11 @@ impl PodFacts {
         let has_rules = specs.any(|container| !container.restart_policy_rules.is_empty());
         let may_all_restart = has_rules || pod.restart_policy != RestartPolicy::Never;
         let containers = lists.into_iter().flat_map(|(specs, statuses)| {
-            specs.iter().map(|spec| {
-                let status = statuses.iter().find(|status| status.name == spec.name);
+            // By name once, however many there are. Of two of a name the first counts.
+            let by_name: HashMap<&str, &ContainerStatus> =
+                statuses.iter().rev().map(|status| (status.name.as_str(), status)).collect();
+            specs.iter().map(move |spec| {
+                let status = by_name.get(spec.name.as_str()).copied();
                 ContainerFacts::of(spec, status, may_all_restart || spec.restart_policy.is_some())
             })
         });

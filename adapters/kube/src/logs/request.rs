@@ -1,15 +1,13 @@
 //! One GET of a container's log, and what its answers mean.
 
-use crate::client::refusal::{Refusal, Subject};
-use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected, timed_out};
+use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Observed, Via};
-use http::{Request, StatusCode};
+use http::Request;
 use kube::client::Body;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// What of a log is asked for.
 #[derive(Clone, Debug)]
@@ -40,14 +38,15 @@ impl Calls {
     /// Asks for a log. The kubelet may say nothing before the first line of one that is followed, so that may take `patience`.
     pub(crate) async fn log(&self, pod: &PodName, query: &LogQuery, patience: Duration) -> LogAnswer {
         let patience = if query.follow { patience } else { CALL_TIMEOUT };
-        match timeout(patience, self.ask_for_log(pod, query)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(failure)) => LogAnswer::Failed(failure),
-            Err(_) => LogAnswer::Failed(timed_out(Via::Get)),
-        }
+        self.ask_for_log(pod, query, patience).await.unwrap_or_else(LogAnswer::Failed)
     }
 
-    async fn ask_for_log(&self, pod: &PodName, query: &LogQuery) -> Result<LogAnswer, ApiFailure> {
+    async fn ask_for_log(
+        &self,
+        pod: &PodName,
+        query: &LogQuery,
+        patience: Duration,
+    ) -> Result<LogAnswer, ApiFailure> {
         let mut uri = format!(
             "{}/{}/log?timestamps=true",
             pods_path(Some(pod.namespace()), Some(pod.name()))?,
@@ -69,22 +68,18 @@ impl Calls {
         }
         let request =
             Request::get(uri).body(Vec::new()).map_err(|error| rejected(Via::Get, error.to_string()))?;
-        let response = self.send(Via::Get, request).await?;
-        match response.status() {
-            StatusCode::OK => return Ok(LogAnswer::Body(response.into_body())),
+        let refusal = match self.open(Via::Get, request, patience).await {
+            Ok(body) => return Ok(LogAnswer::Body(body)),
+            Err(refusal) => refusal,
+        };
+        match refusal.failure.code {
+            _ if refusal.is_absence_of(pod.name()) => Ok(LogAnswer::NoPod),
             // A pod without a node (`LogLocation` finds none).
-            StatusCode::NO_CONTENT => return Ok(LogAnswer::Nothing(String::from("the pod has no node yet"))),
-            _ => {}
+            204 => Ok(LogAnswer::Nothing(String::from("the pod has no node yet"))),
+            // `validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`: waiting to start, no previous one, and the like.
+            400 if refusal.failure.is_status => Ok(LogAnswer::Nothing(refusal.failure.message)),
+            _ => Err(refusal.failure),
         }
-        let refusal = Refusal::read(Via::Get, Subject::pod(pod.name()), response).await;
-        if refusal.is_absence_of(pod.name()) {
-            return Ok(LogAnswer::NoPod);
-        }
-        // `validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`: waiting to start, no previous one, and the like.
-        if refusal.failure.is_status && refusal.failure.code == 400 {
-            return Ok(LogAnswer::Nothing(refusal.failure.message));
-        }
-        Err(refusal.failure)
     }
 
     /// Whether the pod is still that of this uid. A log is asked for by the pod's name, and names are given again.

@@ -210,8 +210,8 @@ pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
     Ok((view.at_ms, observed))
 }
 
-/// Whether an error with this code was a `Status` if its event does not say: older traces do not, and without an answer
-/// there is none.
+/// Whether an error with this code was a `Status` if its event does not say: older traces do not. Without an answer, or
+/// with one that is no error, there is none.
 pub(super) const fn is_usually_status(code: u16) -> bool {
-    code != 0
+    code >= 300
 }

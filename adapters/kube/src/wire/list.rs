@@ -17,8 +17,14 @@ pub struct ListItems {
     place: Place,
     /// In the object or list at the start of the buffer.
     nesting: Nesting,
-    /// How much of it was searched for its end.
+    /// How much of the value at the start of the buffer was searched for its end, so that no byte is looked at again for
+    /// each piece that comes.
     searched: usize,
+    /// What was searched of a string ends in a backslash that escapes what comes next.
+    is_escaped: bool,
+    /// How many bytes were looked at for an end.
+    #[cfg(test)]
+    looked_at: usize,
     /// How much was taken before the buffer's start.
     taken: usize,
     items: usize,
@@ -52,6 +58,9 @@ enum Place {
     /// A field or the end.
     FirstField,
     Field,
+    /// The colon after that field's name.
+    Colon(Field),
+    Value(Field),
     AfterField,
     /// An item or the end of the items.
     FirstItem,
@@ -86,14 +95,27 @@ impl ListItems {
                 (Place::FirstField | Place::AfterField, b'}') => self.take(Place::End),
                 (Place::AfterField, b',') => self.take(Place::Field),
                 (Place::FirstField | Place::Field, b'"') => {
-                    if !self.field()? {
+                    if !self.name()? {
+                        break;
+                    }
+                }
+                (Place::Colon(field), b':') => self.take(Place::Value(field)),
+                (Place::Colon(_), byte) => {
+                    return Err(JsonError::found("expected a colon", Some(byte), self.taken).into());
+                }
+                (Place::Value(Field::Items), b'[') => {
+                    self.is_first_items()?;
+                    self.take(Place::FirstItem);
+                }
+                (Place::Value(field), _) => {
+                    if !self.field(field)? {
                         break;
                     }
                 }
                 (Place::FirstItem | Place::AfterItem, b']') => self.take(Place::AfterField),
                 (Place::AfterItem, b',') => self.take(Place::Item),
                 (Place::FirstItem | Place::Item, b'{') => {
-                    let Some(length) = self.value(0)? else { break };
+                    let Some(length) = self.value()? else { break };
                     self.place = Place::AfterItem;
                     self.items += 1;
                     return Ok(Some(self.split(length)));
@@ -132,31 +154,25 @@ impl ListItems {
         })
     }
 
-    /// Reads a field's name, and its value unless it is the items; whether all of it was there.
-    fn field(&mut self) -> Result<bool, DecodeError> {
-        let Some(name_end) = self.string(0)? else { return Ok(false) };
-        let Some(colon) = self.after_space(name_end) else { return Ok(false) };
-        let Some(start) = self.after_space(colon + 1) else { return Ok(false) };
-        if self.buffer[colon] != b':' {
-            return Err(
-                JsonError::found("expected a colon", Some(self.buffer[colon]), self.taken + colon).into()
-            );
-        }
+    /// Reads a field's name; whether all of it was there.
+    fn name(&mut self) -> Result<bool, DecodeError> {
+        let Some(end) = self.value()? else { return Ok(false) };
         let field = match &*Cursor::new(&self.buffer).text()? {
             "kind" => Field::Kind,
             "metadata" => Field::Metadata,
             "items" => Field::Items,
             _ => Field::Other,
         };
-        if field == Field::Items && self.buffer[start] == b'[' {
-            self.is_first_items()?;
-            self.split(start + 1);
-            self.place = Place::FirstItem;
-            return Ok(true);
-        }
-        let Some(end) = self.value(start)? else { return Ok(false) };
-        let name = self.split(end);
-        let mut json = Cursor::new(&name[start..]);
+        self.split(end);
+        self.place = Place::Colon(field);
+        Ok(true)
+    }
+
+    /// Reads the value of a field, if it is no list of items; whether all of it was there.
+    fn field(&mut self, field: Field) -> Result<bool, DecodeError> {
+        let Some(end) = self.value()? else { return Ok(false) };
+        let value = self.split(end);
+        let mut json = Cursor::new(&value);
         match field {
             Field::Kind => {
                 json.fill(&mut self.kind, Cursor::owned).map_err(|error| error.in_field(b"kind"))?
@@ -182,33 +198,36 @@ impl ListItems {
         Ok(())
     }
 
-    /// Where the value that begins there ends, if its end has come.
-    fn value(&mut self, start: usize) -> Result<Option<usize>> {
-        let end = match self.buffer[start] {
-            b'{' | b'[' => {
-                let from = self.searched.max(start);
-                let end = self.nesting.end(&self.buffer[from..]).map(|length| from + length);
-                self.searched = self.buffer.len();
-                end
-            }
-            b'"' => return self.string(start),
+    /// Where the value at the start of the buffer ends, if its end has come.
+    fn value(&mut self) -> Result<Option<usize>> {
+        let from = self.searched;
+        self.searched = self.buffer.len();
+        #[cfg(test)]
+        {
+            self.looked_at += self.buffer.len() - from;
+        }
+        let end = match self.buffer[0] {
+            b'{' | b'[' => self.nesting.end(&self.buffer[from..]),
+            b'"' => self.end_of_string(from),
             _ => {
                 let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\t' | b'\r');
-                self.buffer[start..].iter().position(is_end).map(|length| start + length)
+                self.buffer[from..].iter().position(is_end)
             }
         };
-        self.bounded(end)
+        self.bounded(end.map(|length| from + length))
     }
 
-    /// Where the string that begins there ends, if its end has come.
-    fn string(&self, start: usize) -> Result<Option<usize>> {
-        let mut is_escaped = false;
+    /// Where the string at the start of the buffer ends, counted from `from`, up to which it was searched.
+    fn end_of_string(&mut self, from: usize) -> Option<usize> {
+        let start = from.max(1);
+        let is_escaped = &mut self.is_escaped;
         let is_end = |byte: &u8| {
-            let is_end = *byte == b'"' && !is_escaped;
-            is_escaped = *byte == b'\\' && !is_escaped;
+            let is_end = *byte == b'"' && !*is_escaped;
+            *is_escaped = *byte == b'\\' && !*is_escaped;
             is_end
         };
-        self.bounded(self.buffer[start + 1..].iter().position(is_end).map(|length| start + length + 2))
+        let end = self.buffer.get(start..)?.iter().position(is_end)?;
+        Some(start + end + 1 - from)
     }
 
     fn bounded(&self, end: Option<usize>) -> Result<Option<usize>> {
@@ -239,7 +258,7 @@ impl ListItems {
     /// Takes the start of the buffer away.
     fn split(&mut self, length: usize) -> Bytes {
         self.nesting = Nesting::default();
-        self.searched = 0;
+        (self.searched, self.is_escaped) = (0, false);
         self.taken += length;
         self.buffer.split_to(length).freeze()
     }

@@ -107,6 +107,28 @@ fn an_item_that_does_not_end_is_not_kept_for_ever() {
     }
 }
 
+/// A server may send a list a few bytes at a time.
+#[test]
+fn no_byte_is_looked_at_for_each_piece_that_comes() {
+    let long = "x\\\"".repeat(1 << 16);
+    let number = "1".repeat(1 << 16);
+    for list in [
+        format!(r#"{{"kind":"PodList","{long}":1,"items":[]}}"#),
+        format!(r#"{{"{long}":"{long}","items":[]}}"#),
+        format!(r#"{{"metadata":{{"continue":"{long}"}},"items":[{{"a":"{long}"}}]}}"#),
+        format!(r#"{{"a":{number},"items":[]}}"#),
+    ] {
+        let mut items = ListItems::default();
+        for piece in list.as_bytes().chunks(64) {
+            items.push(piece);
+            while items.next_item().expect("a list").is_some() {}
+        }
+        // Twice, for what came in the same piece as the end of the value before.
+        assert!(items.looked_at < 2 * list.len(), "{} of {}", items.looked_at, list.len());
+        items.finish().expect("a list");
+    }
+}
+
 #[test]
 fn a_large_list_takes_no_more_memory_than_an_item() {
     let mut list = ListItems::default();
