@@ -1,8 +1,17 @@
 //! Whose word a refusal is: the API server's about this request, or that of something on the way.
 
-use podwait::{FailReason, Hub, Policy, Scope, wait};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use http_body_util::StreamBody;
+use kube::client::Body;
+use podwait::{ApiFailure, FailReason, Hold, Hub, Policy, Scope, wait};
 use podwait_sim::{Cluster, Fault, FaultBody, Life, Terminated, Verb, pod};
 use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// The codes that end a wait, or have no budget, where the API server says so.
@@ -110,6 +119,89 @@ async fn pages_for_ever_use_up_the_budget_of_an_outage() {
         let failure = wait(cluster.client(), "ci", "p").policy(policy).await.expect_err("no answer");
         assert_eq!(failure.reason, FailReason::ApiUnavailable, "{code}");
     }
+}
+
+/// A pod that has ended, `ci/p` unless these change it.
+fn ended(code: i32, changes: &Value) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "namespace": "ci", "name": "p", "uid": "u", "resourceVersion": "7" },
+        "spec": { "restartPolicy": "Never", "containers": [{ "name": "step" }] },
+        "status": {
+            "phase": if code == 0 { "Succeeded" } else { "Failed" },
+            "containerStatuses": [{ "name": "step", "restartCount": 0, "state": { "terminated": { "exitCode": code } } }],
+        },
+    });
+    for (pointer, value) in changes.as_object().into_iter().flatten() {
+        *pod.pointer_mut(pointer).expect("a field") = value.clone();
+    }
+    pod
+}
+
+/// A server whose first answers, and whose watches, are about something else that is over with exit 0. Then it says that
+/// `ci/p` exited 7.
+fn mixed_up(other: Value) -> kube::Client {
+    let left = Arc::new(AtomicUsize::new(3));
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let uri = request.uri().to_string();
+        let is_watch = uri.contains("watch=");
+        let is_wrong = is_watch || left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        let pod = if is_wrong { other.clone() } else { ended(7, &json!({})) };
+        let text = match is_watch {
+            true => ["MODIFIED", "DELETED"]
+                .map(|kind| format!("{}\n", json!({ "type": kind, "object": pod })))
+                .concat(),
+            false if request.uri().path().ends_with("/pods") => {
+                let metadata = json!({ "resourceVersion": "5" });
+                json!({ "kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": [pod] })
+                    .to_string()
+            }
+            false => pod.to_string(),
+        };
+        async move {
+            let first = stream::iter([Ok::<_, Infallible>(http_body::Frame::data(Bytes::from(text)))]);
+            let body = match is_watch {
+                true => first.chain(stream::pending()).left_stream(),
+                false => first.right_stream(),
+            };
+            Ok::<_, Infallible>(http::Response::new(StreamBody::new(body)))
+        }
+    });
+    kube::Client::new(service, "ci")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_another_object_is_none_about_ours() {
+    for other in [
+        json!({ "/metadata/namespace": "other" }),
+        json!({ "/metadata/name": "q" }),
+        json!({ "/kind": "PodMetrics" }),
+        json!({ "/apiVersion": "metrics.k8s.io/v1beta1" }),
+    ] {
+        let client = || mixed_up(ended(0, &other));
+        let watched = wait(client(), "ci", "p").await;
+        let polled = wait(client(), "ci", "p").poll().await;
+        let shared = Hub::new(client(), Scope::namespace("ci")).wait("ci", "p").await;
+        for end in [watched, polled, shared] {
+            assert_eq!(end.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(7), "{other}");
+        }
+    }
+}
+
+/// What a caller writes who has errors of several kinds.
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_a_call_passes_a_question_mark() {
+    async fn release(hold: &Hold, client: &kube::Client) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let _: u32 = "5".parse()?;
+        podwait::check_access(client, "ci", "p").await?;
+        Ok(hold.release().await?)
+    }
+    let cluster = Cluster::new();
+    let hold = Hold::of_created(cluster.client(), "ci", "p", "u");
+    cluster.faults().rule(|_| Some(Fault::status(403)));
+    let error = release(&hold, &cluster.client()).await.expect_err("a refusal");
+    assert!(error.to_string().contains("pods is forbidden"), "{error}");
+    assert!(error.is::<ApiFailure>());
 }
 
 /// A refusal may have nothing to say.

@@ -62,6 +62,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 /// A pod's JSON, as far as it is read.
 #[derive(Deserialize)]
 struct PodView {
+    #[serde(default, rename = "apiVersion", deserialize_with = "or_default")]
+    api_version: String,
     #[serde(default, deserialize_with = "or_default")]
     kind: String,
     #[serde(default, deserialize_with = "or_default")]
@@ -76,8 +78,14 @@ impl TryFrom<PodView> for Pod {
     type Error = serde_json::Error;
 
     fn try_from(view: PodView) -> serde_json::Result<Self> {
-        let PodView { kind, metadata: Object(metadata), spec: Object(spec), status: Object(status) } = view;
-        if !matches!(kind.as_str(), "" | "Pod") {
+        let PodView {
+            api_version,
+            kind,
+            metadata: Object(metadata),
+            spec: Object(spec),
+            status: Object(status),
+        } = view;
+        if !matches!(kind.as_str(), "" | "Pod") || !matches!(api_version.as_str(), "" | "v1") {
             return Err(Error::custom("another kind"));
         }
         if metadata.name.is_empty() {

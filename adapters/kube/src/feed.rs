@@ -83,6 +83,8 @@ pub(crate) struct Feed {
     slot: Option<Instant>,
     /// Watches, and LISTs for them, that failed in a row.
     failed: u32,
+    /// The watch has said something that was not known where it began.
+    has_news: bool,
     /// How many refusals in a row are to be forgiven.
     forgiven: u32,
     /// The server does not know any more what has happened since the pod's last change.
@@ -144,6 +146,7 @@ impl Feed {
             has_failed_reads: false,
             slot: None,
             failed: 0,
+            has_news: false,
             forgiven: 0,
             has_expired: false,
             listed_anew: None,
@@ -191,12 +194,12 @@ impl Feed {
         let now = Instant::now();
         let mut wake = Wake { now, next: None };
         if wake.is_due(self.watch.end()) {
-            self.resume();
+            self.renew();
         }
         if wake.is_due(self.ahead.map(|(at, _)| at)) {
             let (_, version) = self.ahead.take().unwrap_or((now, 0));
             if self.watch.reached().is_some_and(|reached| number(reached) < version) {
-                self.resume();
+                self.renew();
             }
         }
         let put_off = self.waits.lock().queue_put_off(now);

@@ -77,6 +77,13 @@ impl Selection {
         }
     }
 
+    /// Whether a pod of that namespace and name can be among them. An object that does not name its namespace contradicts
+    /// nothing.
+    pub(crate) fn may_have(&self, namespace: &str, name: &str) -> bool {
+        (namespace.is_empty() || self.namespace().is_none_or(|own| own == namespace))
+            && self.name().is_none_or(|own| own == name)
+    }
+
     /// Of these pods the one of this name, if it is among them.
     pub(crate) fn narrowed_to(&self, pod: PodName) -> Self {
         let (Self::Pod(_, labels) | Self::Pods(Scope { labels, .. })) = self;

@@ -83,6 +83,31 @@ async fn whoever_goes_or_comes_between_two_pages_is_told_right() {
     assert_eq!((cluster.requests().list, cluster.requests().watch), (2, 1), "{:?}", cluster.requests());
 }
 
+/// A page of a LIST with nothing in it, and this continue token.
+fn empty_page(token: &str) -> Fault {
+    let metadata = serde_json::json!({ "resourceVersion": "2", "continue": token });
+    let list =
+        serde_json::json!({ "kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": [] });
+    Fault::Status { code: 200, retry_after: None, body: FaultBody::Json(list) }
+}
+
+/// It is a LIST that fails, and is tried again ever more seldom.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_leads_in_a_circle_is_backed_off() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("p").after(secs(400)).finished(1).spawn(&cluster);
+    let seen = traffic_with(&cluster, |_, request| {
+        let token = if request.uri.contains("continue=a") { "b" } else { "a" };
+        (request.verb == Verb::List).then(|| empty_page(token))
+    });
+    let exit = hub.wait("ci", "p").await;
+    assert_eq!(exit.map(|exit| exit.code), Ok(1), "it is read by GETs");
+    // Three pages each time, and ten or eleven times.
+    let pages = seen.times(is_page).len();
+    assert!((24..=36).contains(&pages), "{pages}");
+}
+
 /// Something in between that always says that there is more.
 #[tokio::test(start_paused = true)]
 async fn a_list_without_end_is_given_up_and_holds_up_no_reads() {
@@ -90,13 +115,10 @@ async fn a_list_without_end_is_given_up_and_holds_up_no_reads() {
     let hub = hub(&cluster);
     running("early").after(secs(60)).finished(1).spawn(&cluster);
     running("late").after(secs(700)).finished(2).spawn(&cluster);
-    let endless = serde_json::json!({
-        "kind": "PodList", "apiVersion": "v1", "metadata": { "resourceVersion": "2", "continue": "on" }, "items": [],
-    });
+    let mut page = 0;
     traffic_with(&cluster, move |at, request| {
-        let body = FaultBody::Json(endless.clone());
-        let endless = Fault::Status { code: 200, retry_after: None, body };
-        (at < secs(310) && request.verb == Verb::List).then_some(endless)
+        page += 1;
+        (at < secs(310) && request.verb == Verb::List).then(|| empty_page(&format!("on-{page}")))
     });
     let start = Instant::now();
     let early = async {

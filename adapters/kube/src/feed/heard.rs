@@ -2,7 +2,7 @@
 
 use super::{Feed, LONGEST_REST, REFUSALS, SHORTEST_REST};
 use crate::client::refusal::StatusView;
-use crate::client::{WATCH_SECONDS, failure};
+use crate::client::{self, WATCH_SECONDS};
 use crate::feed::mailbox::Notice;
 use crate::feed::table::{Service, Waited, number};
 use crate::feed::watch::{From, News, Watch};
@@ -20,6 +20,7 @@ impl Feed {
         match news {
             News::Opened => {
                 self.forgiven = REFUSALS;
+                self.has_news = false;
                 let mut table = self.waits.lock();
                 (table.is_open, table.is_failing) = (true, false);
                 table.refusal = None;
@@ -32,7 +33,7 @@ impl Feed {
             News::Over => {
                 // Up to its end it has said all there was.
                 self.waits.lock().is_behind = false;
-                self.resume();
+                self.renew();
                 self.waits.lock().goes_on_until = Some(Instant::now() + SHORTEST_REST);
             }
             News::Failed(failure) => self.lose_watch(failure),
@@ -44,17 +45,17 @@ impl Feed {
         let event = said(line)?;
         if let EventKind::Bookmark = event.kind {
             if let Selection::Pods(_) = self.selection {
-                self.failed = 0;
                 self.waits.lock().is_behind = false;
                 self.watch.has_reached(&event.head.resource_version);
             }
             // Of one pod the place in history is not kept: what is compared with a GET is the pod's own version.
             return Ok(());
         }
-        if self.selection.name().is_some_and(|name| name != event.head.name) {
+        if !self.selection.may_have(&event.head.namespace, &event.head.name) {
             return Ok(());
         }
-        self.failed = 0;
+        let reached = self.watch.reached().map_or(0, number);
+        self.has_news |= number(&event.head.resource_version) > reached;
         self.watch.has_reached(&event.head.resource_version);
         let mut table = self.waits.lock();
         (table.is_behind, table.is_failing) = (false, false);
@@ -112,6 +113,14 @@ impl Feed {
         }
     }
 
+    /// Takes a new watch for one that did not fail.
+    pub(super) fn renew(&mut self) {
+        if self.watch.has_stood(std::mem::take(&mut self.has_news)) {
+            self.failed = 0;
+        }
+        self.resume();
+    }
+
     /// Goes on from where the watch was.
     pub(super) fn resume(&mut self) {
         match &self.selection {
@@ -141,9 +150,13 @@ impl Feed {
     /// Goes on from where the watch was, or does without one for a while. The failure is worth telling unless the server
     /// simply will not watch: whether it lets us read is for the GETs to find out.
     pub(super) fn lose_watch(&mut self, failure: ApiFailure) {
-        if self.watch.has_stood() {
-            self.failed = 0;
-        }
+        let has_news = std::mem::take(&mut self.has_news);
+        self.failed = match self.watch.has_stood(has_news) {
+            true => 0,
+            // What it says is worth a watch every four seconds, and no more.
+            false if has_news => self.failed.min(3),
+            false => self.failed,
+        };
         self.waits.lock().is_failing = true;
         if let Some(time) = failure.retry_after {
             self.budget.hold(time);
@@ -210,7 +223,7 @@ pub(super) fn said(line: &[u8]) -> Result<Envelope<'_>, ApiFailure> {
 }
 
 fn unreadable(error: &dyn Display) -> ApiFailure {
-    failure(Via::Watch, 0, format!("unreadable watch event: {error}"))
+    client::unreadable(Via::Watch, format!("unreadable watch event: {error}"))
 }
 
 /// Whether the server has not failed, but will not let us watch.

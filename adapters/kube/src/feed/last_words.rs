@@ -112,7 +112,7 @@ impl Feed {
         if let Some(time) = failure.retry_after {
             self.budget.hold(time);
         }
-        if failure.code == 410 || will_not(&failure) {
+        if failure.is_expired() || will_not(&failure) {
             // Whoever is missed is read again at once, unless the other watch may still tell.
             self.last_words = LastWords::none();
             if !self.watch.is_on() {
@@ -124,6 +124,9 @@ impl Feed {
     fn take_last_words(&mut self, line: &Bytes) -> Result<(), ApiFailure> {
         let event = said(line)?;
         if event.kind == EventKind::Bookmark {
+            return Ok(());
+        }
+        if !self.selection.may_have(&event.head.namespace, &event.head.name) {
             return Ok(());
         }
         let version = number(&event.head.resource_version);

@@ -100,10 +100,12 @@ impl Watch {
         }
     }
 
-    /// Whether it is open, and long enough to have been good for something.
-    pub(crate) fn has_stood(&self) -> bool {
+    /// Whether it is open, and long enough to have been good for something: sooner if it has brought news. One that brings
+    /// something and breaks at once, again and again, is no better than one that brings nothing.
+    pub(crate) fn has_stood(&self, has_news: bool) -> bool {
+        let long_enough = if has_news { SHORTEST } else { STOOD };
         match self {
-            Self::Open(_, _, since) => since.elapsed() >= STOOD,
+            Self::Open(_, _, since) => since.elapsed() >= long_enough,
             Self::None { .. } | Self::Wanted(_) | Self::Opening(..) => false,
         }
     }

@@ -63,14 +63,16 @@ pub(crate) fn decode_with(json: &[u8], spare: &mut Spare) -> Result<Pod, DecodeE
 
 /// What was read of a text, which need not be a pod.
 pub(crate) struct ReadPod<'a> {
+    api_version: Cow<'a, str>,
     kind: Cow<'a, str>,
     pod: Pod,
 }
 
 impl<'a> ReadPod<'a> {
     pub(crate) fn read(json: &mut Cursor<'a>, spare: &mut Spare) -> Result<Self> {
-        let (mut kind, mut metadata, mut spec, mut status) = (None, None, None, None);
+        let (mut api_version, mut kind, mut metadata, mut spec, mut status) = (None, None, None, None, None);
         json.object(|json, name| match name {
+            b"apiVersion" => json.fill(&mut api_version, Cursor::text),
             b"kind" => json.fill(&mut kind, Cursor::text),
             b"metadata" => {
                 json.fill(&mut metadata, |json| json.or_default(|json| Metadata::read(json, spare)))
@@ -79,6 +81,7 @@ impl<'a> ReadPod<'a> {
             b"status" => json.fill(&mut status, |json| json.or_default(|json| Status::read(json, spare))),
             _ => json.skip().map(drop),
         })?;
+        let api_version = api_version.unwrap_or_default();
         let kind = kind.unwrap_or_default();
         let metadata = metadata.unwrap_or_default();
         let spec = spec.unwrap_or_default();
@@ -106,13 +109,20 @@ impl<'a> ReadPod<'a> {
             ephemeral_container_statuses: status.ephemeral_container_statuses.unwrap_or_default(),
         };
         let namespace = metadata.namespace.unwrap_or_default();
-        Ok(Self { kind, pod: Pod { namespace, name: metadata.name.unwrap_or_default(), snapshot } })
+        Ok(Self {
+            api_version,
+            kind,
+            pod: Pod { namespace, name: metadata.name.unwrap_or_default(), snapshot },
+        })
     }
 
     /// The pod, if it is one.
     pub(crate) fn pod(self) -> Result<Pod, DecodeError> {
         if !matches!(&*self.kind, "" | "Pod") {
             return Err(DecodeError::Kind(one_line(&self.kind, LONGEST_KIND).into_owned()));
+        }
+        if !matches!(&*self.api_version, "" | "v1") {
+            return Err(DecodeError::Kind(format!("Pod of {}", self.api_version)));
         }
         if self.pod.name.is_empty() {
             return Err(DecodeError::Missing("metadata.name"));

@@ -106,6 +106,10 @@ fn an_error_says_which_field_it_is_about() {
 fn what_is_no_pod_is_told_apart() {
     let message = |json: &str| decode(json.as_bytes()).expect_err(json).to_string();
     assert_eq!(message(r#"{"kind":"Node","metadata":{"name":"n","uid":"u"}}"#), "not a pod but a Node");
+    assert_eq!(
+        message(r#"{"apiVersion":"metrics.k8s.io/v1","kind":"Pod","metadata":{"name":"n","uid":"u"}}"#),
+        "not a pod but a Pod of metrics.k8s.io/v1"
+    );
     assert_eq!(message(r#"{"kind":"Pod","metadata":{"uid":"u"}}"#), "not a pod: metadata.name is missing");
     assert_eq!(
         message(r#"{"kind":null,"metadata":{"name":"p","uid":null}}"#),
