@@ -9,6 +9,7 @@ mod many;
 mod once;
 mod printing;
 mod process;
+mod rights;
 mod run;
 mod selector;
 mod signals;
@@ -84,6 +85,22 @@ fn assert_one_line(run: &Run, status: i32, words: &str) {
     assert_eq!(run.status, Some(status), "{run:?}");
     assert!(run.stderr.starts_with("podwait: ") && run.stderr.contains(words), "{words:?} in {run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+}
+
+/// The server is there; what it says of this pod cannot be read.
+#[tokio::test]
+async fn a_pod_that_cannot_be_read_is_not_a_server_that_cannot_be_reached() {
+    for change in [
+        serde_json::json!({ "metadata": { "deletionTimestamp": "99999-01-01T00:00:00Z" } }),
+        serde_json::json!({ "status": { "phase": 5 } }),
+        serde_json::json!({ "kind": "PodMetrics" }),
+    ] {
+        let sim = Sim::new().await;
+        running().merge(change.clone()).run(&sim.cluster).await.expect("a life");
+        let run = sim.wait(&["-c", "step"]).await;
+        assert_one_line(&run, 224, "gave an answer that cannot be used: ");
+        assert!(!run.stderr.contains("cannot reach"), "{change}: {run:?}");
+    }
 }
 
 #[tokio::test]

@@ -76,9 +76,9 @@ impl Connection {
                 with_cause(&format!("{server} does not accept the credentials"), message),
             ),
             403 => Complaint::new(Status::Denied, with_cause(&format!("{server} denies access"), message)),
-            // It was reached, and what it said is the trouble.
-            0 if message.starts_with("not readable") => Complaint::new(
-                Status::Unreachable,
+            // One object may be the trouble, and not the server. The wait would read it again and again.
+            200 => Complaint::new(
+                Status::Api,
                 with_cause(&format!("{server} gave an answer that cannot be used"), message),
             ),
             0 if message.contains("certificate") => Complaint::new(

@@ -18,7 +18,7 @@ pub(crate) enum Status {
     Limit = 222,
     /// SIGINT, SIGTERM or SIGHUP.
     Cancelled = 223,
-    /// The API server failed during the wait.
+    /// The API server failed during the wait, or what it answers cannot be read.
     Api = 224,
     /// The command line is wrong.
     Usage = 230,

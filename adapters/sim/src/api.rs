@@ -38,6 +38,7 @@ impl Cluster {
         B::Data: Send,
     {
         let (head, body) = request.into_parts();
+        self.faults().hear(&head.method, &head.uri);
         if head.method == Method::POST && head.uri.path() == ACCESS_REVIEWS {
             let reply = self.review_access(body).await.unwrap_or_else(Reply::from);
             return Ok(reply.into_response());

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::{Method, Uri};
+
 use crate::fault::Fault;
 
 /// What a request wants to do, as authorization calls it.
@@ -80,6 +82,7 @@ pub struct Faults {
     inner: Mutex<Inner>,
 }
 
+type Listener = Box<dyn FnMut(&Method, &Uri) + Send>;
 type Rule = Box<dyn FnMut(&RequestInfo) -> Option<Fault> + Send>;
 
 #[derive(Default)]
@@ -88,9 +91,22 @@ struct Inner {
     queues: BTreeMap<Verb, VecDeque<Fault>>,
     rule: Option<Rule>,
     forbidden: BTreeSet<Verb>,
+    listener: Option<Listener>,
 }
 
 impl Faults {
+    /// Calls `listener` for every request that comes in, also for one that is not for pods, before anything is done about it.
+    pub fn listen(&self, listener: impl FnMut(&Method, &Uri) + Send + 'static) {
+        self.lock().listener = Some(Box::new(listener));
+    }
+
+    /// Says that a request has come in.
+    pub(crate) fn hear(&self, method: &Method, uri: &Uri) {
+        if let Some(listener) = &mut self.lock().listener {
+            listener(method, uri);
+        }
+    }
+
     /// Takes away the right to do this, for everybody: it is answered with 403 from now on, and a
     /// `SelfSubjectAccessReview` says so.
     pub fn forbid(&self, verb: Verb) {

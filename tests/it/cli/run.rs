@@ -26,7 +26,7 @@ impl Sim {
     }
 
     /// Does what a kubelet would with the pod that is created next.
-    async fn play(&self, seen: &[&str], life: impl FnOnce(Life) -> Life) -> String {
+    pub(super) async fn play(&self, seen: &[&str], life: impl FnOnce(Life) -> Life) -> String {
         let pod = self.next_pod(seen).await;
         let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
         life(Life::existing("ci", &name).scheduled("node-1").running()).spawn(&self.cluster);

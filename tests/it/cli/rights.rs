@@ -1,0 +1,160 @@
+//! `docs/rbac.yaml` names every request of each use, and none that is never sent.
+
+use super::{Sim, running};
+use futures_util::stream::{self, StreamExt};
+use http::{Method, Uri};
+use http_body_util::StreamBody;
+use k8s_openapi::api::rbac::v1::Role;
+use kube::client::Body;
+use podwait::{FINALIZER, wait_job};
+use podwait_sim::{Life, Terminated, pod};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const ROLES: &str = include_str!("../../../docs/rbac.yaml");
+
+/// API group, resource with its subresource, verb: as authorization calls a request.
+type Right = (String, String, String);
+
+/// The rights of each Role.
+fn named() -> BTreeMap<String, BTreeSet<Right>> {
+    let roles = ROLES.split("\n---\n").map(|text| serde_saphyr::from_str::<Role>(text).expect("a Role"));
+    let rights = |role: &Role| {
+        let mut rights = BTreeSet::new();
+        for rule in role.rules.iter().flatten() {
+            for group in rule.api_groups.iter().flatten() {
+                for resource in rule.resources.iter().flatten() {
+                    let right = |verb: &String| (group.clone(), resource.clone(), verb.clone());
+                    rights.extend(rule.verbs.iter().map(right));
+                }
+            }
+        }
+        rights
+    };
+    roles.map(|role| (role.metadata.name.clone().expect("a name"), rights(&role))).collect()
+}
+
+/// What authorization makes of a request (`RequestInfoFactory` of k8s.io/apiserver).
+fn right(method: &Method, uri: &Uri) -> Right {
+    let path: Vec<&str> = uri.path().split('/').skip(1).collect();
+    let (group, path) = match path.as_slice() {
+        ["api", _, path @ ..] => ("", path),
+        ["apis", group, _, path @ ..] => (*group, path),
+        _ => panic!("{uri} is no resource"),
+    };
+    let path = if let ["namespaces", _, path @ ..] = path { path } else { path };
+    let (resource, name) = match path {
+        [resource] => ((*resource).to_owned(), None),
+        [resource, name] => ((*resource).to_owned(), Some(name)),
+        [resource, name, subresource] => (format!("{resource}/{subresource}"), Some(name)),
+        _ => panic!("{uri} is no resource"),
+    };
+    let is_watch = uri.query().is_some_and(|query| query.contains("watch=true"));
+    let verb = match (method.as_str(), name) {
+        ("GET", Some(_)) => "get",
+        ("GET", None) if is_watch => "watch",
+        ("GET", None) => "list",
+        ("POST", _) => "create",
+        ("PATCH", _) => "patch",
+        ("DELETE", _) => "delete",
+        _ => panic!("{method} {uri}"),
+    };
+    (group.to_owned(), resource, verb.to_owned())
+}
+
+/// What is sent by each of these.
+async fn sent(uses: &[&[&str]]) -> BTreeSet<Right> {
+    let all = Arc::<Mutex<BTreeSet<Right>>>::default();
+    for arguments in uses {
+        let sim = Sim::new().await;
+        let rights = Arc::clone(&all);
+        sim.cluster.faults().listen(move |method, uri| {
+            rights.lock().expect("no panic").insert(right(method, uri));
+        });
+        running()
+            .after(Duration::from_millis(500))
+            .terminated("step", Terminated::exit(3))
+            .spawn(&sim.cluster);
+        let mut other = pod("ci", "q", &["step"]);
+        other["metadata"]["labels"] = json!({ "app": "x" });
+        other["metadata"]["finalizers"] = json!([FINALIZER]);
+        Life::of(other).scheduled("node-1").running().finished(0).run(&sim.cluster).await.expect("a life");
+        if arguments[0] == "run" {
+            let child = sim.start(arguments);
+            let name = sim.play(&["p", "q"], |life| life.after(Duration::from_millis(300)).finished(0)).await;
+            let run = child.end().await;
+            assert_eq!(run.status, Some(0), "{name}: {run:?}");
+        } else {
+            let run = sim.run(arguments).await;
+            assert!(matches!(run.status, Some(0 | 3)), "{arguments:?}: {run:?}");
+        }
+    }
+    all.lock().expect("no panic").clone()
+}
+
+/// The same of a wait for a Job, which the simulated cluster does not have.
+async fn sent_for_a_job() -> BTreeSet<Right> {
+    let all = Arc::<Mutex<BTreeSet<Right>>>::default();
+    let rights = Arc::clone(&all);
+    let job = |version: u32, status| {
+        let metadata =
+            json!({ "namespace": "ci", "name": "j", "uid": "u", "resourceVersion": version.to_string() });
+        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": status })
+    };
+    let running = job(1, json!({ "active": 1 }));
+    let complete =
+        job(2, json!({ "conditions": [{ "type": "Complete", "status": "True" }], "succeeded": 1 }));
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let right = right(request.method(), request.uri());
+        let text = match right.2.as_str() {
+            "watch" => format!("{}\n", json!({ "type": "MODIFIED", "object": complete })),
+            "list" => json!({ "kind": "PodList", "metadata": {}, "items": [] }).to_string(),
+            _ => running.to_string(),
+        };
+        rights.lock().expect("no panic").insert(right);
+        let frames =
+            stream::once(async { Ok::<_, Infallible>(http_body::Frame::data(bytes::Bytes::from(text))) });
+        async { Ok::<_, Infallible>(http::Response::new(StreamBody::new(frames.boxed()))) }
+    });
+    let end = wait_job(kube::Client::new(service, "ci"), "ci", "j").await;
+    assert!(end.is_ok_and(|end| !end.has_failed));
+    all.lock().expect("no panic").clone()
+}
+
+#[tokio::test]
+async fn the_roles_name_every_request_that_is_sent_and_no_other() {
+    let uses: [(&str, &[&[&str]]); 6] = [
+        ("podwait-wait", &[&["wait", "p", "-c", "step"]]),
+        ("podwait-wait-for-many", &[&["wait", "p", "q", "-c", "step"], &["wait", "-l", "app=x"]]),
+        (
+            "podwait-logs",
+            &[
+                &["logs", "p", "-c", "step"],
+                &["logs", "-f", "p", "-c", "step"],
+                &["wait", "p", "-c", "step", "--logs"],
+            ],
+        ),
+        ("podwait-hold", &[&["wait", "p", "-c", "step", "--hold"]]),
+        ("podwait-release", &[&["release", "--older-than", "0s"], &["release", "-A", "--older-than", "0s"]]),
+        ("podwait-run", &[&["run", "--image", "i"], &["run", "--image", "i", "--rm"]]),
+    ];
+    let mut found = BTreeMap::new();
+    for (role, uses) in uses {
+        found.insert(role.to_owned(), sent(uses).await);
+    }
+    found.insert(String::from("podwait-wait-for-jobs"), sent_for_a_job().await);
+    let named = named();
+    assert_eq!(found.keys().collect::<Vec<_>>(), named.keys().collect::<Vec<_>>());
+    for (role, found) in found {
+        let named = &named[&role];
+        let missing: Vec<_> = found.difference(named).collect();
+        let superfluous: Vec<_> = named.difference(&found).collect();
+        assert!(
+            missing.is_empty() && superfluous.is_empty(),
+            "{role} lacks {missing:?} and need not name {superfluous:?}"
+        );
+    }
+}
