@@ -1,7 +1,7 @@
 //! The one write of podwait: its finalizer on a pod, and off it.
 
 use super::FINALIZER;
-use crate::client::{Calls, pods_path, rejected};
+use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected};
 use crate::selection::PodName;
 use crate::source::{ApiFailure, Via};
 use http::{Method, Request, header};
