@@ -185,6 +185,34 @@ async fn no_limit_speaks_while_a_404_is_kept_back() {
     }
 }
 
+/// The next outage begins while a 404 is kept back, and lasts for longer than the budget.
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_back_is_told_though_nothing_can_be_read_any_more() {
+    type Make = fn(Life) -> Life;
+    let afterwards: [(Make, FailReason); 2] = [
+        (|life| life, FailReason::PodDeleted),
+        (
+            |life| life.after(secs(1)).created(pod("ci", "p", &["step"])).scheduled("node-1").running(),
+            FailReason::PodReplaced,
+        ),
+    ];
+    for way in WAYS {
+        for (afterwards, expected) in afterwards {
+            let cluster = Cluster::new();
+            let mut reads = 0;
+            outage_and_then(&cluster, move |request| {
+                let is_read = matches!(request.verb, Verb::Get | Verb::List) && reads == 0;
+                reads += i32::from(is_read);
+                (!is_read).then_some(Fault::Reset)
+            });
+            afterwards(running("p").after(secs(19)).finished(7).after(secs(1)).removed()).spawn(&cluster);
+            let (answer, at) = answer(way.wait(&cluster)).await;
+            assert_eq!(answer, Err(expected), "{way:?}");
+            assert!(at < secs(49), "{way:?}: {at:?}");
+        }
+    }
+}
+
 /// A label that goes is no end.
 #[tokio::test(start_paused = true)]
 async fn what_is_only_out_of_sight_has_no_last_words() {

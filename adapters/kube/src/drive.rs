@@ -68,9 +68,10 @@ pub(crate) async fn drive_on<S: PodSource>(
             () = cancel.cancelled() => Observed::Cancelled,
             observed = source.next(after) => observed,
         };
-        let in_hand = matches!(observed, Observed::Silence).then(|| source.in_hand()).flatten();
+        let is_news = observed.is_good_read() || matches!(observed, Observed::Cancelled);
+        let in_hand = if is_news { None } else { source.in_hand() };
         let observed = match in_hand {
-            Some(in_hand) if ends_in_silence(machine, time(&observed)) => in_hand,
+            Some(in_hand) if would_end(machine, time(&observed), &observed) => in_hand,
             Some(_) | None => observed,
         };
         decision = turn(machine, time(&observed), &observed);
@@ -79,9 +80,9 @@ pub(crate) async fn drive_on<S: PodSource>(
     }
 }
 
-/// Whether a timer speaks next.
-fn ends_in_silence(machine: &WaitMachine, at: Instant) -> bool {
-    machine.clone().handle(at, Observed::Silence.as_input()).is_final()
+/// Whether a timer speaks next, or an error.
+fn would_end(machine: &WaitMachine, at: Instant, observed: &Observed) -> bool {
+    machine.clone().handle(at, observed.as_input()).is_final()
 }
 
 #[cfg(test)]

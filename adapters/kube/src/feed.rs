@@ -202,14 +202,14 @@ impl Feed {
                 self.renew();
             }
         }
-        let put_off = self.waits.lock().queue_put_off(now);
-        let _ = wake.is_due(put_off) || wake.is_due(self.listen(now, put_off.is_some()));
+        let missed_until = self.tell_all_missed(now);
+        let _ = wake.is_due(missed_until) || wake.is_due(self.listen(now, missed_until.is_some()));
         loop {
             let what = self.what_is_due(&mut wake);
             let Some(what) = what else { break };
             let slot = *self.slot.get_or_insert_with(|| self.budget.reserve());
             let at = self.budget.not_before(slot);
-            self.waits.lock().is_held = at > slot.max(now);
+            self.waits.lock().held = self.budget.held().filter(|(until, _)| *until > slot.max(now));
             if !wake.is_due(Some(at)) {
                 break;
             }

@@ -126,6 +126,32 @@ async fn retry_after_holds_for_all_who_go_on_by_themselves() {
     assert_eq!(held, NEVER, "quiet for as long as the server asked for");
 }
 
+/// What the API server asks of one is its last word to all: of one that was denied access before, too, whose budget would
+/// run out while its next read is held.
+#[tokio::test(start_paused = true)]
+async fn no_budget_for_denied_access_runs_out_while_retry_after_holds() {
+    let cluster = Cluster::new();
+    for name in ["denied", "throttled"] {
+        running(name).after(secs(200)).finished(7).spawn(&cluster);
+    }
+    let mut is_throttled = false;
+    traffic_with(&cluster, move |at, request| {
+        let is_get = request.verb == Verb::Get;
+        match request.name.as_deref() {
+            Some("denied") if is_get && !is_throttled => Some(Fault::status(403)),
+            Some("throttled") if is_get && !is_throttled && at > secs(45) => {
+                is_throttled = true;
+                Some(Fault::status(429).retry_after(60))
+            }
+            _ => None,
+        }
+    });
+    // Neither has the label, so that both are read.
+    let hub = Hub::new(cluster.client(), Scope::namespace("ci").labels("agent=7"));
+    let exits = join_all(["denied", "throttled"].map(|name| hub.wait("ci", name).into_future())).await;
+    assert_eq!(exits.into_iter().map(|exit| exit.map(|exit| exit.code)).collect::<Vec<_>>(), [Ok(7), Ok(7)]);
+}
+
 /// The task that feeds a hub ends with the runtime on which the first wait began.
 #[test]
 fn waits_whose_feed_was_lost_come_back_to_the_hub() {

@@ -42,23 +42,18 @@ impl Feed {
                 }
                 let is_another = table.get_mut(key).is_some_and(|waited| waited.is_another(&found));
                 drop(table);
-                if !(is_another && self.awaits_last_words(&pod, Missed::Another)) {
+                if is_another {
+                    self.miss(&pod, Missed::Another(found));
+                } else {
                     self.found(key, found);
                 }
             }
             Observed::NotFound(via) => {
                 drop(table);
-                if !self.awaits_last_words(&pod, Missed::Nothing(via)) {
-                    self.waits.lock().deliver(key, Observed::NotFound(via));
-                    if let Selection::Pod(..) = self.selection {
-                        self.set_watch(Watch::none());
-                    }
-                }
+                self.miss(&pod, Missed::Nothing(via));
             }
             Observed::ApiError(failure) => {
-                if let Some(time) = failure.retry_after {
-                    self.budget.hold(time);
-                }
+                self.budget.heed(&failure);
                 table.deliver(key, Observed::ApiError(failure));
             }
             Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => table.forget_read(key),
@@ -72,8 +67,16 @@ impl Feed {
         }
     }
 
+    /// Tells that a pod was not found.
+    pub(super) fn not_found(&mut self, key: &str, via: Via) {
+        self.waits.lock().deliver(key, Observed::NotFound(via));
+        if let Selection::Pod(..) = self.selection {
+            self.set_watch(Watch::none());
+        }
+    }
+
     /// Tells how a pod was found, and looks after its watch.
-    fn found(&mut self, key: &str, found: ObservedPod) {
+    pub(super) fn found(&mut self, key: &str, found: ObservedPod) {
         let version = found.pod.snapshot.resource_version.clone();
         let mut table = self.waits.lock();
         let has_gone_back = table.get_mut(key).is_some_and(|waited| waited.is_ahead_of(number(&version)));

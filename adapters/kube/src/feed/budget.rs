@@ -1,5 +1,6 @@
 //! How many requests may be sent, and when.
 
+use crate::source::ApiFailure;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,6 +24,8 @@ struct Times {
     next: Instant,
     /// The API server wants to be left alone until then.
     held_until: Instant,
+    /// What it said.
+    held_by: Option<ApiFailure>,
 }
 
 impl Budget {
@@ -39,7 +42,7 @@ impl Budget {
 
     fn new(interval: Duration, burst: Duration) -> Self {
         let now = Instant::now();
-        Self { interval, burst, times: Mutex::new(Times { next: now, held_until: now }) }
+        Self { interval, burst, times: Mutex::new(Times { next: now, held_until: now, held_by: None }) }
     }
 
     /// The time from which on one request may be sent. It counts as sent.
@@ -57,20 +60,35 @@ impl Budget {
         self.times.lock().unwrap_or_else(PoisonError::into_inner).held_until.max(slot)
     }
 
-    /// `Retry-After`, which holds for everybody.
-    pub(crate) fn hold(&self, time: Duration) {
-        if self.interval.is_zero() {
-            return;
-        }
+    /// Takes note of what a failure says of the next requests: `Retry-After` holds for everybody.
+    pub(crate) fn heed(&self, failure: &ApiFailure) {
+        let Some(time) = failure.retry_after.filter(|_| !self.interval.is_zero()) else { return };
         let until = Instant::now() + time.min(LONGEST_HOLD);
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        times.held_until = times.held_until.max(until);
+        if until > times.held_until {
+            (times.held_until, times.held_by) = (until, Some(failure.clone()));
+        }
+    }
+
+    /// Until when requests are held, and because of which failure.
+    pub(crate) fn held(&self) -> Option<(Instant, ApiFailure)> {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.held_by.clone().map(|failure| (times.held_until, failure))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Via;
+
+    fn failure(code: u16) -> ApiFailure {
+        crate::client::failure(Via::Get, code, "so it is")
+    }
+
+    fn asks_for(seconds: u64, code: u16) -> ApiFailure {
+        ApiFailure { retry_after: Some(Duration::from_secs(seconds)), ..failure(code) }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn requests_are_spread_once_what_was_saved_is_spent() {
@@ -88,18 +106,21 @@ mod tests {
     async fn retry_after_holds_for_all_and_has_a_bound() {
         let budget = Budget::per_second(10);
         let slot = budget.reserve();
-        budget.hold(Duration::from_secs(3));
-        assert_eq!(budget.not_before(slot) - slot, Duration::from_secs(3));
-        budget.hold(Duration::from_secs(1));
-        assert_eq!(budget.not_before(slot) - slot, Duration::from_secs(3));
-        budget.hold(Duration::from_secs(1 << 40));
-        assert_eq!(budget.not_before(slot) - slot, LONGEST_HOLD);
+        budget.heed(&failure(500));
+        assert_eq!((budget.not_before(slot), budget.held()), (slot, None));
+        for (code, seconds, expected) in [(429, 3, 3), (503, 1, 3), (504, 1 << 40, LONGEST_HOLD.as_secs())] {
+            budget.heed(&asks_for(seconds, code));
+            assert_eq!((budget.not_before(slot) - slot).as_secs(), expected);
+        }
+        let expected = (slot + LONGEST_HOLD, asks_for(1 << 40, 504));
+        assert_eq!(budget.held(), Some(expected), "whoever asked for the longest time is named");
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_limit_nothing_is_held() {
         let budget = Budget::unlimited();
-        budget.hold(Duration::from_secs(3));
+        budget.heed(&asks_for(3, 429));
+        assert_eq!(budget.held(), None);
         assert!((0..1000).all(|_| budget.not_before(budget.reserve()) == Instant::now()));
     }
 }

@@ -10,6 +10,7 @@ use crate::selection::{PodName, Selection};
 use crate::source::{ApiFailure, Observed, ObservedPod, Via};
 use crate::wire::envelope::{Envelope, EventKind, Head, envelope};
 use bytes::Bytes;
+use std::borrow::Borrow;
 use std::fmt::Display;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -107,9 +108,16 @@ impl Feed {
         } else {
             // It may only have lost its label.
             waited.doubted = Some(observed);
+            let pod = PodName::new(&event.head.namespace, &event.head.name);
+            let missed = table.let_go(&self.key);
             // What a read under way finds may be from before.
             table.forget_read(&self.key);
-            table.stray(&PodName::new(&event.head.namespace, &event.head.name));
+            table.stray(&pod);
+            drop(table);
+            if let Some(missed) = missed {
+                // A read has said already that it is not there any more.
+                self.tell_missed(pod.borrow(), missed);
+            }
         }
     }
 
@@ -158,9 +166,7 @@ impl Feed {
             false => self.failed,
         };
         self.waits.lock().is_failing = true;
-        if let Some(time) = failure.retry_after {
-            self.budget.hold(time);
-        }
+        self.budget.heed(&failure);
         let failed = self.failed;
         self.failed = failed.saturating_add(1);
         self.has_expired = failure.is_expired();

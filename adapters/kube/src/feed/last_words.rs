@@ -11,6 +11,7 @@ use crate::selection::PodName;
 use crate::source::ApiFailure;
 use crate::wire::envelope::EventKind;
 use bytes::Bytes;
+use std::borrow::Borrow;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -63,22 +64,43 @@ impl LastWords {
 }
 
 impl Feed {
-    /// Whether those who wait for a pod are not to be told yet that it was not found, or another one of its name, because
-    /// somebody listens for its last words.
-    pub(super) fn awaits_last_words(&mut self, pod: &PodName, missed: Missed) -> bool {
+    /// Tells those who wait for a pod that it was not found, or another one of its name: at once, or after a moment in which
+    /// its last words may come.
+    pub(super) fn miss(&mut self, pod: &PodName, missed: Missed) {
         let mut table = self.waits.lock();
         if table.is_held_back(pod) {
-            return true;
+            return;
         }
-        let version = self.may_watch.then(|| table.hold_back(pod, missed, LAST_WORDS)).flatten();
+        let kept = if self.may_watch { table.hold_back(pod, missed, LAST_WORDS) } else { Err(missed) };
         drop(table);
-        let Some(version) = version else { return false };
+        let version = match kept {
+            Ok(version) => version,
+            Err(missed) => return self.tell_missed(pod.borrow(), missed),
+        };
         // All until there was told.
         let place = self.watch.reached().map_or(self.left_at, number);
         // A watch that is well needs no other beside it.
         let pause = if self.watch.is_open() { SHORTEST_REST } else { Duration::ZERO };
         self.last_words.listen(version.max(place), Instant::now() + pause);
-        true
+    }
+
+    /// Tells what was kept back until now, without another read: that might fail for as long as a budget lasts, and the pod
+    /// is gone all the same. When the next one is due.
+    pub(super) fn tell_all_missed(&mut self, now: Instant) -> Option<Instant> {
+        loop {
+            let mut table = self.waits.lock();
+            let Some((pod, missed)) = table.next_missed(now) else { return table.reads.put_off_until() };
+            drop(table);
+            self.tell_missed(pod.borrow(), missed);
+        }
+    }
+
+    /// Tells what was found in place of a pod.
+    pub(super) fn tell_missed(&mut self, key: &str, missed: Missed) {
+        match missed {
+            Missed::Nothing(via) => self.not_found(key, via),
+            Missed::Another(found) => self.found(key, found),
+        }
     }
 
     /// Listens for last words as long as somebody waits for them. When there is something to do, if not at once.
@@ -109,14 +131,12 @@ impl Feed {
         self.last_words.from = self.last_words.watch.reached().map_or(NOWHERE, number);
         self.last_words.watch = Watch::None { until: Instant::now() + SHORTEST_REST };
         let Some(failure) = failure else { return };
-        if let Some(time) = failure.retry_after {
-            self.budget.hold(time);
-        }
+        self.budget.heed(&failure);
         if failure.is_expired() || will_not(&failure) {
-            // Whoever is missed is read again at once, unless the other watch may still tell.
+            // Whoever waits is told at once, unless the other watch may still tell.
             self.last_words = LastWords::none();
             if !self.watch.is_on() {
-                self.waits.lock().queue_put_off(Instant::now() + LAST_WORDS);
+                self.tell_all_missed(Instant::now() + LAST_WORDS);
             }
         }
     }

@@ -43,9 +43,7 @@ impl Feed {
                 self.waits.lock().is_failing = true;
                 if self.watch.is_on() {
                     // It was to save GETs: those go on.
-                    if let Some(time) = failure.retry_after {
-                        self.budget.hold(time);
-                    }
+                    self.budget.heed(&failure);
                 } else if failure.is_expired() {
                     // A page that came too late. From the start.
                     self.lose_watch(failure);
@@ -89,13 +87,14 @@ impl Feed {
                 Observed::ApiError(unreadable(Via::List, format!("unreadable item of a list: {error}")))
             }
         };
-        if let Observed::Pod(found) = &observed
-            && self.waits.lock().get_mut(&self.key).is_some_and(|waited| waited.is_another(found))
-            && self.awaits_last_words(&PodName::new(&head.namespace, &head.name), Missed::Another)
-        {
-            return Ok(());
+        match observed {
+            Observed::Pod(found)
+                if self.waits.lock().get_mut(&self.key).is_some_and(|waited| waited.is_another(&found)) =>
+            {
+                self.miss(&PodName::new(&head.namespace, &head.name), Missed::Another(found));
+            }
+            observed => self.waits.lock().deliver(&self.key, observed),
         }
-        self.waits.lock().deliver(&self.key, observed);
         Ok(())
     }
 
@@ -116,9 +115,7 @@ impl Feed {
             match was_there && !is_newer {
                 true if is_whole => {
                     drop(table);
-                    if !self.awaits_last_words(&pod, Missed::Nothing(Via::List)) {
-                        self.waits.lock().deliver(pod.borrow(), Observed::NotFound(Via::List));
-                    }
+                    self.miss(&pod, Missed::Nothing(Via::List));
                 }
                 true => table.stray(&pod),
                 false => {

@@ -14,7 +14,7 @@ pub(crate) struct Reads {
     /// The one first that was asked for with the least patience. So an urgent one overtakes the others, but none is
     /// overtaken for ever.
     queue: BTreeSet<Due>,
-    /// Those that are put off, by their time.
+    /// Those that are put off, since what the last one found is kept back, by their time.
     put_off: BTreeSet<PutOff>,
     /// How many of the queue are urgent and would be spared by a LIST.
     listable: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Reads {
 /// pod.
 pub(crate) type Due = (Instant, bool, u64, PodName);
 
-/// A read that is put off: until when, the pod.
+/// A read that is put off, since what the last one found is kept back: until when, the pod.
 pub(crate) type PutOff = (Instant, PodName);
 
 /// The read of one pod.
@@ -50,7 +50,7 @@ impl Reads {
         Read::Queued(due)
     }
 
-    /// Keeps a read back until that time.
+    /// Allows no read until that time.
     pub(crate) fn put_off(&mut self, pod: &PodName, until: Instant) -> Read {
         let put_off = (until, pod.clone());
         self.put_off.insert(put_off.clone());

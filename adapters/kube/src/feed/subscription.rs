@@ -5,7 +5,7 @@ use crate::feed::mailbox::{Delivery, Mailbox, Notice};
 use crate::feed::table::{Fed, number};
 use crate::feed::waits::Waits;
 use crate::selection::PodName;
-use crate::source::{Observed, Via};
+use crate::source::{ApiFailure, Observed, Via};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -106,6 +106,13 @@ impl Subscription {
     /// that does not come is no absence. Nor can anybody say then that a pod that is known has not changed.
     fn no_answer(&self) -> Observed {
         let mut table = self.waits.lock();
+        if let Some(failure) = table.held_by(&self.pod) {
+            // The API server said so to another's read, and means this one, too: what it said to this one before, that access
+            // is denied for instance, is no longer its last word. Once it may be sent the read has a second to be answered.
+            table.is_behind = true;
+            let retry_after = failure.retry_after.map(|left| left + LAST_LOOK);
+            return Observed::ApiError(ApiFailure { retry_after, ..failure });
+        }
         let is_silence = match self.pace {
             // There was an answer, and it is kept back.
             _ if table.is_held_back(&self.pod) => true,
@@ -174,7 +181,6 @@ mod tests {
     use super::*;
     use crate::feed::table::Service;
     use crate::feed::table::tests::{failure, pod};
-    use crate::source::ApiFailure;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -37,8 +37,8 @@ pub(crate) struct Table {
     pub(crate) goes_on_until: Option<Instant>,
     /// Whether the last call has failed.
     pub(crate) is_failing: bool,
-    /// Whether the next call waits until the API server wants to be asked again.
-    pub(crate) is_held: bool,
+    /// Until when the next call waits, since the API server does not want to be asked before, and what it said.
+    pub(crate) held: Option<(Instant, ApiFailure)>,
     /// Somebody was told that nobody can say how things are, and no watch or LIST has said so since.
     pub(crate) is_behind: bool,
     /// Whether a LIST is under way, after which events come.
@@ -115,11 +115,11 @@ pub(crate) struct Waited {
 }
 
 /// What is found in place of a pod that is gone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Missed {
     Nothing(Via),
     /// Another one of its name.
-    Another,
+    Another(ObservedPod),
 }
 
 /// A resourceVersion as a number, which is what it is in every released API server; one that is none is newer than all.
@@ -221,8 +221,16 @@ impl Table {
     pub(crate) fn is_in_turn(&self, pod: &PodName) -> bool {
         let goes_on = || self.goes_on_until.is_some_and(|until| Instant::now() < until);
         let tells = self.is_watched(pod.borrow()) && (self.is_open || goes_on());
-        let is_well = tells && !self.is_failing && !self.is_held;
+        let is_well = tells && !self.is_failing && self.held.is_none();
         is_well && self.pods.get(pod).is_some_and(|waited| matches!(waited.read, Read::Queued(_)))
+    }
+
+    /// The failure that keeps a pod's read from being sent, with the time that is left of its `Retry-After`.
+    pub(crate) fn held_by(&self, pod: &PodName) -> Option<ApiFailure> {
+        let (until, failure) = self.held.as_ref()?;
+        let left = until.saturating_duration_since(Instant::now());
+        let is_queued = self.pods.get(pod).is_some_and(|waited| matches!(waited.read, Read::Queued(_)));
+        (is_queued && !left.is_zero()).then(|| ApiFailure { retry_after: Some(left), ..failure.clone() })
     }
 
     pub(crate) fn begin_list(&mut self) {
@@ -262,15 +270,18 @@ impl Table {
         Some((pod, waited.turn, is_question))
     }
 
-    /// Queues what was put off until now. When the next one is due.
-    pub(crate) fn queue_put_off(&mut self, now: Instant) -> Option<Instant> {
-        while let Some(pod) = self.reads.next_put_off(now) {
-            if let Some(waited) = self.pods.get_mut(&pod) {
-                waited.read = Read::None;
-                self.ask(&pod, Duration::ZERO);
-            }
-        }
-        self.reads.put_off_until()
+    /// A pod of which something was kept back until now, and what.
+    pub(crate) fn next_missed(&mut self, now: Instant) -> Option<(PodName, Missed)> {
+        let pod = self.reads.next_put_off(now)?;
+        let missed = self.let_go(pod.borrow())?;
+        Some((pod, missed))
+    }
+
+    /// What is kept back of the pod, no longer.
+    pub(crate) fn let_go(&mut self, name: &str) -> Option<Missed> {
+        let missed = self.pods.get_mut(name)?.missed.take()?;
+        self.forget_read(name);
+        Some(missed)
     }
 
     /// Whatever read of the pod is under way is old by now.
@@ -304,30 +315,48 @@ impl Table {
     /// What is kept back of the pod.
     pub(crate) fn in_hand(&self, pod: &PodName) -> Option<Observed> {
         let waited = self.pods.get(pod)?;
-        match (waited.missed?, &waited.doubted) {
-            (_, Some(doubted)) => Some(Observed::Deleted(doubted.clone())),
-            (Missed::Nothing(via), None) => Some(Observed::NotFound(via)),
-            (Missed::Another, None) => None,
-        }
+        Some(match (waited.missed.as_ref()?, &waited.doubted) {
+            (_, Some(doubted)) => Observed::Deleted(doubted.clone()),
+            (Missed::Nothing(via), None) => Observed::NotFound(*via),
+            (Missed::Another(found), None) => Observed::Pod(found.clone()),
+        })
     }
 
-    /// Keeps back that a pod was not found, if the watch of these pods may tell how it ended: that has so long to do so before
-    /// another read. The resourceVersion at which the pod was seen last.
-    pub(crate) fn hold_back(&mut self, pod: &PodName, missed: Missed, last_words: Duration) -> Option<u64> {
+    /// Keeps back that a pod was not found, if the watch of these pods may tell how it ended: that has so long to do so. The
+    /// resourceVersion at which the pod was seen last.
+    ///
+    /// # Errors
+    /// What is not to be kept back.
+    pub(crate) fn hold_back(
+        &mut self,
+        pod: &PodName,
+        mut missed: Missed,
+        last_words: Duration,
+    ) -> Result<u64, Missed> {
         let is_whole = self.is_whole;
-        let may_be = |waited: &&mut Waited| waited.missed.is_none() && (is_whole || waited.has_matched);
-        let version = self.pods.get_mut(pod).filter(may_be)?.version?;
+        let may_be = |waited: &&Waited| waited.missed.is_none() && (is_whole || waited.has_matched);
+        let version = self.pods.get(pod).filter(may_be).and_then(|waited| waited.version);
+        let Some(version) = version else { return Err(missed) };
         self.forget_read(pod.borrow());
         if let Some(waited) = self.pods.get_mut(pod) {
+            if let Missed::Another(found) = &mut missed
+                && waited.raw == 0
+            {
+                // The text of a whole pod, or of a page of them.
+                found.json = Bytes::new();
+            }
             waited.missed = Some(missed);
             waited.read = self.reads.put_off(pod, Instant::now() + last_words);
         }
-        Some(version)
+        Ok(version)
     }
 
     /// Tells everybody who waits for the pod. A read of it that is under way is old by then.
     pub(crate) fn deliver(&mut self, name: &str, mut observed: Observed) {
-        self.forget_read(name);
+        if observed.is_good_read() || !self.pods.get(name).is_some_and(Waited::is_missed) {
+            // What is kept back is told at its time, whatever fails meanwhile.
+            self.forget_read(name);
+        }
         let Some(waited) = self.pods.get_mut(name) else { return };
         let mut before = None;
         match &observed {
@@ -377,8 +406,13 @@ impl Table {
         }
     }
 
-    /// Sends everybody away.
+    /// Sends everybody away, with what was kept back.
     pub(crate) fn close(&mut self, service: Service) {
+        let kept: Vec<_> =
+            self.pods.keys().filter_map(|pod| Some((pod.clone(), self.in_hand(pod)?))).collect();
+        for (pod, observed) in kept {
+            self.deliver(pod.borrow(), observed);
+        }
         self.notify_all(Notice::Closed);
         let Self { is_whole, lists, turns, .. } = *self;
         let refusal = self.refusal.take();

@@ -95,30 +95,28 @@ async fn an_answer_that_was_overtaken_is_known_by_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_404_of_a_pod_that_is_known_counts_when_it_comes_again() {
+async fn a_404_of_a_pod_that_is_known_is_kept_back_for_a_moment_whatever_fails_meanwhile() {
     let (mut table, mailbox) = table(true);
-    let nothing = Missed::Nothing(Via::Get);
-    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), None, "nobody knows of one");
+    let nothing = || Missed::Nothing(Via::Get);
+    assert_eq!(table.hold_back(&name("p"), nothing(), LAST_WORDS), Err(nothing()), "nobody knows of one");
     table.deliver("ci/p", pod("u", 1));
-    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), Some(1));
+    assert_eq!(table.hold_back(&name("p"), nothing(), LAST_WORDS), Ok(1));
     assert!(table.is_held_back(&name("p")));
     assert_eq!(table.in_hand(&name("p")), Some(Observed::NotFound(Via::Get)));
-    assert_eq!(
-        (table.send_read(), table.queue_put_off(Instant::now())),
-        (None, Some(Instant::now() + LAST_WORDS))
-    );
-    tokio::time::advance(LAST_WORDS).await;
-    assert_eq!(table.queue_put_off(Instant::now()), None);
-    assert!(table.send_read().is_some());
+    assert_eq!((table.send_read(), table.next_missed(Instant::now())), (None, None));
+    assert_eq!(table.reads.put_off_until(), Some(Instant::now() + LAST_WORDS));
     table.deliver("ci/p", failure(503));
-    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), None, "an error says nothing about it");
+    assert!(!table.ask(&name("p"), Duration::ZERO), "an error says nothing about it");
+    tokio::time::advance(LAST_WORDS).await;
+    assert_eq!(table.next_missed(Instant::now()), Some((name("p"), nothing())));
+    assert_eq!((table.next_missed(Instant::now()), table.in_hand(&name("p"))), (None, None));
     table.deliver("ci/p", Observed::NotFound(Via::Get));
     assert_eq!(told(&mailbox), ["pod u", "error 503", "404"]);
 
     table.deliver("ci/p", pod("u", 3));
-    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), Some(3), "and from the beginning");
+    assert_eq!(table.hold_back(&name("p"), nothing(), LAST_WORDS), Ok(3), "and from the beginning");
     table.deliver("ci/p", Observed::Deleted(last_words("u", 4)));
-    assert_eq!(table.queue_put_off(Instant::now() + LAST_WORDS), None, "it is told");
+    assert_eq!(table.next_missed(Instant::now() + LAST_WORDS), None, "it is told");
     assert_eq!((told(&mailbox), table.in_hand(&name("p"))), (strings(&["pod u", "deleted u"]), None));
 }
 
@@ -130,8 +128,11 @@ async fn a_pod_that_is_missed_is_recalled_as_it_was_until_its_end_or_another_tak
         let (mut table, mailbox) = table(is_whole);
         table.get_mut("ci/p").expect("it is there").matched();
         table.deliver("ci/p", pod("u", 1));
-        assert_eq!(table.hold_back(&name("p"), Missed::Another, LAST_WORDS), Some(1));
-        assert_eq!(table.in_hand(&name("p")), None, "the other one was not kept");
+        let another = last_words("v", 4);
+        assert_eq!(table.hold_back(&name("p"), Missed::Another(another.clone()), LAST_WORDS), Ok(1));
+        // Nobody wants its JSON.
+        let another = ObservedPod { json: Bytes::new(), ..another };
+        assert_eq!(table.in_hand(&name("p")), Some(Observed::Pod(another)));
         table.recall("ci/p", last_words("u", 2));
         assert!(table.is_held_back(&name("p")), "there may be more");
         if !is_whole {
@@ -148,11 +149,20 @@ async fn a_pod_that_is_missed_is_recalled_as_it_was_until_its_end_or_another_tak
 async fn who_has_never_been_in_sight_of_the_watch_has_no_last_words() {
     let (mut table, _mailbox) = table(false);
     table.deliver("ci/p", pod("u", 1));
-    let nothing = Missed::Nothing(Via::Get);
-    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), None);
+    let nothing = || Missed::Nothing(Via::Get);
+    assert_eq!(table.hold_back(&name("p"), nothing(), LAST_WORDS), Err(nothing()));
     table.get_mut("ci/p").expect("it is there").matched();
     table.stray(&name("p"));
-    assert_eq!(table.hold_back(&name("p"), nothing, LAST_WORDS), Some(1), "it has been until now");
+    assert_eq!(table.hold_back(&name("p"), nothing(), LAST_WORDS), Ok(1), "it has been until now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_away_takes_along_what_was_kept_back() {
+    let (mut table, mailbox) = table(true);
+    table.deliver("ci/p", pod("u", 1));
+    assert_eq!(table.hold_back(&name("p"), Missed::Nothing(Via::Get), LAST_WORDS), Ok(1));
+    table.close(Service::Stopped);
+    assert_eq!(told(&mailbox)[..3], ["pod u", "404", "Notice(Closed)"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,11 +220,22 @@ async fn a_read_is_in_its_turn_while_the_watch_tells_and_the_server_answers() {
     assert!(!table.is_in_turn(&name("p")), "that takes too long");
     table.is_open = true;
     assert!(table.is_in_turn(&name("p")));
-    for (is_failing, is_held) in [(true, false), (false, true)] {
-        (table.is_failing, table.is_held) = (is_failing, is_held);
-        assert!(!table.is_in_turn(&name("p")), "failing {is_failing}, held {is_held}");
+    let until = Instant::now() + Duration::from_secs(3);
+    let Observed::ApiError(throttled) = failure(429) else { unreachable!() };
+    for (is_failing, held) in [(true, None), (false, Some((until, throttled.clone())))] {
+        (table.is_failing, table.held) = (is_failing, held.clone());
+        assert!(!table.is_in_turn(&name("p")), "failing {is_failing}, held {held:?}");
     }
-    (table.is_failing, table.is_held) = (false, false);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let retry_after = Some(Duration::from_secs(2));
+    assert_eq!(
+        table.held_by(&name("p")),
+        Some(ApiFailure { retry_after, ..throttled }),
+        "what is left of it"
+    );
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(table.held_by(&name("p")), None, "it is over");
+    (table.is_failing, table.held) = (false, None);
     assert!(table.send_read().is_some() && !table.is_in_turn(&name("p")), "it is sent, and not answered");
 }
 
