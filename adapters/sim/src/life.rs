@@ -161,6 +161,21 @@ impl Life {
         self.then(Step::Removed)
     }
 
+    /// [`Step::Elsewhere`]
+    pub fn written_elsewhere(self, writes: u64) -> Self {
+        self.then(Step::Elsewhere { writes })
+    }
+
+    /// [`Step::BackedUp`]
+    pub fn backed_up(self) -> Self {
+        self.then(Step::BackedUp)
+    }
+
+    /// [`Step::Restored`]
+    pub fn restored(self) -> Self {
+        self.then(Step::Restored)
+    }
+
     /// Lives through the script in the cluster's time.
     pub async fn run(self, cluster: &Cluster) -> Result<(), Refusal> {
         let mut seen = false;
@@ -184,14 +199,16 @@ impl Life {
     /// the time since the beginning. Needs no runtime.
     pub fn events(self) -> Result<Vec<(Duration, Event)>, Refusal> {
         let cluster = Cluster::with_clock(Clock::manual());
-        let mut events = Vec::new();
+        let (mut events, mut written) = (Vec::new(), 0);
         let mut seen = false;
         for (pause, step) in &self.steps {
             cluster.with(|store| store.clock.advance(*pause));
             self.take(step, &cluster, &mut seen)?;
             cluster.with(|store| {
                 let at = store.clock.age();
-                events.extend(store.log.drain(..).map(|event| (at, event)));
+                // A store that is restored has forgotten some of them.
+                events.extend(store.log.iter().skip(written).cloned().map(|event| (at, event)));
+                written = store.log.len();
             });
         }
         Ok(events)

@@ -97,6 +97,15 @@ pub enum Step {
     FinalizerRemoved(String),
     /// The kubelet's final delete.
     Removed,
+    /// Other objects are written so many times.
+    Elsewhere {
+        /// By so much the resourceVersion grows.
+        writes: u64,
+    },
+    /// The store is saved: [`Cluster::back_up`].
+    BackedUp,
+    /// The store is what it was when it was saved: [`Cluster::restore`].
+    Restored,
 }
 
 impl Step {
@@ -111,6 +120,18 @@ impl Step {
             Self::Removed => cluster.remove(namespace, name).map(drop),
             Self::Wrote { container, text } => {
                 cluster.write_log(namespace, name, container, text);
+                Ok(())
+            }
+            Self::Elsewhere { writes } => {
+                cluster.write_elsewhere(*writes);
+                Ok(())
+            }
+            Self::BackedUp => {
+                cluster.back_up();
+                Ok(())
+            }
+            Self::Restored => {
+                cluster.restore();
                 Ok(())
             }
             Self::Scheduled { .. }
@@ -164,7 +185,10 @@ impl Step {
             | Self::DeletionRequested { .. }
             | Self::Wrote { .. }
             | Self::FinalizerRemoved(_)
-            | Self::Removed => {
+            | Self::Removed
+            | Self::Elsewhere { .. }
+            | Self::BackedUp
+            | Self::Restored => {
                 return;
             }
         }
@@ -180,7 +204,10 @@ impl Step {
                 | Self::DeletionRequested { .. }
                 | Self::Wrote { .. }
                 | Self::FinalizerRemoved(_)
-                | Self::Removed => Err(Refusal::Invalid {
+                | Self::Removed
+                | Self::Elsewhere { .. }
+                | Self::BackedUp
+                | Self::Restored => Err(Refusal::Invalid {
                     name: text(pod, "/metadata/name").to_owned(),
                     message: format!("{step:?} is a write of its own"),
                 }),
@@ -232,7 +259,10 @@ impl Step {
             | Self::Merge(_)
             | Self::DeletionRequested { .. }
             | Self::FinalizerRemoved(_)
-            | Self::Removed => None,
+            | Self::Removed
+            | Self::Elsewhere { .. }
+            | Self::BackedUp
+            | Self::Restored => None,
         }
     }
 }
