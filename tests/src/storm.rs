@@ -6,6 +6,7 @@
 
 pub mod crowd;
 pub mod dice;
+pub mod edition;
 pub mod life;
 pub mod shared;
 pub mod table;
@@ -16,7 +17,8 @@ pub mod weather;
 pub mod wire;
 
 use dice::Dice;
-use life::Story;
+use edition::Edition;
+use life::{Kind, Story};
 use podwait::{OnGone, Policy, Wait};
 use podwait_sim::Cluster;
 use std::fmt;
@@ -112,11 +114,11 @@ impl Storm {
     /// No runtime can be had, or a life is one that the API server refuses.
     #[must_use]
     pub fn run(&self, seed: u64) -> Run {
-        let mut dice = Dice::new(seed);
+        let (mut dice, edition) = (Dice::new(seed), Edition::of(seed));
         let polls = dice.chance(40);
         let limits = Limits::draw(&mut dice);
-        let story = Story::draw(&mut dice);
-        let weather = Weather::draw(&mut dice, &story.moments());
+        let story = Story::draw(&mut dice, &Kind::drawn_in(edition));
+        let weather = Weather::draw(&mut dice, &story.moments(), edition);
         let way = self.way.unwrap_or_else(|| Way::of(seed, polls));
         let mut run = Run::new(seed, String::from("p"), way, story, weather, limits);
         paused(self.play(&mut run, dice));
@@ -246,6 +248,8 @@ impl fmt::Display for Run {
                 |object: &wire::Arrival| format!("{} at {:.3} s", object.version, object.at.as_secs_f64());
             let arrivals: Vec<String> = self.ledger.objects.iter().map(arrival).collect();
             writeln!(f, "arrived: {}", arrivals.join(", "))?;
+            let absences = self.ledger.absences.iter().map(|(at, _)| format!("{:.3} s", at.as_secs_f64()));
+            writeln!(f, "not there: {}", absences.collect::<Vec<_>>().join(", "))?;
         }
         // The same again and again is told once, with its last time.
         for lines in self.decisions.chunk_by(|a, b| gist(a).is_some() && gist(a) == gist(b)) {

@@ -3,29 +3,35 @@
 mod plot;
 
 use crate::storm::dice::Dice;
+use crate::storm::edition::Edition;
 use crate::storm::truth::Truth;
 use podwait_sim::{Event, Life};
 use std::fmt;
 use std::time::Duration;
 
-/// Declares the kinds of lives with how often each is drawn and its name in the table.
+/// Declares the kinds of lives with how often each is drawn and its name in the table, by the edition that they came with.
 macro_rules! kinds {
-    ($($(#[$doc:meta])+ $kind:ident: $weight:literal, $name:literal;)+) => {
+    ($($edition:ident { $($(#[$doc:meta])+ $kind:ident: $weight:literal, $name:literal;)+ })+) => {
         /// A kind of life.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Kind {
-            $($(#[$doc])+ $kind,)+
+            $($($(#[$doc])+ $kind,)+)+
         }
 
         impl Kind {
-            /// All of them, with their weights.
-            pub const ALL: &'static [(u64, Self)] = &[$(($weight, Self::$kind)),+];
+            /// Those that this edition has for the first time, with their weights.
+            #[must_use]
+            pub const fn new_in(edition: Edition) -> &'static [(u64, Self)] {
+                match edition {
+                    $(Edition::$edition => &[$(($weight, Self::$kind)),+],)+
+                }
+            }
 
             /// The name in the table.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$kind => $name,)+
+                    $($(Self::$kind => $name,)+)+
                 }
             }
         }
@@ -33,62 +39,98 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The step exits by itself: 0, 1, 3, 137, 143 and others; record before, with or after the phase.
-    Exit: 12, "exits by itself";
-    /// A sidecar that sorts first fails, never ends, or ends later.
-    Sidecar: 5, "sidecar";
-    /// A native sidecar outlives the step.
-    NativeSidecar: 3, "native sidecar";
-    /// An init container fails for good.
-    InitFails: 2, "init container fails";
-    /// Killed for memory; also where only a child was and the step exits 0.
-    OutOfMemory: 3, "out of memory";
-    /// The runtime cannot start the command.
-    StartError: 2, "start error";
-    /// The image is refused for ever, or its name is none.
-    ImageRefused: 2, "image refused";
-    /// The image is refused for a while.
-    ImagePulledLater: 3, "image pulled later";
-    /// A Secret is missing for ever.
-    ConfigError: 2, "config error";
-    /// A Secret is missing for a while.
-    ConfigCured: 3, "config error cured";
-    /// No node ever has room.
-    Unschedulable: 1, "never scheduled";
-    /// `restartPolicy: OnFailure`, several attempts, the last one succeeds.
-    Retries: 4, "OnFailure";
-    /// `restartPolicy: Always` or `OnFailure`, several attempts, then deleted while it runs.
-    RestartedUntilDeleted: 3, "restarted, then deleted";
-    /// A terminal phase, and nobody ever publishes the record.
-    NoRecord: 4, "record never comes";
-    /// The code is made up, with or without a real one before.
-    MadeUp: 4, "made-up code";
-    /// Deleted while it runs; exits 0, 137 or 143 on that.
-    Deleted: 8, "deleted while running";
-    /// Deleted after the step had ended.
-    DeletedAfterwards: 8, "deleted after its end";
-    /// Deleted without a grace period, so that it is gone at once.
-    ForceDeleted: 4, "force-deleted";
-    /// Evicted by the kubelet; also where every process exits 0 on SIGTERM and only the condition is left.
-    Evicted: 4, "evicted by the kubelet";
-    /// The eviction API, preemption by the scheduler, a taint.
-    Disrupted: 5, "API eviction, preemption, taint";
-    /// Preempted by the kubelet for a critical pod.
-    Preempted: 2, "preempted by the kubelet";
-    /// The node shuts down.
-    NodeShutdown: 3, "node shutdown";
-    /// The node is lost; it comes back, or does not.
-    NodeLost: 4, "node lost";
-    /// The node is gone and the pod garbage collector takes the pod.
-    Orphaned: 3, "orphan collected";
-    /// Another pod of the same name takes its place, and succeeds.
-    Recreated: 6, "name re-created";
-    /// The kubelet refuses to run the pod.
-    Rejected: 2, "rejected by the node";
-    /// A finalizer holds the deleted pod.
-    Held: 4, "finalizer held";
-    /// `activeDeadlineSeconds` runs out.
-    DeadlineExceeded: 3, "activeDeadlineSeconds";
+    First {
+        /// The step exits by itself: 0, 1, 3, 137, 143 and others; record before, with or after the phase.
+        Exit: 12, "exits by itself";
+        /// A sidecar that sorts first fails, never ends, or ends later.
+        Sidecar: 5, "sidecar";
+        /// A native sidecar outlives the step.
+        NativeSidecar: 3, "native sidecar";
+        /// An init container fails for good.
+        InitFails: 2, "init container fails";
+        /// Killed for memory; also where only a child was and the step exits 0.
+        OutOfMemory: 3, "out of memory";
+        /// The runtime cannot start the command.
+        StartError: 2, "start error";
+        /// The image is refused for ever, or its name is none.
+        ImageRefused: 2, "image refused";
+        /// The image is refused for a while.
+        ImagePulledLater: 3, "image pulled later";
+        /// A Secret is missing for ever.
+        ConfigError: 2, "config error";
+        /// A Secret is missing for a while.
+        ConfigCured: 3, "config error cured";
+        /// No node ever has room.
+        Unschedulable: 1, "never scheduled";
+        /// `restartPolicy: OnFailure`, several attempts, the last one succeeds.
+        Retries: 4, "OnFailure";
+        /// `restartPolicy: Always` or `OnFailure`, several attempts, then deleted while it runs.
+        RestartedUntilDeleted: 3, "restarted, then deleted";
+        /// A terminal phase, and nobody ever publishes the record.
+        NoRecord: 4, "record never comes";
+        /// The code is made up, with or without a real one before.
+        MadeUp: 4, "made-up code";
+        /// Deleted while it runs; exits 0, 137 or 143 on that.
+        Deleted: 8, "deleted while running";
+        /// Deleted after the step had ended.
+        DeletedAfterwards: 8, "deleted after its end";
+        /// Deleted without a grace period, so that it is gone at once.
+        ForceDeleted: 4, "force-deleted";
+        /// Evicted by the kubelet; also where every process exits 0 on SIGTERM and only the condition is left.
+        Evicted: 4, "evicted by the kubelet";
+        /// The eviction API, preemption by the scheduler, a taint.
+        Disrupted: 5, "API eviction, preemption, taint";
+        /// Preempted by the kubelet for a critical pod.
+        Preempted: 2, "preempted by the kubelet";
+        /// The node shuts down.
+        NodeShutdown: 3, "node shutdown";
+        /// The node is lost; it comes back, or does not.
+        NodeLost: 4, "node lost";
+        /// The node is gone and the pod garbage collector takes the pod.
+        Orphaned: 3, "orphan collected";
+        /// Another pod of the same name takes its place, and succeeds.
+        Recreated: 6, "name re-created";
+        /// The kubelet refuses to run the pod.
+        Rejected: 2, "rejected by the node";
+        /// A finalizer holds the deleted pod.
+        Held: 4, "finalizer held";
+        /// `activeDeadlineSeconds` runs out.
+        DeadlineExceeded: 3, "activeDeadlineSeconds";
+    }
+    Second {
+        /// Scheduling gates hold it back, for up to half an hour; or it is deleted while they do.
+        Gated: 6, "scheduling gates";
+        /// An init container works for up to an hour.
+        LongInit: 6, "long init container";
+        /// The registry says that there is no such image, or that it may not be had, again and again.
+        ImageRefusedForGood: 5, "image refused for good";
+        /// The registry says so once, and then has it.
+        ImageThereAtOnce: 4, "image there at the second attempt";
+        /// The registry limits the rate, and gives the image to one of the next attempts.
+        RateLimited: 6, "registry limits the rate";
+        /// A provider that has lost the step makes up how it ended, with 0 among the codes.
+        Provided: 4, "made up by a provider";
+        /// The store is restored from a backup: resourceVersions are lower for good.
+        Restored: 8, "store restored";
+    }
+}
+
+impl Kind {
+    /// Those that are drawn in this edition, with their weights.
+    #[must_use]
+    pub fn drawn_in(edition: Edition) -> Vec<(u64, Self)> {
+        let new = |edition| Self::new_in(edition).iter().copied();
+        match edition {
+            Edition::First => new(Edition::First).collect(),
+            Edition::Second => new(Edition::First).chain(new(Edition::Second)).collect(),
+        }
+    }
+
+    /// The same where many lives share one store, which is restored for nobody.
+    #[must_use]
+    pub fn drawn_together(edition: Edition) -> Vec<(u64, Self)> {
+        Self::drawn_in(edition).into_iter().filter(|(_, kind)| *kind != Self::Restored).collect()
+    }
 }
 
 /// One life with its truth.
@@ -111,12 +153,12 @@ pub struct Story {
 }
 
 impl Story {
-    /// Draws a life by lot.
+    /// Draws a life by lot, of one of these kinds by their weights.
     ///
     /// # Panics
     /// The script is one that an API server refuses.
-    pub fn draw(dice: &mut Dice) -> Self {
-        let kind = dice.weighted(Kind::ALL);
+    pub fn draw(dice: &mut Dice, kinds: &[(u64, Kind)]) -> Self {
+        let kind = dice.weighted(kinds);
         // Whoever waits has mostly just created the pod; some come before it is there, and some late.
         let (lead, knows_uid) = match dice.below(10) {
             0 => (dice.time(100, 8000), false),

@@ -1,7 +1,8 @@
 //! Many lives under one weather, waited on in one hub.
 
 use crate::storm::dice::Dice;
-use crate::storm::life::Story;
+use crate::storm::edition::Edition;
+use crate::storm::life::{Kind, Story};
 use crate::storm::way::Way;
 use crate::storm::weather::Weather;
 use crate::storm::wire::{Ledger, Wire};
@@ -49,16 +50,18 @@ impl Storm {
     /// No runtime can be had, or a life is one that the API server refuses.
     #[must_use]
     pub fn run_together(&self, seed: u64, lives: usize) -> Vec<Run> {
-        let mut dice = Dice::new(seed);
+        let (mut dice, edition) = (Dice::new(seed), Edition::of(seed));
         let way = match self.way {
             Some(way @ (Way::Hub | Way::Labelled | Way::Outside)) => way,
             Some(Way::Watch | Way::Poll) | None => {
                 dice.weighted(&[(4, Way::Hub), (5, Way::Labelled), (1, Way::Outside)])
             }
         };
-        let drawn: Vec<_> = (0..lives).map(|_| (Limits::draw(&mut dice), Story::draw(&mut dice))).collect();
+        let kinds = Kind::drawn_together(edition);
+        let drawn: Vec<_> =
+            (0..lives).map(|_| (Limits::draw(&mut dice), Story::draw(&mut dice, &kinds))).collect();
         let moments: Vec<_> = drawn.iter().flat_map(|(_, story)| story.moments()).collect();
-        let weather = Weather::draw(&mut dice, &moments);
+        let weather = Weather::draw(&mut dice, &moments, edition);
         let turn = Duration::from_secs(1) * u32::try_from(lives).expect("some lives") / REQUESTS_PER_SECOND;
         let mut runs: Vec<Run> = Vec::new();
         for (number, (limits, mut story)) in drawn.into_iter().enumerate() {

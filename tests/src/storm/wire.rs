@@ -1,5 +1,6 @@
 //! The line between a wait and the simulated cluster, with a ledger of what went over it.
 
+use crate::storm::weather::ELSEWHERE;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -133,7 +134,9 @@ impl Wire {
             self.note(|ledger, now| ledger.absences.push((now, asked.map(str::to_owned))));
         }
         let is_bare = ["BOOKMARK", "ERROR"].iter().any(|kind| text[..text.len().min(20)].contains(kind));
-        if status != StatusCode::OK || is_bare || !is_whole && !is_list {
+        // A pod of another namespace is no news of any of ours.
+        let is_elsewhere = text.contains(&format!(r#""namespace":"{ELSEWHERE}""#));
+        if status != StatusCode::OK || is_bare || is_elsewhere || !is_whole && !is_list {
             return;
         }
         let is_gone = text.starts_with(r#"{"type":"DELETED""#);

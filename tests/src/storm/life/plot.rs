@@ -1,6 +1,7 @@
 //! The scripts, kind by kind.
 
 mod ends;
+mod later;
 mod starts;
 
 use super::Kind;
@@ -50,6 +51,13 @@ pub(super) fn tell(kind: Kind, life: Life, dice: &mut Dice) -> Tale {
         Kind::Rejected => starts::rejected(life, dice),
         Kind::Held => ends::held(life, dice),
         Kind::DeadlineExceeded => ends::past_its_deadline(life, dice),
+        Kind::Gated => later::gated(life, dice),
+        Kind::LongInit => later::after_a_long_init_container(life, dice),
+        Kind::ImageRefusedForGood => later::refused_for_good(life, dice),
+        Kind::ImageThereAtOnce => later::there_at_the_second_attempt(life, dice),
+        Kind::RateLimited => later::rate_limited(life, dice),
+        Kind::Provided => later::made_up_by_a_provider(life, dice),
+        Kind::Restored => later::restored(life, dice),
         Kind::Recreated => unreachable!("told above"),
     };
     Tale { life, truth, successor: None }
