@@ -4,7 +4,7 @@ use super::Feed;
 use super::heard::set_key;
 use crate::client::unreadable;
 use crate::feed::listing::Listed;
-use crate::feed::table::{Missed, number};
+use crate::feed::table::{Missed, Waited, number};
 use crate::feed::watch::{From, Watch};
 use crate::selection::PodName;
 use crate::source::{Observed, ObservedPod, Via};
@@ -87,13 +87,14 @@ impl Feed {
                 Observed::ApiError(unreadable(Via::List, format!("unreadable item of a list: {error}")))
             }
         };
-        match observed {
-            Observed::Pod(found)
-                if self.waits.lock().get_mut(&self.key).is_some_and(|waited| waited.is_another(&found)) =>
-            {
-                self.miss(&PodName::new(&head.namespace, &head.name), Missed::Another(found));
-            }
-            observed => self.waits.lock().deliver(&self.key, observed),
+        let is_another = |found| {
+            self.waits.lock().get_mut(&self.key).is_some_and(|waited: &mut Waited| waited.is_another(found))
+        };
+        let is_another = matches!(&observed, Observed::Pod(found) if is_another(found));
+        if is_another && let Observed::Pod(found) = observed {
+            self.miss(&PodName::new(&head.namespace, &head.name), Missed::Another(found));
+        } else {
+            self.waits.lock().deliver(&self.key, observed);
         }
         Ok(())
     }
