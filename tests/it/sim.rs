@@ -277,7 +277,7 @@ async fn a_pod_of_another_uid_is_not_ours() {
     let kubelet = started().finished(0).spawn(&cluster);
     let policy = Policy::builder().start_deadline(secs(20)).build().expect("a policy");
     let outcome = wait_on(&cluster).uid("the-one-we-created").policy(policy).await;
-    assert_fails(&[outcome], FailReason::StartTimeout);
+    assert_fails(&[outcome], FailReason::PodReplaced);
     kubelet.abort();
 }
 
