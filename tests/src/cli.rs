@@ -2,12 +2,30 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The binary `podwait`, built on first use: Cargo builds the binaries of the package under test only.
 pub fn podwait() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(&["--package", "podwait-cli", "--bin", "podwait", "--features", "demo"]))
+    BINARY.get_or_init(|| {
+        heed_signals();
+        build(&["--package", "podwait-cli", "--bin", "podwait", "--features", "demo"])
+    })
+}
+
+/// Makes signals that this process ignores reach the commands that it starts. A process that is started in the background by
+/// a shell without job control, or by `nohup`, ignores some, and its children inherit that; podwait respects it. A signal
+/// that is handled here is back at its default in a child, and one that was ignored so far does no other harm.
+fn heed_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        if ignored >> (signal - 1) & 1 == 1 {
+            signal_hook::flag::register(signal, Arc::default()).expect("a signal can be handled");
+        }
+    }
 }
 
 /// The same as users install it, for those who measure.
