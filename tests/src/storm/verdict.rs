@@ -12,6 +12,9 @@ use std::time::Duration;
 /// watch that is silent makes its GET after 30 s, a poll after 5 s.
 const IN_PLAIN_SIGHT: Duration = Duration::from_secs(45);
 
+/// The policy's own, which is not drawn by lot.
+const IMAGE_PULL_GRACE: Duration = Duration::from_secs(120);
+
 /// What one answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -227,6 +230,18 @@ impl Run {
         self.weather.harms_reads(last_look, self.answered_at)
     }
 
+    /// Whether the registry has refused the image for good, and no object that arrived says so: who comes late finds only that
+    /// the kubelet backs off, which may be for any reason, and has to grant the time for those.
+    fn has_missed_the_refusal(&self) -> bool {
+        let history = self.story.history.iter();
+        let mut refusals = history
+            .filter(|(_, event)| event.object["status"].to_string().contains("code = NotFound"))
+            .map(|(_, event)| event.revision)
+            .peekable();
+        let has_arrived = |revision| self.ledger.objects.iter().any(|object| object.version == revision);
+        refusals.peek().is_some() && !refusals.any(has_arrived)
+    }
+
     /// When the answer must be there at the latest.
     ///
     /// Counted from the last change that matters: the policy's own waiting time, the 30 s after which a silent watch is
@@ -245,6 +260,9 @@ impl Run {
         };
         let mut last = decided.unwrap_or_else(|| self.story.end()).max(self.story.wait_at);
         let mut patience = truth.patience.max(self.limits.settle.unwrap_or_default());
+        if self.has_missed_the_refusal() {
+            patience = patience.max(IMAGE_PULL_GRACE);
+        }
         if self.story.successor.is_some() && self.story.knows_uid {
             // Whoever comes too late waits until the start deadline for a pod that is gone.
             patience = patience.max(Duration::from_secs(600));
