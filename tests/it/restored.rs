@@ -64,8 +64,10 @@ async fn the_end_is_found_in_a_store_that_went_back() {
         assert!(after < secs(300 + 35), "{way}: {after:?}");
         let requests = cluster.requests();
         let (reads, lists) = (requests.get, requests.list);
+        // A pod that is not watched is read every half second while it changes, and every five seconds at the least.
+        let most = if matches!(way, "poll" | "outside") { 160 } else { 30 };
         assert!(lists <= 4, "{way}: {lists} LISTs");
-        assert!(reads <= 80, "{way}: {reads} GETs");
+        assert!(reads <= most, "{way}: {reads} GETs");
     }
 }
 

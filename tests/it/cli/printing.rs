@@ -5,7 +5,6 @@ use super::{Sim, assert_one_line, running};
 use podwait_sim::{Fault, FaultBody, Life, Verb, pod};
 use podwait_tests::cli::Run;
 use podwait_tests::cluster::pause;
-use std::time::Duration;
 
 /// A pod that has written a line and goes on running, and what of it is read.
 async fn logs(arguments: &[&str], stdout: Stdout) -> Run {
@@ -104,12 +103,17 @@ async fn told(text: &str) -> Vec<Run> {
             runs.push(sim.run(arguments).await);
         }
         let sim = Sim::new().await;
-        running().after(Duration::from_millis(300)).finished(3).spawn(&sim.cluster);
+        running().run(&sim.cluster).await.expect("a life");
         let denied = text.to_owned();
         sim.cluster.faults().rule(move |request| {
             matches!(request.verb, Verb::Log | Verb::Patch).then(|| refused(403, &denied))
         });
-        let run = sim.wait(&["-c", "step", "--hold", "--logs", "-o", output]).await;
+        let end = async {
+            sim.got(|requests| requests.patch > 0 && requests.log > 0).await;
+            Life::existing("ci", "p").finished(3).run(&sim.cluster).await.expect("an end");
+        };
+        let arguments = ["-c", "step", "--hold", "--logs", "-o", output];
+        let (run, ()) = tokio::join!(sim.wait(&arguments), end);
         assert_eq!(run.status, Some(3), "{run:?}");
         assert!(run.stderr.contains("was not held") && run.stderr.contains("cannot be read"), "{run:?}");
         runs.push(run);

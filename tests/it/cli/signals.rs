@@ -19,7 +19,7 @@ const LIMIT: Option<i32> = Some(222);
 
 impl Sim {
     /// Waits until the simulated API server has got such requests.
-    async fn got(&self, is_enough: impl Fn(podwait_sim::RequestCounts) -> bool) {
+    pub(super) async fn got(&self, is_enough: impl Fn(podwait_sim::RequestCounts) -> bool) {
         while !is_enough(self.cluster.requests()) {
             pause(10).await;
         }
