@@ -97,7 +97,8 @@
 //! 11. **API errors.** 429, 5xx and broken connections are retried, `Retry-After` obeyed (API priority and fairness,
 //!     KEP-1040, and servers that shut down send it), within a budget that any good read resets; 401 and 403 have a
 //!     shorter one, which rests while the newest error is another. 410 means read again (client-go takes the reasons
-//!     Expired and Gone for the same); it stops no grace, and has the budget of the other errors to itself. 400, 405, 406, 415 and 422 end the wait. All of that needs a `Status` of
+//!     Expired and Gone for the same); it has a budget of its own, as long as that of
+//!     the other errors. 400, 405, 406, 415 and 422 end the wait. All of that needs a `Status` of
 //!     the API server about this request: a rejection or a 410 on a page of a proxy, and a 404 that is not about this pod,
 //!     are errors like any other.
 //! 12. **Timers.** The start deadline runs while the target is neither running nor between restarts; nothing in Kubernetes

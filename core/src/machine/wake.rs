@@ -57,7 +57,7 @@ impl Wait<'_> {
         let terminating = deletion_grace.saturating_add(policy.unknown_grace);
         let mut next = Earliest(None);
         // Who cannot read cannot say that nothing has changed: these speak at the next good read, late as it may be.
-        if timers.api_error.is_none() && timers.auth_error.is_none() {
+        if !timers.is_failing() {
             if let Some(settling) = &timers.settling {
                 next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
             }

@@ -27,7 +27,8 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         fail(refused_since(story), config.auth_error_budget, auth_reason(story)),
     ];
     // Nobody knows whether what was seen still holds while it cannot be read.
-    if failing_since(story, is_transient).or_else(|| failing_since(story, is_auth)).is_none() {
+    let is_failing = |kind| failing_since(story, kind).is_some();
+    if ![is_transient, is_auth, is_expiry].into_iter().any(is_failing) {
         timers.extend([
             settling(story),
             fail(absent_since(story), config.absent_grace, absent_reason(story)),
