@@ -15,6 +15,8 @@ pub struct Pod {
 /// What a case has observed.
 pub enum Observed {
     Pod(Pod),
+    /// The same by a GET or a LIST.
+    Read(Pod),
     Deleted(Pod),
     NotFound,
     ApiError { code: u16, is_status: bool, retry_after: Option<Duration>, message: String },
@@ -26,6 +28,7 @@ impl Observed {
     pub fn as_input(&self) -> Input<'_> {
         match self {
             Self::Pod(pod) => Input::Snapshot(&pod.snapshot),
+            Self::Read(pod) => Input::Read(&pod.snapshot),
             Self::Deleted(pod) => Input::Deleted(&pod.snapshot),
             Self::NotFound => Input::NotFound,
             Self::ApiError { code, is_status, retry_after, message } => {
@@ -77,6 +80,7 @@ pub mod trace {
         let number = |field: &str| event[field].as_u64();
         let pod = || decode(event["pod"].to_string().as_bytes());
         let observed = match event["event"].as_str().unwrap_or_default() {
+            "snapshot" if matches!(event["via"].as_str(), Some("get" | "list")) => Observed::Read(pod()?),
             "snapshot" => Observed::Pod(pod()?),
             "deleted" => Observed::Deleted(pod()?),
             "not_found" => Observed::NotFound,
