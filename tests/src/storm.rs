@@ -4,6 +4,7 @@
 //! tokio's paused time, so that hours pass in milliseconds. The story knows how its step truly ended, so that
 //! [`Run::verdict`] can say what the answer is worth. The same seed is the same run, to the byte.
 
+mod bound;
 pub mod crowd;
 pub mod dice;
 pub mod edition;

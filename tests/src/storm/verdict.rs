@@ -12,9 +12,6 @@ use std::time::Duration;
 /// watch that is silent makes its GET after 30 s, a poll after 5 s.
 const IN_PLAIN_SIGHT: Duration = Duration::from_secs(45);
 
-/// The policy's own, which is not drawn by lot.
-const IMAGE_PULL_GRACE: Duration = Duration::from_secs(120);
-
 /// What one answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -102,6 +99,13 @@ impl Run {
                     .weather
                     .is_stale(self.answered_at.saturating_sub(truth.patience), self.answered_at)
                     && !self.was_observable(ours, truth.told_by) =>
+            {
+                Verdict::Unseen
+            }
+            // The last look, too, found the pod as it was before the image came.
+            Answer::Fail(FailReason::ImagePull)
+                if self.weather.is_stale(self.answered_at, self.answered_at)
+                    && !self.was_observable(ours, ToldBy::Start) =>
             {
                 Verdict::Unseen
             }
@@ -219,7 +223,11 @@ impl Run {
         let end = self.answered_at;
         let Some(begin) = end.checked_sub(budget) else { return false };
         let was_read = self.ledger.last_good_read(end).is_some_and(|at| at > begin);
-        let begin = begin + self.turn;
+        let mut begin = begin + self.turn;
+        if self.weather.harms_watches(begin) {
+            // A watch that fails is where the budget begins, too; reads fail from the next one on.
+            begin = self.ledger.requests.iter().copied().find(|at| *at > begin).unwrap_or(begin);
+        }
         let is_covered = self.weather.shadows().iter().any(|(from, to)| *from <= begin && end <= *to);
         !was_read && is_covered && self.weather_was_bad()
     }
@@ -228,51 +236,5 @@ impl Run {
     fn weather_was_bad(&self) -> bool {
         let last_look = self.answered_at.saturating_sub(Duration::from_secs(11));
         self.weather.harms_reads(last_look, self.answered_at)
-    }
-
-    /// Whether the registry has refused the image for good, and no object that arrived says so: who comes late finds only that
-    /// the kubelet backs off, which may be for any reason, and has to grant the time for those.
-    fn has_missed_the_refusal(&self) -> bool {
-        let history = self.story.history.iter();
-        let mut refusals = history
-            .filter(|(_, event)| event.object["status"].to_string().contains("code = NotFound"))
-            .map(|(_, event)| event.revision)
-            .peekable();
-        let has_arrived = |revision| self.ledger.objects.iter().any(|object| object.version == revision);
-        refusals.peek().is_some() && !refusals.any(has_arrived)
-    }
-
-    /// When the answer must be there at the latest.
-    ///
-    /// Counted from the last change that matters: the policy's own waiting time, the 30 s after which a silent watch is
-    /// checked, a call that hangs (10 s), the longest backoff (5 s), its turn among others; and all that again after every
-    /// spell that may have kept the wait from reading during it.
-    #[must_use]
-    pub fn bound(&self) -> Duration {
-        let truth = &self.story.truth;
-        let decided = match truth.told_by {
-            // A step that has ended is told at once, whatever becomes of its pod.
-            ToldBy::Record(_) if self.story.successor.is_none() => {
-                let mut history = self.story.history.iter();
-                history.find(|(_, event)| truth.told_by.tells(&event.object)).map(|(at, _)| *at)
-            }
-            ToldBy::Record(_) | ToldBy::Phase(_) | ToldBy::Cause | ToldBy::Start | ToldBy::Anything => None,
-        };
-        let mut last = decided.unwrap_or_else(|| self.story.end()).max(self.story.wait_at);
-        let mut patience = truth.patience.max(self.limits.settle.unwrap_or_default());
-        if self.has_missed_the_refusal() {
-            patience = patience.max(IMAGE_PULL_GRACE);
-        }
-        if self.story.successor.is_some() && self.story.knows_uid {
-            // Whoever comes too late waits until the start deadline for a pod that is gone.
-            patience = patience.max(Duration::from_secs(600));
-        }
-        let slack = patience + Duration::from_secs(30 + 10 + 5) + self.turn * 5;
-        for (from, to) in self.weather.shadows() {
-            if from <= last + slack {
-                last = last.max(to);
-            }
-        }
-        last + slack
     }
 }

@@ -79,6 +79,13 @@ impl Weather {
         self.spells.iter().any(|spell| spell.harms_reads() && spell.from <= to && from <= spell.to)
     }
 
+    /// Whether watches are opened in vain at this time, while reads may be answered.
+    #[must_use]
+    pub fn harms_watches(&self, at: Duration) -> bool {
+        let is_meant = |spell: &&Spell| matches!(spell.what, What::BadWatches | What::NoWatches(_));
+        self.spells.iter().filter(is_meant).any(|spell| spell.from <= at && at <= spell.to)
+    }
+
     /// Whether reads may have been stale from then to then.
     #[must_use]
     pub fn is_stale(&self, from: Duration, to: Duration) -> bool {
