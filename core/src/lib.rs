@@ -90,6 +90,9 @@
 //! * CRI-O writes code 255 with the reason `Error` where it has lost the real code (cri-o#8980), and gVisor's shim 128 with
 //!   `Error` where the sandbox is gone (gvisor#12873). A step can exit so itself, so both codes are passed on; the sentence says
 //!   so of CRI-O's.
+//! * A kubelet that starts again may refuse a pod that had run already, and wipes its statuses with that (kubernetes#127374). A
+//!   wait that sees the pod for the first time afterwards reports a pod that never ran, and so does
+//!   [`Failure::is_safe_to_rerun`]. A wait that saw the pod before keeps what it saw.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -164,12 +164,18 @@ impl Session {
         hold: Option<usize>,
         is_deleted: bool,
     ) {
-        if let Some(hold) = hold {
-            self.holds.release(hold).await;
-        }
-        if is_deleted {
-            objects.delete(created).await;
-        }
+        let release = async {
+            if let Some(hold) = hold {
+                self.holds.release(hold).await;
+            }
+        };
+        let delete = async {
+            if is_deleted {
+                objects.delete(created).await;
+            }
+        };
+        // Either may take its whole time where the API server does not answer, and the other one must be sent all the same.
+        tokio::join!(release, delete);
     }
 
     /// Waits for the pod's end and prints what it writes. After the first signal it is asked to stop.
