@@ -89,7 +89,13 @@
 //!    `k8s.io/apiserver/pkg/storage/etcd3/watcher.go` sends the last stored state). Then a real exit seen
 //!    earlier (an exit 0 only if nothing could undo it: the container may have run again unseen), then a clean
 //!    `Succeeded`, then the outside cause. A 404 alone is never success: a GET without resourceVersion is read from etcd,
-//!    and says only that the pod is not there.
+//!    and says only that the pod is not there. The absence of a pod that was seen decides after `gone_grace`, counted from the
+//!    first 404 or the first sight of another pod of its name: until then a watch from where the pod was seen last may bring its
+//!    final state, which the API server keeps for some minutes (`getAllEventsSinceLocked` in
+//!    `k8s.io/apiserver/pkg/storage/cacher/watch_cache.go`; etcd keeps five minutes). Whatever comes of the pod in that time is
+//!    judged as ever; a consistent read that shows it ends the confirmation. No other timer speaks meanwhile, and the wait's own
+//!    deadline ends it early. An error that says that nothing will come (410, 403, a refused request) ends it at once, any other
+//!    changes nothing.
 //! 10. **Unknown, lost, stuck.** Phase `Unknown` (`PodUnknown` in `k8s.io/api/core/v1`), a lost node and a pod that stays
 //!     Terminating (nobody confirms a delete but the kubelet, kubernetes#120917) are no results; each is bounded by the
 //!     unknown grace. A terminal phase that goes back is ignored: the kubelet refuses that, the API server does not
@@ -122,6 +128,7 @@
 //! | `restarting` | the target ended and will start again |
 //! | `awaiting_terminated_state` | the pod is terminal, the record is missing |
 //! | `pod_terminating` | the pod is being deleted; its last state may still bring the exit |
+//! | `confirming_deletion` | the pod is gone; its final state may still come |
 //! | `api_throttled` | 429 |
 //! | `api_error` | another failure of the API server or the way to it |
 //! | `relist` | 410: read the pod again |

@@ -9,7 +9,7 @@ use crate::input::Input;
 use crate::policy::Policy;
 use crate::reason::{FailReason, RetryReason};
 use crate::time::Instant;
-use crate::timers::{LastWord, Timers};
+use crate::timers::{Absent, LastWord, Timers};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -109,11 +109,16 @@ pub(crate) struct Older {
 }
 
 impl Waiting {
+    /// The absence of a pod that was seen before, while its final state may still come.
+    pub(crate) fn gone(&self) -> Option<Absent> {
+        self.timers.absent.filter(|_| self.history.is_some())
+    }
+
     /// Whether what was seen last of the pod is its present state, as far as a caller can know that.
     fn is_current(&self, uid: Option<&str>, input: &Input<'_>) -> bool {
         match input {
-            Input::Snapshot(pod) | Input::Read(pod) => uid == Some(&pod.uid),
-            Input::Tick | Input::Cancel => !self.timers.is_failing(),
+            Input::Snapshot(pod) | Input::Read(pod) => self.gone().is_none() && uid == Some(&pod.uid),
+            Input::Tick | Input::Cancel => self.gone().is_none() && !self.timers.is_failing(),
             Input::Deleted(_) | Input::NotFound | Input::ApiError(_) => false,
         }
     }

@@ -96,6 +96,8 @@ pub struct PolicyBuilder {
     pub(crate) finalize_budget: Duration,
     pub(crate) on_missing_terminated: OnMissingTerminated,
     pub(crate) on_gone: OnGone,
+    #[cfg_attr(feature = "serde", serde(rename = "gone_grace_ms", with = "as_millis"))]
+    pub(crate) gone_grace: Duration,
     #[cfg_attr(feature = "serde", serde(rename = "absent_grace_ms", with = "as_millis"))]
     pub(crate) absent_grace: Duration,
     #[cfg_attr(feature = "serde", serde(rename = "image_pull_grace_ms", with = "as_millis"))]
@@ -129,6 +131,7 @@ impl Default for PolicyBuilder {
             finalize_budget: Duration::from_secs(15),
             on_missing_terminated: OnMissingTerminated::Infer,
             on_gone: OnGone::Evidence,
+            gone_grace: Duration::ZERO,
             absent_grace: Duration::from_secs(10),
             image_pull_grace: Duration::from_secs(120),
             config_error_grace: Duration::from_secs(60),
@@ -170,6 +173,10 @@ setters! {
     on_missing_terminated: OnMissingTerminated;
     /// What to answer on a 404. Default: what the evidence says.
     on_gone: OnGone;
+    /// How long the final state of a pod that was seen may still come after a 404, or after the sight of another pod of its name,
+    /// before the absence decides. A caller that can watch from where it saw the pod last gives itself a few seconds. Default
+    /// 0: the absence decides at once. Not used with [`OnGone::AssumeSuccess`].
+    gone_grace: Duration;
     /// How long a pod that was never seen may answer 404. Default 10 s.
     absent_grace: Duration;
     /// How long the image-pull group of waiting reasons may last. Default 2 min: the kubelet tries after 0, 10, 30 and 70 s,
@@ -209,7 +216,7 @@ impl PolicyBuilder {
     /// Checks the values.
     ///
     /// # Errors
-    /// Names the first field whose value is under a millisecond (only `clock_skew` may be zero) or over a year,
+    /// Names the first field whose value is under a millisecond (only `clock_skew` and `gone_grace` may be zero) or over a year,
     /// or a first backoff delay that is longer than the longest.
     pub fn build(self) -> Result<Policy, PolicyError> {
         let durations = [
@@ -232,7 +239,8 @@ impl PolicyBuilder {
                 return Err(PolicyError::TooShort { field });
             }
         }
-        for (field, duration) in durations.into_iter().chain([("clock_skew", Some(self.clock_skew))]) {
+        let may_be_zero = [("clock_skew", Some(self.clock_skew)), ("gone_grace", Some(self.gone_grace))];
+        for (field, duration) in durations.into_iter().chain(may_be_zero) {
             if duration.is_some_and(|duration| duration > LONGEST) {
                 return Err(PolicyError::TooLong { field });
             }
@@ -328,6 +336,10 @@ mod tests {
         assert_eq!(
             Policy::builder().clock_skew(long).build(),
             Err(PolicyError::TooLong { field: "clock_skew" })
+        );
+        assert_eq!(
+            Policy::builder().gone_grace(long).build(),
+            Err(PolicyError::TooLong { field: "gone_grace" })
         );
         assert_eq!(Policy::builder().deadline(long).build(), Err(PolicyError::TooLong { field: "deadline" }));
         assert_eq!(

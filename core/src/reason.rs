@@ -48,6 +48,8 @@ reasons! {
         AwaitingTerminatedState = "awaiting_terminated_state",
         /// The pod is being deleted; its last state may still bring the exit.
         PodTerminating = "pod_terminating",
+        /// The pod that was seen is not found any more; its final state may still come.
+        ConfirmingDeletion = "confirming_deletion",
         /// The API server answered 429.
         ApiThrottled = "api_throttled",
         /// The API server, or the way to it, failed.

@@ -1,6 +1,7 @@
 //! The machine's own timers, each an absolute point or the point it counts from.
 
 use crate::decision::{Exit, Failure};
+use crate::reason::FailReason;
 use crate::rules::api::ApiFailure;
 use crate::rules::pull::Said;
 use crate::rules::waiting::{Stuck, Trouble};
@@ -17,7 +18,8 @@ pub(crate) struct Timers {
     pub(crate) started: Option<Instant>,
     /// The start deadline.
     pub(crate) start: Start,
-    /// The first 404 of a pod that was never seen, or the first sight of another one of its name.
+    /// The pod is not found, or another one of its name is there. Of a pod that was seen, until a read shows it again: its
+    /// final state may still come.
     pub(crate) absent: Option<Absent>,
     /// First sight of the image-pull group.
     pub(crate) image_pull: Option<Box<Pull>>,
@@ -70,12 +72,20 @@ impl Start {
     }
 }
 
-/// A pod that was never seen.
+/// A pod that is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Absent {
+    /// The first answer that did not have it.
     pub(crate) since: Instant,
     /// The newest answer was another pod of its name.
     pub(crate) has_namesake: bool,
+}
+
+impl Absent {
+    /// What became of a pod that was seen, if nothing better is known.
+    pub(crate) const fn how(self) -> FailReason {
+        if self.has_namesake { FailReason::PodReplaced } else { FailReason::PodDeleted }
+    }
 }
 
 /// Credentials that are refused.

@@ -74,6 +74,15 @@ impl<'a> Duel<'a> {
         }
         sentence::check(&decision)?;
         match (verdict, &decision) {
+            // The pod is gone, and no read is waited for.
+            (
+                Verdict::Retry { why: RetryReason::ConfirmingDeletion, timer },
+                Decision::Retry { after, .. },
+            ) => {
+                if timer != Some(self.now().after(*after)) {
+                    return Err(format!("after {after:?} is not at {timer:?}"));
+                }
+            }
             (Verdict::Retry { timer, .. }, Decision::Retry { after, .. }) => {
                 self.check_delay(*after, timer, input)?;
             }

@@ -18,8 +18,8 @@ mod timers;
 pub use config::{Config, Goal};
 
 use podwait_core::{
-    Decision, DoneReason, Evidence, FailReason, Failure, Input, Instant, OnGone, OnMissingTerminated, Phase,
-    RetryReason,
+    ApiError, Decision, DoneReason, Evidence, FailReason, Failure, Input, Instant, OnGone,
+    OnMissingTerminated, Phase, RetryReason,
 };
 use record::Ending;
 use story::Story;
@@ -163,14 +163,17 @@ fn observed(story: &Story<'_>) -> Option<Verdict> {
     match story.last() {
         Input::Cancel => Some(Verdict::fail(FailReason::Cancelled, story.seen_code())),
         Input::Tick => None,
+        Input::ApiError(error) if story.gone.is_some() => {
+            let (_, how) = story.gone?;
+            says_that_nothing_comes(&error).then(|| gone::judge(story, how))
+        }
         Input::ApiError(error) => (error.is_status && matches!(error.code, 400 | 405 | 406 | 415 | 422))
             .then(|| Verdict::fail(FailReason::ApiRejected, story.seen_code())),
-        Input::NotFound if story.sights.is_empty() => {
-            (story.config.on_gone == OnGone::AssumeSuccess).then(Verdict::inferred)
-        }
-        Input::NotFound => Some(gone::judge(story, FailReason::PodDeleted)),
+        Input::NotFound if story.sights.is_empty() => absence_is_success(story).then(Verdict::inferred),
+        // The absence speaks by its timer.
+        Input::NotFound => absence_is_success(story).then(|| gone::judge(story, FailReason::PodDeleted)),
         Input::Snapshot(_) | Input::Read(_) if story.replaced => {
-            Some(gone::judge(story, FailReason::PodReplaced))
+            absence_is_success(story).then(|| gone::judge(story, FailReason::PodReplaced))
         }
         Input::Snapshot(_) | Input::Read(_) if story.outdated => {
             Some(Verdict::fail(FailReason::ApiUnavailable, story.seen_code()).by_rule(1))
@@ -182,6 +185,15 @@ fn observed(story: &Story<'_>) -> Option<Verdict> {
         // A pod that is gone does not come back, however old the object is that says so.
         Input::Deleted(_) => story.ours.then(|| gone::judge(story, FailReason::PodDeleted)),
     }
+}
+
+fn absence_is_success(story: &Story<'_>) -> bool {
+    story.config.on_gone == OnGone::AssumeSuccess
+}
+
+/// Rule 9: the history is gone, or the API server will not show it.
+fn says_that_nothing_comes(error: &ApiError<'_>) -> bool {
+    error.code == 403 || (error.is_status && matches!(error.code, 400 | 405 | 406 | 410 | 415 | 422))
 }
 
 /// What the newest sight of our pod decides.
@@ -217,7 +229,7 @@ fn missing_record(story: &Story<'_>) -> Option<Verdict> {
         return Some(Verdict::fail(reason, Some(end.record.exit_code)));
     }
     // Nothing is awaited of a pod that is gone: rule 9 judges it, however long the record was missing.
-    let is_awaited = !matches!(story.last(), Input::Deleted(_));
+    let is_awaited = !matches!(story.last(), Input::Deleted(_)) && story.gone.is_none();
     (is_awaited && timers::is_given_up(story)).then(|| give_up_on_record(story))
 }
 
@@ -246,6 +258,9 @@ fn infer(story: &Story<'_>) -> Verdict {
 
 /// What is being waited for.
 fn why(story: &Story<'_>) -> RetryReason {
+    if story.gone.is_some() {
+        return RetryReason::ConfirmingDeletion;
+    }
     let latest = story.inputs.iter().rev().find(|(_, input)| !matches!(input, Input::Tick));
     if let Some((_, Input::ApiError(error))) = latest {
         return match error.code {

@@ -56,9 +56,9 @@ enum Identity {
     Older,
     /// It says nothing about our pod.
     Ignored,
-    /// Our pod was seen, and is there no more.
-    Gone(FailReason),
-    /// Our pod was never seen, and another one has its name.
+    /// An older state of our pod, from the event of its deletion.
+    Deleted,
+    /// Another pod has the name.
     Namesake,
 }
 
@@ -99,12 +99,13 @@ impl Wait<'_> {
             Identity::Ours => {}
             Identity::Older => return self.older(),
             Identity::Ignored => return self.situate(self.waiting.situation),
-            Identity::Gone(how) => return Some(self.gone(how)),
-            Identity::Namesake => {
-                return self.absent(true);
-            }
+            Identity::Deleted => return Some(self.gone(FailReason::PodDeleted)),
+            Identity::Namesake => return self.absent(true),
         }
         self.waiting.older = None;
+        if origin == Origin::Read || self.waiting.history.is_none() {
+            self.waiting.timers.absent = None;
+        }
         let found = match target::find(pod, self.container) {
             Ok(found) => found,
             Err(failure) => return Some(Err(failure)),
@@ -126,7 +127,7 @@ impl Wait<'_> {
         match reading {
             Reading::Verdict(verdict) => Some(verdict),
             Reading::Missing | Reading::Waiting(_) if deleted => Some(self.gone(FailReason::PodDeleted)),
-            Reading::Missing => self.missing(),
+            Reading::Missing => self.missing().filter(|_| self.waiting.gone().is_none()),
             Reading::Waiting(why) => self.situate(why),
         }
     }
@@ -145,12 +146,12 @@ impl Wait<'_> {
         let is_older = identity::is_older(&pod.resource_version, &history.resource_version);
         match (is_ours, origin) {
             // A uid never comes back, so a deletion counts even if its object is older than what was seen.
-            (true, Origin::Deleted) if is_older => Identity::Gone(FailReason::PodDeleted),
+            (true, Origin::Deleted) if is_older => Identity::Deleted,
             (true, Origin::Deleted) => Identity::Ours,
             (false, Origin::Deleted) => Identity::Ignored,
             (_, Origin::Event | Origin::Read) if is_older && !self.has_gone_back(origin) => Identity::Older,
             (true, Origin::Event | Origin::Read) => Identity::Ours,
-            (false, Origin::Event | Origin::Read) => Identity::Gone(FailReason::PodReplaced),
+            (false, Origin::Event | Origin::Read) => Identity::Namesake,
         }
     }
 
@@ -252,7 +253,6 @@ impl Wait<'_> {
         let idle = !terminal && !ended && !found.is_running() && !restart::is_between_restarts(pod, found);
         let rests = pod.is_scheduling_gated || waiting::is_init_running(pod, found);
         let timers = &mut self.waiting.timers;
-        timers.absent = None;
         timers.start.set(at, idle, rests);
         set(
             &mut timers.node_lost,
@@ -299,24 +299,27 @@ impl Wait<'_> {
 
     fn not_found(&mut self) -> Option<Result<Exit, Failure>> {
         self.good_read();
-        if self.waiting.history.is_some() {
-            return Some(self.gone(FailReason::PodDeleted));
-        }
-        if self.policy.0.on_gone == OnGone::AssumeSuccess {
+        if self.waiting.history.is_none() && self.policy.0.on_gone == OnGone::AssumeSuccess {
             return Some(Ok(exit::inferred(self.container.unwrap_or_default(), Phase::Unrecognized)));
         }
         self.absent(false)
     }
 
-    /// Rule 9, of a pod that was never seen: it may not be there yet.
+    /// Rule 9: the pod is not found. One that was never seen may not be there yet, and of one that was seen the final state may
+    /// still come.
     fn absent(&mut self, has_namesake: bool) -> Option<Result<Exit, Failure>> {
         let since = self.waiting.timers.absent.map_or(self.at, |absent| absent.since);
-        self.waiting.timers.absent = Some(Absent { since, has_namesake });
-        self.situate(RetryReason::AwaitingPod)
+        let absent = Absent { since, has_namesake };
+        let is_seen = self.waiting.history.is_some();
+        if is_seen && self.policy.0.on_gone == OnGone::AssumeSuccess {
+            return Some(self.gone(absent.how()));
+        }
+        self.waiting.timers.absent = Some(absent);
+        self.situate(if is_seen { RetryReason::ConfirmingDeletion } else { RetryReason::AwaitingPod })
     }
 
     /// Rule 9: the pod is gone; what had been seen decides.
-    fn gone(&mut self, how: FailReason) -> Result<Exit, Failure> {
+    pub(super) fn gone(&self, how: FailReason) -> Result<Exit, Failure> {
         let rule = if how == FailReason::PodReplaced { 1 } else { 9 };
         by_rule(rule, self.last_seen(how))
     }
@@ -373,6 +376,14 @@ impl Wait<'_> {
         let at = self.at;
         let failure = ApiFailure::of(&error);
         self.waiting.missing.last_read = None;
+        if let Some(gone) = self.waiting.gone() {
+            return match failure {
+                ApiFailure::Expired | ApiFailure::Rejected | ApiFailure::Forbidden => {
+                    Some(self.gone(gone.how()))
+                }
+                ApiFailure::Unauthorized | ApiFailure::Throttled | ApiFailure::Transient => None,
+            };
+        }
         self.waiting.last_word.set(error.message);
         let floor = match failure {
             ApiFailure::Expired => {

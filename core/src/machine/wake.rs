@@ -26,6 +26,7 @@ pub(super) enum Timer<'a> {
     NodeLost,
     Terminating,
     Absent(Absent),
+    Gone(Absent),
     AuthError(ApiFailure),
     ApiError,
     Start,
@@ -56,6 +57,12 @@ impl Wait<'_> {
         let deletion_grace = self.history().deletion.map_or(Duration::ZERO, |deletion| deletion.grace);
         let terminating = deletion_grace.saturating_add(policy.unknown_grace);
         let mut next = Earliest(None);
+        if let Some(gone) = waiting.gone() {
+            // What is known of the pod is what it was, so nothing else may speak; and the answer is the same at each of these.
+            next.run(Some(gone.since), Some(policy.gone_grace), Timer::Gone(gone));
+            next.run(timers.started, policy.deadline, Timer::Gone(gone));
+            return next.0;
+        }
         // Who cannot read cannot say that nothing has changed: these speak at the next good read, late as it may be.
         if !timers.is_failing() {
             if let Some(settling) = &timers.settling {
@@ -92,6 +99,7 @@ impl Wait<'_> {
             RetryReason::AwaitingPod
             | RetryReason::Pending
             | RetryReason::PodTerminating
+            | RetryReason::ConfirmingDeletion
             | RetryReason::ApiThrottled
             | RetryReason::ApiError
             | RetryReason::Relist => next.0.is_some(),
@@ -131,6 +139,7 @@ impl Wait<'_> {
             Timer::Absent(_) => {
                 (FailReason::PodNeverSeen, format!("no such pod appeared within {:?}", policy.absent_grace))
             }
+            Timer::Gone(gone) => return self.gone(gone.how()),
             Timer::AuthError(failure) => return Err(self.api_failure(failure)),
             Timer::ApiError => return Err(self.api_failure(ApiFailure::Transient)),
             Timer::Start => {
@@ -193,6 +202,7 @@ impl Wait<'_> {
 
     /// Sets what is being waited for. `None`, since that decides nothing.
     pub(super) fn situate(&mut self, why: RetryReason) -> Option<Result<Exit, Failure>> {
+        let why = if self.waiting.gone().is_some() { RetryReason::ConfirmingDeletion } else { why };
         if self.waiting.situation != why {
             self.waiting.situation = why;
             self.waiting.attempt = 0;
@@ -237,6 +247,8 @@ impl Wait<'_> {
             | RetryReason::Running
             | RetryReason::Restarting
             | RetryReason::PodTerminating => self.policy.0.reobserve,
+            // Only its own timer ends it.
+            RetryReason::ConfirmingDeletion => self.policy.0.gone_grace,
         };
         *self.waiting.wake.insert((self.at.after(delay), why))
     }
@@ -274,7 +286,8 @@ const fn is_steady(why: RetryReason) -> bool {
         RetryReason::Pending
         | RetryReason::Running
         | RetryReason::Restarting
-        | RetryReason::PodTerminating => true,
+        | RetryReason::PodTerminating
+        | RetryReason::ConfirmingDeletion => true,
         RetryReason::AwaitingPod
         | RetryReason::AwaitingTerminatedState
         | RetryReason::ApiThrottled

@@ -260,6 +260,31 @@ pub(super) fn refusals_and_odd_codes() -> usize {
     )
 }
 
+pub(super) fn confirming_a_deletion() -> usize {
+    let grace = Duration::from_secs(3);
+    let plain = Config { gone_grace: grace, ..config() };
+    let limited = Config { deadline: Some(Duration::from_secs(5)), settle: Some(grace), ..plain.clone() };
+    let long = Config { gone_grace: Duration::from_secs(40), ..config() };
+    let up = || pod().phase(Phase::Running).step(running());
+    let seen = [
+        ("running, read", up().read()),
+        ("deleting", up().deleted(30, 140).seen()),
+        ("exit 0 under Running", up().step(ended(exit(0))).seen()),
+        ("exit 3", pod().phase(Phase::Failed).step(ended(exit(3))).seen()),
+        ("succeeded, no record", pod().phase(Phase::Succeeded).seen()),
+        ("succeeded, no record, read", pod().phase(Phase::Succeeded).read()),
+        ("DELETED exit 0", pod().phase(Phase::Succeeded).step(ended(exit(0))).deleted(0, 140).gone()),
+        ("b running", up().uid("b").seen()),
+        ("404", Seen::NotFound),
+        ("410", error(410)),
+        ("403", error(403)),
+        ("503", error(503)),
+        ("422", error(422)),
+        ("tick", Seen::Tick),
+    ];
+    check([plain, limited], &[1000, 2011], 4, seen.clone()) + check([long], &[1000, 2011], 3, seen)
+}
+
 pub(super) fn gone() -> usize {
     let policies = [OnGone::Evidence, OnGone::AssumeSuccess];
     let configs = policies.into_iter().flat_map(|on_gone| {

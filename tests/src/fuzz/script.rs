@@ -134,6 +134,7 @@ impl Script {
             } else {
                 OnMissingTerminated::Fail
             },
+            gone_grace: if self.target / 5 % 2 == 1 { millis(3019) } else { Duration::ZERO },
             on_gone: if self.evidence { OnGone::Evidence } else { OnGone::AssumeSuccess },
             settle: self.settle.then_some(millis(2003)),
             deadline: self.deadline.then_some(millis(400_009)),

@@ -17,6 +17,8 @@ pub struct Config {
     pub on_missing_terminated: OnMissingTerminated,
     /// See `PolicyBuilder::on_gone`.
     pub on_gone: OnGone,
+    /// See `PolicyBuilder::gone_grace`.
+    pub gone_grace: Duration,
     /// See `PolicyBuilder::absent_grace`.
     pub absent_grace: Duration,
     /// See `PolicyBuilder::image_pull_grace`.
@@ -49,6 +51,7 @@ impl Default for Config {
             finalize_budget: Duration::from_secs(15),
             on_missing_terminated: OnMissingTerminated::Infer,
             on_gone: OnGone::Evidence,
+            gone_grace: Duration::ZERO,
             absent_grace: Duration::from_secs(10),
             image_pull_grace: Duration::from_secs(120),
             config_error_grace: Duration::from_secs(60),
@@ -77,6 +80,7 @@ impl Config {
             .finalize_budget(self.finalize_budget)
             .on_missing_terminated(self.on_missing_terminated)
             .on_gone(self.on_gone)
+            .gone_grace(self.gone_grace)
             .absent_grace(self.absent_grace)
             .image_pull_grace(self.image_pull_grace)
             .config_error_grace(self.config_error_grace)

@@ -20,6 +20,8 @@ pub(super) struct Story<'a> {
     pub(super) ours: bool,
     /// The last input shows that another pod took the place of ours.
     pub(super) replaced: bool,
+    /// Since when our pod is not found, and how the newest answer said so; until a read shows it again.
+    pub(super) gone: Option<(Instant, FailReason)>,
     /// The last input is older than the newest sight, and so is all that came since, for longer than any cache is behind.
     pub(super) outdated: bool,
 }
@@ -48,6 +50,7 @@ impl<'a> Story<'a> {
             fresh: false,
             ours: false,
             replaced: false,
+            gone: None,
             outdated: false,
         };
         let mut now = Instant::ZERO;
@@ -56,7 +59,11 @@ impl<'a> Story<'a> {
             story.inputs.push((now, *input));
             story.fresh = false;
             story.ours = false;
+            story.replaced = false;
             story.outdated = false;
+            if matches!(input, Input::NotFound) && !story.sights.is_empty() {
+                story.lose(FailReason::PodDeleted);
+            }
             let (Input::Snapshot(pod) | Input::Read(pod) | Input::Deleted(pod)) = input else { continue };
             let ours = *pinned.get_or_insert(&pod.uid) == pod.uid;
             story.ours = ours;
@@ -81,11 +88,21 @@ impl<'a> Story<'a> {
                     target: Target::find(goal, pod),
                 });
                 story.fresh = true;
+                if is_read(input) {
+                    story.gone = None;
+                }
             } else if !ours && !stale && newest.is_some() && !is_told_gone {
                 story.replaced = true;
+                story.lose(FailReason::PodReplaced);
             }
         }
         story
+    }
+
+    /// The pod is not found, as the newest input says.
+    fn lose(&mut self, how: FailReason) {
+        let since = self.gone.map_or(self.now(), |(since, _)| since);
+        self.gone = Some((since, how));
     }
 
     /// Whether the first object of this kind that is older than the newest sight came so long ago.

@@ -3,7 +3,7 @@
 use super::record::{self, Ending};
 use super::story::{Sight, Story};
 use super::target::{State, Target};
-use super::{Verdict, pull};
+use super::{Verdict, gone, pull};
 use podwait_core::{ApiError, FailReason, Input, Instant, Phase};
 use std::time::Duration;
 
@@ -14,6 +14,11 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         since.map(|since| (since.after(limit), Verdict::fail(reason, story.seen_code())))
     };
     let deadline = config.deadline.and_then(|limit| fail(Some(story.start()), limit, FailReason::Deadline));
+    if let Some((since, how)) = story.gone {
+        let verdict = gone::judge(story, how);
+        let limits = [Some(since.after(config.gone_grace)), deadline.map(|(at, _)| at)];
+        return limits.into_iter().flatten().map(|at| (at, verdict)).collect();
+    }
     let start = config
         .start_deadline
         .and_then(|limit| fail(not_started_since(story), limit, FailReason::StartTimeout));
