@@ -63,8 +63,9 @@ impl Wait<'_> {
             next.run(timers.started, policy.deadline, Timer::Gone(gone));
             return next.0;
         }
-        // Who cannot read cannot say that nothing has changed: these speak at the next good read, late as it may be.
-        if !timers.is_failing() {
+        // A caller that cannot read, or reads only what was, cannot say that nothing has changed: these speak at the next good
+        // read, late as it may be.
+        if !timers.is_failing() && waiting.older.is_none() {
             if let Some(settling) = &timers.settling {
                 next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
             }

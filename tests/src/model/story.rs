@@ -106,7 +106,7 @@ impl<'a> Story<'a> {
     }
 
     /// Whether the first object of this kind that is older than the newest sight came so long ago.
-    fn has_been_older(&self, grace: Duration, kind: fn(&Input<'_>) -> bool) -> bool {
+    pub(super) fn has_been_older(&self, grace: Duration, kind: fn(&Input<'_>) -> bool) -> bool {
         let Some(known) = self.newest() else { return false };
         let first = self.inputs[known.index + 1..].iter().find(|(_, input)| match input {
             Input::Snapshot(pod) | Input::Read(pod) => is_older(pod, known.pod) && kind(input),

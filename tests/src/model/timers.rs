@@ -33,7 +33,8 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     ];
     // Nobody knows whether what was seen still holds while it cannot be read.
     let is_failing = |kind| failing_since(story, kind).is_some();
-    if ![is_transient, is_auth, is_expiry].into_iter().any(is_failing) {
+    let is_outdated = story.has_been_older(Duration::ZERO, |_| true);
+    if !is_outdated && ![is_transient, is_auth, is_expiry].into_iter().any(is_failing) {
         timers.extend([
             settling(story),
             fail(absent_since(story), config.absent_grace, absent_reason(story)),
@@ -58,7 +59,8 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     }
     timers.retain(Option::is_some);
     // Nobody may wait for ever for a pod that does not move because nobody asks about it.
-    let moves = story.newest().is_some_and(is_running_or_restarting);
+    let is_deleted = |sight: &Sight<'_>| sight.pod.deletion_timestamp.is_some();
+    let moves = story.newest().is_some_and(|sight| is_running_or_restarting(sight) && !is_deleted(sight));
     let terminal = story.newest().is_some_and(|sight| sight.phase.is_terminal());
     if terminal || (timers.is_empty() && !moves) {
         timers.push(fail(Some(heard_of(story)), config.api_error_budget, FailReason::ApiUnavailable));

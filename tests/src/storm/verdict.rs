@@ -102,8 +102,8 @@ impl Run {
             {
                 Verdict::Unseen
             }
-            // The last look, too, found the pod as it was before the image came.
-            Answer::Fail(FailReason::ImagePull)
+            // The last look, too, found the pod as it was before the image or the Secret came.
+            Answer::Fail(FailReason::ImagePull | FailReason::ContainerConfigError)
                 if self.weather.is_stale(self.answered_at, self.answered_at)
                     && !self.was_observable(ours, ToldBy::Start) =>
             {
