@@ -19,7 +19,7 @@ impl Feed {
         if waited.turn != turn {
             // Something else was faster, and this is old, unless it is a later state of the pod.
             if let Some(observed @ Observed::Pod(found)) = &observed
-                && waited.is_news(version(found))
+                && waited.is_worth(version(found))
             {
                 table.deliver(key, observed.clone());
             }

@@ -101,6 +101,8 @@ pub(crate) struct Waited {
     /// The resourceVersion of the pod when it was delivered last, as a [`number`], and its uid.
     pub(crate) version: Option<u64>,
     uid: String,
+    /// The last thing that was delivered is an error.
+    has_failed: bool,
     /// LISTs that had begun when the first wait came, and the last one that had the pod.
     pub(crate) came: u64,
     pub(crate) listed: u64,
@@ -393,7 +395,8 @@ impl Table {
     /// Tells everybody that a call on behalf of all has failed. Reads go on.
     pub(crate) fn fail_all(&mut self, failure: &ApiFailure) {
         self.is_behind = true;
-        for waited in self.pods.values() {
+        for waited in self.pods.values_mut() {
+            waited.has_failed = true;
             for mailbox in &waited.mailboxes {
                 mailbox.deliver(Observed::ApiError(failure.clone()));
             }
@@ -436,6 +439,12 @@ impl Waited {
         self.version.max(self.doubted.as_ref().map(self::version)) < Some(version)
     }
 
+    /// Whether an answer of that resourceVersion, which something else has overtaken, is worth delivering: it is newer, or an
+    /// error has overtaken it and it shows that the API server does answer.
+    pub(crate) fn is_worth(&self, version: u64) -> bool {
+        self.is_news(version) || (self.has_failed && self.version == Some(version))
+    }
+
     /// Whether that resourceVersion is older than what came of the pod.
     pub(crate) fn is_ahead_of(&self, version: u64) -> bool {
         self.version > Some(version)
@@ -452,6 +461,7 @@ impl Waited {
     }
 
     fn tell(&mut self, mut observed: Observed) {
+        self.has_failed = matches!(observed, Observed::ApiError(_));
         if let Observed::Pod(pod) | Observed::Deleted(pod) = &mut observed {
             self.version = Some(version(pod));
             if self.uid != pod.pod.snapshot.uid {

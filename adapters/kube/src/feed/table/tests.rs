@@ -65,6 +65,25 @@ async fn the_first_one_starts_the_feed_and_the_last_one_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_an_error_has_overtaken_counts_unless_it_is_older() {
+    let (mut table, _) = table(true);
+    table.deliver("ci/p", pod("u", 5));
+    let worth = |table: &mut Table| {
+        let waited = table.get_mut("ci/p").expect("a pod");
+        [4, 5, 6].map(|version| waited.is_worth(version))
+    };
+    assert_eq!(worth(&mut table), [false, false, true]);
+    table.deliver("ci/p", failure(503));
+    assert_eq!(worth(&mut table), [false, true, true]);
+    table.deliver("ci/p", pod("u", 5));
+    let Observed::ApiError(lost) = failure(0) else { unreachable!("just made") };
+    table.fail_all(&lost);
+    assert_eq!(worth(&mut table), [false, true, true]);
+    table.deliver("ci/p", Observed::NotFound(Via::Get));
+    assert_eq!(worth(&mut table), [false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_comes_to_a_refused_feed_is_sent_away_until_it_may_be_tried_again() {
     let (mut table, first) = table(true);
     table.close(Service::Refused(Instant::now() + Duration::from_secs(60)));
