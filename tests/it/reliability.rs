@@ -88,7 +88,8 @@ fn seeds_that_failed_once_do_not_fail_again() {
     }
     let watched = [73_108_852, 73_131_564].map(|seed| (Way::Watch, seed));
     let shared = [200_007_893, 200_029_065, 200_036_168, 200_058_771].map(|seed| (Way::Hub, seed));
-    for (way, seed) in watched.into_iter().chain(shared) {
+    let outside = (Way::Outside, 200_034_091);
+    for (way, seed) in watched.into_iter().chain(shared).chain([outside]) {
         let run = Storm { way: Some(way), ..Storm::default() }.run(seed);
         assert!(!run.verdict().is_bad(), "{run}");
     }

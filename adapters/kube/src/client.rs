@@ -135,17 +135,28 @@ impl Calls {
 
     /// Sends a request and reads its whole answer, which may be as long as an object.
     pub(crate) async fn call(&self, via: Via, request: Request<Vec<u8>>) -> Result<Bytes, Refusal> {
+        self.call_for(via, request, CALL_TIMEOUT, LONGEST_ANSWER).await
+    }
+
+    /// The same, within that time and of so many bytes at most.
+    async fn call_for(
+        &self,
+        via: Via,
+        request: Request<Vec<u8>>,
+        within: Duration,
+        longest: usize,
+    ) -> Result<Bytes, Refusal> {
         let answer = async {
-            let body = self.open(via, request, CALL_TIMEOUT).await?;
-            match Limited::new(body, LONGEST_ANSWER).collect().await {
+            let body = self.open(via, request, within).await?;
+            match Limited::new(body, longest).collect().await {
                 Ok(body) => Ok(body.to_bytes()),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    Err(unreadable(via, format!("the answer is longer than {LONGEST_ANSWER} bytes")).into())
+                    Err(unreadable(via, format!("the answer is longer than {longest} bytes")).into())
                 }
                 Err(error) => Err(failure(via, 0, root_cause(&*error)).into()),
             }
         };
-        timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(via).into()))
+        timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
     }
 
     /// Sends a request whose answer is read as it comes, by a reader that bounds it. It has to begin within that time.
@@ -166,6 +177,17 @@ impl Calls {
         };
         timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
     }
+}
+
+/// Sends one request that is none of a wait's, and reads its whole answer: the same limits, the same reading of what is no
+/// success.
+pub async fn call(
+    client: &kube::Client,
+    request: Request<Vec<u8>>,
+    within: Duration,
+    longest: usize,
+) -> Result<Bytes, ApiFailure> {
+    Ok(Calls::new(client.clone()).call_for(Via::Get, request, within, longest).await?)
 }
 
 /// The collection's request builder, if the names can stand in a path.

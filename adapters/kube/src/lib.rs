@@ -86,6 +86,7 @@ pub use wire::json::JsonError;
 /// For this repository's command, benchmarks and fuzz targets: no part of the interface, and changed without notice.
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::client::call;
     pub use crate::wire::decode::Spare;
     pub use crate::wire::envelope::{Envelope, EventKind, Head, envelope, head};
     pub use crate::wire::lines::LineSplitter;

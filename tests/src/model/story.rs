@@ -101,7 +101,7 @@ impl<'a> Story<'a> {
 
     /// The pod is not found, as the newest input says.
     fn lose(&mut self, how: FailReason) {
-        let since = self.gone.map_or(self.now(), |(since, _)| since);
+        let since = self.gone.map_or_else(|| self.now(), |(since, _)| since);
         self.gone = Some((since, how));
     }
 

@@ -392,10 +392,11 @@ impl Table {
         }
     }
 
-    /// Tells everybody that a call on behalf of all has failed. Reads go on.
+    /// Tells everybody that a call on behalf of all has failed. Reads go on, and a pod that is being read hears of that read: it
+    /// may find the server well, and a budget must not run out on the watch's failure in that moment.
     pub(crate) fn fail_all(&mut self, failure: &ApiFailure) {
         self.is_behind = true;
-        for waited in self.pods.values_mut() {
+        for waited in self.pods.values_mut().filter(|waited| !matches!(waited.read, Read::Sent(_))) {
             waited.has_failed = true;
             for mailbox in &waited.mailboxes {
                 mailbox.deliver(Observed::ApiError(failure.clone()));

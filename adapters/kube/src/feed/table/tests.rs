@@ -84,6 +84,20 @@ async fn an_answer_that_an_error_has_overtaken_counts_unless_it_is_older() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_is_being_read_hears_of_that_read_and_not_of_the_watch() {
+    let (mut table, mailbox) = table(true);
+    let Observed::ApiError(lost) = failure(503) else { unreachable!("just made") };
+    table.ask(&name("p"), Duration::ZERO);
+    table.fail_all(&lost);
+    assert_eq!(told(&mailbox), strings(&["error 503"]), "it waits for its turn");
+    assert!(table.send_read().is_some());
+    table.fail_all(&lost);
+    assert_eq!(told(&mailbox), strings(&[]));
+    table.deliver("ci/p", failure(504));
+    assert_eq!(told(&mailbox), strings(&["error 504"]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_comes_to_a_refused_feed_is_sent_away_until_it_may_be_tried_again() {
     let (mut table, first) = table(true);
     table.close(Service::Refused(Instant::now() + Duration::from_secs(60)));
