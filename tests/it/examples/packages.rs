@@ -31,7 +31,10 @@ fn text<'a>(package: &'a Value, field: &str) -> &'a str {
 fn each_says_what_a_registry_shows() {
     let packages = published();
     let names: Vec<&str> = packages.iter().map(|package| text(package, "name")).collect();
-    assert_eq!(names, ["podwait-core", "podwait", "podwait-sim", "podwait-cli"]);
+    assert_eq!(
+        names,
+        ["podwait-core", "podwait-wire", "podwait-hub", "podwait", "podwait-sim", "podwait-cli"]
+    );
     for package in &packages {
         let name = text(package, "name");
         for field in ["description", "license", "readme", "documentation", "rust_version"] {

@@ -1,0 +1,265 @@
+//! Requests: what is asked, and what for.
+
+use crate::failure::{ApiFailure, Via};
+use crate::link::From;
+use crate::name::{PodName, Selection};
+use crate::registry::PodId;
+use crate::table::{Table, keys, pop};
+use alloc::collections::BTreeSet;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+use form_urlencoded::Serializer;
+use podwait_core::Instant;
+
+keys! {
+    /// One request, from its command to its end.
+    pub struct RequestId;
+}
+
+/// How long a call may take, its whole answer included; for a watch, until it is open.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a page of a LIST may take as long as bytes come: a slow connection may, one that crawls for ever may not.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the host is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Send this request, and hand over what comes of it under this id.
+    Send(RequestId, Request),
+    /// Drop this request: nothing that comes of it is of use.
+    Close(RequestId),
+}
+
+/// A request: all are GETs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Read one pod from etcd: no resourceVersion, since a cache may show a pod that is long gone.
+    Get(PodName),
+    /// One page of a LIST, the first or that of a continue token, of so many items at most.
+    List {
+        /// Of which pods.
+        selection: Selection,
+        /// `continue`
+        token: Option<String>,
+        /// `limit`
+        limit: u32,
+    },
+    /// A watch.
+    Watch {
+        /// Of which pods.
+        selection: Selection,
+        /// Where it begins.
+        from: From,
+        /// `timeoutSeconds`
+        seconds: u32,
+    },
+}
+
+impl Request {
+    /// Path and query.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self {
+            Self::Get(pod) => format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name()),
+            Self::List { selection, token, limit } => {
+                let mut query = query_of(selection.path());
+                query.append_pair("limit", &format!("{limit}"));
+                if let Some(token) = token {
+                    query.append_pair("continue", token);
+                }
+                selection.select(&mut query);
+                query.finish()
+            }
+            Self::Watch { selection, from, seconds } => {
+                let mut query = query_of(selection.path());
+                query.append_pair("watch", "true");
+                query.append_pair("resourceVersion", from.resource_version());
+                query.append_pair("timeoutSeconds", &format!("{seconds}"));
+                query.append_pair("allowWatchBookmarks", "true");
+                selection.select(&mut query);
+                query.finish()
+            }
+        }
+    }
+
+    /// Whether all names in it can stand in a path.
+    #[must_use]
+    pub fn has_valid_names(&self) -> bool {
+        let (namespace, pod) = match self {
+            Self::Get(pod) => (None, Some(pod)),
+            Self::List { selection, .. } | Self::Watch { selection, .. } => {
+                (selection.namespace.as_deref(), selection.pod.as_ref())
+            }
+        };
+        let names = pod.into_iter().flat_map(|pod| [pod.namespace(), pod.name()]).chain(namespace);
+        names.into_iter().all(is_dns_subdomain)
+    }
+}
+
+impl Selection {
+    /// The path of the collection, before a query.
+    fn path(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods?"),
+            None => String::from("/api/v1/pods?"),
+        }
+    }
+
+    fn select(&self, query: &mut Serializer<'_, String>) {
+        if let Some(pod) = &self.pod {
+            query.append_pair("fieldSelector", &format!("metadata.name={}", pod.name()));
+        }
+        if let Some(labels) = &self.labels {
+            query.append_pair("labelSelector", labels);
+        }
+    }
+}
+
+/// The query behind a path that ends in a question mark.
+fn query_of(path: String) -> Serializer<'static, String> {
+    let start = path.len();
+    Serializer::for_suffix(path, start)
+}
+
+/// Whether a name is a DNS subdomain (RFC 1123), as pod and namespace names must be.
+#[must_use]
+pub fn is_dns_subdomain(name: &str) -> bool {
+    let label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inner)
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The watch of the scope.
+    SharedWatch,
+    /// The final states of pods in the scope.
+    SharedProbe,
+    /// A page of the scope's LIST.
+    Page,
+    /// The watch of one pod by its name.
+    OwnWatch(PodId),
+    /// The final state of one pod, by its name.
+    OwnProbe(PodId),
+    /// A read of one pod, which was in this generation when it was sent, in this lane.
+    Read {
+        pod: PodId,
+        generation: u64,
+        lane: usize,
+        /// It is a LIST by name: whether the selector of the watch matches the pod.
+        is_question: bool,
+    },
+}
+
+impl Purpose {
+    pub(crate) const fn via(&self) -> Via {
+        match self {
+            Self::SharedWatch | Self::SharedProbe | Self::OwnWatch(_) | Self::OwnProbe(_) => Via::Watch,
+            Self::Page | Self::Read { is_question: true, .. } => Via::List,
+            Self::Read { is_question: false, .. } => Via::Get,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct InFlight {
+    purpose: Purpose,
+    sent: Instant,
+    /// By when something must come.
+    deadline: Option<Instant>,
+}
+
+/// The requests that are under way, and what the host is to do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls {
+    in_flight: Table<RequestId, InFlight>,
+    deadlines: BTreeSet<(Instant, RequestId)>,
+    commands: VecDeque<Command>,
+}
+
+impl Calls {
+    /// Sends a request.
+    pub(crate) fn send(&mut self, now: Instant, purpose: Purpose, request: Request) -> RequestId {
+        let deadline = now.after(CALL_TIMEOUT);
+        let id = self.in_flight.insert(InFlight { purpose, sent: now, deadline: Some(deadline) });
+        self.deadlines.insert((deadline, id));
+        self.commands.push_back(Command::Send(id, request));
+        id
+    }
+
+    /// What a request that is under way is for.
+    pub(crate) fn purpose(&self, id: RequestId) -> Option<&Purpose> {
+        self.in_flight.get(id).map(|call| &call.purpose)
+    }
+
+    /// Takes a request that has ended, and what it was for.
+    pub(crate) fn end(&mut self, id: RequestId) -> Option<Purpose> {
+        let call = self.in_flight.remove(id)?;
+        if let Some(deadline) = call.deadline {
+            self.deadlines.remove(&(deadline, id));
+        }
+        Some(call.purpose)
+    }
+
+    /// Drops a request if it is under way. What it was for.
+    pub(crate) fn close(&mut self, id: RequestId) -> Option<Purpose> {
+        let purpose = self.end(id)?;
+        self.commands.push_back(Command::Close(id));
+        Some(purpose)
+    }
+
+    /// A watch is open: from now on it has all the time.
+    pub(crate) fn opened(&mut self, id: RequestId) {
+        self.set_deadline(id, None);
+    }
+
+    /// Something came of a page.
+    pub(crate) fn progress(&mut self, now: Instant, id: RequestId) {
+        let Some(call) = self.in_flight.get(id) else { return };
+        if call.purpose == Purpose::Page {
+            let deadline = now.after(CALL_TIMEOUT).min(call.sent.after(PAGE_TIMEOUT));
+            self.set_deadline(id, Some(deadline));
+        }
+    }
+
+    fn set_deadline(&mut self, id: RequestId, deadline: Option<Instant>) {
+        let Some(call) = self.in_flight.get_mut(id) else { return };
+        if let Some(before) = core::mem::replace(&mut call.deadline, deadline) {
+            self.deadlines.remove(&(before, id));
+        }
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, id));
+        }
+    }
+
+    /// Takes a request whose time is up.
+    pub(crate) fn next_late(&mut self, now: Instant) -> Option<(Purpose, ApiFailure)> {
+        let (deadline, id) = *self.deadlines.first()?;
+        if deadline > now {
+            return None;
+        }
+        let purpose = self.end(id)?;
+        self.commands.push_back(Command::Close(id));
+        let failure = ApiFailure::new(purpose.via(), 0, &format!("no answer within {CALL_TIMEOUT:?}"));
+        Some((purpose, failure))
+    }
+
+    /// When the next one is late.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(crate) fn next_command(&mut self) -> Option<Command> {
+        pop(&mut self.commands)
+    }
+
+    pub(crate) fn has_commands(&self) -> bool {
+        !self.commands.is_empty()
+    }
+}

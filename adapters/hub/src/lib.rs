@@ -1,0 +1,35 @@
+//! Any number of waits for Kubernetes pods over one LIST and one watch, without I/O.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod call;
+mod failure;
+mod hash;
+mod link;
+mod lister;
+mod name;
+mod observed;
+mod own;
+mod pace;
+mod probe;
+mod rate;
+mod reads;
+mod reflector;
+mod registry;
+mod shared;
+mod table;
+mod waits;
+
+pub use call::{Command, Request, RequestId, is_dns_subdomain};
+pub use failure::{ApiFailure, Via};
+pub use link::From;
+pub use lister::PageLimits;
+pub use name::{PodName, Scope, Selection};
+pub use observed::{Object, Observed};
+pub use reflector::{Event, Head, Reflector};
+pub use registry::WaitId;
+pub use waits::{Action, ObservedPod, Observer, ResponseHead, Turn, Waits};

@@ -1,0 +1,346 @@
+//! One watch through its lives: wanted, being opened, open, down.
+
+use crate::call::RequestId;
+use crate::failure::ApiFailure;
+use crate::name::{ResourceVersion, parse_resource_version};
+use alloc::string::String;
+use core::time::Duration;
+use podwait_core::Instant;
+
+/// How long the API server is asked to keep a watch open, in seconds: under the 5 minutes after which many proxies cut idle
+/// connections.
+pub(crate) const WATCH_SECONDS: u32 = 290;
+
+/// A watch that is open for longer than the server was asked for is a connection that nothing closed.
+const LONGEST: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+
+/// A watch that ends sooner than this did not work, whatever it said at its end.
+pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
+
+/// A watch that was open for so long did work, though nothing came: something on the way cuts connections that are idle.
+const STOOD: Duration = Duration::from_secs(10);
+
+/// How long to do without a watch after one that failed; it doubles with each that fails as well.
+pub(crate) const SHORTEST_REST: Duration = Duration::from_secs(1);
+
+/// How long at most, and at once if the server refuses to watch at all.
+pub(crate) const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// The failures after which a watch that brings news and breaks is opened no less often: every four seconds.
+const MOST_WITH_NEWS: u32 = 3;
+
+/// How far behind a read a watch may be before it counts as dead.
+pub(crate) const LAG: Duration = Duration::from_secs(5);
+
+/// Where a watch begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// After this resourceVersion.
+    After(ResourceVersion),
+    /// With the objects as the API server's cache has them now (resourceVersion 0), which were at this one when they were read.
+    Any(ResourceVersion),
+}
+
+impl From {
+    /// The resourceVersion to ask for.
+    #[must_use]
+    pub fn resource_version(&self) -> &str {
+        match self {
+            Self::After(version) => version,
+            Self::Any(_) => "0",
+        }
+    }
+
+    fn reached(&self) -> &str {
+        let (Self::After(version) | Self::Any(version)) = self;
+        version
+    }
+}
+
+/// A watch, as far as there is one.
+#[derive(Clone, Debug)]
+enum State {
+    /// There is none, and there is to be none before that time.
+    Down { until: Instant },
+    /// To be opened.
+    Wanted(From),
+    /// The answer is awaited.
+    Opening { id: RequestId, from: From },
+    /// Events come.
+    Open { id: RequestId, reached: String, since: Instant, has_news: bool },
+}
+
+/// One watch of one selection.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    state: State,
+    /// Watches that failed in a row, and LISTs for them.
+    failed: u32,
+    /// The place that the watch before this one had reached.
+    left_at: u64,
+    /// A read was ahead of the watch: the time by which the watch should have come to this resourceVersion.
+    ahead: Option<(Instant, u64)>,
+}
+
+impl Link {
+    /// None, but at once if one is wanted.
+    pub(crate) const fn down(until: Instant) -> Self {
+        Self { state: State::Down { until }, failed: 0, left_at: 0, ahead: None }
+    }
+
+    fn set(&mut self, state: State) {
+        self.ahead = None;
+        if let Some(reached) = self.reached() {
+            self.left_at = parse_resource_version(reached);
+        }
+        self.state = state;
+    }
+
+    /// There is to be one.
+    pub(crate) fn want(&mut self, from: From) {
+        self.set(State::Wanted(from));
+    }
+
+    /// There is to be none before that time.
+    pub(crate) fn rest(&mut self, until: Instant) {
+        self.set(State::Down { until });
+    }
+
+    /// Goes on from where it was: wants a watch from there.
+    pub(crate) fn resume(&mut self) {
+        let reached = self.reached().unwrap_or_default().into();
+        self.set(State::Wanted(From::After(reached)));
+    }
+
+    /// What to ask for, if it is to be opened.
+    pub(crate) const fn wanted(&self) -> Option<&From> {
+        match &self.state {
+            State::Wanted(from) => Some(from),
+            State::Down { .. } | State::Opening { .. } | State::Open { .. } => None,
+        }
+    }
+
+    /// The request for it was sent.
+    pub(crate) fn sent(&mut self, id: RequestId) {
+        if let State::Wanted(from) = &self.state {
+            self.state = State::Opening { id, from: from.clone() };
+        }
+    }
+
+    /// The API server has opened it.
+    pub(crate) fn opened(&mut self, now: Instant) {
+        if let State::Opening { id, from } = &self.state {
+            let reached = from.reached().into();
+            self.state = State::Open { id: *id, reached, since: now, has_news: false };
+        }
+    }
+
+    /// Its request, to be closed if the state is left before it ended.
+    pub(crate) const fn request(&self) -> Option<RequestId> {
+        match &self.state {
+            State::Opening { id, .. } | State::Open { id, .. } => Some(*id),
+            State::Down { .. } | State::Wanted(_) => None,
+        }
+    }
+
+    /// Whether events come, or are about to.
+    pub(crate) const fn is_on(&self) -> bool {
+        !matches!(self.state, State::Down { .. })
+    }
+
+    /// Whether the API server has opened it.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// Until when there is to be none, if there is none.
+    pub(crate) const fn down_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Down { until } => Some(until),
+            State::Wanted(_) | State::Opening { .. } | State::Open { .. } => None,
+        }
+    }
+
+    /// If there is none, there may be one now.
+    pub(crate) fn rest_no_longer(&mut self, now: Instant) {
+        if let State::Down { until } = &mut self.state {
+            *until = (*until).min(now);
+        }
+    }
+
+    /// The resourceVersion that it has reached.
+    pub(crate) fn reached(&self) -> Option<&str> {
+        match &self.state {
+            State::Down { .. } => None,
+            State::Wanted(from) | State::Opening { from, .. } => Some(from.reached()),
+            State::Open { reached, .. } => Some(reached),
+        }
+    }
+
+    /// The place up to which everything was delivered: that of this watch, or of the one before.
+    pub(crate) fn place(&self) -> u64 {
+        self.reached().map_or(self.left_at, parse_resource_version)
+    }
+
+    /// It brought an object of this resourceVersion. `is_event` if that is no bookmark.
+    pub(crate) fn has_reached(&mut self, version: &str, is_event: bool) {
+        if let State::Open { reached, has_news, .. } = &mut self.state {
+            *has_news |= is_event && parse_resource_version(version) > parse_resource_version(reached);
+            reached.clear();
+            reached.push_str(version);
+        }
+    }
+
+    /// Whether it was open long enough to have been good for something: sooner if it brought news. One that brings something
+    /// and breaks at once, again and again, is no better than one that brings nothing.
+    fn has_stood(&self, now: Instant) -> bool {
+        match &self.state {
+            State::Open { since, has_news, .. } => {
+                now.since(*since) >= if *has_news { SHORTEST } else { STOOD }
+            }
+            State::Down { .. } | State::Wanted(_) | State::Opening { .. } => false,
+        }
+    }
+
+    /// Whether it was open long enough for its end to be one in the course of things.
+    pub(crate) fn ends_in_order(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Open { since, .. } if now.since(*since) >= SHORTEST)
+    }
+
+    /// It ended in the course of things.
+    pub(crate) fn end(&mut self, now: Instant) {
+        if self.has_stood(now) {
+            self.failed = 0;
+        }
+    }
+
+    /// It failed, or could not be opened. How many had failed in a row before it.
+    pub(crate) fn fail(&mut self, now: Instant) -> u32 {
+        let has_news = matches!(self.state, State::Open { has_news: true, .. });
+        let before = match self.has_stood(now) {
+            true => 0,
+            false if has_news => self.failed.min(MOST_WITH_NEWS),
+            false => self.failed,
+        };
+        self.failed = before.saturating_add(1);
+        before
+    }
+
+    /// A LIST for it failed: no failure is spared any more.
+    pub(crate) fn fail_without(&mut self) {
+        self.failed = self.failed.max(1);
+    }
+
+    /// A read was at that resourceVersion, which the watch should reach soon.
+    pub(crate) fn expect(&mut self, now: Instant, version: u64) {
+        if self.ahead.is_none()
+            && self.reached().is_some_and(|reached| parse_resource_version(reached) < version)
+        {
+            self.ahead = Some((now.after(LAG), version));
+        }
+    }
+
+    /// When to look whether it is dead.
+    pub(crate) fn alarm(&self) -> Option<Instant> {
+        let end = match &self.state {
+            State::Open { since, .. } => Some(since.after(LONGEST)),
+            State::Down { .. } | State::Wanted(_) | State::Opening { .. } => None,
+        };
+        [end, self.ahead.map(|(by, _)| by)].into_iter().flatten().min()
+    }
+
+    /// Whether it is dead: it is open for too long, or too far behind.
+    pub(crate) fn is_dead(&mut self, now: Instant) -> bool {
+        if let State::Open { since, .. } = &self.state
+            && now >= since.after(LONGEST)
+        {
+            return true;
+        }
+        let Some((_, version)) = self.ahead.filter(|(by, _)| *by <= now) else { return false };
+        self.ahead = None;
+        self.reached().is_some_and(|reached| parse_resource_version(reached) < version)
+    }
+}
+
+/// How long to do without a watch when so many had failed before this one.
+pub(crate) fn rest_after(failed: u32) -> Duration {
+    match failed {
+        // The first failure may be a mere hiccup, and a 410 is no failure: the machine paces those.
+        0 => Duration::ZERO,
+        failed => SHORTEST_REST.saturating_mul(1 << (failed - 1).min(6)).min(LONGEST_REST),
+    }
+}
+
+/// The end of a watch without an error, as a failure if it came too soon.
+pub(crate) fn early_end() -> ApiFailure {
+    ApiFailure::new(crate::failure::Via::Watch, 0, "the stream ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn id() -> RequestId {
+        Table::<RequestId, ()>::new().insert(())
+    }
+
+    fn open(at: Instant) -> Link {
+        let mut link = Link::down(at);
+        link.want(From::After("7".into()));
+        link.sent(id());
+        link.opened(at);
+        link
+    }
+
+    #[test]
+    fn a_watch_is_wanted_opened_and_ends() {
+        let mut link = Link::down(at(0));
+        assert!(!link.is_on() && link.request().is_none());
+        link.want(From::Any("7".into()));
+        assert_eq!(link.wanted().map(From::resource_version), Some("0"));
+        link.sent(id());
+        assert!(link.is_on() && !link.is_open() && link.request().is_some());
+        link.opened(at(10));
+        assert_eq!((link.is_open(), link.reached()), (true, Some("7")));
+        link.has_reached("9", true);
+        link.rest(at(20));
+        assert_eq!((link.place(), link.down_until()), (9, Some(at(20))));
+    }
+
+    #[test]
+    fn one_that_brings_nothing_and_breaks_counts_as_failed() {
+        for (news, open_for, expected) in
+            [(false, 9_999, 1), (false, 10_000, 0), (true, 999, 1), (true, 1000, 0)]
+        {
+            let mut link = open(at(0));
+            let _ = link.fail(at(0));
+            link.state = open(at(0)).state;
+            if news {
+                link.has_reached("8", true);
+            }
+            assert_eq!(link.fail(at(open_for)), expected, "{news} {open_for}");
+        }
+        let rests: alloc::vec::Vec<u64> = (0..9).map(|failed| rest_after(failed).as_secs()).collect();
+        assert_eq!(rests, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn one_that_is_open_for_too_long_or_falls_behind_is_dead() {
+        let mut link = open(at(0));
+        assert_eq!(link.alarm(), Some(at(300_000)));
+        assert!(!link.is_dead(at(299_999)) && link.is_dead(at(300_000)));
+        link.expect(at(1000), 7);
+        assert_eq!(link.alarm(), Some(at(300_000)), "it is there already");
+        link.expect(at(1000), 9);
+        assert_eq!(link.alarm(), Some(at(6000)));
+        assert!(!link.is_dead(at(5999)) && link.is_dead(at(6000)));
+        link.expect(at(7000), 9);
+        link.has_reached("9", true);
+        assert!(!link.is_dead(at(12_000)));
+    }
+}

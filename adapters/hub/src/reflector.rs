@@ -1,0 +1,362 @@
+//! What is asked of the API server, for whom, and what is delivered.
+
+mod listing;
+mod own_watch;
+mod probing;
+mod reading;
+mod sending;
+mod shared_watch;
+mod waiting;
+mod watching;
+
+use crate::call::{Calls, Command, Purpose, RequestId};
+use crate::failure::ApiFailure;
+use crate::name::{PodName, Scope};
+use crate::observed::{Object, Observed};
+use crate::own::{Cause, Own};
+use crate::pace::Pace;
+use crate::rate::RateLimiter;
+use crate::reads::Reads;
+use crate::registry::{PodId, Read, Registry, WaitId};
+use crate::shared::{Service, Shared};
+use crate::table::pop;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
+use podwait_core::Instant;
+
+/// The lane of what is asked for the scope, and that of what is asked for single pods.
+const SHARED: usize = 0;
+const OWN: usize = 1;
+
+/// Reads at once for the scope: enough for the usual rate while the server takes a second for each.
+const READS_AT_ONCE: usize = 16;
+
+/// Requests of one kind, with a rate of their own.
+#[derive(Clone, Debug)]
+struct Lane {
+    reads: Reads,
+    rate: RateLimiter,
+    /// The time that the rate gave for the next request.
+    slot: Option<Instant>,
+    /// Reads that are under way, and how many there may be.
+    in_flight: usize,
+    most: usize,
+}
+
+/// Something to look at when its time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    Wait(WaitId),
+    Own(PodId),
+    Probe(PodId),
+}
+
+/// Whom an object is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// `metadata.namespace`; empty when absent.
+    pub namespace: &'a str,
+    /// `metadata.name`
+    pub name: &'a str,
+    /// `metadata.resourceVersion`
+    pub resource_version: &'a str,
+}
+
+/// What a watch event says of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// ADDED or MODIFIED: this is its state.
+    State,
+    /// DELETED: the watch has it no more.
+    Deleted,
+    /// BOOKMARK: there is only a resourceVersion.
+    Bookmark,
+}
+
+/// Decides, for any number of waits, what to ask the API server and what to deliver to which wait.
+///
+/// Sans-IO: it sends nothing, reads no clock and takes no lock. The host does what [`next_command`](Self::next_command) says,
+/// hands over what comes of each request under its id, delivers what [`next_delivery`](Self::next_delivery) gives, and calls
+/// [`poll`](Self::poll) after that and when the time that `poll` returned has come. It delivers before it hands over the next
+/// object of a pod that is waited for: where a wait begins to confirm a deletion depends on what was known before that delivery.
+///
+/// `O` is a pod's object, which is decoded by the host and not looked at here.
+#[derive(Clone, Debug)]
+pub struct Reflector<O> {
+    shared: Option<Box<Shared>>,
+    registry: Registry<O>,
+    lanes: [Lane; 2],
+    /// Pods whose own watch or probe is to be opened.
+    to_open: VecDeque<PodId>,
+    calls: Calls,
+    alarms: BTreeSet<(Instant, Alarm)>,
+    deliveries: VecDeque<(WaitId, Observed<O>)>,
+    stays_open: bool,
+}
+
+impl<O: Object> Reflector<O> {
+    /// For waits on single pods, each with a watch of its own, and no limit of requests but the machines' own backoff.
+    #[must_use]
+    pub fn single() -> Self {
+        Self::new(None, [RateLimiter::unlimited(), RateLimiter::unlimited()])
+    }
+
+    /// For waits on the pods of a scope: one LIST and one watch, and so many requests per second, for a moment twice as many.
+    /// Pods outside of the scope, and all where the API server refuses it, have watches of their own, with ten times that rate.
+    #[must_use]
+    pub fn of_scope(scope: Scope, requests_per_second: u32) -> Self {
+        let rates =
+            [requests_per_second, requests_per_second.saturating_mul(10)].map(RateLimiter::per_second);
+        Self::new(Some(Box::new(Shared::new(scope))), rates)
+    }
+
+    fn new(shared: Option<Box<Shared>>, rates: [RateLimiter; 2]) -> Self {
+        let [for_scope, for_pods] = rates;
+        let lane = |rate, most| Lane { reads: Reads::default(), rate, slot: None, in_flight: 0, most };
+        Self {
+            shared,
+            registry: Registry::new(),
+            lanes: [lane(for_scope, READS_AT_ONCE), lane(for_pods, usize::MAX)],
+            to_open: VecDeque::new(),
+            calls: Calls::default(),
+            alarms: BTreeSet::new(),
+            deliveries: VecDeque::new(),
+            stays_open: false,
+        }
+    }
+
+    /// Keeps the watch of the scope when no wait is left, for agents that run one step after the other.
+    pub fn stay_open(&mut self, stays_open: bool) {
+        self.stays_open = stays_open;
+        if !stays_open && self.registry.is_empty() {
+            self.stop(Service::Idle);
+        }
+    }
+
+    /// Why the pods of the scope are not watched together: what the API server said when it last refused that, until it has
+    /// opened a watch for them.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&ApiFailure> {
+        self.shared.as_ref()?.refusal.as_ref()
+    }
+
+    /// Whether no wait is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.registry.is_empty()
+    }
+
+    /// The next thing that the host is to do.
+    pub fn next_command(&mut self) -> Option<Command> {
+        self.calls.next_command()
+    }
+
+    /// The next thing to be delivered. The wait then has to be [wanted](Self::want) or [left](Self::leave).
+    pub fn next_delivery(&mut self) -> Option<(WaitId, Observed<O>)> {
+        loop {
+            let (wait, observed) = pop(&mut self.deliveries)?;
+            if self.registry.waits.contains_key(wait) {
+                return Some((wait, observed));
+            }
+        }
+    }
+
+    /// Adds a wait for a pod. It has to be [wanted](Self::want) next.
+    ///
+    /// `may_watch: false` for a pod that is only to be read; it has no part in the scope's watch. `is_known` if the wait was told of
+    /// its pod before, by another process for instance.
+    pub fn join(&mut self, now: Instant, pod: PodName, may_watch: bool, is_known: bool) -> WaitId {
+        let pace = if is_known { Pace::Again } else { Pace::Now };
+        let is_served =
+            may_watch && self.shared.as_ref().is_some_and(|shared| shared.serves(now, pod.namespace()));
+        let lists = self.shared.as_ref().map_or(0, |shared| shared.lister.count);
+        let is_refused = may_watch
+            && self.shared.as_ref().is_some_and(|shared| shared.scope.includes(pod.namespace()))
+            && !is_served;
+        let (wait, id, is_first) = self.registry.join(now, pod, pace, lists);
+        if !is_first {
+            self.renew_read(id);
+        }
+        let entry = &mut self.registry.pods[id];
+        match &mut entry.own {
+            _ if is_first && !is_served => {
+                let cause = if is_refused { Cause::Refused { is_covered: false } } else { Cause::Chosen };
+                entry.own = Some(Box::new(Own::new(now, cause, may_watch)));
+            }
+            Some(own) => own.may_watch |= may_watch,
+            None => {}
+        }
+        let is_chosen = entry.own.as_deref().is_some_and(|own| own.cause == Cause::Chosen);
+        if let Some(shared) = self.shared.as_mut().filter(|_| is_served && !is_chosen) {
+            if shared.service != Service::Running {
+                shared.service = Service::Running;
+                shared.link.rest(now);
+                self.rejoin(now);
+            }
+            if let Some(shared) = &mut self.shared {
+                shared.lister.join(now);
+            }
+        }
+        wait
+    }
+
+    /// Takes a wait out, with or without an answer.
+    pub fn leave(&mut self, wait: WaitId) {
+        let Some((place, entry)) = self.registry.leave(wait) else { return };
+        if let Some(alarm) = place.alarm {
+            self.alarms.remove(&(alarm, Alarm::Wait(wait)));
+        }
+        match entry {
+            Some(entry) => {
+                if let Read::Queued(lane, due) = entry.read {
+                    self.lanes[lane].reads.forget(due);
+                }
+                self.close_read(entry.sent);
+                self.close_own(place.pod, entry.own);
+                self.close_probe(place.pod, entry.probe);
+                self.found_shared(entry.missed);
+            }
+            None => self.end_miss(place.pod),
+        }
+        if self.registry.is_empty() && !self.stays_open {
+            self.stop(Service::Idle);
+        }
+    }
+
+    /// Closes everything of the scope.
+    fn stop(&mut self, service: Service) {
+        let Some(shared) = &mut self.shared else { return };
+        let page = shared.lister.listing.as_ref().and_then(|listing| match listing.page {
+            crate::lister::Page::Sent(id) => Some(id),
+            crate::lister::Page::Wanted(_) => None,
+        });
+        for id in [shared.link.request(), shared.probe.request(), page].into_iter().flatten() {
+            self.calls.close(id);
+        }
+        shared.stop(service);
+    }
+
+    /// Closes the watch of one pod.
+    fn close_own(&mut self, pod: PodId, own: Option<Box<Own>>) {
+        let Some(own) = own else { return };
+        if let Some(id) = own.link.request() {
+            self.calls.close(id);
+        }
+        if let Some(alarm) = own.alarm {
+            self.alarms.remove(&(alarm, Alarm::Own(pod)));
+        }
+    }
+
+    /// Closes a read that is of no use any more, if it is under way.
+    fn close_read(&mut self, sent: Option<RequestId>) {
+        if let Some(Purpose::Read { lane, .. }) = sent.and_then(|id| self.calls.close(id)) {
+            self.lanes[lane].in_flight -= 1;
+        }
+    }
+
+    /// A request has ended without a usable answer, or its time is up.
+    pub fn failed(&mut self, now: Instant, id: RequestId, failure: ApiFailure) {
+        if let Some(purpose) = self.calls.end(id) {
+            self.has_failed(now, purpose, failure);
+        }
+    }
+
+    /// The same for one that has not ended, and of which nothing more is of use.
+    pub fn close(&mut self, now: Instant, id: RequestId, failure: ApiFailure) {
+        let Some(purpose) = self.calls.purpose(id).cloned() else { return };
+        self.calls.close(id);
+        self.has_failed(now, purpose, failure);
+    }
+
+    fn has_failed(&mut self, now: Instant, purpose: Purpose, failure: ApiFailure) {
+        match purpose {
+            Purpose::SharedWatch => self.lose_shared(now, failure),
+            Purpose::SharedProbe => self.lose_shared_probe(now, Some(failure)),
+            Purpose::Page => self.lose_list(now, failure),
+            Purpose::OwnWatch(pod) => self.lose_own(now, pod, failure),
+            Purpose::OwnProbe(pod) => self.lose_probe(now, pod, Some(failure)),
+            Purpose::Read { pod, generation, lane, is_question } => {
+                self.lanes[lane].in_flight -= 1;
+                let via = if is_question { crate::failure::Via::List } else { crate::failure::Via::Get };
+                let failure = ApiFailure { via, ..failure };
+                self.on_answer(now, pod, generation, Some(Observed::Failed(failure)));
+            }
+        }
+    }
+
+    /// The API server has opened a watch.
+    pub fn opened(&mut self, now: Instant, id: RequestId) {
+        let Some(purpose) = self.calls.purpose(id).cloned() else { return };
+        self.calls.opened(id);
+        self.on_opened(now, &purpose);
+    }
+
+    /// An event of a watch. `read` gives the object, and is called only if some wait needs it.
+    pub fn event(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        event: Event,
+        head: Head<'_>,
+        read: impl FnOnce() -> Result<O, ApiFailure>,
+    ) {
+        let Some(purpose) = self.calls.purpose(id).cloned() else { return };
+        self.on_event(now, &purpose, event, head, read);
+    }
+
+    /// A watch has ended without an error.
+    pub fn ended(&mut self, now: Instant, id: RequestId) {
+        if let Some(purpose) = self.calls.end(id) {
+            self.on_end(now, purpose);
+        }
+    }
+
+    /// So many bytes have come of a request.
+    pub fn progress(&mut self, now: Instant, id: RequestId, bytes: usize) {
+        self.calls.progress(now, id);
+        if self.calls.purpose(id) == Some(&Purpose::Page)
+            && let Some(shared) = &mut self.shared
+            && let Err(failure) = shared.lister.progress(now, bytes)
+        {
+            self.calls.close(id);
+            self.lose_list(now, failure);
+        }
+    }
+
+    /// An item of a page of a LIST.
+    pub fn item(
+        &mut self,
+        _now: Instant,
+        id: RequestId,
+        head: Head<'_>,
+        read: impl FnOnce() -> Result<O, ApiFailure>,
+    ) {
+        if self.calls.purpose(id) == Some(&Purpose::Page) {
+            self.on_item(head, read);
+        }
+    }
+
+    /// The end of a page: its resourceVersion, and the continue token of the next one, if there is one.
+    pub fn page(&mut self, now: Instant, id: RequestId, resource_version: &str, next: Option<String>) {
+        if self.calls.end(id) == Some(Purpose::Page) {
+            self.on_page(now, resource_version, next);
+        }
+    }
+
+    /// The answer to a read: the pod, or that it is not there.
+    pub fn answer(&mut self, now: Instant, id: RequestId, pod: Option<O>) {
+        let Some(Purpose::Read { pod: asked, generation, lane, is_question }) = self.calls.end(id) else {
+            return;
+        };
+        self.lanes[lane].in_flight -= 1;
+        let via = if is_question { crate::failure::Via::List } else { crate::failure::Via::Get };
+        let observed = match pod {
+            Some(pod) => Some(Observed::Pod(via, pod)),
+            // A LIST by name within the label selector does not have it: it may be there all the same.
+            None if is_question => None,
+            None => Some(Observed::NotFound(via)),
+        };
+        self.on_answer(now, asked, generation, observed);
+    }
+}

@@ -1,0 +1,113 @@
+//! What a LIST brings, and what it means not to be in it.
+
+use super::{Head, Reflector, SHARED};
+use crate::failure::{ApiFailure, Via};
+use crate::link::From;
+use crate::lister::Page;
+use crate::name::parse_resource_version;
+use crate::observed::{Object, Observed};
+use crate::registry::PodId;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use podwait_core::Instant;
+
+impl<O: Object> Reflector<O> {
+    /// An item of a page.
+    pub(super) fn on_item(&mut self, head: Head<'_>, read: impl FnOnce() -> Result<O, ApiFailure>) {
+        let Some(pod) = self.registry.find(head.namespace, head.name) else { return };
+        let Some(shared) = &self.shared else { return };
+        let is_open = shared.link.is_open();
+        let entry = &mut self.registry.pods[pod];
+        entry.listed = shared.lister.count;
+        let is_older = entry.version > Some(parse_resource_version(head.resource_version));
+        // The watch or a GET was faster. If nothing was, the store has gone back, and this is how things are.
+        if !is_older || entry.generation <= shared.lister.generation {
+            let observed = match read() {
+                Ok(object) => Observed::Pod(Via::List, object),
+                Err(failure) => Observed::Failed(Self::unreadable("item of a list", failure)),
+            };
+            self.deliver(pod, observed);
+        }
+        if let Some(entry) = self.registry.pods.get_mut(pod) {
+            entry.matched();
+        }
+        self.cover(pod, is_open);
+    }
+
+    /// The end of a page.
+    pub(super) fn on_page(&mut self, now: Instant, resource_version: &str, next: Option<String>) {
+        let Some(shared) = &mut self.shared else { return };
+        if let Some(token) = next {
+            if let Err(failure) = shared.lister.turn_to(token) {
+                self.lose_list(now, failure);
+            }
+            return;
+        }
+        shared.health.is_current();
+        self.miss_all(now, parse_resource_version(resource_version));
+        let Some(shared) = &mut self.shared else { return };
+        if !shared.link.is_on() {
+            shared.link.want(From::After(resource_version.into()));
+        }
+        shared.lister.finish(now);
+    }
+
+    /// The LIST failed.
+    pub(super) fn lose_list(&mut self, now: Instant, failure: ApiFailure) {
+        let Some(shared) = &mut self.shared else { return };
+        if let Some(Page::Sent(id)) = shared.lister.listing.as_ref().map(|listing| listing.page.clone()) {
+            self.calls.close(id);
+        }
+        shared.lister.finish(now);
+        shared.health.is_failing = true;
+        if shared.link.is_on() {
+            // It was to save GETs: those go on.
+            self.lanes[SHARED].rate.heed(now, &failure);
+            return;
+        }
+        if !failure.is_expired() {
+            // Without it no state is known, so no wait is spared the first failure either. A page that came too late is none.
+            shared.link.fail_without();
+        }
+        self.lose_shared(now, failure);
+    }
+
+    /// Looks after the pods that were not in the LIST, which is as of that resourceVersion.
+    fn miss_all(&mut self, now: Instant, version: u64) {
+        let Some(shared) = &self.shared else { return };
+        let left_at = (!shared.link.is_on()).then(|| shared.link.place());
+        let (lists, is_unfiltered) = (shared.lister.count, shared.scope.is_unfiltered());
+        let pods = self.registry.pods.iter();
+        let missing = pods.filter(|(_, entry)| entry.listed != lists);
+        // Of a pod whose waits came after the LIST had begun, or that was seen since, the LIST says nothing. Versions that are no
+        // numbers cannot be compared.
+        let says = |entry: &crate::registry::Entry<O>| {
+            let is_newer = entry.version.is_some_and(|seen| seen > version || version == u64::MAX);
+            entry.came < lists && !is_newer
+        };
+        let missing: Vec<(PodId, bool)> = missing.map(|(pod, entry)| (pod, says(entry))).collect();
+        for (pod, says) in missing {
+            let entry = &mut self.registry.pods[pod];
+            if entry.own.is_some() {
+                // What its own watch shows is outside of the selector.
+                entry.has_matched = false;
+                continue;
+            }
+            entry.unlisted_at = left_at;
+            let is_confirming = entry.confirming > 0;
+            match says {
+                true if !is_unfiltered => self.mark_unmatched(now, pod),
+                _ if is_confirming => {}
+                true => self.deliver(pod, Observed::NotFound(Via::List)),
+                false => self.ask(now, pod, Duration::ZERO),
+            }
+        }
+    }
+
+    /// A sentence about an object that cannot be read.
+    pub(super) fn unreadable(what: &str, failure: ApiFailure) -> ApiFailure {
+        ApiFailure::new(failure.via, failure.code, &format!("unreadable {what}: {}", failure.message))
+    }
+}

@@ -1,0 +1,178 @@
+//! Final states of pods that are missed: when they are listened for, and what comes of it.
+
+use super::{Alarm, Event, Head, OWN, Reflector, SHARED};
+use crate::failure::{ApiFailure, is_refusal};
+use crate::link::{Link, SHORTEST_REST};
+use crate::name::parse_resource_version;
+use crate::observed::{Object, Observed};
+use crate::probe::Probe;
+use crate::registry::{Before, Missed, PodId};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+use podwait_core::Instant;
+
+impl<O: Object> Reflector<O> {
+    /// A deletion is to be confirmed: listens for the pod's final state, from the place up to which everything was delivered. The
+    /// watch that there is now may have begun later, where the read found that the pod is not there.
+    pub(super) fn miss(&mut self, now: Instant, pod: PodId) {
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        let Before { version: Some(seen), uid, place, has_matched } = entry.before else { return };
+        let of_scope = self
+            .shared
+            .as_mut()
+            .filter(|shared| entry.own.is_none() && (shared.scope.is_unfiltered() || has_matched));
+        entry.missed = Some(Missed { at: seen, uid, is_shared: of_scope.is_some() });
+        let (probe, link, place) = match (of_scope, &entry.own) {
+            (Some(shared), _) => {
+                shared.missed += 1;
+                (&mut shared.probe, Some(&shared.link), place)
+            }
+            (None, own) => {
+                (&mut **entry.probe.get_or_insert_default(), own.as_deref().map(|own| &own.link), 0)
+            }
+        };
+        // A watch that is well needs no other beside it.
+        let pause = if link.is_some_and(Link::is_open) { SHORTEST_REST } else { Duration::ZERO };
+        if let Some(id) = probe.listen(seen.max(place), now.after(pause)) {
+            self.calls.close(id);
+        }
+        self.set_probe_alarm(pod);
+    }
+
+    /// If no wait confirms a deletion of this pod any more, nothing listens for its final state.
+    pub(super) fn end_miss(&mut self, pod: PodId) {
+        let Some(entry) = self.registry.pods.get_mut(pod).filter(|entry| entry.confirming == 0) else {
+            return;
+        };
+        let (missed, probe) = (entry.missed.take(), entry.probe.take());
+        self.close_probe(pod, probe);
+        self.found_shared(missed);
+    }
+
+    /// Closes the probe of the scope with the last pod that is missed.
+    pub(super) fn found_shared(&mut self, missed: Option<Missed>) {
+        let Some(shared) = self.shared.as_mut().filter(|_| missed.is_some_and(|missed| missed.is_shared))
+        else {
+            return;
+        };
+        shared.missed = shared.missed.saturating_sub(1);
+        if shared.missed == 0 {
+            let request = shared.probe.request();
+            shared.probe = Probe::Off;
+            if let Some(id) = request {
+                self.calls.close(id);
+            }
+        }
+    }
+
+    pub(super) fn on_probe_event(
+        &mut self,
+        now: Instant,
+        of: Option<PodId>,
+        event: Event,
+        head: Head<'_>,
+        read: impl FnOnce() -> Result<O, ApiFailure>,
+    ) {
+        if event == Event::Bookmark {
+            return;
+        }
+        let found = self.registry.find(head.namespace, head.name);
+        let pod = match of {
+            None => {
+                let Some(shared) =
+                    self.shared.as_mut().filter(|shared| shared.scope.includes(head.namespace))
+                else {
+                    return;
+                };
+                shared.probe.has_reached(head.resource_version);
+                found
+            }
+            Some(own) => {
+                if let Some(probe) = self.registry.pods.get_mut(own).and_then(|entry| entry.probe.as_mut()) {
+                    probe.has_reached(head.resource_version);
+                }
+                found.filter(|found| *found == own)
+            }
+        };
+        // Of a pod that is not missed it is not the latest there is to know.
+        let version = parse_resource_version(head.resource_version);
+        let Some(pod) = pod else { return };
+        let entry = &self.registry.pods[pod];
+        if entry.missed.is_none() || !entry.is_news(version) {
+            return;
+        }
+        match read() {
+            Ok(object) => self.on_object(now, pod, event, of.is_some(), object),
+            Err(failure) => self.deliver(pod, Observed::Failed(Self::unreadable_event(failure))),
+        }
+        if let (None, Some(shared)) = (of, &mut self.shared) {
+            shared.link.expect(now, version);
+        }
+    }
+
+    /// The probe of the scope ended. Where it can bring nothing, the waits that confirm a deletion are told so, unless the watch
+    /// may still bring it.
+    pub(super) fn lose_shared_probe(&mut self, now: Instant, failure: Option<ApiFailure>) {
+        let Some(shared) = &mut self.shared else { return };
+        shared.probe.ended(now);
+        let Some(failure) = failure else { return };
+        self.lanes[SHARED].rate.heed(now, &failure);
+        let is_final = failure.is_expired() || is_refusal(&failure);
+        if !is_final {
+            return;
+        }
+        shared.probe = Probe::Off;
+        if shared.link.is_on() {
+            return;
+        }
+        let is_meant = |missed: Missed| missed.is_shared;
+        let pods = self.registry.pods.iter();
+        let pods: Vec<PodId> =
+            pods.filter(|(_, entry)| entry.missed.is_some_and(is_meant)).map(|(pod, _)| pod).collect();
+        for pod in pods {
+            self.tell(pod, &Observed::Failed(failure.clone()));
+        }
+    }
+
+    /// The probe of one pod ended.
+    pub(super) fn lose_probe(&mut self, now: Instant, pod: PodId, failure: Option<ApiFailure>) {
+        let lane =
+            if self.registry.pods.get(pod).is_some_and(|entry| entry.own.is_some()) { OWN } else { SHARED };
+        if let Some(failure) = &failure {
+            self.lanes[lane].rate.heed(now, failure);
+        }
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        let Some(probe) = &mut entry.probe else { return };
+        probe.ended(now);
+        self.set_probe_alarm(pod);
+        let Some(failure) = failure.filter(|failure| failure.is_expired() || is_refusal(failure)) else {
+            return;
+        };
+        let entry = &mut self.registry.pods[pod];
+        let probe = entry.probe.take();
+        let is_watched = entry.own.as_deref().is_some_and(|own| own.link.is_on());
+        self.close_probe(pod, probe);
+        if !is_watched {
+            self.tell(pod, &Observed::Failed(failure));
+        }
+    }
+
+    pub(super) fn close_probe(&mut self, pod: PodId, probe: Option<Box<Probe>>) {
+        let Some(probe) = probe else { return };
+        if let Some(id) = probe.request() {
+            self.calls.close(id);
+        }
+        if let Some(at) = probe.due() {
+            self.alarms.remove(&(at, Alarm::Probe(pod)));
+        }
+    }
+
+    /// Remembers when the probe of a pod is to be opened.
+    pub(super) fn set_probe_alarm(&mut self, pod: PodId) {
+        let due = self.registry.pods.get(pod).and_then(|entry| entry.probe.as_ref()?.due());
+        if let Some(at) = due {
+            self.alarms.insert((at, Alarm::Probe(pod)));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The watch of the scope: what it brings, and what becomes of it.
+
+use super::{Event, Head, OWN, Reflector, SHARED};
+use crate::failure::{ApiFailure, is_refusal};
+use crate::link::{LONGEST_REST, rest_after};
+use crate::name::parse_resource_version;
+use crate::observed::{Object, Observed};
+use crate::own::{Cause, Own};
+use crate::pace::Pace;
+use crate::registry::{Entry, Missed, PodId, Read, SelectorMatch};
+use crate::shared::{REFUSALS, Service};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use podwait_core::Instant;
+
+impl<O: Object> Reflector<O> {
+    pub(super) fn on_shared_event(
+        &mut self,
+        event: Event,
+        head: Head<'_>,
+        read: impl FnOnce() -> Result<O, ApiFailure>,
+        now: Instant,
+    ) {
+        let Some(shared) = &mut self.shared else { return };
+        if event == Event::Bookmark {
+            shared.health.is_behind = false;
+            shared.link.has_reached(head.resource_version, false);
+            return;
+        }
+        if !shared.scope.includes(head.namespace) {
+            return;
+        }
+        shared.link.has_reached(head.resource_version, true);
+        shared.health.is_current();
+        let is_open = shared.link.is_open();
+        let Some(pod) = self.registry.find(head.namespace, head.name) else { return };
+        // A watch that goes on from further back sends again what a read has found, and so says nothing about it.
+        let version = parse_resource_version(head.resource_version);
+        let entry = &mut self.registry.pods[pod];
+        if event != Event::Deleted && !entry.is_news(version) {
+            if entry.version == Some(version) {
+                entry.matched();
+            }
+            self.cover(pod, is_open);
+            return;
+        }
+        match read() {
+            Ok(object) => self.on_object(now, pod, event, false, object),
+            // Not the watch's fault, and none of the other waits' business.
+            Err(failure) => {
+                if event == Event::Deleted {
+                    entry.matches = SelectorMatch::No;
+                }
+                self.deliver(pod, Observed::Failed(Self::unreadable_event(failure)));
+            }
+        }
+        self.cover(pod, is_open);
+    }
+
+    /// The watch of the scope has shown a pod.
+    pub(super) fn cover(&mut self, pod: PodId, is_open: bool) {
+        let Some(own) = self.own_mut(pod) else { return };
+        if let Cause::Refused { is_covered } = &mut own.cause {
+            *is_covered = true;
+            if is_open {
+                self.leave_own(pod);
+            }
+        }
+    }
+
+    /// The watch of the scope is open: the pods that it covers need none of their own.
+    pub(super) fn leave_covered(&mut self) {
+        let is_covered = |own: &Own| matches!(own.cause, Cause::Refused { is_covered: true });
+        let pods = self.registry.pods.iter();
+        let covered: Vec<PodId> = pods
+            .filter(|(_, entry)| entry.own.as_deref().is_some_and(is_covered))
+            .map(|(pod, _)| pod)
+            .collect();
+        covered.into_iter().for_each(|pod| self.leave_own(pod));
+    }
+
+    pub(super) fn leave_own(&mut self, pod: PodId) {
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        let own = entry.own.take();
+        if let Read::Queued(OWN, _) = entry.read {
+            self.forget_read(pod);
+        }
+        self.close_own(pod, own);
+        self.reschedule_pod(pod);
+    }
+
+    /// Takes a new watch for one that did not fail.
+    pub(super) fn renew_shared(&mut self, now: Instant) {
+        let Some(shared) = &mut self.shared else { return };
+        shared.link.end(now);
+        if let Some(id) = shared.link.request() {
+            self.calls.close(id);
+        }
+        shared.link.resume();
+    }
+
+    /// The watch of the scope failed. Goes on from where it was, or does without one for a while.
+    pub(super) fn lose_shared(&mut self, now: Instant, failure: ApiFailure) {
+        let Some(shared) = &mut self.shared else { return };
+        let failed = shared.link.fail(now);
+        if let Some(id) = shared.link.request() {
+            self.calls.close(id);
+        }
+        shared.health.is_failing = true;
+        self.lanes[SHARED].rate.heed(now, &failure);
+        let is_refused = is_refusal(&failure);
+        // One page of a proxy is no refusal; what comes again and again is one, whatever it is.
+        if is_refused && (failure.is_status || failed >= REFUSALS) {
+            let Some(left) = shared.forgiven.checked_sub(1) else { return self.refuse(now, failure) };
+            shared.forgiven = left;
+        }
+        if failed == 0 && !failure.is_expired() && shared.link.reached().is_some() {
+            // A hiccup, as a load balancer has them. What was missed comes with the next watch.
+            return shared.link.resume();
+        }
+        shared.link.rest(now.after(rest_after(failed)));
+        if is_refused {
+            self.reschedule(|entry| entry.own.is_none());
+        } else if !failure.is_expired() {
+            self.fail_shared(&failure);
+        }
+    }
+
+    /// A call on behalf of all has failed. Reads go on.
+    pub(super) fn fail_shared(&mut self, failure: &ApiFailure) {
+        self.fall_behind();
+        let pods = self.registry.pods.iter();
+        // A pod that is being read hears of that read: it may find the server well, and a budget must not run out on the watch's
+        // failure in that moment.
+        let is_meant = |entry: &Entry<O>| entry.own.is_none() && !matches!(entry.read, Read::Sent(_));
+        let pods: Vec<PodId> = pods.filter(|(_, entry)| is_meant(entry)).map(|(pod, _)| pod).collect();
+        for pod in pods {
+            self.tell(pod, &Observed::Failed(failure.clone()));
+        }
+    }
+
+    /// The server will not let us watch all of these pods: each has a watch of its own until it does.
+    pub(super) fn refuse(&mut self, now: Instant, failure: ApiFailure) {
+        let Some(shared) = &mut self.shared else { return };
+        shared.refusal = Some(failure);
+        let again = now.after(LONGEST_REST);
+        self.stop(Service::Refused(again));
+        let all: Vec<PodId> = self.registry.pods.keys().collect();
+        for pod in all {
+            let entry = &mut self.registry.pods[pod];
+            match &mut entry.own {
+                Some(own) => {
+                    if let Cause::Refused { is_covered } = &mut own.cause {
+                        *is_covered = false;
+                    }
+                    continue;
+                }
+                None => {
+                    let cause = Cause::Refused { is_covered: false };
+                    entry.own = Some(Box::new(Own::new(now, cause, true)));
+                }
+            }
+            entry.missed = entry.missed.map(|missed| Missed { is_shared: false, ..missed });
+            self.forget_read(pod);
+            for wait in self.registry.pods[pod].waits.clone() {
+                let Some(place) = self.registry.waits.get_mut(wait) else { continue };
+                place.pace = Pace::Again;
+                if place.alarm.is_some() {
+                    self.schedule(wait);
+                }
+            }
+        }
+    }
+
+    /// The scope is tried again: the waits whose pods it had to leave take part, and keep their own watches until it covers them.
+    pub(super) fn rejoin(&mut self, now: Instant) {
+        let Some(shared) = &mut self.shared else { return };
+        for entry in self.registry.pods.values_mut() {
+            let Some(Cause::Refused { is_covered }) = entry.own.as_mut().map(|own| &mut own.cause) else {
+                continue;
+            };
+            *is_covered = false;
+            entry.came = shared.lister.count;
+            shared.lister.join(now);
+        }
+    }
+
+    /// Gives the watch up for a LIST: a read that nothing had overtaken shows an older state of a pod, or one that the watch should
+    /// have shown, so the store was restored from a backup. A watch from a resourceVersion that a server has yet to reach brings
+    /// nothing (kubernetes#107457). A cache on the way looks the same, so this is not done often.
+    pub(super) fn list_anew(&mut self, now: Instant) {
+        let Some(shared) = &mut self.shared else { return };
+        let rests = shared.listed_anew.is_some_and(|at| now < at.after(LONGEST_REST));
+        if shared.lister.listing.is_none() && !rests {
+            shared.listed_anew = Some(now);
+            if let Some(id) = shared.link.request() {
+                self.calls.close(id);
+            }
+            shared.link.rest(now);
+        }
+    }
+}

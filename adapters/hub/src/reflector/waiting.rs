@@ -1,0 +1,257 @@
+//! Waits: what is delivered to them, and when their pods are read for them.
+
+use super::{Alarm, OWN, Reflector, SHARED};
+use crate::failure::{ApiFailure, Via};
+use crate::name::parse_resource_version;
+use crate::observed::{Object, Observed};
+use crate::pace::{Coverage, Pace};
+use crate::registry::{Entry, PodId, Read, SelectorMatch, WaitId};
+use alloc::vec::Vec;
+use core::time::Duration;
+use podwait_core::Instant;
+
+/// How much longer than asked a wait may be kept for a final read that began in time.
+const FINAL_READ: Duration = Duration::from_secs(1);
+
+impl<O: Object> Reflector<O> {
+    /// A wait comes back after that time, unless something is delivered before. `is_confirming` while its machine confirms a
+    /// deletion (`RetryReason::ConfirmingDeletion`).
+    pub fn want(&mut self, now: Instant, wait: WaitId, after: Duration, is_confirming: bool) {
+        let Some(place) = self.registry.waits.get_mut(wait) else { return };
+        (place.start, place.after, place.end) = (now, after, now.after(after));
+        let was_confirming = core::mem::replace(&mut place.is_confirming, is_confirming);
+        let pod = place.pod;
+        if is_confirming != was_confirming {
+            let entry = &mut self.registry.pods[pod];
+            if is_confirming {
+                entry.confirming += 1;
+                if entry.confirming == 1 {
+                    self.miss(now, pod);
+                }
+            } else {
+                entry.confirming -= 1;
+                self.end_miss(pod);
+            }
+        }
+        self.schedule(wait);
+    }
+
+    /// Sets when to look at a wait again.
+    pub(super) fn schedule(&mut self, wait: WaitId) {
+        let Some(place) = self.registry.waits.get(wait) else { return };
+        let entry = &self.registry.pods[place.pod];
+        let at = if place.is_confirming || entry.read != Read::None {
+            place.end
+        } else {
+            place.start.after(place.pace.delay(place.after, self.coverage(entry)))
+        };
+        self.set_alarm(wait, Some(at));
+    }
+
+    fn set_alarm(&mut self, wait: WaitId, at: Option<Instant>) {
+        let Some(place) = self.registry.waits.get_mut(wait) else { return };
+        if let Some(before) = core::mem::replace(&mut place.alarm, at) {
+            self.alarms.remove(&(before, Alarm::Wait(wait)));
+        }
+        if let Some(at) = at {
+            self.alarms.insert((at, Alarm::Wait(wait)));
+        }
+    }
+
+    /// Sets anew when to look at the waits of these pods: how they are covered has changed.
+    pub(super) fn reschedule(&mut self, is_meant: impl Fn(&Entry<O>) -> bool) {
+        let pods = self.registry.pods.values().filter(|entry| is_meant(entry));
+        let waits: Vec<WaitId> = pods.flat_map(|entry| entry.waits.iter().copied()).collect();
+        for wait in waits {
+            // Without an alarm something was delivered, and the wait comes by itself.
+            if self.registry.waits.get(wait).is_some_and(|place| place.alarm.is_some()) {
+                self.schedule(wait);
+            }
+        }
+    }
+
+    /// The same for one pod.
+    pub(super) fn reschedule_pod(&mut self, pod: PodId) {
+        let Some(entry) = self.registry.pods.get(pod) else { return };
+        for wait in entry.waits.clone() {
+            if self.registry.waits.get(wait).is_some_and(|place| place.alarm.is_some()) {
+                self.schedule(wait);
+            }
+        }
+    }
+
+    /// The time of a wait has come.
+    pub(super) fn wake(&mut self, now: Instant, wait: WaitId) {
+        let Some(place) = self.registry.waits.get_mut(wait) else { return };
+        place.alarm = None;
+        let (pod, pace, after, is_confirming) = (place.pod, place.pace, place.after, place.is_confirming);
+        let (start, end) = (place.start, place.end);
+        let entry = &self.registry.pods[pod];
+        if is_confirming {
+            self.deliveries.push_back((wait, Observed::Silence));
+        } else if entry.read == Read::None {
+            let delay = pace.delay(after, self.coverage(entry));
+            if start.after(delay) <= now {
+                self.ask(now, pod, pace.patience(delay, after));
+                // Once only: a read that replaces one that was dropped is due when that one was.
+                let is_first = end <= start.after(after);
+                let end = if is_first { end.max(now.after(FINAL_READ)) } else { end };
+                self.registry.waits[wait].end = end;
+                self.set_alarm(wait, Some(end));
+            } else {
+                self.set_alarm(wait, Some(start.after(delay)));
+            }
+        } else if end <= now {
+            let observed = self.no_answer(now, pod, pace);
+            if let Some(place) = self.registry.waits.get_mut(wait) {
+                place.pace = place.pace.next(&observed);
+            }
+            self.deliveries.push_back((wait, observed));
+        } else {
+            self.set_alarm(wait, Some(end));
+        }
+    }
+
+    /// What it means that a read brings nothing in time. A 404 is no news for long: a pod may be there by now, and an answer
+    /// that does not come is no absence. Nor can anything say then that a pod that is known has not changed.
+    fn no_answer(&mut self, now: Instant, pod: PodId, pace: Pace) -> Observed<O> {
+        let entry = &self.registry.pods[pod];
+        if let Read::Queued(lane, _) = entry.read
+            && let Some((until, failure)) = self.lanes[lane].rate.paused(now)
+        {
+            // The API server said so to another read, and means this one, too: what it said to this one before, that access is
+            // denied for instance, is no longer its last word. Once it may be sent the read has a second to be answered.
+            let retry_after = Some(until.since(now).saturating_add(FINAL_READ));
+            let failure = ApiFailure { retry_after, ..failure.clone() };
+            self.fall_behind();
+            return Observed::Failed(failure);
+        }
+        let is_silence = match pace {
+            Pace::Now | Pace::Asked => true,
+            Pace::Interval(..) => self.only_waits_its_turn(now, entry),
+            Pace::Again | Pace::Absent => false,
+        };
+        if is_silence {
+            return Observed::Silence;
+        }
+        self.fall_behind();
+        Observed::Failed(ApiFailure::new(Via::Get, 0, "no answer yet"))
+    }
+
+    /// Some wait is told that the state of its pod is unknown.
+    pub(super) fn fall_behind(&mut self) {
+        if let Some(shared) = &mut self.shared {
+            shared.health.is_behind = true;
+        }
+    }
+
+    /// How a pod is covered, if it is not read.
+    pub(super) fn coverage(&self, entry: &Entry<O>) -> Coverage {
+        if let Some(own) = &entry.own {
+            return if own.link.is_on() { Coverage::Watched } else { Coverage::Uncovered };
+        }
+        let Some(shared) = &self.shared else { return Coverage::Uncovered };
+        let is_matched = shared.scope.is_unfiltered() || entry.matches == SelectorMatch::Yes;
+        match (shared.link.is_on(), shared.lister.listing.is_some()) {
+            (true, _) if is_matched => Coverage::Watched,
+            (_, true) => Coverage::Listed,
+            (true, false) => Coverage::Uncovered,
+            (false, false) => Coverage::Pending,
+        }
+    }
+
+    /// Whether a read that is queued is merely delayed by the rate limit, while the API server answers and the watch would
+    /// show a change.
+    fn only_waits_its_turn(&self, now: Instant, entry: &Entry<O>) -> bool {
+        let Read::Queued(lane, _) = entry.read else { return false };
+        let is_paused = self.lanes[lane].rate.paused(now).is_some();
+        if let Some(own) = &entry.own {
+            let is_open = own.link.is_on() && (own.link.is_open() || now < own.goes_on_until);
+            return is_open && !own.is_failing && !is_paused;
+        }
+        let Some(shared) = &self.shared else { return false };
+        let is_open = shared.link.is_open() || (shared.link.is_on() && shared.health.goes_on(now));
+        let is_watched = self.coverage(entry) == Coverage::Watched;
+        is_watched && is_open && !shared.health.is_failing && !is_paused
+    }
+
+    /// Puts a read of the pod in the queue, unless one is under way.
+    pub(super) fn ask(&mut self, now: Instant, pod: PodId, patience: Duration) {
+        let Some(entry) = self.registry.pods.get_mut(pod).filter(|entry| entry.read == Read::None) else {
+            return;
+        };
+        let lane = if entry.own.is_some() { OWN } else { SHARED };
+        let is_unfiltered = self.shared.as_ref().is_some_and(|shared| shared.scope.is_unfiltered());
+        // A LIST that does not have the pod says no more of it than that the selector does not match it.
+        let would_be_listed = lane == SHARED && (is_unfiltered || entry.matches != SelectorMatch::No);
+        entry.read = Read::Queued(lane, self.lanes[lane].reads.ask(now, pod, patience, would_be_listed));
+    }
+
+    /// Whatever read of the pod is under way is old by now.
+    pub(super) fn forget_read(&mut self, pod: PodId) {
+        let generation = self.registry.next_generation();
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        entry.generation = generation;
+        if let Read::Queued(lane, due) = core::mem::take(&mut entry.read) {
+            self.lanes[lane].reads.forget(due);
+        }
+    }
+
+    /// Another wait has joined: a read that was sent before may say that there was no pod when that wait was not there yet.
+    pub(super) fn renew_read(&mut self, pod: PodId) {
+        if matches!(self.registry.pods.get(pod).map(|entry| entry.read), Some(Read::Sent(_))) {
+            self.forget_read(pod);
+            self.reschedule_pod(pod);
+        }
+    }
+
+    /// Delivers something to all waits for a pod. A read of it that is under way is old by then.
+    pub(super) fn deliver(&mut self, pod: PodId, mut observed: Observed<O>) {
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        if entry.is_replay(&observed) {
+            return self.tell_some(pod, &observed, true);
+        }
+        self.forget_read(pod);
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        entry.delivered(&observed, self.shared.as_ref().map_or(0, |shared| shared.link.place()));
+        let mut before = None;
+        match &observed {
+            Observed::Pod(_, found) => {
+                // Another one of the name is there, so the one before is not. What is older than a DELETED settles nothing.
+                let version = parse_resource_version(found.resource_version());
+                let is_settled = |gone: &mut O| parse_resource_version(gone.resource_version()) <= version;
+                let gone = entry.unconfirmed.take_if(is_settled);
+                before = gone.filter(|gone| gone.uid() != found.uid()).map(Observed::Deleted);
+            }
+            Observed::Deleted(_) => entry.unconfirmed = None,
+            Observed::NotFound(_) => {
+                observed = entry.unconfirmed.take().map_or(observed, Observed::Deleted);
+            }
+            Observed::Failed(_) | Observed::Silence | Observed::Cancelled => {}
+        }
+        before.into_iter().for_each(|before| self.tell(pod, &before));
+        self.tell(pod, &observed);
+    }
+
+    /// Puts something in the queue of deliveries, and leaves reads as they are.
+    pub(super) fn tell(&mut self, pod: PodId, observed: &Observed<O>) {
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        entry.has_failed = matches!(observed, Observed::Failed(_));
+        self.tell_some(pod, observed, false);
+    }
+
+    fn tell_some(&mut self, pod: PodId, observed: &Observed<O>, only_confirming: bool) {
+        let Some(entry) = self.registry.pods.get(pod) else { return };
+        for index in 0..entry.waits.len() {
+            let wait = self.registry.pods[pod].waits[index];
+            if only_confirming && !self.registry.waits.get(wait).is_some_and(|place| place.is_confirming) {
+                continue;
+            }
+            self.set_alarm(wait, None);
+            if let Some(place) = self.registry.waits.get_mut(wait) {
+                place.pace = place.pace.next(observed);
+            }
+            self.deliveries.push_back((wait, observed.clone()));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What watches bring, and what becomes of them when they end.
+
+use super::{Event, Head, Reflector};
+use crate::call::Purpose;
+use crate::failure::{ApiFailure, Via};
+use crate::link::early_end;
+use crate::name::parse_resource_version;
+use crate::observed::{Object, Observed};
+use crate::registry::{PodId, Read, SelectorMatch};
+use crate::shared::REFUSALS;
+use core::time::Duration;
+use podwait_core::Instant;
+
+impl<O: Object> Reflector<O> {
+    /// The API server has opened a watch.
+    pub(super) fn on_opened(&mut self, now: Instant, purpose: &Purpose) {
+        match *purpose {
+            Purpose::SharedWatch => {
+                let Some(shared) = &mut self.shared else { return };
+                shared.forgiven = REFUSALS;
+                shared.health.is_failing = false;
+                shared.refusal = None;
+                shared.link.opened(now);
+                self.leave_covered();
+            }
+            Purpose::SharedProbe => {
+                if let Some(shared) = &mut self.shared {
+                    shared.probe.opened();
+                }
+            }
+            Purpose::OwnWatch(pod) => {
+                if let Some(own) = self.own_mut(pod) {
+                    own.is_failing = false;
+                    own.link.opened(now);
+                }
+                self.set_own_alarm(pod);
+            }
+            Purpose::OwnProbe(pod) => {
+                if let Some(probe) = self.registry.pods.get_mut(pod).and_then(|entry| entry.probe.as_mut()) {
+                    probe.opened();
+                }
+            }
+            Purpose::Page | Purpose::Read { .. } => {}
+        }
+    }
+
+    /// An event of a watch.
+    pub(super) fn on_event(
+        &mut self,
+        now: Instant,
+        purpose: &Purpose,
+        event: Event,
+        head: Head<'_>,
+        read: impl FnOnce() -> Result<O, ApiFailure>,
+    ) {
+        match *purpose {
+            Purpose::SharedWatch => self.on_shared_event(event, head, read, now),
+            Purpose::OwnWatch(pod) => self.on_own_event(pod, event, head, read),
+            Purpose::SharedProbe => self.on_probe_event(now, None, event, head, read),
+            Purpose::OwnProbe(pod) => self.on_probe_event(now, Some(pod), event, head, read),
+            Purpose::Page | Purpose::Read { .. } => {}
+        }
+    }
+
+    /// An object of a probe or of the watch of the scope. `is_by_name` if the selector of the scope has no part in it.
+    pub(super) fn on_object(&mut self, now: Instant, pod: PodId, event: Event, is_by_name: bool, object: O) {
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        let is_unfiltered = self.shared.as_ref().is_some_and(|shared| shared.scope.is_unfiltered());
+        let version = parse_resource_version(object.resource_version());
+        let is_latest = entry.version <= Some(version);
+        if event != Event::Deleted {
+            if let Some(missed) = &mut entry.missed {
+                missed.at = missed.at.max(version);
+            }
+            self.deliver(pod, Observed::Pod(Via::Watch, object));
+            if let Some(entry) = self.registry.pods.get_mut(pod).filter(|_| is_latest && !is_by_name) {
+                entry.matched();
+            }
+        } else if is_by_name || is_unfiltered || entry.is_gone(&object) {
+            self.deliver(pod, Observed::Deleted(object));
+        } else {
+            // It may only have lost its label.
+            entry.unconfirmed = Some(object);
+            entry.matches = SelectorMatch::No;
+            // What a read under way finds may be from before.
+            self.forget_read(pod);
+            self.ask(now, pod, Duration::ZERO);
+        }
+    }
+
+    /// The label selector does not match the pod, so that it is to be read.
+    pub(super) fn mark_unmatched(&mut self, now: Instant, pod: PodId) {
+        let Some(entry) = self.registry.pods.get_mut(pod) else { return };
+        entry.matches = SelectorMatch::No;
+        // It is being read, or was not there when it was.
+        if entry.read == Read::Sent(false) || entry.confirming > 0 {
+            return self.reschedule_pod(pod);
+        }
+        // What was queued for a LIST waits in vain, and a question that is under way may be from before.
+        self.forget_read(pod);
+        self.ask(now, pod, Duration::ZERO);
+    }
+
+    pub(super) fn unreadable_event(failure: ApiFailure) -> ApiFailure {
+        Self::unreadable("watch event", failure)
+    }
+
+    /// A watch has ended without an error.
+    pub(super) fn on_end(&mut self, now: Instant, purpose: Purpose) {
+        match purpose {
+            Purpose::SharedWatch => {
+                let Some(shared) = &mut self.shared else { return };
+                if !shared.link.ends_in_order(now) {
+                    return self.lose_shared(now, early_end());
+                }
+                // Up to its end it has sent all there was.
+                shared.health.ends_in_order(now);
+                self.renew_shared(now);
+            }
+            Purpose::OwnWatch(pod) => {
+                let Some(own) = self.own_mut(pod) else { return };
+                if !own.link.ends_in_order(now) {
+                    return self.lose_own(now, pod, early_end());
+                }
+                own.goes_on_until = now.after(crate::link::SHORTEST_REST);
+                self.renew_own(now, pod);
+            }
+            Purpose::SharedProbe => self.lose_shared_probe(now, None),
+            Purpose::OwnProbe(pod) => self.lose_probe(now, pod, None),
+            purpose @ (Purpose::Page | Purpose::Read { .. }) => {
+                let failure = ApiFailure::new(purpose.via(), 0, "the answer ended early");
+                self.has_failed(now, purpose, failure);
+            }
+        }
+    }
+}

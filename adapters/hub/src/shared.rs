@@ -1,0 +1,111 @@
+//! The LIST and the watch of a scope, and how well they are.
+
+use crate::failure::ApiFailure;
+use crate::link::{Link, SHORTEST_REST};
+use crate::lister::Lister;
+use crate::name::{Scope, Selection};
+use crate::probe::Probe;
+use podwait_core::Instant;
+
+/// How many refusals in a row are taken for a passing trouble of a server that has let us watch: one that is being started
+/// may not know its rights and resources yet.
+pub(crate) const REFUSALS: u32 = 4;
+
+/// Whether the scope is watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// No wait needs it.
+    #[default]
+    Idle,
+    Running,
+    /// The API server refuses it; to be tried again at that time.
+    Refused(Instant),
+}
+
+/// The LIST and the watch of a scope.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) scope: Scope,
+    pub(crate) selection: Selection,
+    pub(crate) link: Link,
+    pub(crate) lister: Lister,
+    pub(crate) probe: Probe,
+    /// How many pods are missed for which that is opened.
+    pub(crate) missed: usize,
+    pub(crate) health: Health,
+    pub(crate) service: Service,
+    /// The last request was a page: where the LIST is slow a read comes next.
+    pub(crate) was_page: bool,
+    /// How many refusals in a row are to be forgiven.
+    pub(crate) forgiven: u32,
+    /// When a LIST was last made because the store had gone back.
+    pub(crate) listed_anew: Option<Instant>,
+    /// Why the API server would not list or watch these pods when it was last asked, until it does.
+    pub(crate) refusal: Option<ApiFailure>,
+}
+
+/// How much may be said of pods that nothing comes of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Health {
+    /// The last call has failed.
+    pub(crate) is_failing: bool,
+    /// The last read of a pod has failed.
+    pub(crate) has_failed_reads: bool,
+    /// Some wait was told that the state of its pod is unknown, and no watch or LIST has shown since that it is known.
+    pub(crate) is_behind: bool,
+    /// Until when a watch that has ended in the course of things is as good as open, since it is about to go on.
+    goes_on_until: Option<Instant>,
+}
+
+impl Health {
+    /// A watch or a LIST has shown how things are.
+    pub(crate) const fn is_current(&mut self) {
+        (self.is_behind, self.is_failing) = (false, false);
+    }
+
+    /// The watch has ended in the course of things.
+    pub(crate) fn ends_in_order(&mut self, now: Instant) {
+        self.is_behind = false;
+        self.goes_on_until = Some(now.after(SHORTEST_REST));
+    }
+
+    /// Whether a watch that is not open is about to go on.
+    pub(crate) fn goes_on(&self, now: Instant) -> bool {
+        self.goes_on_until.is_some_and(|until| now < until)
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(scope: Scope) -> Self {
+        let mut shared = Self {
+            selection: Selection::of_scope(&scope),
+            scope,
+            link: Link::down(Instant::ZERO),
+            lister: Lister::default(),
+            probe: Probe::Off,
+            missed: 0,
+            health: Health::default(),
+            service: Service::Idle,
+            was_page: false,
+            forgiven: 0,
+            listed_anew: None,
+            refusal: None,
+        };
+        shared.lister.count = 0;
+        shared
+    }
+
+    /// As it was before the first wait, but for what it has learnt of the API server.
+    pub(crate) fn stop(&mut self, service: Service) {
+        let mut lister = Lister::default();
+        lister.count = self.lister.count;
+        let fresh = Self::new(self.scope.clone());
+        *self = Self { lister, service, refusal: self.refusal.take(), ..fresh };
+    }
+
+    /// Whether that pod is served by it now, or may be.
+    pub(crate) fn serves(&self, now: Instant, namespace: &str) -> bool {
+        let is_refused = matches!(self.service, Service::Refused(until) if now < until);
+        self.scope.includes(namespace) && !is_refused
+    }
+}

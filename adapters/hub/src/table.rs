@@ -1,0 +1,154 @@
+//! Values by a key of their own, which is given once.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::ops::{Index, IndexMut};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// What a table keeps room for, however few there are.
+const FEW: usize = 64;
+
+/// A key of a table.
+pub(crate) trait Key: Copy + Eq + core::hash::Hash {
+    fn of(number: u64) -> Self;
+}
+
+/// Declares types of keys.
+macro_rules! keys {
+    ($($(#[$doc:meta])* $visibility:vis struct $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $visibility struct $name(u64);
+
+        impl crate::table::Key for $name {
+            fn of(number: u64) -> Self {
+                Self(number)
+            }
+        }
+    )+};
+}
+pub(crate) use keys;
+
+/// Values by keys that are never given twice. It gives its memory back when most of them are gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Table<K, V> {
+    values: HashMap<K, Box<V>, FixedState>,
+    given: u64,
+}
+
+impl<K: Key, V> Table<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { values: HashMap::default(), given: 0 }
+    }
+
+    pub(crate) fn insert(&mut self, value: V) -> K {
+        self.given += 1;
+        let key = K::of(self.given);
+        self.values.insert(key, Box::new(value));
+        key
+    }
+
+    /// Puts a value under a key that another table has given.
+    pub(crate) fn put(&mut self, key: K, value: V) {
+        self.values.insert(key, Box::new(value));
+    }
+
+    pub(crate) fn remove(&mut self, key: K) -> Option<V> {
+        let value = self.values.remove(&key)?;
+        let (length, room) = (self.values.len(), self.values.capacity());
+        if room > FEW && length < room / 4 {
+            self.values.shrink_to(length * 2);
+        }
+        Some(*value)
+    }
+
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
+        self.values.get(&key).map(Box::as_ref)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.values.get_mut(&key).map(Box::as_mut)
+    }
+
+    pub(crate) fn contains_key(&self, key: K) -> bool {
+        self.values.contains_key(&key)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.values.iter().map(|(key, value)| (*key, &**value))
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
+        self.values.keys().copied()
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.values().map(Box::as_ref)
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.values.values_mut().map(Box::as_mut)
+    }
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { values: HashMap::default(), given: 0 }
+    }
+}
+
+/// Takes the first of a queue, which gives its memory back when it is empty.
+pub(crate) fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let value = queue.pop_front()?;
+    if queue.is_empty() && queue.capacity() > FEW {
+        *queue = VecDeque::new();
+    }
+    Some(value)
+}
+
+/// Of a key that is known to be there.
+impl<K: Key, V> Index<K> for Table<K, V> {
+    type Output = V;
+
+    fn index(&self, key: K) -> &V {
+        &self.values[&key]
+    }
+}
+
+impl<K: Key, V> IndexMut<K> for Table<K, V> {
+    fn index_mut(&mut self, key: K) -> &mut V {
+        match self.values.get_mut(&key) {
+            Some(value) => value,
+            None => unreachable!("a key of this table"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    keys! {
+        struct Id;
+    }
+
+    #[test]
+    fn keys_are_given_once_and_memory_is_given_back() {
+        let mut table: Table<Id, u64> = Table::new();
+        let keys: Vec<Id> = (0..10_000).map(|value| table.insert(value)).collect();
+        assert_eq!((table[keys[7]], table.get(keys[9_999])), (7, Some(&9_999)));
+        for key in &keys[1..] {
+            assert!(table.remove(*key).is_some() && table.remove(*key).is_none());
+        }
+        assert!(table.values.capacity() <= 2 * FEW, "{}", table.values.capacity());
+        let next = table.insert(1);
+        assert!(!keys.contains(&next));
+        assert_eq!(table.iter().count(), 2);
+    }
+}

@@ -1,0 +1,301 @@
+//! Waits over bytes: the machines, what feeds them, and the answers that come for them.
+
+mod body;
+#[cfg(test)]
+mod tests;
+
+use crate::call::{Command, Request, RequestId};
+use crate::failure::{ApiFailure, Via};
+use crate::name::{PodName, Scope};
+use crate::observed::{Object, Observed};
+use crate::reflector::Reflector;
+use crate::registry::WaitId;
+use crate::table::{Table, pop};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use body::Body;
+use core::time::Duration;
+use podwait_core::{ApiError, Decision, Exit, Failure, Input, Instant, RetryReason, WaitMachine};
+use podwait_wire::{ACCEPT, Encoding, Pod};
+
+pub use body::ResponseHead;
+
+/// A pod as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedPod {
+    /// What was read of it.
+    pub pod: Pod,
+    /// Its bytes, if [`Waits::keep_json`] is set.
+    pub json: Option<Box<[u8]>>,
+}
+
+impl Object for Arc<ObservedPod> {
+    fn uid(&self) -> &str {
+        &self.pod.snapshot.uid
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.pod.snapshot.resource_version
+    }
+}
+
+/// What was observed, and what a machine decided upon it.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn<'a> {
+    /// The machine's time.
+    pub at: Instant,
+    /// What was observed.
+    pub observed: &'a Observed<Arc<ObservedPod>>,
+    /// What the machine decided.
+    pub decision: &'a Decision,
+    /// The machine after it.
+    pub machine: &'a WaitMachine,
+}
+
+/// Looks at every turn of every wait.
+pub trait Observer {
+    /// A wait took a turn.
+    fn on_turn(&mut self, wait: WaitId, turn: Turn<'_>);
+}
+
+/// Looks at nothing.
+impl Observer for () {
+    fn on_turn(&mut self, _: WaitId, _: Turn<'_>) {}
+}
+
+/// What the host is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a GET of this path and query, with this `Accept`.
+    Send {
+        /// Under which the answer is handed over.
+        id: RequestId,
+        /// Path and query.
+        target: String,
+        /// The header `Accept`.
+        accept: &'static str,
+    },
+    /// Drop this request.
+    Close(RequestId),
+}
+
+#[derive(Clone, Debug)]
+struct Wait {
+    machine: WaitMachine,
+    /// The machine's time when it joined, and the host's.
+    begin: Instant,
+    joined: Instant,
+    /// For how long nothing fed the machine before. That time passes with the first good read and not before: a limit that ran
+    /// out meanwhile must not speak of a pod that was not read yet.
+    asleep: Duration,
+}
+
+impl Wait {
+    fn time(&mut self, now: Instant, observed: &Observed<Arc<ObservedPod>>) -> Instant {
+        if observed.is_good_read() {
+            self.begin = self.begin.after(core::mem::take(&mut self.asleep));
+        }
+        self.begin.after(now.since(self.joined))
+    }
+}
+
+/// Waits for any number of pods, without I/O.
+///
+/// The host sends what [`next_action`](Self::next_action) asks for and hands over what comes: the head of an answer, the pieces of
+/// its body, its end. After each of these, and when the time has come that [`poll`](Self::poll) returned, it calls `poll`, then
+/// does the actions and takes the answers of [`next_answer`](Self::next_answer).
+#[derive(Debug)]
+pub struct Waits {
+    reflector: Reflector<Arc<ObservedPod>>,
+    waits: Table<WaitId, Wait>,
+    bodies: Table<RequestId, Body>,
+    /// By when the body of a refusal must have come.
+    refusals: BTreeSet<(Instant, RequestId)>,
+    answers: VecDeque<(WaitId, Result<Exit, Failure>)>,
+    keeps_json: bool,
+}
+
+impl Waits {
+    /// For single pods, each with a watch of its own.
+    #[must_use]
+    pub fn single() -> Self {
+        Self::new(Reflector::single())
+    }
+
+    /// For the pods of a scope, over one LIST and one watch, with so many requests per second.
+    #[must_use]
+    pub fn of_scope(scope: Scope, requests_per_second: u32) -> Self {
+        Self::new(Reflector::of_scope(scope, requests_per_second))
+    }
+
+    fn new(reflector: Reflector<Arc<ObservedPod>>) -> Self {
+        Self {
+            reflector,
+            waits: Table::new(),
+            bodies: Table::new(),
+            refusals: BTreeSet::new(),
+            answers: VecDeque::new(),
+            keeps_json: false,
+        }
+    }
+
+    /// Keeps the watch of the scope when no wait is left.
+    pub fn stay_open(&mut self, stays_open: bool) {
+        self.reflector.stay_open(stays_open);
+    }
+
+    /// Asks for JSON only, and keeps each pod's text beside it, for recordings of whole pods.
+    pub const fn keep_json(&mut self, keeps_json: bool) {
+        self.keeps_json = keeps_json;
+    }
+
+    /// Why the pods of the scope are not watched together; see [`Reflector::refusal`].
+    #[must_use]
+    pub fn refusal(&self) -> Option<&ApiFailure> {
+        self.reflector.refusal()
+    }
+
+    /// Whether no wait is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waits.is_empty()
+    }
+
+    /// Adds a wait. `asleep` is the time for which nothing fed a machine that was restored; zero for a new one.
+    ///
+    /// `may_watch: false` for a pod that is only to be read.
+    pub fn join(
+        &mut self,
+        now: Instant,
+        pod: PodName,
+        machine: WaitMachine,
+        asleep: Duration,
+        may_watch: bool,
+        observer: &mut impl Observer,
+    ) -> WaitId {
+        let wait = self.reflector.join(now, pod, may_watch, false);
+        self.waits.put(wait, Wait { begin: machine.now(), machine, joined: now, asleep });
+        self.turn(now, wait, &Observed::Silence, observer);
+        wait
+    }
+
+    /// Ends a wait without an answer, and gives its machine back.
+    pub fn leave(&mut self, wait: WaitId) -> Option<WaitMachine> {
+        self.reflector.leave(wait);
+        self.waits.remove(wait).map(|wait| wait.machine)
+    }
+
+    /// The caller of a wait gives up: its answer is `cancelled`, unless there was one before.
+    pub fn cancel(&mut self, now: Instant, wait: WaitId, observer: &mut impl Observer) {
+        self.turn(now, wait, &Observed::Cancelled, observer);
+    }
+
+    /// The next thing that the host is to do.
+    pub fn next_action(&mut self, now: Instant) -> Option<Action> {
+        loop {
+            match self.reflector.next_command()? {
+                Command::Close(id) => {
+                    self.bodies.remove(id);
+                    return Some(Action::Close(id));
+                }
+                Command::Send(id, request) if request.has_valid_names() => {
+                    let target = request.target();
+                    self.bodies.put(id, Body::awaited(&request, &target));
+                    let accept = if self.keeps_json { Encoding::Json.media_type() } else { ACCEPT };
+                    return Some(Action::Send { id, target, accept });
+                }
+                Command::Send(id, request) => {
+                    // What the API server would answer.
+                    self.reflector.failed(now, id, rejected(&request));
+                }
+            }
+        }
+    }
+
+    /// The next wait that has its answer.
+    pub fn next_answer(&mut self) -> Option<(WaitId, Result<Exit, Failure>)> {
+        pop(&mut self.answers)
+    }
+
+    /// Does whatever is due. The time at which to call this again, if nothing comes before.
+    pub fn poll(&mut self, now: Instant, observer: &mut impl Observer) -> Option<Instant> {
+        while let Some((by, id)) = self.refusals.first().copied().filter(|(by, _)| *by <= now) {
+            // A body that does not come still leaves the code. The request may have been closed since, and has no body then.
+            self.refusals.remove(&(by, id));
+            self.end(now, id, None, observer);
+        }
+        loop {
+            let next = self.reflector.poll(now);
+            if !self.take_deliveries(now, observer) {
+                let refusal = self.refusals.first().map(|(by, _)| *by);
+                return [next, refusal].into_iter().flatten().min();
+            }
+        }
+    }
+
+    /// Hands what was delivered to the machines. Whether there was anything.
+    fn take_deliveries(&mut self, now: Instant, observer: &mut impl Observer) -> bool {
+        let mut has_any = false;
+        while let Some((wait, observed)) = self.reflector.next_delivery() {
+            has_any = true;
+            self.turn(now, wait, &observed, observer);
+        }
+        has_any
+    }
+
+    fn turn(
+        &mut self,
+        now: Instant,
+        id: WaitId,
+        observed: &Observed<Arc<ObservedPod>>,
+        observer: &mut impl Observer,
+    ) {
+        let Some(wait) = self.waits.get_mut(id) else { return };
+        let at = wait.time(now, observed);
+        let decision = wait.machine.handle(at, observed.as_input());
+        observer.on_turn(id, Turn { at, observed, decision: &decision, machine: &wait.machine });
+        let answer = match decision {
+            Decision::Retry { after, why } => {
+                return self.reflector.want(now, id, after, why == RetryReason::ConfirmingDeletion);
+            }
+            Decision::Done(exit) => Ok(exit),
+            Decision::Fail(failure) => Err(failure),
+        };
+        self.leave(id);
+        self.answers.push_back((id, answer));
+    }
+}
+
+impl Observed<Arc<ObservedPod>> {
+    /// The same for the machine.
+    #[must_use]
+    pub fn as_input(&self) -> Input<'_> {
+        match self {
+            Self::Pod(Via::Get | Via::List, pod) => Input::Read(&pod.pod.snapshot),
+            Self::Pod(Via::Watch, pod) => Input::Snapshot(&pod.pod.snapshot),
+            Self::Deleted(pod) => Input::Deleted(&pod.pod.snapshot),
+            Self::NotFound(_) => Input::NotFound,
+            Self::Failed(failure) => Input::ApiError(ApiError {
+                code: failure.code,
+                is_status: failure.is_status,
+                retry_after: failure.retry_after,
+                message: &failure.message,
+            }),
+            Self::Silence => Input::Tick,
+            Self::Cancelled => Input::Cancel,
+        }
+    }
+}
+
+/// A request that cannot be sent as it is. It fails as the API server would have it fail: for good.
+fn rejected(request: &Request) -> ApiFailure {
+    let via = match request {
+        Request::Get(_) => Via::Get,
+        Request::List { .. } => Via::List,
+        Request::Watch { .. } => Via::Watch,
+    };
+    let message = "the name of the pod or of its namespace is not valid";
+    ApiFailure { is_status: true, ..ApiFailure::new(via, 400, message) }
+}

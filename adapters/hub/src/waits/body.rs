@@ -1,0 +1,302 @@
+//! Answers, as far as they have come.
+
+use super::{ObservedPod, Observer, Waits};
+use crate::call::{Request, RequestId};
+use crate::failure::{ApiFailure, Via};
+use crate::name::PodName;
+use crate::reflector::{Event, Head};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use podwait_core::Instant;
+use podwait_wire::{
+    Answer, DecodeError, Encoding, EventKind, Frames, LONGEST_OBJECT, ListItems, Pod, Refusal, Subject,
+};
+
+/// How long the body of a refusal may take to come.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The head of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponseHead<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Content-Type`
+    pub content_type: Option<&'a str>,
+    /// `Retry-After`
+    pub retry_after: Option<&'a str>,
+    /// `Date`
+    pub date: Option<&'a str>,
+}
+
+/// What an answer is to.
+#[derive(Clone, Debug)]
+enum Kind {
+    Get(PodName),
+    /// A LIST of one pod by its name.
+    Find(PodName),
+    Page,
+    Watch,
+}
+
+/// An answer, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Body {
+    kind: Kind,
+    subject: Subject,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Its head is awaited.
+    Awaited,
+    Refused {
+        code: u16,
+        retry_after: Option<String>,
+        date: Option<String>,
+        body: Vec<u8>,
+        by: Instant,
+    },
+    Object(Encoding, Vec<u8>),
+    /// With the pod of a [`Kind::Find`].
+    List(ListItems, Encoding, Option<Arc<ObservedPod>>),
+    Watch(Frames, Encoding),
+}
+
+impl Body {
+    pub(super) fn awaited(request: &Request, target: &str) -> Self {
+        let kind = match request {
+            Request::Get(pod) => Kind::Get(pod.clone()),
+            Request::List { selection, .. } => selection.pod.clone().map_or(Kind::Page, Kind::Find),
+            Request::Watch { .. } => Kind::Watch,
+        };
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        Self { kind, subject: Subject::of("GET", path, query), state: State::Awaited }
+    }
+}
+
+impl Kind {
+    const fn via(&self) -> Via {
+        match self {
+            Self::Get(_) => Via::Get,
+            Self::Find(_) | Self::Page => Via::List,
+            Self::Watch => Via::Watch,
+        }
+    }
+}
+
+impl Waits {
+    /// The head of an answer has come.
+    pub fn head(&mut self, now: Instant, id: RequestId, head: &ResponseHead<'_>) {
+        let Some(body) = self.bodies.get_mut(id) else { return };
+        let encoding = head.content_type.and_then(Encoding::of_content_type).unwrap_or(Encoding::Json);
+        body.state = match (head.status, &body.kind) {
+            (200, Kind::Get(_)) => State::Object(encoding, Vec::new()),
+            (200, Kind::Find(_) | Kind::Page) => State::List(ListItems::new(encoding), encoding, None),
+            (200, Kind::Watch) => State::Watch(Frames::new(encoding), encoding),
+            (code, _) => {
+                let by = now.after(REFUSAL_TIMEOUT);
+                self.refusals.insert((by, id));
+                let [retry_after, date] = [head.retry_after, head.date].map(|text| text.map(String::from));
+                State::Refused { code, retry_after, date, body: Vec::new(), by }
+            }
+        };
+        if let State::Watch(..) = body.state {
+            self.reflector.opened(now, id);
+        }
+    }
+
+    /// A piece of an answer's body has come.
+    pub fn body(&mut self, now: Instant, id: RequestId, piece: &[u8], observer: &mut impl Observer) {
+        let Some(body) = self.bodies.get_mut(id) else { return };
+        self.reflector.progress(now, id, piece.len());
+        let taken = match &mut body.state {
+            State::Awaited => Ok(()),
+            State::Refused { body, .. } => {
+                let room = (Refusal::LONGEST_BODY + 1).saturating_sub(body.len());
+                body.extend_from_slice(&piece[..piece.len().min(room)]);
+                Ok(())
+            }
+            State::Object(_, bytes) if bytes.len() + piece.len() > LONGEST_OBJECT => {
+                Err(DecodeError::TooLong)
+            }
+            State::Object(_, bytes) => {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            }
+            State::List(..) => self.take_items(now, id, piece),
+            State::Watch(..) => self.take_events(now, id, piece, observer),
+        };
+        if let Err(error) = taken {
+            self.give_up(now, id, &error);
+        }
+        self.take_deliveries(now, observer);
+    }
+
+    /// An answer that came cannot be used.
+    fn give_up(&mut self, now: Instant, id: RequestId, error: &DecodeError) {
+        let Some(body) = self.bodies.remove(id) else { return };
+        let what = match body.kind {
+            Kind::Get(_) => "",
+            Kind::Find(_) | Kind::Page => "unreadable list: ",
+            Kind::Watch => "unreadable watch event: ",
+        };
+        let failure = unreadable(body.kind.via(), &format!("{what}{error}"));
+        self.reflector.close(now, id, failure);
+    }
+
+    fn take_items(&mut self, now: Instant, id: RequestId, mut piece: &[u8]) -> Result<(), DecodeError> {
+        let keeps = self.keeps_json;
+        let Some(Body { kind, state: State::List(items, encoding, found), .. }) = self.bodies.get_mut(id)
+        else {
+            return Ok(());
+        };
+        while let Some(item) = items.next_item(&mut piece)? {
+            if let Kind::Find(_) = kind {
+                *found = Some(observed(item.pod()?, keeps.then(|| item.bytes())));
+                continue;
+            }
+            let head = item.head()?;
+            let head = Head {
+                namespace: &head.namespace,
+                name: &head.name,
+                resource_version: &head.resource_version,
+            };
+            self.reflector.item(now, id, head, || match item.pod() {
+                Ok(pod) => Ok(observed(pod, keeps.then(|| item.bytes()))),
+                Err(error) => Err(unreadable(Via::List, &format!("{error}"))),
+            });
+        }
+        let _ = encoding;
+        Ok(())
+    }
+
+    fn take_events(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        mut piece: &[u8],
+        observer: &mut impl Observer,
+    ) -> Result<(), DecodeError> {
+        let keeps = self.keeps_json;
+        loop {
+            let Some(Body { state: State::Watch(frames, encoding), .. }) = self.bodies.get_mut(id) else {
+                return Ok(());
+            };
+            let Some(frame) = frames.next_frame(&mut piece)? else { return Ok(()) };
+            let event = podwait_wire::Event::read(*encoding, frame)?;
+            let kind = match event.kind {
+                EventKind::Added | EventKind::Modified => Event::State,
+                EventKind::Deleted => Event::Deleted,
+                EventKind::Bookmark => Event::Bookmark,
+                EventKind::Error => {
+                    let failure = event.failure();
+                    self.bodies.remove(id);
+                    self.reflector.close(now, id, failure);
+                    return Ok(());
+                }
+                EventKind::Unrecognized => {
+                    self.bodies.remove(id);
+                    let failure = unreadable(Via::Watch, "unreadable watch event: unknown type");
+                    self.reflector.close(now, id, failure);
+                    return Ok(());
+                }
+            };
+            let head = Head {
+                namespace: &event.head.namespace,
+                name: &event.head.name,
+                resource_version: &event.head.resource_version,
+            };
+            self.reflector.event(now, id, kind, head, || match event.pod() {
+                Ok(pod) => Ok(observed(pod, if keeps { event.object().ok() } else { None })),
+                Err(error) => Err(unreadable(Via::Watch, &format!("{error}"))),
+            });
+            self.take_deliveries(now, observer);
+        }
+    }
+
+    /// An answer has ended, or failed with this message.
+    pub fn end(&mut self, now: Instant, id: RequestId, error: Option<&str>, observer: &mut impl Observer) {
+        let Some(Body { kind, subject, state }) = self.bodies.remove(id) else { return };
+        let via = kind.via();
+        match (state, error) {
+            (State::Refused { code, retry_after, date, body, by }, _) => {
+                self.refusals.remove(&(by, id));
+                // A body that breaks or is too long still leaves the code.
+                let body = if body.len() > Refusal::LONGEST_BODY { &[][..] } else { &body };
+                let answer =
+                    Answer { code, retry_after: retry_after.as_deref(), date: date.as_deref(), body };
+                let refusal = Refusal::read(via, &subject, &answer);
+                match kind {
+                    Kind::Get(pod) if refusal.is_absence_of(pod.name()) => {
+                        self.reflector.answer(now, id, None)
+                    }
+                    Kind::Get(_) | Kind::Find(_) | Kind::Page | Kind::Watch => {
+                        self.reflector.failed(now, id, refusal.failure);
+                    }
+                }
+            }
+            (_, Some(message)) => self.reflector.failed(now, id, ApiFailure::new(via, 0, message)),
+            (State::Awaited, None) => {
+                self.reflector.failed(now, id, ApiFailure::new(via, 0, "the connection was closed"));
+            }
+            (State::Object(encoding, bytes), None) => {
+                let pod = podwait_wire::pod(encoding, &bytes).map_err(|error| format!("{error}"));
+                let pod = pod.and_then(|pod| match &kind {
+                    Kind::Get(asked) => is_asked_for(asked, &pod).map(|()| pod),
+                    Kind::Find(_) | Kind::Page | Kind::Watch => Ok(pod),
+                });
+                match pod {
+                    Ok(pod) => {
+                        let pod = observed(pod, self.keeps_json.then_some(&*bytes));
+                        self.reflector.answer(now, id, Some(pod));
+                    }
+                    Err(message) => self.reflector.failed(now, id, unreadable(via, &message)),
+                }
+            }
+            (State::List(items, _, found), None) => match (items.finish(), kind) {
+                (Err(error), _) => {
+                    self.reflector.failed(now, id, unreadable(via, &format!("unreadable list: {error}")));
+                }
+                (Ok(_), Kind::Find(asked)) => {
+                    match found.as_ref().map(|found| is_asked_for(&asked, &found.pod)) {
+                        Some(Err(message)) => self.reflector.failed(now, id, unreadable(via, &message)),
+                        Some(Ok(())) | None => self.reflector.answer(now, id, found),
+                    }
+                }
+                (Ok(meta), _) => {
+                    let next = Some(meta.next).filter(|next| !next.is_empty());
+                    self.reflector.page(now, id, &meta.resource_version, next);
+                }
+            },
+            (State::Watch(frames, _), None) if frames.is_torn() => {
+                let failure = ApiFailure::new(via, 0, "the stream broke in the middle of an event");
+                self.reflector.failed(now, id, failure);
+            }
+            (State::Watch(..), None) => self.reflector.ended(now, id),
+        }
+        self.take_deliveries(now, observer);
+    }
+}
+
+/// An answer about one pod must be the one that was asked for: a cache on the way may mix up its answers. An object that does
+/// not name its namespace contradicts nothing.
+fn is_asked_for(asked: &PodName, pod: &Pod) -> Result<(), String> {
+    let is_here = pod.namespace.is_empty() || pod.namespace == asked.namespace();
+    if pod.name == asked.name() && is_here {
+        return Ok(());
+    }
+    Err(format!("asked for pod {asked} and got {}/{}", pod.namespace, pod.name))
+}
+
+fn observed(pod: Pod, json: Option<&[u8]>) -> Arc<ObservedPod> {
+    Arc::new(ObservedPod { pod, json: json.map(alloc::boxed::Box::from) })
+}
+
+fn unreadable(via: Via, message: &str) -> ApiFailure {
+    ApiFailure::new(via, 200, message)
+}

@@ -1,0 +1,158 @@
+//! Every sequence of a few moves.
+
+use crate::moves::Move::{self, *};
+use crate::moves::{Place, transcript};
+use crate::sim::Sim;
+use std::collections::BTreeMap;
+
+struct Walk<'a> {
+    alphabet: &'a [Move],
+    most: usize,
+    sequences: u64,
+    /// What was broken: how often, and the shortest way to it.
+    broken: BTreeMap<&'static str, (u64, Vec<Move>)>,
+}
+
+impl Walk<'_> {
+    fn from(&mut self, sim: &Sim, path: &mut Vec<Move>, depth: usize) {
+        for step in self.alphabet.iter().copied() {
+            if !sim.may(step, self.most) {
+                continue;
+            }
+            path.push(step);
+            self.sequences += 1;
+            let mut next = sim.clone();
+            next.go(step);
+            let mut end = next.clone();
+            if !end.promises.has_broken() {
+                end.finish();
+            }
+            if let Some((promise, _)) = end.promises.broken {
+                let (count, way) = self.broken.entry(promise).or_insert_with(|| (0, path.clone()));
+                *count += 1;
+                if path.len() < way.len() {
+                    way.clone_from(path);
+                }
+            }
+            if depth > 1 && !next.promises.has_broken() {
+                self.from(&next, path, depth - 1);
+            }
+            path.pop();
+        }
+    }
+}
+
+/// All sequences of at most that many moves after a beginning.
+fn walk(place: Place, beginning: &[Move], alphabet: &[Move], waits: usize, depth: usize) {
+    let mut sim = place.sim();
+    beginning.iter().for_each(|step| sim.go(*step));
+    let mut walk = Walk { alphabet, most: waits, sequences: 0, broken: BTreeMap::new() };
+    let most = std::env::var("WALK_DEPTH").ok().and_then(|depth| depth.parse().ok());
+    let depth = most.unwrap_or(if cfg!(debug_assertions) { depth - 1 } else { depth });
+    let mut path = beginning.to_vec();
+    walk.from(&sim, &mut path, depth);
+    println!("{place:?} {beginning:?}: {} sequences", walk.sequences);
+    let Some((_, (_, shortest))) = walk.broken.iter().min_by_key(|(_, (_, way))| way.len()) else { return };
+    let (log, broken) = transcript(place, shortest);
+    println!("{}\n{broken:?}", log.join("\n"));
+    for (promise, (count, way)) in &walk.broken {
+        println!("{promise}: {count} times, first by {way:?}");
+    }
+    panic!("promises were broken");
+}
+
+/// The life of a pod and what happens to watches.
+const WATCHES: [Move; 12] = [
+    Change,
+    EndDelete,
+    Replace,
+    Create,
+    Cut,
+    Close,
+    Expire,
+    Mute,
+    Compact,
+    SlowReads,
+    Millis(400),
+    Millis(31_000),
+];
+/// What happens to the server.
+const OUTAGES: [Move; 12] = [
+    Change,
+    EndDelete,
+    Down,
+    Hang,
+    Failing,
+    Proxy,
+    Throttle,
+    Heal,
+    Restore,
+    Lag,
+    Millis(4_000),
+    Millis(31_000),
+];
+/// Labels and refusals.
+const LABELS: [Move; 12] = [
+    EndDelete,
+    LabelLost,
+    LabelGained,
+    Change,
+    Create,
+    Refuse,
+    RefuseWatch,
+    Heal,
+    Cut,
+    SlowEvents,
+    Compact,
+    Millis(31_000),
+];
+/// What a watch of many pods brings beside those that are waited for.
+const STRANGERS: [Move; 12] =
+    [Change, End, EndDelete, Stranger, Bookmark, Cut, Mute, Lag, Heal, Compact, Expire, Millis(31_000)];
+/// Waits that come and leave.
+const WAITS: [Move; 12] = [
+    Join,
+    JoinMachine,
+    JoinPolled,
+    Leave,
+    Create,
+    EndDelete,
+    Delete,
+    SlowReads,
+    Cut,
+    Mute,
+    Millis(400),
+    Millis(4_000),
+];
+
+macro_rules! walks {
+    ($($name:ident: $place:ident $beginning:expr, $alphabet:expr, $most:literal, $depth:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            walk(Place::$place, &$beginning, &$alphabet, $most, $depth);
+        })*
+    };
+}
+
+walks! {
+    own_watches: Own [Create, JoinMachine], WATCHES, 1, 5;
+    own_outages: Own [Create, Join], OUTAGES, 1, 5;
+    own_waits: Own [Create], WAITS, 2, 5;
+    polled_watches: Own [Create, JoinPolled], WATCHES, 1, 4;
+    polled_outages: Own [Create, JoinPolled], OUTAGES, 1, 4;
+    hub_watches: Hub [Create, Join], WATCHES, 1, 5;
+    hub_outages: Hub [Create, JoinMachine], OUTAGES, 1, 5;
+    hub_labels: Hub [Create, Join], LABELS, 1, 5;
+    hub_strangers: Hub [Create, Join], STRANGERS, 1, 5;
+    labels_strangers: Labels [Create, JoinMachine], STRANGERS, 1, 5;
+    hub_waits: Hub [Create], WAITS, 2, 5;
+    labels_watches: Labels [Create, JoinMachine], WATCHES, 1, 5;
+    labels_outages: Labels [Create, Join], OUTAGES, 1, 5;
+    labels_labels: Labels [Create, Join], LABELS, 1, 5;
+    labels_waits: Labels [Create], WAITS, 2, 5;
+    labels_lost_watches: Labels [Create, Join, LabelLost], WATCHES, 1, 5;
+    outside_watches: Outside [Create, Join], WATCHES, 1, 4;
+    outside_outages: Outside [Create, Join], OUTAGES, 1, 4;
+    two_waits: Labels [Create, Join, JoinMachine], LABELS, 2, 4;
+    polled_in_hub: Hub [Create, JoinPolled, Join], WATCHES, 2, 4;
+}

@@ -1,0 +1,15 @@
+//! The reflector against a small model of an API server, whose rules are written apart from it.
+#![allow(missing_docs, unreachable_pub, reason = "a test")]
+
+mod exhaustive;
+mod finish;
+mod moves;
+mod network;
+mod pod;
+mod promises;
+mod random;
+mod regressions;
+mod server;
+mod sim;
+mod waiter;
+mod world;

@@ -1,0 +1,156 @@
+//! What comes of requests, and how it is handed over.
+
+use crate::pod::Pod;
+use crate::server::{Answer, failure};
+use crate::sim::{Cause, Sim, note};
+use podwait_hub::{Event, Head, Object, PodName, Request, RequestId, Via};
+
+impl Sim {
+    /// The cache has something new for the watches.
+    pub fn publish(&mut self) {
+        let ids: Vec<RequestId> =
+            self.open.iter().filter(|(_, open)| open.stream.is_some()).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.enqueue(self.weather.events_take, id, Answer::Events);
+        }
+    }
+
+    pub fn hand_over(&mut self, id: RequestId, answer: Answer) {
+        let Some(open) = self.open.get(&id).cloned() else {
+            if self.hands_over_late {
+                self.hand_over_late(id, answer);
+            }
+            return;
+        };
+        let now = self.at();
+        note!(self, "{id:?} {answer:?}");
+        if let Answer::Pod(_) | Answer::Page(_) = answer {
+            self.cause = Cause::Read(open.began);
+        }
+        match answer {
+            Answer::Events => return self.pump(id),
+            Answer::Opened => {
+                if let Some(stream) = self.open.get_mut(&id).and_then(|open| open.stream.as_mut()) {
+                    stream.is_open = true;
+                }
+                return self.reflector.opened(now, id);
+            }
+            Answer::Bytes => return self.reflector.progress(now, id, 100),
+            Answer::Ended if open.stream.as_ref().is_some_and(|stream| stream.is_muted) => return,
+            Answer::Failed(_) | Answer::Ended | Answer::Pod(_) | Answer::Page(_) => {}
+        }
+        if let Answer::Page(page) = &answer {
+            for pod in &page.items {
+                self.item(id, pod);
+                self.settle();
+            }
+        }
+        if self.open.remove(&id).is_some() {
+            self.over.push(id);
+            self.give(id, answer);
+        }
+    }
+
+    /// Gives an input to the reflector, whether the request is under way or not.
+    fn give(&mut self, id: RequestId, answer: Answer) {
+        let now = self.at();
+        match answer {
+            Answer::Failed(failure) => {
+                self.check_pause(&failure);
+                self.reflector.failed(now, id, failure);
+            }
+            Answer::Opened => self.reflector.opened(now, id),
+            Answer::Bytes => self.reflector.progress(now, id, 100),
+            Answer::Ended => self.reflector.ended(now, id),
+            Answer::Pod(pod) => self.reflector.answer(now, id, pod),
+            Answer::Page(page) => {
+                self.reflector.page(now, id, &page.revision.to_string(), page.next.clone());
+            }
+            Answer::Events => {}
+        }
+    }
+
+    fn hand_over_late(&mut self, id: RequestId, answer: Answer) {
+        if let Answer::Page(page) = &answer {
+            page.items.iter().for_each(|pod| self.item(id, pod));
+        }
+        self.give(id, answer);
+        if self.reflector.next_command().is_some() || self.reflector.next_delivery().is_some() {
+            self.promises.broken("a late input has an effect", format!("{id:?}"));
+        }
+    }
+
+    fn item(&mut self, id: RequestId, pod: &Pod) {
+        let names = self.world.names.clone();
+        self.reflector.item(self.at(), id, head(&names, pod), || Ok(pod.clone()));
+    }
+
+    fn pump(&mut self, id: RequestId) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        let Request::Watch { selection, .. } = &open.request else { return };
+        let Some(stream) = open.stream.as_mut().filter(|stream| stream.is_open && !stream.is_muted) else {
+            return;
+        };
+        let first = std::mem::take(&mut stream.first).into_iter().map(|pod| (Event::State, pod));
+        let mut events: Vec<_> = first.collect();
+        events.extend(self.world.events(selection, stream.cursor));
+        stream.cursor = stream.cursor.max(self.world.cached);
+        for (event, pod) in events {
+            self.event(id, event, &pod);
+            self.settle();
+        }
+    }
+
+    pub fn event(&mut self, id: RequestId, event: Event, pod: &Pod) {
+        note!(self, "{id:?} {event:?} {pod:?}");
+        let names = self.world.names.clone();
+        let is_garbled = std::mem::take(&mut self.garbles);
+        self.has_garbled |= is_garbled;
+        let read = || {
+            if is_garbled {
+                return Err(failure(Via::Watch, 200, false));
+            }
+            Ok(pod.clone())
+        };
+        self.reflector.event(self.at(), id, event, head(&names, pod), read);
+    }
+
+    /// Every open watch gets a bookmark.
+    pub fn bookmark(&mut self) {
+        for id in self.open.keys().copied().collect::<Vec<_>>() {
+            self.pump(id);
+            let Some(stream) = self.open.get(&id).and_then(|open| open.stream.as_ref()) else { continue };
+            if stream.is_open && !stream.is_muted && stream.cursor == self.world.cached {
+                let version = stream.cursor.to_string();
+                let head = Head { namespace: "", name: "", resource_version: &version };
+                self.reflector
+                    .event(self.at(), id, Event::Bookmark, head, || unreachable!("it has no object"));
+                self.settle();
+            }
+        }
+    }
+
+    /// Every watch gets this.
+    pub fn hand_watches(&mut self, answer: &Answer) {
+        let ids: Vec<_> =
+            self.open.iter().filter(|(_, open)| open.stream.is_some()).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.hand_over(id, answer.clone());
+            self.settle();
+        }
+    }
+
+    pub fn mute(&mut self) {
+        for open in self.open.values_mut() {
+            if let Some(stream) = &mut open.stream {
+                stream.is_muted = true;
+            }
+        }
+        self.promises.stirred(self.now);
+    }
+}
+
+pub fn head<'a>(names: &'a [PodName], pod: &'a Pod) -> Head<'a> {
+    let name = &names[pod.name];
+    Head { namespace: name.namespace(), name: name.name(), resource_version: Object::resource_version(pod) }
+}

@@ -1,0 +1,135 @@
+//! One event of a watch.
+
+use crate::encoding::Encoding;
+use crate::error::DecodeError;
+use crate::failure::ApiFailure;
+use crate::head::Head;
+use crate::pod::Pod;
+use crate::protobuf::envelope;
+use crate::protobuf::event::WatchEvent;
+use crate::{json, protobuf};
+
+/// The annotation of the bookmark that ends the initial events of a streaming list (KEP-3157).
+pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// One event of a watch, read as far as needed to know which pod it is about.
+///
+/// What is wrong with the rest is found by [`Event::pod`].
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    /// `type`
+    pub kind: EventKind,
+    /// Of the object; empty for an `ERROR` and for an event of an unknown type.
+    pub head: Head<'a>,
+    encoding: Encoding,
+    /// In JSON the whole frame, in protobuf the object with its envelope.
+    bytes: &'a [u8],
+}
+
+/// The type of a watch event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// `ADDED`
+    Added,
+    /// `MODIFIED`
+    Modified,
+    /// `DELETED`
+    Deleted,
+    /// `BOOKMARK`: of the object there is only the resourceVersion.
+    Bookmark,
+    /// `ERROR`: the object is a `Status`, see [`Event::failure`].
+    Error,
+    /// A type that this version does not know.
+    Unrecognized,
+}
+
+impl EventKind {
+    pub(crate) fn of(name: &[u8]) -> Self {
+        match name {
+            b"ADDED" => Self::Added,
+            b"MODIFIED" => Self::Modified,
+            b"DELETED" => Self::Deleted,
+            b"BOOKMARK" => Self::Bookmark,
+            b"ERROR" => Self::Error,
+            _ => Self::Unrecognized,
+        }
+    }
+
+    /// Whether the object is a pod. A `Status` is not about a pod, whatever its metadata say.
+    pub(crate) const fn has_pod(self) -> bool {
+        match self {
+            Self::Added | Self::Modified | Self::Deleted | Self::Bookmark => true,
+            Self::Error | Self::Unrecognized => false,
+        }
+    }
+}
+
+impl<'a> Event<'a> {
+    /// Reads a frame of a watch, without memory of its own.
+    ///
+    /// # Errors
+    /// What was read is not in that encoding, has a field of a wrong type or twice, or ends without the type or the object. In
+    /// protobuf also: the object is of another kind than `Pod`.
+    pub fn read(encoding: Encoding, frame: &'a [u8]) -> Result<Self, DecodeError> {
+        let (kind, head, bytes) = match encoding {
+            Encoding::Json => {
+                let (kind, head) = json::event::event(frame)?;
+                (kind, head, frame)
+            }
+            Encoding::Protobuf => {
+                let event = WatchEvent::read(frame)?;
+                let kind = EventKind::of(event.r#type);
+                let head = if kind.has_pod() { envelope::head(event.object)? } else { Head::default() };
+                (kind, head, event.object)
+            }
+        };
+        Ok(Self { kind, head, encoding, bytes })
+    }
+
+    /// Reads the pod.
+    ///
+    /// # Errors
+    /// As [`pod`](crate::pod()) for the object. In JSON also: the line has a second type or object, or something after its end.
+    pub fn pod(&self) -> Result<Pod, DecodeError> {
+        match self.encoding {
+            Encoding::Json => json::event::pod(self.bytes),
+            Encoding::Protobuf => envelope::pod(self.bytes),
+        }
+    }
+
+    /// The object as it came, which [`pod`](crate::pod()) can read: in protobuf with its envelope.
+    ///
+    /// # Errors
+    /// The line of JSON is no event.
+    pub fn object(&self) -> Result<&'a [u8], DecodeError> {
+        match self.encoding {
+            Encoding::Json => json::event::object(self.bytes),
+            Encoding::Protobuf => Ok(self.bytes),
+        }
+    }
+
+    /// What an `ERROR` says. An object that is no `Status` is a failure without a code.
+    #[must_use]
+    pub fn failure(&self) -> ApiFailure {
+        let status = match self.encoding {
+            Encoding::Json => json::event::status(self.bytes),
+            Encoding::Protobuf => protobuf::status_of(self.bytes),
+        };
+        status.unwrap_or_default().into_watch_failure()
+    }
+
+    /// Whether this is the bookmark that ends the initial events of a streaming list (`sendInitialEvents`, KEP-3157).
+    ///
+    /// # Errors
+    /// The object cannot be read.
+    pub fn ends_initial_events(&self) -> Result<bool, DecodeError> {
+        match (self.kind, self.encoding) {
+            (EventKind::Bookmark, Encoding::Json) => json::event::ends_initial_events(self.bytes),
+            (EventKind::Bookmark, Encoding::Protobuf) => {
+                let pod = envelope::Envelope::read(self.bytes)?.of_kind("Pod")?;
+                Ok(protobuf::event::ends_initial_events(pod)?)
+            }
+            _ => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A pod.
+
+use super::spec::Spec;
+use super::status::Status;
+use super::values::{Object, Text, Time};
+use crate::error::DecodeError;
+use crate::pod::Pod;
+use podwait_core::{Phase, PodSnapshot, RestartPolicy};
+use serde::Deserialize;
+
+/// Reads a pod from all of a text.
+pub(crate) fn pod(json: &[u8]) -> Result<Pod, DecodeError> {
+    super::read::<Object<PodView<'_>>>(json)?.0.pod()
+}
+
+/// A pod's JSON, as far as it is read.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct PodView<'a> {
+    #[serde(borrow)]
+    api_version: Text<'a>,
+    kind: Text<'a>,
+    metadata: Option<Object<Metadata<'a>>>,
+    spec: Option<Object<Spec<'a>>>,
+    status: Option<Object<Status<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    namespace: Text<'a>,
+    uid: Text<'a>,
+    resource_version: Text<'a>,
+    generation: Option<i64>,
+    deletion_timestamp: Time,
+    deletion_grace_period_seconds: Option<i64>,
+}
+
+impl PodView<'_> {
+    /// The pod, if it is one.
+    pub(super) fn pod(self) -> Result<Pod, DecodeError> {
+        DecodeError::check_kind("Pod", &self.kind.0, &self.api_version.0)?;
+        let metadata = self.metadata.unwrap_or_default().0;
+        let spec = self.spec.unwrap_or_default().0;
+        let status = self.status.unwrap_or_default().0;
+        let (disruption_target, pod_scheduled) = status.conditions();
+        let snapshot = PodSnapshot {
+            uid: metadata.uid.into_owned(),
+            resource_version: metadata.resource_version.into_owned(),
+            generation: metadata.generation.unwrap_or_default(),
+            deletion_timestamp: metadata.deletion_timestamp.0,
+            deletion_grace_period_seconds: metadata.deletion_grace_period_seconds,
+            restart_policy: RestartPolicy::parse(&spec.restart_policy.0).unwrap_or_default(),
+            termination_grace_period_seconds: spec.termination_grace_period_seconds,
+            is_scheduling_gated: spec.scheduling_gates.is_some_and(|gates| !gates.is_empty()),
+            containers: super::spec::containers(spec.containers),
+            init_containers: super::spec::containers(spec.init_containers),
+            ephemeral_containers: super::spec::containers(spec.ephemeral_containers),
+            observed_generation: status.observed_generation.unwrap_or_default(),
+            phase: Phase::parse(&status.phase.0),
+            reason: status.reason.into_owned(),
+            message: status.message.into_owned(),
+            disruption_target,
+            pod_scheduled,
+            container_statuses: super::status::statuses(status.container_statuses),
+            init_container_statuses: super::status::statuses(status.init_container_statuses),
+            ephemeral_container_statuses: super::status::statuses(status.ephemeral_container_statuses),
+        };
+        let (namespace, name) = (metadata.namespace.into_owned(), metadata.name.into_owned());
+        Pod { namespace, name, snapshot }.identified()
+    }
+}

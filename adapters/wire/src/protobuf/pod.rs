@@ -1,0 +1,89 @@
+//! `core/v1.Pod` with its `ObjectMeta` and `PodStatus`.
+
+use super::fields::{Field, Fields, Result};
+use super::spec;
+use super::status::container_statuses;
+use crate::error::{DecodeError, Within};
+use crate::pod::Pod;
+use alloc::borrow::ToOwned;
+use podwait_core::{Condition, Phase, PodSnapshot};
+
+/// Reads a pod's own message, which has no envelope: so it is in a `PodList`.
+pub(crate) fn pod(message: &[u8]) -> core::result::Result<Pod, DecodeError> {
+    let mut pod = Pod::default();
+    Fields(message).each(|seen, field| match field.number {
+        1 => seen.message(field, |fields| metadata(fields, &mut pod)).within("metadata"),
+        2 => seen.message(field, |fields| spec::spec(fields, &mut pod.snapshot)).within("spec"),
+        3 => seen.message(field, |fields| status(fields, &mut pod.snapshot)).within("status"),
+        _ => Ok(()),
+    })?;
+    pod.identified()
+}
+
+fn metadata(fields: Fields<'_>, pod: &mut Pod) -> Result<()> {
+    let Pod { namespace, name, snapshot } = pod;
+    fields.each(|seen, field| match field.number {
+        1 => seen.text(field, name).within("name"),
+        3 => seen.text(field, namespace).within("namespace"),
+        5 => seen.text(field, &mut snapshot.uid).within("uid"),
+        6 => seen.text(field, &mut snapshot.resource_version).within("resourceVersion"),
+        7 => seen.integer(field, &mut snapshot.generation).within("generation"),
+        9 => seen.time(field, &mut snapshot.deletion_timestamp).within("deletionTimestamp"),
+        10 => {
+            let seconds = snapshot.deletion_grace_period_seconds.insert(0);
+            seen.integer(field, seconds).within("deletionGracePeriodSeconds")
+        }
+        _ => Ok(()),
+    })
+}
+
+fn status(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
+    let mut conditions = 0..;
+    fields.each(|seen, field| match field.number {
+        17 => seen.integer(field, &mut snapshot.observed_generation).within("observedGeneration"),
+        1 => {
+            let phase = seen.once(field).and_then(Field::text).within("phase")?;
+            snapshot.phase = Phase::parse(phase);
+            Ok(())
+        }
+        2 => {
+            let read = field.message().and_then(|fields| condition(fields, snapshot));
+            read.element(conditions.next().unwrap_or_default()).within("conditions")
+        }
+        3 => seen.text(field, &mut snapshot.message).within("message"),
+        4 => seen.text(field, &mut snapshot.reason).within("reason"),
+        8 => container_statuses(field, &mut snapshot.container_statuses, "containerStatuses"),
+        10 => container_statuses(field, &mut snapshot.init_container_statuses, "initContainerStatuses"),
+        13 => container_statuses(
+            field,
+            &mut snapshot.ephemeral_container_statuses,
+            "ephemeralContainerStatuses",
+        ),
+        _ => Ok(()),
+    })
+}
+
+/// Reads one condition, and keeps it if it is the first of one of two types.
+fn condition(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
+    let (mut kind, mut status, mut reason, mut message, mut last) = ("", "", "", "", None);
+    fields.each(|seen, field| match field.number {
+        1 => seen.str(field, &mut kind).within("type"),
+        2 => seen.str(field, &mut status).within("status"),
+        4 => seen.time(field, &mut last).within("lastTransitionTime"),
+        5 => seen.str(field, &mut reason).within("reason"),
+        6 => seen.str(field, &mut message).within("message"),
+        _ => Ok(()),
+    })?;
+    let slot = match kind {
+        "DisruptionTarget" => &mut snapshot.disruption_target,
+        "PodScheduled" => &mut snapshot.pod_scheduled,
+        _ => return Ok(()),
+    };
+    slot.get_or_insert_with(|| Condition {
+        is_true: status == "True",
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        last_transition_time: last,
+    });
+    Ok(())
+}
