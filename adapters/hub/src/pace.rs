@@ -73,8 +73,8 @@ impl Pace {
         }
     }
 
-    /// How long a read may wait for others, once it is asked for after so much delay. Whoever has looked less long ago, or
-    /// looks for safety's sake, is served after those for whom a decision hangs on it; a `Retry-After` is not patience.
+    /// How long a read may wait for others, once it is asked for after so much delay. A read for safety, or of a pod
+    /// that was read a short time ago, comes after a read that a decision waits for. A `Retry-After` is not patience.
     pub(crate) fn patience(self, delay: Duration, after: Duration) -> Duration {
         match self {
             Self::Interval(..) if delay < after => LONGEST_INTERVAL,

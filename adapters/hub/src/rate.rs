@@ -4,12 +4,12 @@ use crate::failure::ApiFailure;
 use core::time::Duration;
 use podwait_core::Instant;
 
-/// Longest time for which one `Retry-After` pauses all requests. A caller that asks again after that is told again, if the
-/// server means it; a proxy that asks for hours on behalf of one request must not cost thousands of waits their final read,
+/// Longest time for which one `Retry-After` pauses all requests. A server that means it
+/// sends it again; a proxy that asks for hours on behalf of one request must not cost thousands of waits their final read,
 /// within a minute where access is denied.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A limit of requests per second. Whoever is to send a request reserves a time for it.
+/// A limit of requests per second. Each request reserves a time before it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct RateLimiter {
     /// Milliseconds between two requests, times 1000; zero without a limit.

@@ -22,7 +22,7 @@ pub(crate) struct Reads {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Due {
     by: Instant,
-    /// Tells it from others, which are due at the same time.
+    /// Distinguishes it from others that are due at the same time.
     number: u64,
     pod: PodId,
     is_listable: bool,

@@ -1,4 +1,4 @@
-//! What is asked of the API server, for whom, and what is delivered.
+//! What is asked of the API server, for which wait, and what is delivered.
 
 mod listing;
 mod own_watch;
@@ -52,7 +52,7 @@ enum Alarm {
     Probe(PodId),
 }
 
-/// Whom an object is about.
+/// Which pod an object is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// `metadata.namespace`; empty when absent.
@@ -164,7 +164,7 @@ impl<O: Object> Reflector<O> {
 
     /// Adds a wait for a pod. It has to be [wanted](Self::want) next.
     ///
-    /// `may_watch: false` for a pod that is only to be read; it has no part in the scope's watch. `is_known` if the wait was told of
+    /// `may_watch: false` for a pod that is only to be read; it has no part in the scope's watch. `is_known` if the wait has seen
     /// its pod before, by another process for instance.
     pub fn join(&mut self, now: Instant, pod: PodName, may_watch: bool, is_known: bool) -> WaitId {
         let pace = if is_known { Pace::Again } else { Pace::Now };
@@ -276,10 +276,9 @@ impl<O: Object> Reflector<O> {
             Purpose::Page => self.lose_list(now, failure),
             Purpose::OwnWatch(pod) => self.lose_own(now, pod, failure),
             Purpose::OwnProbe(pod) => self.lose_probe(now, pod, Some(failure)),
-            Purpose::Read { pod, generation, lane, is_question } => {
+            Purpose::Read { pod, generation, lane, .. } => {
                 self.lanes[lane].in_flight -= 1;
-                let via = if is_question { crate::failure::Via::List } else { crate::failure::Via::Get };
-                let failure = ApiFailure { via, ..failure };
+                let failure = ApiFailure { via: purpose.via(), ..failure };
                 self.on_answer(now, pod, generation, Some(Observed::Failed(failure)));
             }
         }
@@ -325,13 +324,7 @@ impl<O: Object> Reflector<O> {
     }
 
     /// An item of a page of a LIST.
-    pub fn item(
-        &mut self,
-        _now: Instant,
-        id: RequestId,
-        head: Head<'_>,
-        read: impl FnOnce() -> Result<O, ApiFailure>,
-    ) {
+    pub fn item(&mut self, id: RequestId, head: Head<'_>, read: impl FnOnce() -> Result<O, ApiFailure>) {
         if self.calls.purpose(id) == Some(&Purpose::Page) {
             self.on_item(head, read);
         }

@@ -51,7 +51,7 @@ pub(crate) struct Health {
     pub(crate) is_failing: bool,
     /// The last read of a pod has failed.
     pub(crate) has_failed_reads: bool,
-    /// Some wait was told that the state of its pod is unknown, and no watch or LIST has shown since that it is known.
+    /// Some wait has received that the state of its pod is unknown, and no watch or LIST has shown since that it is known.
     pub(crate) is_behind: bool,
     /// Until when a watch that has ended in the course of things is as good as open, since it is about to go on.
     goes_on_until: Option<Instant>,
@@ -77,7 +77,7 @@ impl Health {
 
 impl Shared {
     pub(crate) fn new(scope: Scope) -> Self {
-        let mut shared = Self {
+        Self {
             selection: Selection::of_scope(&scope),
             scope,
             link: Link::down(Instant::ZERO),
@@ -90,9 +90,7 @@ impl Shared {
             forgiven: 0,
             listed_anew: None,
             refusal: None,
-        };
-        shared.lister.count = 0;
-        shared
+        }
     }
 
     /// As it was before the first wait, but for what it has learnt of the API server.

@@ -197,7 +197,7 @@ impl Waits {
         loop {
             match self.reflector.next_command()? {
                 Command::Close(id) => {
-                    self.bodies.remove(id);
+                    self.take_body(id);
                     return Some(Action::Close(id));
                 }
                 Command::Send(id, request) if request.has_valid_names() => {
@@ -221,9 +221,8 @@ impl Waits {
 
     /// Does whatever is due. The time at which to call this again, if nothing comes before.
     pub fn poll(&mut self, now: Instant, observer: &mut impl Observer) -> Option<Instant> {
-        while let Some((by, id)) = self.refusals.first().copied().filter(|(by, _)| *by <= now) {
-            // A body that does not come still leaves the code. The request may have been closed since, and has no body then.
-            self.refusals.remove(&(by, id));
+        while let Some((_, id)) = self.refusals.first().copied().filter(|(by, _)| *by <= now) {
+            // A body that does not come still leaves the code.
             self.end(now, id, None, observer);
         }
         loop {

@@ -103,7 +103,7 @@ impl Host {
         assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
         let now = self.at();
         for (name, pod) in pods {
-            self.reflector.item(now, id, head(name, pod), || Ok(pod.clone()));
+            self.reflector.item(id, head(name, pod), || Ok(pod.clone()));
         }
         self.reflector.page(now, id, "100", None);
         let requests = self.requests(0);
@@ -210,7 +210,7 @@ fn many_urgent_reads_become_one_list() {
     let now = host.at();
     for name in &names[..70] {
         let pod = pod("u", 100);
-        host.reflector.item(now, list, head(name, &pod), || Ok(pod.clone()));
+        host.reflector.item(list, head(name, &pod), || Ok(pod.clone()));
     }
     host.reflector.page(now, list, "101", None);
     let told = host.deliveries();

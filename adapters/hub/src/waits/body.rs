@@ -62,7 +62,7 @@ enum State {
     },
     Object(Encoding, Vec<u8>),
     /// With the pod of a [`Kind::Find`].
-    List(ListItems, Encoding, Option<Arc<ObservedPod>>),
+    List(ListItems, Option<Arc<ObservedPod>>),
     Watch(Frames, Encoding),
 }
 
@@ -96,7 +96,7 @@ impl Waits {
         let encoding = head.content_type.and_then(Encoding::of_content_type).unwrap_or(Encoding::Json);
         body.state = match (head.status, &body.kind) {
             (200, Kind::Get(_)) => State::Object(encoding, Vec::new()),
-            (200, Kind::Find(_) | Kind::Page) => State::List(ListItems::new(encoding), encoding, None),
+            (200, Kind::Find(_) | Kind::Page) => State::List(ListItems::new(encoding), None),
             (200, Kind::Watch) => State::Watch(Frames::new(encoding), encoding),
             (code, _) => {
                 let by = now.after(REFUSAL_TIMEOUT);
@@ -128,7 +128,7 @@ impl Waits {
                 bytes.extend_from_slice(piece);
                 Ok(())
             }
-            State::List(..) => self.take_items(now, id, piece),
+            State::List(..) => self.take_items(id, piece),
             State::Watch(..) => self.take_events(now, id, piece, observer),
         };
         if let Err(error) = taken {
@@ -137,9 +137,18 @@ impl Waits {
         self.take_deliveries(now, observer);
     }
 
+    /// Takes an answer of which nothing more is awaited, and its deadline with it.
+    pub(super) fn take_body(&mut self, id: RequestId) -> Option<Body> {
+        let body = self.bodies.remove(id)?;
+        if let State::Refused { by, .. } = body.state {
+            self.refusals.remove(&(by, id));
+        }
+        Some(body)
+    }
+
     /// An answer that came cannot be used.
     fn give_up(&mut self, now: Instant, id: RequestId, error: &DecodeError) {
-        let Some(body) = self.bodies.remove(id) else { return };
+        let Some(body) = self.take_body(id) else { return };
         let what = match body.kind {
             Kind::Get(_) => "",
             Kind::Find(_) | Kind::Page => "unreadable list: ",
@@ -149,10 +158,9 @@ impl Waits {
         self.reflector.close(now, id, failure);
     }
 
-    fn take_items(&mut self, now: Instant, id: RequestId, mut piece: &[u8]) -> Result<(), DecodeError> {
+    fn take_items(&mut self, id: RequestId, mut piece: &[u8]) -> Result<(), DecodeError> {
         let keeps = self.keeps_json;
-        let Some(Body { kind, state: State::List(items, encoding, found), .. }) = self.bodies.get_mut(id)
-        else {
+        let Some(Body { kind, state: State::List(items, found), .. }) = self.bodies.get_mut(id) else {
             return Ok(());
         };
         while let Some(item) = items.next_item(&mut piece)? {
@@ -166,12 +174,11 @@ impl Waits {
                 name: &head.name,
                 resource_version: &head.resource_version,
             };
-            self.reflector.item(now, id, head, || match item.pod() {
+            self.reflector.item(id, head, || match item.pod() {
                 Ok(pod) => Ok(observed(pod, keeps.then(|| item.bytes()))),
                 Err(error) => Err(unreadable(Via::List, &format!("{error}"))),
             });
         }
-        let _ = encoding;
         Ok(())
     }
 
@@ -190,18 +197,18 @@ impl Waits {
             let Some(frame) = frames.next_frame(&mut piece)? else { return Ok(()) };
             let event = podwait_wire::Event::read(*encoding, frame)?;
             let kind = match event.kind {
-                EventKind::Added | EventKind::Modified => Event::State,
-                EventKind::Deleted => Event::Deleted,
-                EventKind::Bookmark => Event::Bookmark,
-                EventKind::Error => {
-                    let failure = event.failure();
-                    self.bodies.remove(id);
-                    self.reflector.close(now, id, failure);
-                    return Ok(());
-                }
+                EventKind::Added | EventKind::Modified => Ok(Event::State),
+                EventKind::Deleted => Ok(Event::Deleted),
+                EventKind::Bookmark => Ok(Event::Bookmark),
+                EventKind::Error => Err(event.failure()),
                 EventKind::Unrecognized => {
-                    self.bodies.remove(id);
-                    let failure = unreadable(Via::Watch, "unreadable watch event: unknown type");
+                    Err(unreadable(Via::Watch, "unreadable watch event: unknown type"))
+                }
+            };
+            let kind = match kind {
+                Ok(kind) => kind,
+                Err(failure) => {
+                    self.take_body(id);
                     self.reflector.close(now, id, failure);
                     return Ok(());
                 }
@@ -221,11 +228,10 @@ impl Waits {
 
     /// An answer has ended, or failed with this message.
     pub fn end(&mut self, now: Instant, id: RequestId, error: Option<&str>, observer: &mut impl Observer) {
-        let Some(Body { kind, subject, state }) = self.bodies.remove(id) else { return };
+        let Some(Body { kind, subject, state }) = self.take_body(id) else { return };
         let via = kind.via();
         match (state, error) {
-            (State::Refused { code, retry_after, date, body, by }, _) => {
-                self.refusals.remove(&(by, id));
+            (State::Refused { code, retry_after, date, body, .. }, _) => {
                 // A body that breaks or is too long still leaves the code.
                 let body = if body.len() > Refusal::LONGEST_BODY { &[][..] } else { &body };
                 let answer =
@@ -258,7 +264,7 @@ impl Waits {
                     Err(message) => self.reflector.failed(now, id, unreadable(via, &message)),
                 }
             }
-            (State::List(items, _, found), None) => match (items.finish(), kind) {
+            (State::List(items, found), None) => match (items.finish(), kind) {
                 (Err(error), _) => {
                     self.reflector.failed(now, id, unreadable(via, &format!("unreadable list: {error}")));
                 }

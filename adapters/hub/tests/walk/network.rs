@@ -82,7 +82,7 @@ impl Sim {
 
     fn item(&mut self, id: RequestId, pod: &Pod) {
         let names = self.world.names.clone();
-        self.reflector.item(self.at(), id, head(&names, pod), || Ok(pod.clone()));
+        self.reflector.item(id, head(&names, pod), || Ok(pod.clone()));
     }
 
     fn pump(&mut self, id: RequestId) {
