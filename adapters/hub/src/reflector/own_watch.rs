@@ -114,7 +114,7 @@ impl<O: Object> Reflector<O> {
         if is_refused {
             self.reschedule_pod(pod);
         } else if !matches!(self.registry.pods[pod].read, Read::Sent(_)) {
-            self.tell(pod, &Observed::Failed(failure));
+            self.queue_delivery(pod, &Observed::Failed(failure));
         }
     }
 

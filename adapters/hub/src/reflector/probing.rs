@@ -111,7 +111,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// The probe of the scope ended. Where it can bring nothing, the waits that confirm a deletion are told so, unless the watch
+    /// The probe of the scope ended. Where it can bring nothing, the waits that confirm a deletion receive that, unless the watch
     /// may still bring it.
     pub(super) fn lose_shared_probe(&mut self, now: Instant, failure: Option<ApiFailure>) {
         let Some(shared) = &mut self.shared else { return };
@@ -131,7 +131,7 @@ impl<O: Object> Reflector<O> {
         let pods: Vec<PodId> =
             pods.filter(|(_, entry)| entry.missed.is_some_and(is_meant)).map(|(pod, _)| pod).collect();
         for pod in pods {
-            self.tell(pod, &Observed::Failed(failure.clone()));
+            self.queue_delivery(pod, &Observed::Failed(failure.clone()));
         }
     }
 
@@ -154,7 +154,7 @@ impl<O: Object> Reflector<O> {
         let is_watched = entry.own.as_deref().is_some_and(|own| own.link.is_on());
         self.close_probe(pod, probe);
         if !is_watched {
-            self.tell(pod, &Observed::Failed(failure));
+            self.queue_delivery(pod, &Observed::Failed(failure));
         }
     }
 

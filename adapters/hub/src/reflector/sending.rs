@@ -162,8 +162,8 @@ impl<O: Object> Reflector<O> {
         let selection = shared.selection.clone();
         match next {
             Next::Watch => {
-                // A watch that goes on sends first how things were; where waits have been told meanwhile that the state of their
-                // pods is unknown, what they are told next must be how things are: by a LIST, after which the watch begins anew.
+                // A watch that goes on sends first how things were; where waits have received meanwhile that the state of their
+                // pods is unknown, the next delivery must be how things are: by a LIST, after which the watch begins anew.
                 if shared.health.is_behind {
                     return shared.link.rest(now);
                 }

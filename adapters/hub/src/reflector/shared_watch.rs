@@ -135,7 +135,7 @@ impl<O: Object> Reflector<O> {
         let is_meant = |entry: &Entry<O>| entry.own.is_none() && !matches!(entry.read, Read::Sent(_));
         let pods: Vec<PodId> = pods.filter(|(_, entry)| is_meant(entry)).map(|(pod, _)| pod).collect();
         for pod in pods {
-            self.tell(pod, &Observed::Failed(failure.clone()));
+            self.queue_delivery(pod, &Observed::Failed(failure.clone()));
         }
     }
 

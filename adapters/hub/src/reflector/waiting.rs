@@ -138,7 +138,7 @@ impl<O: Object> Reflector<O> {
         Observed::Failed(ApiFailure::new(Via::Get, 0, "no answer yet"))
     }
 
-    /// Some wait is told that the state of its pod is unknown.
+    /// Some wait receives that the state of its pod is unknown.
     pub(super) fn fall_behind(&mut self) {
         if let Some(shared) = &mut self.shared {
             shared.health.is_behind = true;
@@ -229,12 +229,12 @@ impl<O: Object> Reflector<O> {
             }
             Observed::Failed(_) | Observed::Silence | Observed::Cancelled => {}
         }
-        before.into_iter().for_each(|before| self.tell(pod, &before));
-        self.tell(pod, &observed);
+        before.into_iter().for_each(|before| self.queue_delivery(pod, &before));
+        self.queue_delivery(pod, &observed);
     }
 
     /// Puts something in the queue of deliveries, and leaves reads as they are.
-    pub(super) fn tell(&mut self, pod: PodId, observed: &Observed<O>) {
+    pub(super) fn queue_delivery(&mut self, pod: PodId, observed: &Observed<O>) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         entry.has_failed = matches!(observed, Observed::Failed(_));
         self.tell_some(pod, observed, false);
