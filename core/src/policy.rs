@@ -60,6 +60,12 @@ impl Policy {
         self.0.reobserve
     }
 
+    /// How long the absence of a pod that was seen is confirmed; zero if it decides at once.
+    #[must_use]
+    pub const fn gone_grace(&self) -> Duration {
+        self.0.gone_grace
+    }
+
     /// The seed of the backoff's jitter.
     #[must_use]
     pub const fn jitter_seed(&self) -> Option<u64> {

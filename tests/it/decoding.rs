@@ -24,7 +24,7 @@ fn pods() -> Vec<Value> {
         let values = texts.filter_map(|text| serde_json::from_str::<Value>(&text).ok());
         values.filter_map(|value| value.pointer(part).cloned()).collect::<Vec<_>>()
     };
-    let pods = [read("fuzz/corpus/pod_bytes", ""), read("adapters/kube/benches/events", "/object")].concat();
+    let pods = [read("fuzz/corpus/pod_bytes", ""), read("adapters/wire/benches/events", "/object")].concat();
     assert!(pods.len() > 10, "{}", pods.len());
     pods
 }

@@ -99,8 +99,8 @@ impl Told {
 
     fn by(&self, wait: Wait) -> Wait {
         let note = self.clone();
-        wait.look(move |step| {
-            note.1.lock().expect("no panic").push((note.0.elapsed(), step.observed.clone()))
+        wait.look(move |turn| {
+            note.1.lock().expect("no panic").push((note.0.elapsed(), turn.observed.clone()))
         })
     }
 
@@ -112,7 +112,7 @@ impl Told {
 }
 
 fn is_error(observed: &Observed) -> bool {
-    matches!(observed, Observed::ApiError(_))
+    matches!(observed, Observed::Failed(_))
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,9 +161,9 @@ async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
         sleep(secs(10)).await;
         let (begin, seen) = (Instant::now(), Arc::new(Mutex::new(None)));
         let note = Arc::clone(&seen);
-        let look = move |step: podwait::Step<'_>| {
-            if let Observed::Pod(pod) = step.observed {
-                note.lock().expect("no panic").get_or_insert((begin.elapsed(), pod.via));
+        let look = move |turn: podwait::Turn<'_>| {
+            if let Observed::Pod(via, _) = *turn.observed {
+                note.lock().expect("no panic").get_or_insert((begin.elapsed(), via));
             }
         };
         let exit = hub.wait("ci", "quiet").look(look).await;

@@ -1,6 +1,6 @@
 //! Traces: what is recorded is what is replayed.
 
-use podwait::Step;
+use podwait::Turn;
 use podwait::trace::{Pods, Recorder, Replay, TraceError, TraceLine, TraceReader, reduce, replay};
 use podwait_core::{ContainerState, PodSnapshot};
 use podwait_sim::{Cluster, Life, pod};
@@ -27,7 +27,7 @@ fn record(case: &Case, pods: Pods) -> Vec<u8> {
     let mut machine = header.machine();
     for (at, observed) in case.events() {
         let decision = machine.handle(at, observed.as_input());
-        recorder.look(Step { at, observed: &observed, decision: &decision, machine: &machine });
+        recorder.look(Turn { at, observed: &observed, decision: &decision, machine: &machine });
     }
     recorder.finish().expect("memory");
     trace
@@ -181,12 +181,12 @@ fn without_messages(mut pod: PodSnapshot) -> PodSnapshot {
 fn a_reduced_pod_has_all_that_the_rules_read_and_nothing_else() {
     for case in cases() {
         for (_, observed) in case.events() {
-            let (podwait::Observed::Pod(seen) | podwait::Observed::Deleted(seen)) = observed else {
+            let (podwait::Observed::Pod(_, seen) | podwait::Observed::Deleted(seen)) = observed else {
                 continue;
             };
             let json = reduce(&seen.pod).to_string();
             let again =
-                podwait::decode(json.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", case.id));
+                podwait_wire::pod(podwait_wire::Encoding::Json, json.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", case.id));
             assert_eq!(reduce(&again), reduce(&seen.pod), "{}", case.id);
             assert_eq!(again.snapshot, without_messages(seen.pod.snapshot.clone()), "{}", case.id);
         }
@@ -203,7 +203,7 @@ fn a_reduced_pod_has_all_that_the_rules_read_and_nothing_else() {
     let (_, last) = life.finished(0).events().expect("a life").pop().expect("events");
     let mut last = (*last.object).clone();
     last["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = "hunter2".into();
-    let seen = podwait::decode(last.to_string().as_bytes()).expect("a pod");
+    let seen = podwait_wire::pod(podwait_wire::Encoding::Json, last.to_string().as_bytes()).expect("a pod");
     assert!(last.to_string().contains("hunter2") && !reduce(&seen).to_string().contains("hunter2"));
 }
 
@@ -280,7 +280,7 @@ fn a_recording_stops_at_its_limit_and_says_so() {
         let mut machine = header.machine();
         for (at, observed) in case.events() {
             let decision = machine.handle(at, observed.as_input());
-            recorder.look(Step { at, observed: &observed, decision: &decision, machine: &machine });
+            recorder.look(Turn { at, observed: &observed, decision: &decision, machine: &machine });
         }
         let end = recorder.finish();
         let replay = replayed(&trace).unwrap_or_else(|error| panic!("limit {limit}: {error}"));

@@ -2,11 +2,11 @@
 //!
 //! It differs from what serde derives in one thing: a list in the place of an object is an error.
 
-use podwait::Pod;
 use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
     RestartRule, Terminated, Timestamp,
 };
+use podwait_wire::Pod;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 /// Reads one pod.
 ///
 /// # Errors
-/// As `podwait::decode`, except that the whole text must be JSON, and that UTF-8 is not checked in what is skipped.
+/// As `podwait_wire::pod`, except that the whole text must be JSON, and that UTF-8 is not checked in what is skipped.
 pub fn decode(json: &[u8]) -> serde_json::Result<Pod> {
     serde_json::from_slice::<Object<PodView>>(json)?.0.try_into()
 }

@@ -156,9 +156,9 @@ impl Storm {
         let decisions = Arc::new(Mutex::new(Vec::new()));
         if self.keeps_decisions {
             let decisions = Arc::clone(&decisions);
-            wait = wait.look(move |step| {
+            wait = wait.look(move |turn| {
                 let at = start.elapsed().as_secs_f64();
-                let line = format!("{at:>9.3} s  {} => {}", observed(step.observed), decided(step.decision));
+                let line = format!("{at:>9.3} s  {} => {}", observed(turn.observed), decided(turn.decision));
                 decisions.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             });
         }
@@ -215,10 +215,10 @@ impl Run {
 fn observed(observed: &podwait::Observed) -> String {
     use podwait::Observed;
     match observed {
-        Observed::Pod(pod) => format!("{} {}", pod.via.as_str(), pod.pod.snapshot.resource_version),
+        Observed::Pod(via, pod) => format!("{} {}", via.as_str(), pod.pod.snapshot.resource_version),
         Observed::Deleted(pod) => format!("DELETED {}", pod.pod.snapshot.resource_version),
         Observed::NotFound(via) => format!("{} 404", via.as_str()),
-        Observed::ApiError(error) => format!("{} {} {}", error.via.as_str(), error.code, error.message),
+        Observed::Failed(error) => format!("{} {} {}", error.via.as_str(), error.code, error.message),
         Observed::Silence => String::from("silence"),
         Observed::Cancelled => String::from("cancelled"),
     }

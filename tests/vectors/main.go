@@ -50,7 +50,7 @@ func main() {
 	var rich []corev1.Pod
 	for _, name := range []string{"3k", "10k", "30k"} {
 		var event struct{ Object json.RawMessage }
-		must(json.Unmarshal(read("../../adapters/kube/benches/events/"+name+".json"), &event))
+		must(json.Unmarshal(read("../../adapters/wire/benches/events/"+name+".json"), &event))
 		rich = append(rich, *decode(event.Object))
 	}
 	rich = append(rich, large(rich[1]), full())

@@ -1,7 +1,7 @@
 //! Observations and decisions as readable lines.
 
 use podwait::core::{ContainerState, ContainerStatus, PodSnapshot, one_line};
-use podwait::{Decision, Observed, Step};
+use podwait::{Decision, Observed, Turn};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -14,18 +14,18 @@ const LONGEST_SENTENCE: usize = 1000;
 /// Most containers on a line; there may be thousands.
 const CONTAINERS: usize = 10;
 
-/// One line for one turn of the wait loop: when, what was observed, what was decided.
-pub(crate) fn line(step: Step<'_>) -> String {
-    let seconds = step.at.as_millis() as f64 / 1000.0;
-    format!("{seconds:>8.3} s  {:<52} {}", observed(step.observed), decided(step.decision))
+/// One line for one turn of a wait: when, what was observed, what was decided.
+pub(crate) fn line(turn: Turn<'_>) -> String {
+    let seconds = turn.at.as_millis() as f64 / 1000.0;
+    format!("{seconds:>8.3} s  {:<52} {}", observed(turn.observed), decided(turn.decision))
 }
 
 fn observed(observed: &Observed) -> String {
     match observed {
-        Observed::Pod(pod) => format!("{:<8}{}", pod.via.as_str(), describe(&pod.pod.snapshot)),
+        Observed::Pod(via, pod) => format!("{:<8}{}", via.as_str(), describe(&pod.pod.snapshot)),
         Observed::Deleted(pod) => format!("deleted {}", describe(&pod.pod.snapshot)),
         Observed::NotFound(via) => format!("{:<8}no such pod (404)", via.as_str()),
-        Observed::ApiError(failure) => {
+        Observed::Failed(failure) => {
             format!("{:<8}error {}: {}", failure.via.as_str(), failure.code, clean(&failure.message))
         }
         Observed::Silence => String::from("-"),

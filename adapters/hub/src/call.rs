@@ -85,17 +85,18 @@ impl Request {
         }
     }
 
-    /// Whether all names in it can stand in a path.
+    /// A name in it that cannot stand in a path, and what it is the name of.
     #[must_use]
-    pub fn has_valid_names(&self) -> bool {
+    pub fn invalid_name(&self) -> Option<(&'static str, &str)> {
         let (namespace, pod) = match self {
             Self::Get(pod) => (None, Some(pod)),
             Self::List { selection, .. } | Self::Watch { selection, .. } => {
                 (selection.namespace.as_deref(), selection.pod.as_ref())
             }
         };
-        let names = pod.into_iter().flat_map(|pod| [pod.namespace(), pod.name()]).chain(namespace);
-        names.into_iter().all(is_dns_subdomain)
+        let of_pod = pod.into_iter().flat_map(|pod| [("pod", pod.name()), ("namespace", pod.namespace())]);
+        let names = of_pod.chain(namespace.map(|namespace| ("namespace", namespace)));
+        names.into_iter().find(|(_, name)| !is_dns_subdomain(name))
     }
 }
 

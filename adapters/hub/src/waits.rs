@@ -13,6 +13,7 @@ use crate::registry::WaitId;
 use crate::table::{Table, pop};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use body::Body;
@@ -29,6 +30,19 @@ pub struct ObservedPod {
     pub pod: Pod,
     /// Its bytes, if [`Waits::keep_json`] is set.
     pub json: Option<Box<[u8]>>,
+}
+
+impl ObservedPod {
+    /// Reads the answer to a GET of one pod, without keeping its bytes.
+    ///
+    /// # Errors
+    /// It cannot be read, or is about another pod.
+    pub fn of_answer(asked: &PodName, encoding: Encoding, bytes: &[u8]) -> Result<Self, ApiFailure> {
+        let pod = podwait_wire::pod(encoding, bytes)
+            .map_err(|error| body::unreadable(Via::Get, &format!("{error}")))?;
+        body::check_subject(asked, Via::Get, &pod)?;
+        Ok(Self { pod, json: None })
+    }
 }
 
 impl Object for Arc<ObservedPod> {
@@ -181,10 +195,11 @@ impl Waits {
         wait
     }
 
-    /// Ends a wait without an answer, and gives its machine back.
-    pub fn leave(&mut self, wait: WaitId) -> Option<WaitMachine> {
+    /// Ends a wait without an answer. Gives its machine back, and for how long nothing fed it before, if it has not learnt that
+    /// yet: as [`join`](Self::join) takes them.
+    pub fn leave(&mut self, wait: WaitId) -> Option<(WaitMachine, Duration)> {
         self.reflector.leave(wait);
-        self.waits.remove(wait).map(|wait| wait.machine)
+        self.waits.remove(wait).map(|wait| (wait.machine, wait.asleep))
     }
 
     /// The caller of a wait gives up: its answer is `cancelled`, unless there was one before.
@@ -200,7 +215,7 @@ impl Waits {
                     self.take_body(id);
                     return Some(Action::Close(id));
                 }
-                Command::Send(id, request) if request.has_valid_names() => {
+                Command::Send(id, request) if request.invalid_name().is_none() => {
                     let target = request.target();
                     self.bodies.put(id, Body::awaited(&request, &target));
                     let accept = if self.keeps_json { Encoding::Json.media_type() } else { ACCEPT };
@@ -295,6 +310,7 @@ fn rejected(request: &Request) -> ApiFailure {
         Request::List { .. } => Via::List,
         Request::Watch { .. } => Via::Watch,
     };
-    let message = "the name of the pod or of its namespace is not valid";
-    ApiFailure { is_status: true, ..ApiFailure::new(via, 400, message) }
+    let (what, name) = request.invalid_name().unwrap_or_default();
+    let message = format!("{name:?} is not a valid {what} name");
+    ApiFailure { is_status: true, ..ApiFailure::new(via, 400, &message) }
 }

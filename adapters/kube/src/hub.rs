@@ -1,16 +1,19 @@
 //! Many waits over one LIST and one watch.
 
-use crate::feed::budget::Budget;
-use crate::feed::subscription::Subscription;
-use crate::feed::table::Service;
-use crate::feed::waits::Waits;
-use crate::feed::{Feed, LONGEST_REST};
-use crate::one_pod::OnePod;
-use crate::selection::{PodName, Scope};
-use crate::source::ApiFailure;
-use crate::wait::Wait;
-use std::sync::{Arc, Weak};
+mod task;
+
+use crate::driver::Start;
+use crate::wait::{Look, Wait};
+use podwait_core::{Exit, Failure};
+use podwait_hub::{Scope, Waits};
+use podwait_wire::ApiFailure;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use task::{Join, Looks, Message, Reply, Task};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Waits on any number of pods over one LIST and one watch. An agent keeps one; clones are the same hub.
 ///
@@ -23,35 +26,34 @@ use tokio::time::Instant;
 /// # }
 /// ```
 ///
-/// A wait may come at any time, also before its pod is there. The watch is opened for the first one, by a task on tokio's
-/// current runtime, and closed when the last one has its answer or is dropped. Nothing is kept of pods for which nobody
-/// waits.
+/// A wait may come at any time, also before its pod is there. The first wait starts a task on tokio's current runtime, which
+/// serves all waits of the hub and ends when the last one has its answer or is dropped; that runtime has to be driven
+/// meanwhile. Nothing is kept of pods for which there is no wait.
 ///
 /// # What the API server is asked
 ///
 /// One LIST (in pages of 500) and one watch, which goes on from where it was for as long as the server lets it: a LIST
-/// comes again only when its history is gone (410) or after an outage. GETs come on top where those do not tell: for a pod
-/// that nobody has heard of for as long as the [policy](crate::PolicyBuilder::reobserve) says, for a decision that hangs on
-/// a missing fact, for a pod whose wait came late. With a label selector that one is asked for by a LIST of its name, which
-/// says whether the selector matches it, and read by a GET only if not. Many that are urgent are spared by one LIST. Where
+/// comes again only when its history is gone (410) or after an outage. GETs come on top where those do not suffice: for a pod
+/// of which nothing came for as long as the [policy](crate::PolicyBuilder::reobserve) says, for a decision that hangs on
+/// a missing fact, for a pod whose wait came late. With a label selector that pod is asked for by a LIST of its name, which
+/// says whether the selector matches it, and read by a GET only if not. Many urgent reads are replaced by one LIST. Where
 /// pods that were known are not found, a second watch asks for some seconds how they ended.
 ///
 /// All of them, each page of a LIST as well, come out of a budget of [requests per second](Self::requests_per_second),
-/// whatever the number of waits. Whoever was content to wait for long waits longest. `Retry-After` holds for all.
+/// whatever the number of waits. The read that was content to wait for long waits longest. `Retry-After` holds for all.
 ///
 /// # Fairness
 ///
-/// Who does not look holds up nobody: the hub keeps 32 observations for each wait, then only the newest state of the pod
-/// beside them, and reads the pod again for whoever has missed something. An event that cannot be read fails the waits on
-/// its pod and no other.
+/// The hub's task feeds all waits, also those whose futures are not polled. What is given to [`Wait::look`] runs on that task
+/// and must not block. An event that cannot be read fails the waits on its pod and no other.
 ///
 /// # Rights
 ///
 /// `list` and `watch` on `pods`, and `get`. Where the server does not let the hub list and watch the whole scope, for
-/// instance because RBAC names the pods, each wait goes on by itself as [`wait`](crate::wait()) does, with a watch of its
-/// own or by polling, within ten times the budget; [`refusal`](Self::refusal) says so. A minute later they try the hub
-/// again, and come back to it once it has a watch and has told them of their pods. A server that has let the hub watch and
-/// refuses it now is given some seconds first.
+/// instance because RBAC names the pods, each pod has a watch of its own or is polled, as with [`wait`](crate::wait()), within
+/// ten times the budget; [`refusal`](Self::refusal) says so. A minute later the hub tries again, and a pod's own watch ends once
+/// that of the scope is open and has shown the pod. A server that has let the hub watch and refuses it now is given some seconds
+/// first.
 #[derive(Clone)]
 pub struct Hub {
     inner: Arc<Inner>,
@@ -59,65 +61,77 @@ pub struct Hub {
 
 struct Inner {
     client: kube::Client,
+    settings: Settings,
+    shared: Arc<Shared>,
+    /// Never twice the same.
+    tickets: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Settings {
     scope: Scope,
-    budgets: Budgets,
-    waits: Arc<Waits>,
+    requests_per_second: u32,
     stays_open: bool,
 }
 
-/// What may be asked: together, and by all those who go on by themselves.
-#[derive(Clone)]
-struct Budgets {
-    together: Arc<Budget>,
-    /// More, since each of them needs two requests to begin with, and its limits run meanwhile.
-    alone: Arc<Budget>,
+/// What the hub and its task share.
+struct Shared {
+    place: Mutex<Place>,
+    refusal: Mutex<Option<ApiFailure>>,
 }
 
-impl Budgets {
-    fn per_second(requests: u32) -> Self {
-        let budget = |requests| Arc::new(Budget::per_second(requests));
-        Self { together: budget(requests), alone: budget(requests.saturating_mul(10)) }
-    }
+/// Where the hub's waits are.
+enum Place {
+    /// No task runs. What was learnt of the API server, and what is left of the budget, since that time.
+    Here(Option<Box<(Waits, Instant)>>),
+    /// With a task.
+    Task(mpsc::UnboundedSender<Message>),
 }
 
-/// Requests per second of a hub, unless told.
+/// Requests per second of a hub by default.
 const REQUESTS_PER_SECOND: u32 = 10;
 
 impl Hub {
-    /// A hub for the pods of this scope. Does nothing until somebody waits.
+    /// A hub for the pods of this scope. Does nothing until there is a wait.
     ///
     /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
     #[must_use]
     pub fn new(client: kube::Client, scope: Scope) -> Self {
-        let waits = Arc::new(Waits::new(scope.is_whole()));
-        let budgets = Budgets::per_second(REQUESTS_PER_SECOND);
-        Self { inner: Arc::new(Inner { client, scope, budgets, waits, stays_open: false }) }
+        let settings = Settings {
+            scope,
+            requests_per_second: REQUESTS_PER_SECOND,
+            stays_open: false,
+        };
+        Self::of(client, settings)
+    }
+
+    fn of(client: kube::Client, settings: Settings) -> Self {
+        let shared = Shared { place: Mutex::new(Place::Here(None)), refusal: Mutex::new(None) };
+        let (shared, tickets) = (Arc::new(shared), AtomicU64::new(0));
+        Self { inner: Arc::new(Inner { client, settings, shared, tickets }) }
     }
 
     /// How many requests per second the hub may send, and for a moment twice as many. Default: 10; 0 counts as 1.
     #[must_use]
     pub fn requests_per_second(self, requests: u32) -> Self {
-        self.change(|inner| inner.budgets = Budgets::per_second(requests))
+        self.with(|settings| settings.requests_per_second = requests)
     }
 
-    /// Keeps the watch open when nobody waits, for agents that run one step after the other: from the first wait until the
+    /// Keeps the watch open when no wait is left, for agents that run one step after the other: from the first wait until the
     /// last clone of the hub is dropped.
     #[must_use]
     pub fn stay_open(self) -> Self {
-        self.change(|inner| inner.stays_open = true)
+        self.with(|settings| settings.stays_open = true)
     }
 
-    /// A hub of its own, if this one is in use already.
-    fn change(self, change: impl FnOnce(&mut Inner)) -> Self {
-        let Inner { client, scope, budgets, stays_open, .. } = &*self.inner;
-        let waits = Arc::new(Waits::new(scope.is_whole()));
-        let (client, scope, budgets) = (client.clone(), scope.clone(), budgets.clone());
-        let mut inner = Inner { client, scope, budgets, waits, stays_open: *stays_open };
-        change(&mut inner);
-        Self { inner: Arc::new(inner) }
+    /// Another hub with such settings. It has no wait in common with this one.
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.inner.settings.clone();
+        change(&mut settings);
+        Self::of(self.inner.client.clone(), settings)
     }
 
-    /// Waits for a pod, as [`wait`](crate::wait()) does. A pod that is outside of the scope is waited for by itself.
+    /// Waits for a pod, as [`wait`](crate::wait()) does. A pod outside of the scope has a watch of its own.
     #[must_use = "a wait does nothing unless awaited"]
     pub fn wait(&self, namespace: impl Into<String>, pod: impl Into<String>) -> Wait {
         Wait::in_hub(self.clone(), namespace.into(), pod.into())
@@ -127,79 +141,107 @@ impl Hub {
     /// watch for the hub.
     #[must_use]
     pub fn refusal(&self) -> Option<ApiFailure> {
-        self.inner.waits.lock().refusal.clone()
-    }
-
-    /// Whether pods of that namespace can be in its scope.
-    pub(crate) fn reaches(&self, namespace: &str) -> bool {
-        self.inner.scope.reaches(namespace)
-    }
-
-    /// A place for a wait on this pod. `raw` if it wants the pod's JSON.
-    pub(crate) fn join(&self, pod: &PodName, raw: bool) -> Subscription {
-        let (subscription, must_start) = Subscription::new(&self.inner.waits, pod.clone(), raw, true);
-        if must_start {
-            self.start();
-        }
-        subscription
-    }
-
-    /// When those who were sent away may come again.
-    pub(crate) fn opens_again(&self) -> Instant {
-        match self.inner.waits.lock().service {
-            Service::Refused(until) => until,
-            Service::Stopped | Service::Running => Instant::now() + LONGEST_REST,
-        }
-    }
-
-    /// Whether it has a watch that the API server has opened.
-    pub(crate) fn is_open(&self) -> bool {
-        self.inner.waits.lock().is_open
+        lock(&self.inner.shared.refusal).clone()
     }
 
     pub(crate) fn client(&self) -> &kube::Client {
         &self.inner.client
     }
 
-    /// A source for a wait on this pod that goes on by itself.
-    pub(crate) fn alone(&self, pod: &PodName, raw: bool) -> OnePod {
-        let Inner { client, budgets, .. } = &*self.inner;
-        OnePod::new(client.clone(), pod.clone(), true, raw, Arc::clone(&budgets.alone))
+    /// Takes a wait into the hub, and starts its task if there is none.
+    fn join(&self, join: Join) -> mpsc::UnboundedSender<Message> {
+        let Inner { client, settings, shared, .. } = &*self.inner;
+        let mut place = lock(&shared.place);
+        let mut message = Message::Join(Box::new(join));
+        let mut known = None;
+        match &mut *place {
+            Place::Task(task) => match task.send(message) {
+                Ok(()) => return task.clone(),
+                // The task went with its runtime.
+                Err(mpsc::error::SendError(unsent)) => message = unsent,
+            },
+            Place::Here(waits) => known = waits.take(),
+        }
+        let (waits, start) = known.map_or_else(|| (settings.waits(), Instant::now()), |known| *known);
+        let (sender, messages) = mpsc::unbounded_channel();
+        // There is a receiver.
+        let _ = sender.send(message);
+        *place = Place::Task(sender.clone());
+        drop(place);
+        let task = Task::new(client.clone(), waits, start, messages, Arc::clone(shared));
+        tokio::spawn(task.run(settings.stays_open));
+        sender
     }
 
-    fn start(&self) {
-        let Inner { client, scope, budgets, waits, .. } = &*self.inner;
-        let budget = Arc::clone(&budgets.together);
-        let feed = Feed::of_scope(client.clone(), Arc::clone(waits), scope.clone(), budget);
-        let hub: Weak<Inner> = Arc::downgrade(&self.inner);
-        let mut end = UntoldEnd(Some(Arc::clone(waits)));
-        tokio::spawn(async move {
-            feed.run(|| hub.upgrade().is_some_and(|hub| hub.stays_open)).await;
-            end.is_told();
-        });
+    /// One wait in the hub.
+    pub(crate) async fn drive(
+        self,
+        mut start: Start,
+        cancel: CancellationToken,
+        looks: Vec<Look>,
+    ) -> Result<Exit, Failure> {
+        let looks = Looks::new(looks);
+        loop {
+            let (reply, mut replied) = oneshot::channel();
+            let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
+            let sender = self.join(Join { ticket, start, looks: looks.clone(), reply });
+            let mut place = InTask { sender, ticket, looks: looks.clone(), is_over: false };
+            let mut is_cancelled = false;
+            let reply = loop {
+                tokio::select! {
+                    biased;
+                    reply = &mut replied => break reply,
+                    () = cancel.cancelled(), if !is_cancelled => {
+                        is_cancelled = true;
+                        // A task that is gone has replied.
+                        let _ = place.sender.send(Message::Cancel(ticket));
+                    }
+                }
+            };
+            place.is_over = true;
+            start = match reply {
+                Ok(Reply::Answer(answer)) => return answer,
+                Ok(Reply::Panic(panic)) => resume_unwind(panic),
+                Ok(Reply::Unserved(start)) => *start,
+                Err(_) => unreachable!("the task replies to each wait, also when it is dropped"),
+            };
+        }
+    }
+}
+
+impl Settings {
+    fn waits(&self) -> Waits {
+        let mut waits = Waits::of_scope(self.scope.clone(), self.requests_per_second);
+        waits.stay_open(self.stays_open);
+        waits
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // A watch that was kept open for later is for nobody now.
-        self.waits.wake();
+        // There are no waits any more. A task that keeps the watch open ends.
+        *lock(&self.shared.place) = Place::Here(None);
     }
 }
 
-/// If the feed ends otherwise than by itself, with its runtime for instance, whoever waits elsewhere must not wait for it.
-struct UntoldEnd(Option<Arc<Waits>>);
-
-impl UntoldEnd {
-    fn is_told(&mut self) {
-        self.0 = None;
-    }
+/// A wait's place in the task. It is left with this.
+struct InTask {
+    sender: mpsc::UnboundedSender<Message>,
+    ticket: u64,
+    looks: Looks,
+    is_over: bool,
 }
 
-impl Drop for UntoldEnd {
+impl Drop for InTask {
     fn drop(&mut self) {
-        if let Some(waits) = &self.0 {
-            waits.lock().close(Service::Stopped);
+        if !self.is_over {
+            self.looks.clear();
+            // A task that is gone needs no word.
+            let _ = self.sender.send(Message::Leave(self.ticket));
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,15 +12,17 @@
 //! ```
 //!
 //! [`wait`] is the usual case in one call; the [`Wait`] that it makes takes a [`Policy`], a [`CancellationToken`], a uid,
-//! and somebody who looks on. Awaiting it twice, polling it late or dropping it midway does no harm, and it has no global
+//! and a closure that looks on. Awaiting it twice, polling it late or dropping it midway does no harm, and it has no global
 //! state: no logger, no signal handler, no runtime of its own (it needs tokio's, with time and I/O enabled).
 //!
 //! # What it is made of
 //!
 //! * [`podwait_core`] decides. It is pure, and it is the only place that looks at what a pod says.
-//! * [`PodSource`] is the seam: "tell me the next thing, no later than `after`". [`OnePod`] watches one pod by name and GETs
-//!   it when the watch is silent or breaks, or only GETs it; a [`Hub`] does the same for any number of pods with one watch.
-//! * [`drive`] is the one wait loop between the two.
+//! * `podwait-hub` decides what to ask the API server, for one pod or for many, and [`wire`] reads what comes. Both are pure too:
+//!   another transport than kube and tokio needs nothing else.
+//! * This crate sends the requests and hands over what comes. A [`wait`] watches its pod by name and GETs it when the watch is
+//!   silent or breaks, or only GETs it; a [`Hub`] does the same for any number of pods with one watch.
+//! * [`drive`] feeds a machine from a [`PodSource`] of one's own.
 //!
 //! Beside a wait: [`Logs`] are the lines of the pod's containers, a [`Hold`] keeps the pod until its end was read, a
 //! [`Journal`] keeps waits for a later process, and a [`trace`] shows them to others. [`wait_job`] waits for a Job.
@@ -44,51 +46,42 @@
 
 mod client;
 mod drive;
+mod driver;
 mod ends;
-mod feed;
 mod files;
-mod guest;
 mod hold;
 mod hub;
 mod job;
 mod journal;
 mod logs;
-mod one_pod;
-mod selection;
 mod source;
 pub mod trace;
 mod wait;
-mod wire;
 
+pub use client::check_access;
 pub use client::connect::{client, client_with_credentials};
 pub use client::error::ConfigError;
-pub use client::{check_access, is_dns_subdomain};
-pub use drive::{Step, drive};
+pub use drive::drive;
 pub use ends::Ends;
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::Hub;
 pub use job::{JobEnd, JobPod, JobWait, check_job_access, wait_job};
 pub use journal::{Fsync, Journal, JournalEntry, JournalError};
 pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs};
-pub use one_pod::OnePod;
 pub use podwait_core as core;
 pub use podwait_core::{
     Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
     PolicyBuilder, PolicyError, RestoreError, RetryReason, SavedWait, WaitMachine,
 };
-pub use selection::Scope;
-pub use source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
+pub use podwait_hub::{ObservedPod, Scope, Turn, is_dns_subdomain};
+pub use podwait_wire as wire;
+pub use podwait_wire::{ApiFailure, DecodeError, Pod, Via};
+pub use source::{Observed, PodSource};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};
-pub use wire::decode::{DecodeError, Pod, decode};
-pub use wire::json::JsonError;
 
-/// For this repository's command, benchmarks and fuzz targets: no part of the interface, and changed without notice.
+/// For this repository's command: no part of the interface, and changed without notice.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::client::call;
-    pub use crate::wire::decode::Spare;
-    pub use crate::wire::envelope::{Envelope, EventKind, Head, envelope, head};
-    pub use crate::wire::lines::LineSplitter;
-    pub use crate::wire::list::{ListItems, ListMeta};
 }

@@ -1,14 +1,10 @@
 //! The usual case in one call.
 
 use crate::client::Calls;
-use crate::drive::{Step, drive_on};
-use crate::feed::budget::Budget;
-use crate::guest::Guest;
+use crate::driver::{Start, wait_alone};
 use crate::hold::Hold;
 use crate::hub::Hub;
 use crate::logs::{Board, LogStream, Logs, own_pod, publish};
-use crate::one_pod::OnePod;
-use crate::selection::PodName;
 use crate::source::Observed;
 use crate::trace::{Header, Target};
 use futures_util::future::BoxFuture;
@@ -16,12 +12,18 @@ use podwait_core::{
     Decision, Exit, FailReason, Failure, Input, Instant, Policy, PolicyBuilder, RestoreError, SavedWait,
     WaitMachine,
 };
+use podwait_hub::{PodName, Turn};
+use podwait_wire::Via;
 use std::future::IntoFuture;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// How long the absence of a pod that was seen is confirmed, unless the policy says so: meanwhile a watch from where the pod was
+/// known last asks for its final state.
+const GONE_GRACE: Duration = Duration::from_secs(3);
 
 /// Waits for a pod and answers how it ended: `podwait::wait(client, "ci", "step-1").container("step").await`.
 ///
@@ -39,14 +41,14 @@ pub struct Wait {
     policy: Arc<Policy>,
     cancel: CancellationToken,
     looks: Vec<Look>,
-    wants_json: bool,
-    boards: Vec<watch::Sender<Board>>,
+    keeps_json: bool,
     hold: Option<Hold>,
-    /// A machine that goes on, and for how long nobody fed it.
+    /// A machine that goes on, and for how long nothing fed it.
     restored: Option<Box<(WaitMachine, Duration)>>,
 }
 
-type Look = Box<dyn FnMut(Step<'_>) + Send>;
+/// What looks on at a wait.
+pub(crate) type Look = Box<dyn FnMut(Turn<'_>) + Send>;
 
 enum Transport {
     Watch(kube::Client),
@@ -62,8 +64,7 @@ impl Wait {
             policy: Arc::default(),
             cancel: CancellationToken::new(),
             looks: Vec::new(),
-            wants_json: false,
-            boards: Vec::new(),
+            keeps_json: false,
             hold: None,
             restored: None,
         }
@@ -95,7 +96,7 @@ impl Wait {
         self
     }
 
-    /// Never watch, only GET: see [`OnePod`]. A wait in a hub leaves it.
+    /// Never watch, only GET. A wait in a hub leaves it.
     pub fn poll(mut self) -> Self {
         self.transport = Transport::Poll(self.client().clone());
         self
@@ -107,20 +108,29 @@ impl Wait {
         self
     }
 
-    /// Calls `look` after every turn of the wait loop, with what was observed and decided; one after the other, if there are
-    /// several.
-    pub fn look(mut self, look: impl FnMut(Step<'_>) + Send + 'static) -> Self {
-        self.wants_json = true;
-        self.look_on(look)
-    }
-
-    /// The same for somebody who does not want the pods' JSON.
-    pub(crate) fn look_on(mut self, look: impl FnMut(Step<'_>) + Send + 'static) -> Self {
+    /// Calls `look` after every turn of the wait, with what was observed and decided; one after the other, if there are
+    /// several. In a hub it is called on the task of the hub, and must not block.
+    pub fn look(mut self, look: impl FnMut(Turn<'_>) + Send + 'static) -> Self {
         self.looks.push(Box::new(look));
         self
     }
 
-    /// Goes on with a wait that was saved, after which nobody has looked at the pod for so long. It decides as if that time
+    /// Asks for JSON only, and keeps each pod's text in [`ObservedPod::json`](crate::ObservedPod::json), for recordings of
+    /// [whole pods](crate::trace::Pods::Full). A wait in a hub leaves it.
+    pub fn keep_json(mut self) -> Self {
+        if let Transport::Hub(hub) = &self.transport {
+            self.transport = Transport::Watch(hub.client().clone());
+        }
+        self.keeps_json = true;
+        self
+    }
+
+    /// Shows a board what the wait learns.
+    fn publish_on(self, board: watch::Sender<Board>) -> Self {
+        self.look(move |turn| publish(&board, turn))
+    }
+
+    /// Goes on with a wait that was saved, after which nothing has looked at the pod for so long. It decides as if that time
     /// had just passed; its policy, container and uid are those that it was saved with.
     ///
     /// # Errors
@@ -138,7 +148,7 @@ impl Wait {
     pub(crate) fn machine(&self) -> WaitMachine {
         match &self.restored {
             Some(restored) => restored.0.clone(),
-            None => self.target.machine(self.jittered_policy()),
+            None => self.target.machine(self.effective_policy()),
         }
     }
 
@@ -165,13 +175,12 @@ impl Wait {
     /// let (exit, ()) = tokio::join!(wait, print);
     /// # }
     /// ```
-    pub fn logs(mut self, logs: Logs) -> (Self, LogStream) {
+    pub fn logs(self, logs: Logs) -> (Self, LogStream) {
         let (board, facts) = watch::channel(self.board());
         let calls = Calls::new(self.client().clone());
         let pod = PodName::new(&self.target.namespace, &self.target.pod);
         let stream = LogStream::new(calls, pod, logs, self.target.container.as_deref(), facts);
-        self.boards.push(board);
-        (self, stream)
+        (self.publish_on(board), stream)
     }
 
     /// What the pod's containers have written so far, without waiting for more.
@@ -187,7 +196,11 @@ impl Wait {
             let observed = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => Observed::Cancelled,
-                observed = calls.clone().get(pod.clone()) => observed,
+                found = calls.get(&pod) => match found {
+                    Ok(Some(pod)) => Observed::Pod(Via::Get, pod),
+                    Ok(None) => Observed::NotFound(Via::Get),
+                    Err(failure) => Observed::Failed(failure),
+                },
             };
             let at = Instant::ZERO.after(begin.elapsed());
             let mut decision = machine.handle(at, observed.as_input());
@@ -237,42 +250,40 @@ impl Wait {
         Header::new(self.target.clone(), self.machine().policy().clone())
     }
 
-    /// The policy that the machine gets.
-    fn jittered_policy(&self) -> Arc<Policy> {
-        if self.policy.jitter_seed().is_some() || matches!(self.transport, Transport::Hub(_)) {
+    /// The policy that the machine gets: with a seed of its own for a wait by itself, and with time for final states.
+    fn effective_policy(&self) -> Arc<Policy> {
+        let is_seeded = self.policy.jitter_seed().is_some() || matches!(self.transport, Transport::Hub(_));
+        let confirms = !self.policy.gone_grace().is_zero();
+        if is_seeded && confirms {
             return Arc::clone(&self.policy);
         }
-        let mut hasher = DefaultHasher::new();
-        (&self.target.namespace, &self.target.pod).hash(&mut hasher);
-        let seeded = PolicyBuilder::from((*self.policy).clone()).jitter_seed(hasher.finish()).build();
-        seeded.map_or_else(|_| Arc::clone(&self.policy), Arc::new)
+        let mut builder = PolicyBuilder::from((*self.policy).clone());
+        if !is_seeded {
+            let mut hasher = DefaultHasher::new();
+            (&self.target.namespace, &self.target.pod).hash(&mut hasher);
+            builder = builder.jitter_seed(hasher.finish());
+        }
+        if !confirms {
+            builder = builder.gone_grace(GONE_GRACE);
+        }
+        builder.build().map_or_else(|_| Arc::clone(&self.policy), Arc::new)
     }
 
     /// The wait by itself. Its future is made of what this transport needs and of nothing else: there may be ten thousand.
     fn drive(self) -> BoxFuture<'static, Result<Exit, Failure>> {
-        let mut machine = Box::new(self.machine());
+        let machine = self.machine();
         let asleep = self.restored.map_or(Duration::ZERO, |restored| restored.1);
-        let (pod, raw) = (PodName::new(&self.target.namespace, &self.target.pod), self.wants_json);
-        let (mut looks, boards, cancel) = (self.looks, self.boards, self.cancel);
-        let look = move |step: Step<'_>| {
-            boards.iter().for_each(|board| publish(board, step));
-            looks.iter_mut().for_each(|look| look(step));
-        };
-        let (client, may_watch) = match self.transport {
-            Transport::Hub(hub) => {
-                return Box::pin(async move {
-                    // Not before it is polled: it may start the feed, on the runtime that polls it.
-                    let mut source = Guest::new(hub, pod, raw);
-                    drive_on(&mut machine, asleep, &mut source, &cancel, look).await
-                });
+        let pod = PodName::new(&self.target.namespace, &self.target.pod);
+        let start =
+            Start { pod, machine, asleep, may_watch: !matches!(self.transport, Transport::Poll(_)) };
+        let (mut looks, cancel) = (self.looks, self.cancel);
+        match self.transport {
+            Transport::Hub(hub) => Box::pin(hub.drive(start, cancel, looks)),
+            Transport::Watch(client) | Transport::Poll(client) => {
+                let look = move |turn: Turn<'_>| looks.iter_mut().for_each(|look| look(turn));
+                Box::pin(wait_alone(client, start, self.keeps_json, cancel, look))
             }
-            Transport::Watch(client) => (client, true),
-            Transport::Poll(client) => (client, false),
-        };
-        Box::pin(async move {
-            let mut source = OnePod::new(client, pod, may_watch, raw, Arc::new(Budget::unlimited()));
-            drive_on(&mut machine, asleep, &mut source, &cancel, look).await
-        })
+        }
     }
 }
 
@@ -288,7 +299,7 @@ impl IntoFuture for Wait {
     fn into_future(mut self) -> Self::IntoFuture {
         let Some(hold) = self.hold.take() else { return self.drive() };
         let (board, facts) = watch::channel(self.board());
-        self.boards.push(board);
-        Box::pin(async move { hold.during(self.drive(), facts).await })
+        let wait = self.publish_on(board);
+        Box::pin(async move { hold.during(wait.drive(), facts).await })
     }
 }

@@ -19,8 +19,8 @@ fn theirs() -> Life {
 async fn killed_after(cluster: &Cluster, seconds: u64) -> SavedWait {
     let saved: Arc<Mutex<Option<SavedWait>>> = Arc::default();
     let (hold, last) = (Hold::new(cluster.client(), "ci", "p"), saved.clone());
-    let look = move |step: podwait::Step<'_>| {
-        *last.lock().expect("a lock") = Some(step.machine.save());
+    let look = move |turn: podwait::Turn<'_>| {
+        *last.lock().expect("a lock") = Some(turn.machine.save());
     };
     let wait = wait(cluster.client(), "ci", "p").hold(&hold).look(look);
     let _ = timeout(secs(seconds), wait.into_future()).await;

@@ -1,6 +1,6 @@
 //! A wait through a proxy, while it goes on and when it is over.
 
-use podwait::{Exit, Failure, Observed, Step};
+use podwait::{Exit, Failure, Observed, Turn};
 use podwait_tests::proxy::Proxy;
 use std::fmt;
 use std::time::Duration;
@@ -27,12 +27,12 @@ impl Line {
     }
 
     /// What looks on at the wait.
-    pub(super) fn look(&self) -> impl FnMut(Step<'_>) + Send + 'static {
+    pub(super) fn look(&self) -> impl FnMut(Turn<'_>) + Send + 'static {
         let calls = self.calls.clone();
-        move |step| {
+        move |turn| {
             calls.send_modify(|calls| {
-                calls.reads += u64::from(matches!(step.observed, Observed::Pod(_)));
-                calls.errors += u64::from(matches!(step.observed, Observed::ApiError(_)));
+                calls.reads += u64::from(matches!(turn.observed, Observed::Pod(..)));
+                calls.errors += u64::from(matches!(turn.observed, Observed::Failed(_)));
             });
         }
     }

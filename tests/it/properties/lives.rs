@@ -5,7 +5,6 @@
 //! in between shows the deletion with the container still running. Who saw that object goes by it ("unfinished under the
 //! cause"); who missed it goes by the timestamps, and is right.
 
-use podwait::decode;
 use podwait_core::PodSnapshot;
 use podwait_sim::{EventType, Life, Terminated, container, pod};
 use proptest::prelude::*;
@@ -87,7 +86,7 @@ impl Plan {
         let mut moments: Vec<Moment> = Vec::new();
         for (at, event) in events {
             let json = serde_json::to_vec(&*event.object).expect("JSON");
-            let pod = decode(&json).expect("a pod").snapshot;
+            let pod = podwait_wire::pod(podwait_wire::Encoding::Json, &json).expect("a pod").snapshot;
             let deleted = event.kind == EventType::Deleted;
             let same_write =
                 |last: &Moment| !deleted && !last.deleted && last.at == at && last.pod.uid == pod.uid;

@@ -89,11 +89,11 @@ impl Waiters {
                 wait = wait.container(container);
             }
             let throttled = Arc::clone(&throttled);
-            wait.look(move |step| {
-                if let Decision::Retry { why: RetryReason::ApiThrottled, .. } = step.decision {
+            wait.look(move |turn| {
+                if let Decision::Retry { why: RetryReason::ApiThrottled, .. } = turn.decision {
                     throttled.fetch_add(1, Ordering::Relaxed);
                 }
-                if let Observed::Pod(seen) = step.observed {
+                if let Observed::Pod(_, seen) = turn.observed {
                     looking.sees(version(&seen.pod.snapshot.resource_version));
                 }
             })

@@ -1,32 +1,29 @@
-//! Pod JSON: any bytes, and objects that look like pods but have anything anywhere.
+//! Pods as bytes: any bytes, and JSON that looks like a pod but has anything anywhere.
 
 use crate::{reference, sentence};
 use arbitrary::{Arbitrary, Unstructured};
-use podwait::Pod;
-use podwait::internals::{Head, ListItems, Spare, envelope};
-use podwait::trace::reduce;
 use podwait_core::{Input, Instant, WaitMachine};
+use podwait_wire::{Encoding, Event, Frames, Head, ListItems, Pod, pod as read, reduce};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-/// Decoding is total: a snapshot or a typed error, never a panic; it is what serde reads; and what was read once reads the
-/// same again, also out of a watch or a LIST.
+/// Reading is total: a snapshot or a typed error, never a panic; JSON is read as serde reads it; and what was read once reads
+/// the same again, also out of a watch or a LIST.
 ///
 /// # Panics
 /// A finding.
 pub fn pod_bytes(data: &[u8]) {
-    let decoded = podwait::decode(data);
+    let found = read(Encoding::Json, data);
     let is_json = std::str::from_utf8(data).is_ok() && serde_json::from_slice::<IgnoredAny>(data).is_ok();
     if is_json {
         let expected = reference::decode(data);
-        assert_eq!(decoded.as_ref().ok(), expected.as_ref().ok(), "{decoded:?}, but serde {expected:?}");
+        assert_eq!(found.as_ref().ok(), expected.as_ref().ok(), "{found:?}, but serde {expected:?}");
     }
-    in_a_watch(data, decoded.as_ref().ok());
-    in_a_list(data, decoded.is_ok());
-    let Ok(pod) = decoded else { return };
-    let reduced = reduce(&pod).to_string();
-    let again = podwait::decode(reduced.as_bytes()).expect("a reduced pod is a pod");
-    assert_eq!(reduce(&again).to_string(), reduced);
+    in_a_watch(data, found.as_ref().ok());
+    in_a_list(data, found.is_ok());
+    of_protobuf(data);
+    let Ok(pod) = found else { return };
+    let again = reduced(&pod);
     let answer =
         |snapshot| WaitMachine::new(Default::default()).handle(Instant::ZERO, Input::Snapshot(snapshot));
     let (whole, reduced) = (answer(&pod.snapshot), answer(&again.snapshot));
@@ -36,39 +33,42 @@ pub fn pod_bytes(data: &[u8]) {
     }
 }
 
-/// In whatever order the event's fields come, and in memory that is not new.
+/// The pod from its reduced JSON.
+fn reduced(pod: &Pod) -> Pod {
+    let json = reduce(pod).to_string();
+    let again = read(Encoding::Json, json.as_bytes()).expect("a reduced pod is a pod");
+    assert_eq!(reduce(&again).to_string(), json);
+    again
+}
+
+/// In whatever order the event's fields come.
 fn in_a_watch(object: &[u8], pod: Option<&Pod>) {
     let in_order = [br#"{"type":"MODIFIED","object":"#, object, b"}"].concat();
     let other_order = [br#"{"object":"#, object, br#","type":"MODIFIED"}"#].concat();
     for line in [in_order, other_order] {
-        let envelope = envelope(&line);
+        let event = Event::read(Encoding::Json, &line);
         let Some(pod) = pod else {
-            let _ = envelope.map(|envelope| drop(envelope.pod()));
+            let _ = event.map(|event| drop(event.pod()));
             continue;
         };
-        let envelope = envelope.expect("the event of a pod");
+        let event = event.expect("the event of a pod");
         let of = |pod: &Pod| [&pod.namespace, &pod.name, &pod.snapshot.resource_version].map(Clone::clone);
-        let Head { namespace, name, resource_version } = &envelope.head;
+        let Head { namespace, name, resource_version } = &event.head;
         assert_eq!([namespace, name, resource_version].map(|text| text.clone().into_owned()), of(pod));
-        let mut spare = Spare::default();
-        spare.take_apart(pod.clone());
-        let (again, bytes) = envelope.pod_with(&mut spare).expect("the pod of the event");
-        assert_eq!((&again, bytes), (pod, object.trim_ascii()));
-        assert_eq!(envelope.object().expect("the object of the event"), bytes);
+        assert_eq!(&event.pod().expect("the pod of the event"), pod);
+        assert_eq!(event.object().expect("the object of the event"), object.trim_ascii());
     }
 }
 
 /// Cut in two somewhere.
 fn in_a_list(object: &[u8], is_pod: bool) {
     let body = [br#"{"kind":"PodList","items":["#, object, b",", object, br#"],"metadata":{}}"#].concat();
-    let cut = object.iter().fold(0, |sum, byte| sum + usize::from(*byte)) % body.len();
-    let mut list = ListItems::default();
+    let mut list = ListItems::new(Encoding::Json);
     let mut items = Vec::new();
-    for part in [&body[..cut], &body[cut..]] {
-        list.push(part);
+    for mut part in halves(&body, object) {
         loop {
-            match list.next_item() {
-                Ok(Some(item)) => items.push(item),
+            match list.next_item(&mut part) {
+                Ok(Some(item)) => items.push(item.bytes().to_vec()),
                 Ok(None) => break,
                 Err(error) => return assert!(!is_pod, "{error}"),
             }
@@ -76,9 +76,37 @@ fn in_a_list(object: &[u8], is_pod: bool) {
     }
     let end = list.finish();
     if is_pod {
-        assert_eq!(end.expect("a whole list").kind, "PodList");
+        end.expect("a whole list");
         assert_eq!(items, [object.trim_ascii(); 2]);
     }
+}
+
+/// Two parts, cut at a place that depends on that.
+fn halves<'a>(body: &'a [u8], by: &[u8]) -> [&'a [u8]; 2] {
+    let cut = by.iter().fold(0, |sum, byte| sum + usize::from(*byte)) % body.len();
+    [&body[..cut], &body[cut..]]
+}
+
+/// The same bytes as protobuf: by themselves, and as what comes of a watch and of a LIST.
+fn of_protobuf(data: &[u8]) {
+    if let Ok(pod) = read(Encoding::Protobuf, data) {
+        reduced(&pod);
+    }
+    let _ = Event::read(Encoding::Protobuf, data).map(|event| (drop(event.pod()), event.failure()));
+    if data.is_empty() {
+        return;
+    }
+    let mut frames = Frames::new(Encoding::Protobuf);
+    let mut list = ListItems::new(Encoding::Protobuf);
+    for part in halves(data, data) {
+        let mut rest = part;
+        while let Ok(Some(_)) = frames.next_frame(&mut rest) {}
+        let mut rest = part;
+        while let Ok(Some(item)) = list.next_item(&mut rest) {
+            let _ = (item.head(), item.pod());
+        }
+    }
+    let _ = list.finish();
 }
 
 /// The same with JSON that has a pod's fields, so that the fuzzer need not find their names.

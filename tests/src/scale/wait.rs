@@ -108,8 +108,8 @@ impl Task {
         let attached = Attached::new(self.count);
         self.for_each(between, |number| {
             let (attached, seen) = (attached.clone(), AtomicBool::new(false));
-            let wait = make(&pod_name(number)).container("step").look(move |step| {
-                if let Observed::Pod(_) = step.observed {
+            let wait = make(&pod_name(number)).container("step").look(move |turn| {
+                if let Observed::Pod(..) = turn.observed {
                     attached.sees(&seen);
                 }
             });

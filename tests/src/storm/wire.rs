@@ -5,6 +5,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use podwait_sim::Cluster;
+use podwait_wire::{Encoding, ListItems};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -163,10 +164,9 @@ impl Default for Wire {
 }
 
 /// The items of a LIST that came whole.
-fn items(list: &[u8]) -> Vec<bytes::Bytes> {
-    let mut items = podwait::internals::ListItems::default();
-    items.push(list);
-    std::iter::from_fn(|| items.next_item().ok().flatten()).collect()
+fn items(mut list: &[u8]) -> Vec<Vec<u8>> {
+    let mut items = ListItems::new(Encoding::Json);
+    std::iter::from_fn(|| Some(items.next_item(&mut list).ok()??.bytes().to_vec())).collect()
 }
 
 /// The resourceVersion in an object's JSON, which holds that word once.

@@ -11,7 +11,7 @@ use crate::shutdown::Patience;
 use crate::status::Complaint;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use podwait::{Decision, Hub, JobPod, Scope, Step};
+use podwait::{Decision, Hub, JobPod, Scope, Turn};
 
 impl Session {
     /// The exit status. Holds of waits that are dropped stay in [`Holds`](crate::holds::Holds).
@@ -58,8 +58,8 @@ impl Session {
     ) -> Result<LocalBoxFuture<'a, u8>, Complaint> {
         let (wait, hold) = self.equip(hub.wait(&pod.namespace, &pod.name), pod)?;
         let seen = table.clone();
-        let wait = wait.look(move |step: Step<'_>| {
-            if let Decision::Retry { why, .. } = step.decision {
+        let wait = wait.look(move |turn: Turn<'_>| {
+            if let Decision::Retry { why, .. } = turn.decision {
                 seen.see(index, why.as_str());
             }
         });

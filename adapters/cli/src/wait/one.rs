@@ -36,6 +36,9 @@ impl Session {
                 let pods = if self.args.record_full { Pods::Full } else { Pods::Reduced };
                 let record = Record::new(file, &wait.header(), pods).await?;
                 wait = record.attach(wait);
+                if self.args.record_full {
+                    wait = wait.keep_json();
+                }
                 Some(record)
             }
             None => None,

@@ -4,7 +4,7 @@ use crate::output;
 use crate::status::{Complaint, Status};
 use podwait::core::one_line;
 use podwait::trace::{self, Header, Pods, Recorder};
-use podwait::{Step, Wait};
+use podwait::{Turn, Wait};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,9 +67,9 @@ impl Record {
     /// Lets the recorder look on.
     pub(crate) fn attach(&self, wait: Wait) -> Wait {
         let recorder = Arc::clone(&self.recorder);
-        wait.look(move |step: Step<'_>| {
+        wait.look(move |turn: Turn<'_>| {
             if let Some(recorder) = &mut *recorder.lock().unwrap_or_else(PoisonError::into_inner) {
-                recorder.look(step);
+                recorder.look(turn);
             }
         })
     }

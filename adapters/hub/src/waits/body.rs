@@ -251,17 +251,16 @@ impl Waits {
                 self.reflector.failed(now, id, ApiFailure::new(via, 0, "the connection was closed"));
             }
             (State::Object(encoding, bytes), None) => {
-                let pod = podwait_wire::pod(encoding, &bytes).map_err(|error| format!("{error}"));
-                let pod = pod.and_then(|pod| match &kind {
-                    Kind::Get(asked) => is_asked_for(asked, &pod).map(|()| pod),
-                    Kind::Find(_) | Kind::Page | Kind::Watch => Ok(pod),
-                });
-                match pod {
+                let asked = match &kind {
+                    Kind::Get(asked) | Kind::Find(asked) => asked,
+                    Kind::Page | Kind::Watch => return,
+                };
+                match ObservedPod::of_answer(asked, encoding, &bytes) {
                     Ok(pod) => {
-                        let pod = observed(pod, self.keeps_json.then_some(&*bytes));
-                        self.reflector.answer(now, id, Some(pod));
+                        let json = self.keeps_json.then(|| bytes.into());
+                        self.reflector.answer(now, id, Some(Arc::new(ObservedPod { json, ..pod })));
                     }
-                    Err(message) => self.reflector.failed(now, id, unreadable(via, &message)),
+                    Err(failure) => self.reflector.failed(now, id, failure),
                 }
             }
             (State::List(items, found), None) => match (items.finish(), kind) {
@@ -269,8 +268,8 @@ impl Waits {
                     self.reflector.failed(now, id, unreadable(via, &format!("unreadable list: {error}")));
                 }
                 (Ok(_), Kind::Find(asked)) => {
-                    match found.as_ref().map(|found| is_asked_for(&asked, &found.pod)) {
-                        Some(Err(message)) => self.reflector.failed(now, id, unreadable(via, &message)),
+                    match found.as_ref().map(|found| check_subject(&asked, via, &found.pod)) {
+                        Some(Err(failure)) => self.reflector.failed(now, id, failure),
                         Some(Ok(())) | None => self.reflector.answer(now, id, found),
                     }
                 }
@@ -289,20 +288,20 @@ impl Waits {
     }
 }
 
-/// An answer about one pod must be the one that was asked for: a cache on the way may mix up its answers. An object that does
-/// not name its namespace contradicts nothing.
-fn is_asked_for(asked: &PodName, pod: &Pod) -> Result<(), String> {
+/// An answer about one pod must be about the one that was asked for: a cache on the way may mix up its answers. An object that
+/// does not name its namespace contradicts nothing.
+pub(super) fn check_subject(asked: &PodName, via: Via, pod: &Pod) -> Result<(), ApiFailure> {
     let is_here = pod.namespace.is_empty() || pod.namespace == asked.namespace();
     if pod.name == asked.name() && is_here {
         return Ok(());
     }
-    Err(format!("asked for pod {asked} and got {}/{}", pod.namespace, pod.name))
+    Err(unreadable(via, &format!("asked for pod {asked} and got {}/{}", pod.namespace, pod.name)))
 }
 
 fn observed(pod: Pod, json: Option<&[u8]>) -> Arc<ObservedPod> {
     Arc::new(ObservedPod { pod, json: json.map(alloc::boxed::Box::from) })
 }
 
-fn unreadable(via: Via, message: &str) -> ApiFailure {
+pub(super) fn unreadable(via: Via, message: &str) -> ApiFailure {
     ApiFailure::new(via, 200, message)
 }

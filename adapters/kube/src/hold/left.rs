@@ -3,11 +3,9 @@
 use super::{FINALIZER, Hold};
 use crate::client::{Calls, unreadable};
 use crate::ends::{Ends, ends_of};
-use crate::feed::listing::Listing;
-use crate::selection::{Scope, Selection};
-use crate::source::{ApiFailure, Via};
-use crate::wire::decode::decode;
+use podwait_wire::{ApiFailure, Via};
 use podwait_core::{ContainerState, PodSnapshot, Timestamp};
+use podwait_hub::Scope;
 use serde::Deserialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -70,15 +68,14 @@ struct ItemMeta {
 pub async fn held_pods(client: kube::Client, scope: Scope) -> Result<Vec<HeldPod>, ApiFailure> {
     let calls = Calls::new(client.clone());
     let mut held = Vec::new();
-    let listing = Listing::new(&calls, Selection::Pods(scope));
-    listing
-        .each(|item| {
-            let view: ItemView = serde_json::from_slice(item)
+    calls
+        .list(&scope, |item| {
+            let view: ItemView = serde_json::from_slice(item.bytes())
                 .map_err(|error| unreadable(Via::List, format!("unreadable item of a list: {error}")))?;
             let metadata = view.metadata;
             if metadata.finalizers.is_some_and(|all| all.iter().any(|one| one == FINALIZER)) {
                 // One that cannot be read is held all the same, and how it ended is not known.
-                let snapshot = decode(item).map(|pod| pod.snapshot).unwrap_or_else(|_| PodSnapshot {
+                let snapshot = item.pod().map(|pod| pod.snapshot).unwrap_or_else(|_| PodSnapshot {
                     uid: metadata.uid.unwrap_or_default(),
                     ..PodSnapshot::default()
                 });

@@ -7,8 +7,8 @@ pub use left::{HeldPod, held_pods};
 
 use crate::client::{CALL_TIMEOUT, Calls, later, timed_out};
 use crate::logs::Board;
-use crate::selection::PodName;
-use crate::source::{ApiFailure, Via};
+use podwait_hub::PodName;
+use podwait_wire::{ApiFailure, Via};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use patch::{Change, Patched};

@@ -2,8 +2,8 @@
 
 use super::FINALIZER;
 use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected};
-use crate::selection::PodName;
-use crate::source::{ApiFailure, Via};
+use podwait_hub::PodName;
+use podwait_wire::{ApiFailure, Via};
 use http::{Method, Request, header};
 use serde_json::json;
 

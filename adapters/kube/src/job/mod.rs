@@ -4,13 +4,12 @@ mod source;
 mod view;
 
 use crate::client::Calls;
-use crate::drive::{Step, drive};
+use crate::drive::drive;
 use crate::ends::{Ends, ends_of};
-use crate::feed::listing::Listing;
-use crate::selection::{PodName, Scope, Selection};
-use crate::source::ApiFailure;
+use podwait_wire::ApiFailure;
 use futures_util::future::BoxFuture;
 use podwait_core::{FailReason, Failure, Policy, WaitMachine};
+use podwait_hub::{PodName, Scope, Turn};
 use source::JobSource;
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -117,7 +116,7 @@ impl JobWait {
         let (changes, mut changed) = mpsc::unbounded_channel();
         let state_of = || state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut last = None;
-        let look = |_: Step<'_>| {
+        let look = |_: Turn<'_>| {
             let now = state_of();
             if now.as_ref().map(|state: &JobState| state.counts) != last {
                 last = now.as_ref().map(|state| state.counts);
@@ -174,17 +173,17 @@ impl Pods {
     async fn read(&mut self, uid: &str) {
         // The label that all versions set (`batch.kubernetes.io/controller-uid` came with 1.27).
         let scope = Scope::namespace(self.namespace.as_str()).labels(format!("controller-uid={uid}"));
-        let listing = Listing::new(&self.calls, Selection::Pods(scope));
-        let listed = listing.each(|item| {
-            let Ok(pod) = crate::decode(item) else { return Ok(()) };
-            if self.seen.contains_key(&pod.snapshot.uid) {
+        let (seen, look) = (&mut self.seen, &mut self.look);
+        let listed = self.calls.list(&scope, |item| {
+            let Ok(pod) = item.pod() else { return Ok(()) };
+            if seen.contains_key(&pod.snapshot.uid) {
                 return Ok(());
             }
             let (ends, is_over) = ends_of(&pod.snapshot);
             if is_over {
                 let pod = JobPod { name: pod.name, uid: pod.snapshot.uid, ends };
-                (self.look)(&pod);
-                self.seen.insert(pod.uid.clone(), (self.seen.len(), pod));
+                look(&pod);
+                seen.insert(pod.uid.clone(), (seen.len(), pod));
             }
             Ok(())
         });

@@ -1,21 +1,24 @@
 //! Tells about one Job: a GET, a watch from there, and a GET when it is silent or breaks.
 
 use super::view::{JobState, JobView};
-use crate::client::refusal::StatusView;
-use crate::client::{CALL_TIMEOUT, Calls, WATCH_SECONDS, failure, is_dns_subdomain, later, rejected};
-use crate::selection::PodName;
-use crate::source::{ApiFailure, Observed, ObservedPod, PodSource, Via};
-use crate::wire::envelope::{EventKind, envelope};
-use crate::wire::lines::Lines;
-use bytes::Bytes;
+use crate::client::{CALL_TIMEOUT, Calls, failure, later, rejected, root_cause};
+use crate::source::{Observed, PodSource};
+use bytes::{Buf, Bytes};
 use http::Request;
+use http_body_util::BodyExt;
+use kube::client::Body;
 use kube::core::params::WatchParams;
+use podwait_hub::{ObservedPod, PodName, is_dns_subdomain};
+use podwait_wire::{ApiFailure, Encoding, Event, EventKind, Frames, Via};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// How long to go without a watch that the server will not give, or that failed at once.
 const REST: Duration = Duration::from_secs(30);
+
+/// How long the API server is asked to keep a watch open: under the 5 minutes after which many proxies cut idle connections.
+const WATCH_SECONDS: u32 = 290;
 
 /// Time between two reads where nothing is watched.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -40,7 +43,7 @@ enum Place {
     Unread,
     /// To be watched from this resourceVersion.
     Read(String),
-    Watched(Lines),
+    Watched(Watch),
     /// To be read at that time, or when the machine asks.
     Resting(Instant),
 }
@@ -67,8 +70,8 @@ impl Asks {
         Ok(format!("/apis/batch/v1/namespaces/{}/jobs", self.job.namespace()))
     }
 
-    fn read(&self, json: Bytes, via: Via) -> Result<ObservedPod, ApiFailure> {
-        let view = JobView::read(&json).map_err(|error| failure(via, 0, error))?;
+    fn read(&self, json: &[u8], via: Via) -> Result<Arc<ObservedPod>, ApiFailure> {
+        let view = JobView::read(json).map_err(|error| failure(via, 0, error))?;
         if view.name() != self.job.name() {
             return Err(failure(
                 via,
@@ -76,9 +79,9 @@ impl Asks {
                 format!("asked for job {} and got {}", self.job.name(), view.name()),
             ));
         }
-        let pod = view.as_pod().map_err(|error| failure(via, 0, error))?;
+        let pod = view.as_pod().map_err(|error| failure(via, 0, error.to_string()))?;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.state());
-        Ok(ObservedPod { via, pod: Box::new(pod), json })
+        Ok(Arc::new(ObservedPod { pod, json: None }))
     }
 
     async fn get(&self) -> Result<Observed, ApiFailure> {
@@ -86,7 +89,7 @@ impl Asks {
         let request = Request::get(uri).body(Vec::new());
         let request = request.map_err(|error| rejected(Via::Get, error.to_string()))?;
         match self.calls.call(Via::Get, request).await {
-            Ok(json) => self.read(json, Via::Get).map(Observed::Pod),
+            Ok(json) => Ok(Observed::Pod(Via::Get, self.read(&json, Via::Get)?)),
             Err(refusal) if refusal.is_absence_of_kind("jobs", self.job.name()) => {
                 Ok(Observed::NotFound(Via::Get))
             }
@@ -94,48 +97,76 @@ impl Asks {
         }
     }
 
-    async fn watch(&self, version: &str) -> Result<Lines, ApiFailure> {
+    async fn watch(&self, version: &str) -> Result<Watch, ApiFailure> {
         let mut params = WatchParams::default().timeout(WATCH_SECONDS);
         params.field_selector = Some(format!("metadata.name={}", self.job.name()));
         let request = kube::core::Request::new(self.path()?).watch(&params, version);
         let request = request.map_err(|error| rejected(Via::Watch, error.to_string()))?;
-        Ok(Lines::new(self.calls.open(Via::Watch, request, CALL_TIMEOUT).await?))
+        let body = self.calls.open(Via::Watch, request, CALL_TIMEOUT).await?;
+        Ok(Watch { body, frames: Frames::new(Encoding::Json), piece: Bytes::new() })
     }
 
     /// What a line of the watch says; `None` if nothing of this Job.
-    fn hear(&self, line: &Bytes) -> Result<Option<Observed>, ApiFailure> {
+    fn hear(&self, line: &[u8]) -> Result<Option<Observed>, ApiFailure> {
         let unreadable = |error: &dyn std::fmt::Display| {
             failure(Via::Watch, 0, format!("unreadable watch event: {error}"))
         };
-        let event = envelope(line).map_err(|error| unreadable(&error))?;
+        let event = Event::read(Encoding::Json, line).map_err(|error| unreadable(&error))?;
         let is_deletion = match &event.kind {
             EventKind::Added | EventKind::Modified => false,
             EventKind::Deleted => true,
             EventKind::Bookmark => return Ok(None),
-            EventKind::Error => {
-                let status = event.object().ok().and_then(|object| serde_json::from_slice(object).ok());
-                return Err(status.unwrap_or_else(StatusView::default).into_failure());
-            }
-            EventKind::Other(kind) => return Err(unreadable(&format_args!("unknown type {kind:?}"))),
+            EventKind::Error => return Err(event.failure()),
+            EventKind::Unrecognized => return Err(unreadable(&"unknown type")),
         };
         let object = event.object().map_err(|error| unreadable(&error))?;
-        let job = self.read(line.slice_ref(object), Via::Watch)?;
-        Ok(Some(if is_deletion { Observed::Deleted(job) } else { Observed::Pod(job) }))
+        let job = self.read(object, Via::Watch)?;
+        Ok(Some(if is_deletion { Observed::Deleted(job) } else { Observed::Pod(Via::Watch, job) }))
+    }
+}
+
+/// The lines of a watch.
+struct Watch {
+    body: Body,
+    frames: Frames,
+    /// What has come and is not read yet.
+    piece: Bytes,
+}
+
+impl Watch {
+    /// The next line. Cancel-safe: what was received stays.
+    async fn next(&mut self) -> Result<Vec<u8>, String> {
+        loop {
+            let mut piece = &*self.piece;
+            let length = piece.len();
+            let line = self.frames.next_frame(&mut piece).map_err(|error| error.to_string())?;
+            let line = line.map(<[u8]>::to_vec);
+            let used = length - piece.len();
+            self.piece.advance(used);
+            if let Some(line) = line {
+                return Ok(line);
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Err(root_cause(&error)),
+                None => return Err(String::from("the stream ended")),
+            }
+        }
     }
 }
 
 impl JobSource {
     /// The Job, from a GET.
     async fn look(&mut self) -> Observed {
-        let observed = self.asks.get().await.unwrap_or_else(Observed::ApiError);
+        let observed = self.asks.get().await.unwrap_or_else(Observed::Failed);
         self.place = match &observed {
-            Observed::Pod(job) if self.rest <= Instant::now() => {
+            Observed::Pod(_, job) if self.rest <= Instant::now() => {
                 Place::Read(job.pod.snapshot.resource_version.clone())
             }
-            Observed::Pod(_) => Place::Resting(Instant::now() + INTERVAL),
+            Observed::Pod(..) => Place::Resting(Instant::now() + INTERVAL),
             Observed::Deleted(_)
             | Observed::NotFound(_)
-            | Observed::ApiError(_)
+            | Observed::Failed(_)
             | Observed::Silence
             | Observed::Cancelled => Place::Resting(Instant::now() + CALL_TIMEOUT),
         };
@@ -156,7 +187,7 @@ impl PodSource for JobSource {
                 Place::Read(version) => {
                     let version = version.clone();
                     self.place = match self.asks.watch(&version).await {
-                        Ok(lines) => Place::Watched(lines),
+                        Ok(watch) => Place::Watched(watch),
                         // A watch is not needed, and what is wrong with it is not the Job's trouble.
                         Err(_) => {
                             self.rest = Instant::now() + REST;
@@ -164,7 +195,7 @@ impl PodSource for JobSource {
                         }
                     };
                 }
-                Place::Watched(lines) => match timeout_at(end, lines.next()).await {
+                Place::Watched(watch) => match timeout_at(end, watch.next()).await {
                     // For a last look, as the machine's timers run out with silence.
                     Err(_) => self.place = Place::Unread,
                     Ok(Err(_)) => self.place = Place::Resting(Instant::now() + Duration::from_millis(200)),

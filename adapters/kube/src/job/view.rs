@@ -3,10 +3,10 @@
 //! What the rules say of identity, of absence, of API errors and of limits holds for a Job as well, and so there is no second
 //! machine for it. A Job that is being deleted is no cause for anything: its conditions say how it ended, if it did.
 
-use crate::wire::decode::{DecodeError, Pod};
 use podwait_core::{
-    Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartPolicy, Terminated,
+    Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartPolicy, Terminated, one_line,
 };
+use podwait_wire::{DecodeError, Pod};
 use serde::Deserialize;
 
 /// The name of the container that stands for the Job.
@@ -65,7 +65,7 @@ impl JobView {
             serde_json::from_slice(json).map_err(|error| format!("not readable as a job: {error}"))?;
         match view.kind.as_deref() {
             Some("Job") | None => Ok(view),
-            Some(other) => Err(DecodeError::Kind(other.to_owned()).to_string()),
+            Some(other) => Err(format!("asked for a Job and got {:?}", one_line(other, 100))),
         }
     }
 
@@ -91,10 +91,10 @@ impl JobView {
     }
 
     /// The pod that stands for it.
-    pub(super) fn as_pod(&self) -> Result<Pod, String> {
+    pub(super) fn as_pod(&self) -> Result<Pod, DecodeError> {
         let state = self.state();
         if state.uid.is_empty() || self.name().is_empty() {
-            return Err(DecodeError::Missing("metadata.uid").to_string());
+            return Err(DecodeError::Missing("metadata.uid"));
         }
         let (phase, told) = match &state.end {
             None => (Phase::Running, ContainerState::Running),

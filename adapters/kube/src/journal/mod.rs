@@ -12,7 +12,7 @@ mod tests;
 
 pub use error::JournalError;
 
-use crate::drive::Step;
+use podwait_hub::Turn;
 use crate::source::Observed;
 use crate::trace::Target;
 use crate::wait::Wait;
@@ -56,7 +56,7 @@ pub enum Fsync {
 ///
 /// Only a regular file that is empty, or begins as a journal does, is ever written to.
 ///
-/// Clones are the same journal. A program with a store of its own does without: give [`Step::machine`]'s saved form to it, and
+/// Clones are the same journal. A program with a store of its own does without: give [`Turn::machine`]'s saved form to it, and
 /// [`Wait::restore`] what comes out.
 #[derive(Clone)]
 pub struct Journal {
@@ -119,11 +119,11 @@ impl Journal {
             }
         };
         let (journal, mut last) = (self.clone(), None);
-        Ok(wait.look_on(move |step: Step<'_>| {
-            if let Observed::Silence = step.observed {
+        Ok(wait.look(move |turn: Turn<'_>| {
+            if let Observed::Silence = turn.observed {
                 return;
             }
-            let saved = step.machine.save();
+            let saved = turn.machine.save();
             let what = without_time(saved.clone());
             if last.as_ref() != Some(&what) {
                 last = Some(what);

@@ -1,11 +1,11 @@
 //! What a wait knows of its pod, for what runs beside it: its hold and its logs.
 
-use crate::drive::Step;
 use crate::source::Observed;
 use podwait_core::{
     Container, ContainerState, ContainerStatus, PodSnapshot, RestartPolicy, Terminated, Timestamp,
     WaitMachine,
 };
+use podwait_hub::Turn;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -39,19 +39,19 @@ impl Board {
 /// Whatever happens beside a wait happens to the pod that this returns, and to no other: names are given again, uids are not.
 pub(crate) fn own_pod<'a>(machine: &WaitMachine, observed: &'a Observed) -> Option<&'a PodSnapshot> {
     let pod = match observed {
-        Observed::Pod(pod) | Observed::Deleted(pod) => &pod.pod.snapshot,
-        Observed::NotFound(_) | Observed::ApiError(_) | Observed::Silence | Observed::Cancelled => {
+        Observed::Pod(_, pod) | Observed::Deleted(pod) => &pod.pod.snapshot,
+        Observed::NotFound(_) | Observed::Failed(_) | Observed::Silence | Observed::Cancelled => {
             return None;
         }
     };
     (machine.pod_uid() == Some(&pod.uid)).then_some(pod)
 }
 
-/// Publishes what a turn of the wait loop has brought.
-pub(crate) fn publish(board: &watch::Sender<Board>, step: Step<'_>) {
-    let pod = own_pod(step.machine, step.observed).map(PodFacts::of);
+/// Publishes what a turn of the wait has brought.
+pub(crate) fn publish(board: &watch::Sender<Board>, turn: Turn<'_>) {
+    let pod = own_pod(turn.machine, turn.observed).map(PodFacts::of);
     board.send_if_modified(|board| {
-        let is_over = step.decision.is_final();
+        let is_over = turn.decision.is_final();
         let news = pod.filter(|pod| board.pod.as_deref() != Some(pod));
         let is_modified = news.is_some() || is_over != board.is_over;
         board.is_over = is_over;

@@ -1,7 +1,7 @@
 //! What a kubelet writes in place of a log, or behind it: with status 200, as if the step had written it (kubernetes#142258).
 
 use crate::client::failure;
-use crate::source::{ApiFailure, Via};
+use podwait_wire::{ApiFailure, Via};
 
 /// Why a line is none of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

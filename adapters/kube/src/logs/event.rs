@@ -1,6 +1,6 @@
 //! What is told of a log.
 
-use crate::source::ApiFailure;
+use podwait_wire::ApiFailure;
 use bytes::Bytes;
 use std::ops::RangeInclusive;
 use std::sync::Arc;

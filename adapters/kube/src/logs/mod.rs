@@ -18,7 +18,7 @@ pub(crate) use board::{Board, PodFacts, own_pod, publish};
 pub use event::{GapReason, LogEvent, LogGap, LogLine, LogTrouble};
 
 use crate::client::Calls;
-use crate::selection::PodName;
+use podwait_hub::PodName;
 use futures_util::Stream;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use std::collections::BTreeSet;

@@ -1,10 +1,10 @@
 //! One GET of a container's log, and what its answers mean.
 
 use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected};
-use crate::selection::PodName;
-use crate::source::{ApiFailure, Observed, Via};
 use http::Request;
 use kube::client::Body;
+use podwait_hub::PodName;
+use podwait_wire::{ApiFailure, Via};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,12 +84,6 @@ impl Calls {
 
     /// Whether the pod is still that of this uid. A log is asked for by the pod's name, and names are given again.
     pub(crate) async fn is_still(&self, pod: &PodName, uid: &str) -> Result<bool, ApiFailure> {
-        match self.clone().get(pod.clone()).await {
-            Observed::Pod(found) => Ok(found.pod.snapshot.uid == uid),
-            Observed::ApiError(failure) => Err(failure),
-            Observed::NotFound(_) | Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => {
-                Ok(false)
-            }
-        }
+        Ok(self.get(pod).await?.is_some_and(|found| found.pod.snapshot.uid == uid))
     }
 }

@@ -1,8 +1,8 @@
 //! Why a trace cannot be read.
 
 use super::VERSION;
-use crate::wire::decode::DecodeError;
 use podwait_core::{PolicyError, one_line};
+use podwait_wire::DecodeError;
 use std::io;
 
 /// Longest line that is read, in bytes. A pod is at most about 3 MB of JSON.

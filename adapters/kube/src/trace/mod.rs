@@ -7,7 +7,6 @@
 mod create;
 mod error;
 mod read;
-mod reduce;
 mod replay;
 mod write;
 
@@ -15,7 +14,7 @@ pub use create::create;
 pub(crate) use error::clean;
 pub use error::{EventError, TraceError, TraceProblem};
 pub use read::{TraceLine, TraceReader, read_event};
-pub use reduce::reduce;
+pub use podwait_wire::reduce;
 pub use replay::{Difference, Replay, replay};
 pub use write::{Pods, Recorder};
 

@@ -2,14 +2,15 @@
 
 use super::error::{EventError, LONGEST_LINE, LONGEST_QUOTE, TraceError, TraceProblem, clean};
 use super::{Decided, Header, VERSION};
-use crate::source::{ApiFailure, Observed, ObservedPod, Via};
-use crate::wire::decode::decode;
-use bytes::Bytes;
+use crate::source::Observed;
 use podwait_core::{Instant, one_line};
+use podwait_hub::ObservedPod;
+use podwait_wire::{ApiFailure, Encoding, Via};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::io::{BufRead, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Reads a trace line by line, holding one line at a time.
@@ -184,18 +185,18 @@ pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
         Some(_) | None => Via::Get,
     };
     let missing = |field| EventError::Missing { event: view.event.to_string(), field };
-    let pod = || -> Result<ObservedPod, EventError> {
-        let json = view.pod.ok_or_else(|| missing("pod"))?.get();
-        let pod = decode(json.as_bytes())?;
-        Ok(ObservedPod { via, pod: Box::new(pod), json: Bytes::copy_from_slice(json.as_bytes()) })
+    let pod = || -> Result<Arc<ObservedPod>, EventError> {
+        let json = view.pod.ok_or_else(|| missing("pod"))?.get().as_bytes();
+        let pod = podwait_wire::pod(Encoding::Json, json)?;
+        Ok(Arc::new(ObservedPod { pod, json: Some(json.into()) }))
     };
     let observed = match &*view.event {
-        "snapshot" => Observed::Pod(pod()?),
+        "snapshot" => Observed::Pod(via, pod()?),
         "deleted" => Observed::Deleted(pod()?),
         "not_found" => Observed::NotFound(via),
         "api_error" => {
             let code = view.code.ok_or_else(|| missing("code"))?;
-            Observed::ApiError(ApiFailure {
+            Observed::Failed(ApiFailure {
                 via,
                 code,
                 is_status: view.status.unwrap_or_else(|| is_usually_status(code)),

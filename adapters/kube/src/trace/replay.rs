@@ -1,7 +1,7 @@
 //! Replaying: the recorded events, a new machine, the same answers.
 
 use super::{Decided, TraceError, TraceLine, TraceReader};
-use crate::drive::Step;
+use podwait_hub::Turn;
 use podwait_core::{Decision, Instant};
 use std::io::BufRead;
 
@@ -45,7 +45,7 @@ fn show_replayed(decided: &Option<Decided>) -> String {
 /// The trace cannot be read to its end.
 pub fn replay<R: BufRead>(
     mut trace: TraceReader<R>,
-    mut look: impl FnMut(Step<'_>),
+    mut look: impl FnMut(Turn<'_>),
 ) -> Result<Replay, TraceError> {
     let mut machine = trace.header().machine();
     let mut replay = Replay { decision: None, decided_at: None, difference: None, stopped_at: None };
@@ -53,7 +53,7 @@ pub fn replay<R: BufRead>(
         match line {
             TraceLine::Event(at, observed) => {
                 let decision = machine.handle(at, observed.as_input());
-                look(Step { at, observed: &observed, decision: &decision, machine: &machine });
+                look(Turn { at, observed: &observed, decision: &decision, machine: &machine });
                 if decision.is_final() {
                     replay.decided_at.get_or_insert(at);
                 }

@@ -1,10 +1,11 @@
 //! Writing: every turn of a wait as it happens.
 
 use super::read::is_usually_status;
-use super::{Decided, Header, reduce};
-use crate::drive::Step;
-use crate::source::{Observed, ObservedPod};
+use super::{Decided, Header};
+use crate::source::Observed;
 use podwait_core::Decision;
+use podwait_hub::{ObservedPod, Turn};
+use podwait_wire::reduce;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::io::{self, Write};
@@ -23,7 +24,7 @@ pub enum Pods {
     /// the API server's. Such a trace can be shown to anybody who may know the pod's and its containers' names.
     #[default]
     Reduced,
-    /// The whole object as received. It may hold secrets.
+    /// The whole object as received, of a wait that [keeps](crate::Wait::keep_json) it. It may hold secrets.
     Full,
 }
 
@@ -103,9 +104,9 @@ impl<W: Write> Recorder<W> {
     }
 
     /// Writes one turn.
-    pub fn look(&mut self, step: Step<'_>) {
+    pub fn look(&mut self, turn: Turn<'_>) {
         if self.failed.is_none() {
-            self.failed = self.write(step).err();
+            self.failed = self.write(turn).err();
         }
     }
 
@@ -117,17 +118,17 @@ impl<W: Write> Recorder<W> {
         self.failed.map_or(Ok(()), Err)
     }
 
-    fn write(&mut self, step: Step<'_>) -> io::Result<()> {
-        let at_ms = step.at.as_millis();
-        let mut turn = Vec::new();
-        add_line(&mut turn, &self.event(at_ms, step.observed)?)?;
-        let message = match step.decision {
+    fn write(&mut self, turn: Turn<'_>) -> io::Result<()> {
+        let at_ms = turn.at.as_millis();
+        let mut lines = Vec::new();
+        add_line(&mut lines, &self.event(at_ms, turn.observed)?)?;
+        let message = match turn.decision {
             // The sentence of a failure may quote the cluster; whoever reduces pods does not want that.
             Decision::Fail(failure) if self.pods == Pods::Full => Some(failure.message.as_str()),
             Decision::Fail(_) | Decision::Done(_) | Decision::Retry { .. } => None,
         };
-        add_line(&mut turn, &DecisionView { at_ms, decided: step.decision.into(), message })?;
-        if turn.len() as u64 + LAST_LINE > self.left {
+        add_line(&mut lines, &DecisionView { at_ms, decided: turn.decision.into(), message })?;
+        if lines.len() as u64 + LAST_LINE > self.left {
             let stopped = format!("the trace has reached its limit of {} bytes", self.limit);
             let mut line = Vec::new();
             add_line(&mut line, &StoppedView { at_ms, stopped: stopped.clone() })?;
@@ -135,8 +136,8 @@ impl<W: Write> Recorder<W> {
             self.output.flush()?;
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, stopped));
         }
-        self.output.write_all(&turn)?;
-        self.left -= turn.len() as u64;
+        self.output.write_all(&lines)?;
+        self.left -= lines.len() as u64;
         self.output.flush()
     }
 
@@ -153,15 +154,15 @@ impl<W: Write> Recorder<W> {
             message: None,
         };
         Ok(match observed {
-            Observed::Pod(pod) => EventView {
+            Observed::Pod(via, pod) => EventView {
                 event: "snapshot",
-                via: Some(pod.via.as_str()),
+                via: Some(via.as_str()),
                 pod: Some(self.pod(pod)?),
                 ..none
             },
             Observed::Deleted(pod) => EventView { event: "deleted", pod: Some(self.pod(pod)?), ..none },
             Observed::NotFound(via) => EventView { event: "not_found", via: Some(via.as_str()), ..none },
-            Observed::ApiError(failure) => EventView {
+            Observed::Failed(failure) => EventView {
                 event: "api_error",
                 code: Some(failure.code),
                 status: (failure.is_status != is_usually_status(failure.code)).then_some(failure.is_status),
@@ -182,7 +183,13 @@ impl<W: Write> Recorder<W> {
             Pods::Reduced => serde_json::to_string(&reduce(&observed.pod))?,
             // As received, but on one line: JSON has line ends between its tokens only. It is not parsed for that, since
             // there may be numbers in it that no type here can hold.
-            Pods::Full => String::from_utf8_lossy(&observed.json).replace(['\n', '\r'], " "),
+            Pods::Full => {
+                let json = observed.json.as_deref().ok_or_else(|| {
+                    let sentence = "the wait keeps no JSON of its pods, see Wait::keep_json";
+                    io::Error::new(io::ErrorKind::InvalidInput, sentence)
+                })?;
+                String::from_utf8_lossy(json).replace(['\n', '\r'], " ")
+            }
         };
         Ok(RawValue::from_string(json)?)
     }

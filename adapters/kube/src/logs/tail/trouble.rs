@@ -3,7 +3,7 @@
 use super::{LAST_PAUSES, Open, PAUSE, SILENCE, Tail};
 use crate::client::{later, timed_out};
 use crate::logs::{GapReason, LogEvent, LogTrouble};
-use crate::source::{ApiFailure, Via};
+use podwait_wire::{ApiFailure, Via};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,0 +1,163 @@
+//! The host of [`podwait_hub::Waits`]: sends what they ask for, and hands over what comes.
+
+use crate::client::answers::{Answers, Came, response_head};
+use futures_util::FutureExt;
+use podwait_core::{Exit, Failure, Instant, WaitMachine};
+use podwait_hub::{Action, Observer, PodName, RequestId, Turn, WaitId, Waits};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// What comes that is taken at once, before anything is done about it.
+const AT_ONCE: usize = 64;
+
+/// A wait that is to begin.
+pub(crate) struct Start {
+    pub(crate) pod: PodName,
+    pub(crate) machine: WaitMachine,
+    /// For how long nothing fed the machine.
+    pub(crate) asleep: Duration,
+    pub(crate) may_watch: bool,
+}
+
+/// Waits, and the requests that are under way for them.
+pub(crate) struct Driver {
+    pub(crate) waits: Waits,
+    answers: Answers,
+    /// Paused tokio time drives this clock too.
+    start: TokioInstant,
+    timer: Timer,
+}
+
+impl Driver {
+    /// Goes on with waits whose time began at `start`, and of which no request is under way.
+    pub(crate) fn new(client: kube::Client, waits: Waits, start: TokioInstant) -> Self {
+        Self { waits, answers: Answers::new(client), start, timer: Timer::default() }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO.after(self.start.elapsed())
+    }
+
+    pub(crate) fn join(&mut self, start: Start, observer: &mut impl Observer) -> WaitId {
+        let Start { pod, machine, asleep, may_watch } = start;
+        self.waits.join(self.now(), pod, machine, asleep, may_watch, observer)
+    }
+
+    pub(crate) fn cancel(&mut self, wait: WaitId, observer: &mut impl Observer) {
+        self.waits.cancel(self.now(), wait, observer);
+    }
+
+    /// Does what is due. Then answers may have come.
+    pub(crate) fn advance(&mut self, observer: &mut impl Observer) {
+        let now = self.now();
+        loop {
+            let next = self.waits.poll(now, observer);
+            let mut has_acted = false;
+            while let Some(action) = self.waits.next_action(now) {
+                has_acted = true;
+                match action {
+                    Action::Send { id, target, accept } => self.answers.send(id, &target, accept),
+                    Action::Close(id) => self.answers.close(id),
+                }
+            }
+            // A request that cannot be sent fails in there.
+            if !has_acted {
+                let start = self.start;
+                return self.timer.set(next.map(|next| start + Duration::from_millis(next.as_millis())));
+            }
+        }
+    }
+
+    /// Takes in what comes next, or returns when something is due. Cancel-safe.
+    pub(crate) async fn take(&mut self, observer: &mut impl Observer) {
+        tokio::select! {
+            biased;
+            Some((id, came)) = self.answers.next() => self.hand_over(id, came, observer),
+            () = &mut self.timer => return,
+        }
+        for _ in 0..AT_ONCE {
+            match self.answers.next().now_or_never() {
+                Some(Some((id, came))) => self.hand_over(id, came, observer),
+                Some(None) | None => return,
+            }
+        }
+    }
+
+    fn hand_over(&mut self, id: RequestId, came: Came, observer: &mut impl Observer) {
+        let now = self.now();
+        match came {
+            Came::Head(status, headers) => self.waits.head(now, id, &response_head(status, &headers)),
+            Came::Piece(piece) => self.waits.body(now, id, &piece, observer),
+            Came::End(error) => self.waits.end(now, id, error.as_deref(), observer),
+        }
+    }
+}
+
+/// A timer that is set anew only when its time changes.
+#[derive(Default)]
+struct Timer {
+    at: Option<TokioInstant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn set(&mut self, at: Option<TokioInstant>) {
+        if self.at == at {
+            return;
+        }
+        self.at = at;
+        if let Some(at) = at {
+            match &mut self.sleep {
+                Some(sleep) => sleep.as_mut().reset(at),
+                None => self.sleep = Some(Box::pin(sleep_until(at))),
+            }
+        }
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match (self.at, &mut self.sleep) {
+            (Some(_), Some(sleep)) => sleep.as_mut().poll(context),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// A wait by itself, with a watch of its own or by GETs.
+pub(crate) async fn wait_alone(
+    client: kube::Client,
+    start: Start,
+    keeps_json: bool,
+    cancel: CancellationToken,
+    look: impl FnMut(Turn<'_>),
+) -> Result<Exit, Failure> {
+    struct Look<F>(F);
+    impl<F: FnMut(Turn<'_>)> Observer for Look<F> {
+        fn on_turn(&mut self, _: WaitId, turn: Turn<'_>) {
+            self.0(turn);
+        }
+    }
+    let mut look = Look(look);
+    let mut waits = Waits::single();
+    waits.keep_json(keeps_json);
+    let mut driver = Driver::new(client, waits, TokioInstant::now());
+    let wait = driver.join(start, &mut look);
+    loop {
+        driver.advance(&mut look);
+        if let Some((_, answer)) = driver.waits.next_answer() {
+            return answer;
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => driver.cancel(wait, &mut look),
+            () = driver.take(&mut look) => {}
+        }
+    }
+}
