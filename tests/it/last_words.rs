@@ -159,35 +159,39 @@ async fn the_last_words_of_all_that_a_list_misses_come_by_one_watch() {
     assert!(count(Verb::Get) < 20, "{seen:?}");
 }
 
-/// What is at hand is better than a limit that runs out while something better is hoped for.
+/// An absence that is being confirmed is better than a limit that runs out meanwhile.
 #[tokio::test(start_paused = true)]
-async fn no_limit_speaks_while_a_404_is_kept_back() {
+async fn no_limit_speaks_while_an_absence_is_confirmed() {
     for way in WAYS {
         let mut endings = Vec::new();
-        // The last good read is before 10 s, and the next one some seconds after 40 s.
-        for budget in (30..45).map(secs) {
+        // The absence is read a moment after 40 s, and confirmed three seconds later.
+        for deadline in (38..48).map(secs) {
             let cluster = Cluster::new();
             outage_and_then(&cluster, |request| {
                 (request.verb == Verb::Watch).then_some(Fault::SilentAfter { events: 0 })
             });
             running("p").after(secs(19)).finished(7).after(secs(1)).delete(0).spawn(&cluster);
-            let policy = Policy::builder().api_error_budget(budget).build().expect("a policy");
-            endings.push(answer(way.wait(&cluster).policy(policy)).await);
+            let policy = Policy::builder().deadline(deadline).build().expect("a policy");
+            endings.push((deadline, answer(way.wait(&cluster).policy(policy)).await));
         }
-        let (cut_off, gone): (Vec<_>, Vec<_>) =
-            endings.into_iter().partition(|(answer, _)| *answer == Err(FailReason::ApiUnavailable));
-        let last = cut_off.iter().map(|(_, at)| *at).max();
-        let first = gone.iter().map(|(_, at)| *at).min();
-        assert!(last < first && first < Some(secs(46)), "{way:?}: {cut_off:?}, {gone:?}");
-        assert!(gone.iter().all(|(answer, _)| *answer == Err(FailReason::PodDeleted)), "{way:?}: {gone:?}");
-        let hurried = gone.iter().filter(|(_, at)| Some(*at) < gone.iter().map(|(_, at)| *at).max());
-        assert!(hurried.count() >= 2, "{way:?}: those whose time is up do not wait: {gone:?}");
+        let is_gone = |answer: &Result<i32, FailReason>| *answer == Err(FailReason::PodDeleted);
+        let (gone, late): (Vec<_>, Vec<_>) = endings.into_iter().partition(|(_, (answer, _))| is_gone(answer));
+        assert!(late.iter().all(|(deadline, (answer, _))| {
+            *answer == Err(FailReason::Deadline) && gone.iter().all(|(later, _)| deadline < later)
+        }));
+        let confirmed = gone.iter().map(|(_, (_, at))| *at).max().expect("some are gone");
+        assert!(confirmed < secs(46), "{way:?}: {gone:?}");
+        let hurried: Vec<_> = gone.iter().filter(|(_, (_, at))| *at < confirmed).collect();
+        assert!(hurried.len() >= 2, "{way:?}: {gone:?}");
+        for (deadline, (_, at)) in hurried {
+            assert!(at.abs_diff(*deadline) < secs(1), "{way:?}: {deadline:?} {at:?}");
+        }
     }
 }
 
-/// The next outage begins while a 404 is kept back, and lasts for longer than the budget.
+/// The next outage begins while an absence is confirmed, and lasts for longer than the budget.
 #[tokio::test(start_paused = true)]
-async fn what_was_kept_back_is_told_though_nothing_can_be_read_any_more() {
+async fn an_absence_counts_though_nothing_can_be_read_any_more() {
     type Make = fn(Life) -> Life;
     let afterwards: [(Make, FailReason); 2] = [
         (|life| life, FailReason::PodDeleted),

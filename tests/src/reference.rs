@@ -340,8 +340,34 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timest
     let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    match text.parse::<jiff::Timestamp>() {
-        Ok(time) => Ok(Some(Timestamp(time.as_second()))),
-        Err(_) => Err(Error::custom(format_args!("{text:?} is not an RFC 3339 time"))),
+    match rfc3339(&text) {
+        Some(time) => Ok(Some(time)),
+        None => Err(Error::custom(format_args!("{text:?} is not an RFC 3339 time"))),
     }
+}
+
+/// A time of the form of RFC 3339, by jiff, which itself takes other forms, too, and not the last days of the year 9999.
+fn rfc3339(text: &str) -> Option<Timestamp> {
+    let form: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let offset = form.strip_prefix("0000-00-00")?.strip_prefix(['T', 't', ' '])?.strip_prefix("00:00:00")?;
+    let offset = match offset.strip_prefix(['.', ',']) {
+        None => offset,
+        Some(fraction) => {
+            let rest = fraction.trim_start_matches('0');
+            (1..=9).contains(&(fraction.len() - rest.len())).then_some(rest)?
+        }
+    };
+    let (clock, sign) = match offset {
+        "Z" | "z" => ("00:00", 1),
+        "+00:00" => (&text[text.len() - 5..], 1),
+        "-00:00" => (&text[text.len() - 5..], -1),
+        _ => return None,
+    };
+    let number = |text: &str| text.parse::<i64>().ok();
+    let (hours, minutes) = (number(&clock[..2])?, number(&clock[3..])?);
+    let time: jiff::civil::DateTime = text[..19].parse().ok()?;
+    let second = time.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)).as_secs();
+    let second = second - sign * (hours * 3600 + minutes * 60);
+    let is_time = hours < 24 && minutes < 60 && (-62_167_219_200..=253_402_300_799).contains(&second);
+    is_time.then_some(Timestamp(second))
 }

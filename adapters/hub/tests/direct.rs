@@ -223,6 +223,27 @@ fn many_urgent_reads_become_one_list() {
 }
 
 #[test]
+fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    host.reflector.failed(host.at(), list, failure(503, None));
+    assert_eq!(host.deliveries(), [(wait, Observed::Failed(failure(503, None)))]);
+    host.want(wait, Duration::from_secs(3), false);
+    let (list, request) = host.request(1_000);
+    assert!(matches!(request, Request::List { .. }), "{request:?}");
+    // The read that is due by then is held back, for the LIST is to bring the pod.
+    assert_eq!((host.commands(2_000), host.deliveries()), (vec![], vec![]));
+    assert_eq!((host.commands(1_000), host.deliveries()), (vec![], vec![(wait, Observed::Silence)]));
+    host.want(wait, Duration::from_secs(3), false);
+    assert_eq!((host.commands(3_000), host.deliveries()), (vec![], vec![]));
+    assert_eq!((host.commands(999), host.deliveries()), (vec![], vec![]));
+    let pod = pod("u", 90);
+    host.reflector.item(list, head("a", &pod), || Ok(pod.clone()));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::List, pod))]);
+}
+
+#[test]
 fn reads_at_once_have_a_limit() {
     let mut host = Host::hub(None);
     host.join("first");

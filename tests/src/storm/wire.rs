@@ -36,12 +36,13 @@ pub struct Arrival {
 }
 
 impl Ledger {
-    /// When the server was last read successfully, up to `end`.
+    /// When the server was last read successfully before `end`. What arrives at that very instant may arrive after it: a LIST for
+    /// many waits that follows, without a delay, the read of one of them.
     #[must_use]
     pub fn last_good_read(&self, end: Duration) -> Option<Duration> {
         let objects = self.objects.iter().filter(|object| !object.is_gone).map(|object| object.at);
         let reads = objects.chain(self.absences.iter().map(|(at, _)| *at));
-        reads.filter(|at| *at <= end).max()
+        reads.filter(|at| *at < end).max()
     }
 
     /// The most requests that were sent within any `window`.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use podwait_core::Instant;
 
-/// How much longer than asked a wait may be kept for a final read that began in time.
+/// How much longer than asked a wait may be kept for a final read, or for the LIST in its place, that began in time.
 const FINAL_READ: Duration = Duration::from_secs(1);
 
 impl<O: Object> Reflector<O> {
@@ -101,6 +101,10 @@ impl<O: Object> Reflector<O> {
             } else {
                 self.set_alarm(wait, Some(start.after(delay)));
             }
+        } else if end <= now && end <= start.after(after) && self.is_about_to_be_listed(entry) {
+            let end = now.after(FINAL_READ);
+            self.registry.waits[wait].end = end;
+            self.set_alarm(wait, Some(end));
         } else if end <= now {
             let observed = self.no_answer(now, pod, pace);
             if let Some(place) = self.registry.waits.get_mut(wait) {
@@ -110,6 +114,12 @@ impl<O: Object> Reflector<O> {
         } else {
             self.set_alarm(wait, Some(end));
         }
+    }
+
+    /// Whether a read of the pod is held back because a LIST under way is to bring the pod.
+    fn is_about_to_be_listed(&self, entry: &Entry<O>) -> bool {
+        let is_listed = self.shared.as_ref().is_some_and(|shared| shared.lister.listing.is_some());
+        is_listed && matches!(entry.read, Read::Queued(SHARED, _))
     }
 
     /// What it means that a read brings nothing in time. A 404 is no news for long: a pod may be there by now, and an answer

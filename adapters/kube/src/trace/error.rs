@@ -68,7 +68,7 @@ pub enum EventError {
     #[error("not an event: {0}")]
     Json(#[source] serde_json::Error),
     /// The pod in it cannot be read.
-    #[error("{0}")]
+    #[error("not a pod: {0}")]
     Pod(#[from] DecodeError),
     /// A field that this kind of event must have.
     #[error("an event {event:?} without {field:?}")]
