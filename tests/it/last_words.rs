@@ -175,7 +175,8 @@ async fn no_limit_speaks_while_an_absence_is_confirmed() {
             endings.push((deadline, answer(way.wait(&cluster).policy(policy)).await));
         }
         let is_gone = |answer: &Result<i32, FailReason>| *answer == Err(FailReason::PodDeleted);
-        let (gone, late): (Vec<_>, Vec<_>) = endings.into_iter().partition(|(_, (answer, _))| is_gone(answer));
+        let (gone, late): (Vec<_>, Vec<_>) =
+            endings.into_iter().partition(|(_, (answer, _))| is_gone(answer));
         assert!(late.iter().all(|(deadline, (answer, _))| {
             *answer == Err(FailReason::Deadline) && gone.iter().all(|(later, _)| deadline < later)
         }));

@@ -185,8 +185,8 @@ fn a_reduced_pod_has_all_that_the_rules_read_and_nothing_else() {
                 continue;
             };
             let json = reduce(&seen.pod).to_string();
-            let again =
-                podwait_wire::pod(podwait_wire::Encoding::Json, json.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", case.id));
+            let again = podwait_wire::pod(podwait_wire::Encoding::Json, json.as_bytes())
+                .unwrap_or_else(|error| panic!("{}: {error}", case.id));
             assert_eq!(reduce(&again), reduce(&seen.pod), "{}", case.id);
             assert_eq!(again.snapshot, without_messages(seen.pod.snapshot.clone()), "{}", case.id);
         }

@@ -97,11 +97,7 @@ impl Hub {
     /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
     #[must_use]
     pub fn new(client: kube::Client, scope: Scope) -> Self {
-        let settings = Settings {
-            scope,
-            requests_per_second: REQUESTS_PER_SECOND,
-            stays_open: false,
-        };
+        let settings = Settings { scope, requests_per_second: REQUESTS_PER_SECOND, stays_open: false };
         Self::of(client, settings)
     }
 

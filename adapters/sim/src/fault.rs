@@ -1,5 +1,6 @@
 //! What can go wrong with a request, and how that looks to its client.
 
+use std::future::ready;
 use std::io;
 use std::time::Duration;
 
@@ -148,12 +149,8 @@ impl Fault {
             Self::ResetAfter { events } => frames.take(events).chain(stream::once(broken())).boxed(),
             Self::SilentAfter { events } => frames.take(events).chain(stream::pending()).boxed(),
             Self::CutIn(time) => frames.take_until(tokio::time::sleep(time)).boxed(),
-            Self::ResetIn(time) => {
-                frames.take_until(tokio::time::sleep(time)).chain(stream::once(broken())).boxed()
-            }
-            Self::SilentIn(time) => {
-                frames.take_until(tokio::time::sleep(time)).chain(stream::pending()).boxed()
-            }
+            Self::ResetIn(time) => broken_off(frames, time, stream::once(broken()).boxed()),
+            Self::SilentIn(time) => broken_off(frames, time, stream::pending().boxed()),
             Self::Late(time) => {
                 let late = frames.map(move |frame| async move {
                     tokio::time::sleep(time).await;
@@ -178,6 +175,13 @@ fn reply(code: u16, retry_after: Option<u64>, body: &FaultBody) -> Reply {
         FaultBody::Text(text) => Reply::text(code, text),
     };
     reply.retry_after(retry_after)
+}
+
+/// What of an answer comes before that time, and `after` that. An answer that ends sooner ends as it would.
+fn broken_off(frames: Frames, time: Duration, after: Frames) -> Frames {
+    let marked = frames.map(Some).chain(stream::once(ready(None)));
+    let before = marked.take_until(tokio::time::sleep(time));
+    before.chain(after.map(Some)).take_while(|frame| ready(frame.is_some())).filter_map(ready).boxed()
 }
 
 /// A server that meets an error drops what it has not sent yet. Pausing once lets it send first, so

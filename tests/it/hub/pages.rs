@@ -152,10 +152,7 @@ async fn pods_of_one_name_in_two_namespaces_are_two_pods() {
         sleep(secs(5)).await;
         let told = Told::new();
         let exit = told.by(hub.wait("two", "p")).await;
-        assert_eq!(
-            told.times(|observed| matches!(observed, Observed::Pod(Via::Get, _))).len(),
-            1
-        );
+        assert_eq!(told.times(|observed| matches!(observed, Observed::Pod(Via::Get, _))).len(), 1);
         exit
     };
     let (one, two, three, late) = tokio::join!(wait("one"), wait("two"), wait("three"), late);

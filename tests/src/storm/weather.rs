@@ -73,10 +73,11 @@ impl Weather {
         apart
     }
 
-    /// Whether some spell that harms reads reaches into this time.
+    /// Whether some spell that harms reads reaches into this time, or a `Retry-After` of it.
     #[must_use]
     pub fn harms_reads(&self, from: Duration, to: Duration) -> bool {
-        self.spells.iter().any(|spell| spell.harms_reads() && spell.from <= to && from <= spell.to)
+        let reaches = |spell: &Spell| spell.from <= to && from <= spell.to + spell.retry_after();
+        self.spells.iter().any(|spell| spell.harms_reads() && reaches(spell))
     }
 
     /// Whether watches are opened in vain at this time, while reads may be answered.
@@ -133,8 +134,9 @@ impl Spell {
         }
     }
 
-    fn shadow(&self) -> Option<(Duration, Duration)> {
-        let retry_after = match self.what {
+    /// How long after it a `Retry-After` may hold.
+    fn retry_after(&self) -> Duration {
+        Duration::from_secs(match self.what {
             What::Throttled { retry_after, .. } => retry_after.unwrap_or(0).min(LONGEST_RETRY_AFTER),
             What::Flaky(_) => FLAKY_RETRY_AFTER,
             What::Outage { .. }
@@ -150,8 +152,11 @@ impl Spell {
             | What::Pages { .. }
             | What::Elsewhere(_)
             | What::OneEvent => 0,
-        };
-        let to = self.to + AFTERMATH + Duration::from_secs(retry_after);
+        })
+    }
+
+    fn shadow(&self) -> Option<(Duration, Duration)> {
+        let to = self.to + AFTERMATH + self.retry_after();
         self.harms_reads().then_some((self.from, to))
     }
 }

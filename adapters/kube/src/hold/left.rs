@@ -3,9 +3,9 @@
 use super::{FINALIZER, Hold};
 use crate::client::{Calls, unreadable};
 use crate::ends::{Ends, ends_of};
-use podwait_wire::{ApiFailure, Via};
 use podwait_core::{ContainerState, PodSnapshot, Timestamp};
 use podwait_hub::Scope;
+use podwait_wire::{ApiFailure, Via};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -7,11 +7,11 @@ pub use left::{HeldPod, held_pods};
 
 use crate::client::{CALL_TIMEOUT, Calls, later, timed_out};
 use crate::logs::Board;
-use podwait_hub::PodName;
-use podwait_wire::{ApiFailure, Via};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use patch::{Change, Patched};
+use podwait_hub::PodName;
+use podwait_wire::{ApiFailure, Via};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -2,9 +2,9 @@
 
 use super::FINALIZER;
 use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected};
+use http::{Method, Request, header};
 use podwait_hub::PodName;
 use podwait_wire::{ApiFailure, Via};
-use http::{Method, Request, header};
 use serde_json::json;
 
 /// What to do with the finalizer.

@@ -12,12 +12,12 @@ mod tests;
 
 pub use error::JournalError;
 
-use podwait_hub::Turn;
 use crate::source::Observed;
 use crate::trace::Target;
 use crate::wait::Wait;
 use disk::{Disk, Os};
 use podwait_core::{Instant, RestoreError, SavedState, SavedWait};
+use podwait_hub::Turn;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

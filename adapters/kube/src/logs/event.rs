@@ -1,7 +1,7 @@
 //! What is told of a log.
 
-use podwait_wire::ApiFailure;
 use bytes::Bytes;
+use podwait_wire::ApiFailure;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -18,9 +18,9 @@ pub(crate) use board::{Board, PodFacts, own_pod, publish};
 pub use event::{GapReason, LogEvent, LogGap, LogLine, LogTrouble};
 
 use crate::client::Calls;
-use podwait_hub::PodName;
 use futures_util::Stream;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use podwait_hub::PodName;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::task::{Context, Poll};

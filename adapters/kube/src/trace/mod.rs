@@ -13,8 +13,8 @@ mod write;
 pub use create::create;
 pub(crate) use error::clean;
 pub use error::{EventError, TraceError, TraceProblem};
-pub use read::{TraceLine, TraceReader, read_event};
 pub use podwait_wire::reduce;
+pub use read::{TraceLine, TraceReader, read_event};
 pub use replay::{Difference, Replay, replay};
 pub use write::{Pods, Recorder};
 

@@ -1,8 +1,8 @@
 //! Replaying: the recorded events, a new machine, the same answers.
 
 use super::{Decided, TraceError, TraceLine, TraceReader};
-use podwait_hub::Turn;
 use podwait_core::{Decision, Instant};
+use podwait_hub::Turn;
 use std::io::BufRead;
 
 /// What a replay came to.

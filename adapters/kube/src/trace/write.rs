@@ -154,12 +154,9 @@ impl<W: Write> Recorder<W> {
             message: None,
         };
         Ok(match observed {
-            Observed::Pod(via, pod) => EventView {
-                event: "snapshot",
-                via: Some(via.as_str()),
-                pod: Some(self.pod(pod)?),
-                ..none
-            },
+            Observed::Pod(via, pod) => {
+                EventView { event: "snapshot", via: Some(via.as_str()), pod: Some(self.pod(pod)?), ..none }
+            }
             Observed::Deleted(pod) => EventView { event: "deleted", pod: Some(self.pod(pod)?), ..none },
             Observed::NotFound(via) => EventView { event: "not_found", via: Some(via.as_str()), ..none },
             Observed::Failed(failure) => EventView {

@@ -165,6 +165,23 @@ async fn a_stream_may_end_break_or_fall_silent_after_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_before_its_fault_ends_as_it_would() {
+    let cluster = cluster();
+    let late = Duration::from_secs(70);
+    let faults = [Fault::CutIn(late), Fault::ResetIn(late), Fault::SilentIn(late)];
+    for fault in faults {
+        cluster.faults().push(Verb::Watch, fault);
+        let mut watch = Stream::open(&cluster.client(), &format!("{WATCH}&timeoutSeconds=7")).await;
+        let end = async {
+            while let Some(frame) = watch.frame().await {
+                frame.unwrap();
+            }
+        };
+        timeout(LONG, end).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn stream_faults_damage_plain_answers_too() {
     let cluster = cluster();
     cluster.faults().push(Verb::Get, Fault::CutMidLine { events: 0 });
