@@ -1,11 +1,11 @@
-//! As much of podwait as the cases need, without a cluster: whoever tests core hundreds of times does not link a client.
+//! As much of podwait as the cases need, without a cluster: tests that are built hundreds of times link no client.
 //!
-//! Pods are read by the kit's reference, which agrees with podwait's own decoder (`tests/it/decoding.rs`).
+//! Pods are read by the kit's reference, which agrees with podwait-wire (`tests/it/decoding.rs`).
 
 use podwait_core::{ApiError, Input, PodSnapshot};
 use std::time::Duration;
 
-/// A pod and whom it is about.
+/// A pod and its name.
 pub struct Pod {
     pub namespace: String,
     pub name: String,
