@@ -1,8 +1,7 @@
 //! Pods that a LIST finds missing.
 
-use super::{NEVER, Told, hub, name, running, secs, traffic};
+use super::{hub, name, running, secs, traffic};
 use futures_util::future::join_all;
-use podwait::Observed;
 use podwait_sim::{Cluster, Fault, Life, Verb};
 use std::future::IntoFuture;
 use std::time::Duration;

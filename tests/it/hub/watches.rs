@@ -1,7 +1,6 @@
 //! Watches that are cut, refused and held off.
 
 use super::{NEVER, Told, hub, is_error, is_page, running, secs, traffic, traffic_with};
-use podwait::Observed;
 use podwait_sim::{Cluster, Fault, Verb};
 use std::time::Duration;
 use tokio::time::Instant;
