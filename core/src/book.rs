@@ -112,8 +112,9 @@
 //!     has scheduling gates (KEP-3521: another controller decides when it starts) and while an init container before the
 //!     target runs (the pod works); the times between add up, so a crash loop of an init container is bounded. An observation beats
 //!     a timer that runs out in the same call; of several timers the one that ran out first speaks. While API errors are
-//!     outstanding nobody knows whether what was seen still holds: the graces of rules 8 to 10 speak at the next good read
-//!     then, and the budgets of rule 11 are the bound. The same goes while everything that comes is older than what was seen
+//!     outstanding it is not known whether what was seen still holds: the graces of rules 8 to 10 speak at the next consistent
+//!     read then, or, where only events come, which may be of the time before (a watch that is opened again replays what it
+//!     missed), 200 ms (`finalize_initial`) after the first of them. The budgets of rule 11 are the bound. The same goes while everything that comes is older than what was seen
 //!     (rule 1), and its bounds are those of rule 1.
 //! 13. **Cancel** is a failure, never exit 0; a verdict that was reached before stands.
 //!

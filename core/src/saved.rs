@@ -83,6 +83,9 @@ pub struct SavedWaiting {
     /// The first of them that a consistent read brought.
     #[cfg_attr(feature = "serde", serde(default))]
     pub older_read: Option<Instant>,
+    /// Until when no grace speaks, where after errors only events have come.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub behind_until: Option<Instant>,
 }
 
 /// Facts about the pod. Fields that carry a Kubernetes name mean that field.

@@ -84,8 +84,8 @@ walks! {
     ends::made_up_codes = 30_044
     ends::kinds_of_records = 10_224
     ends::exit_0_of_a_failed_pod = 2_346
-    ends::settling = 44_184
-    limits::reasons_to_wait = 15_960
+    ends::settling = 44_968
+    limits::reasons_to_wait = 16_040
     limits::every_reason_of_a_group = 27_360
     limits::what_the_registry_said = 32_888
     limits::init_containers_wait_too = 7_238
@@ -97,7 +97,7 @@ walks! {
     reading::identity_and_order = 45_254
     reading::a_store_that_goes_back = 46_422
     reading::nothing_but_old_objects = 24_090
-    reading::another_pod_of_the_name = 90_656
+    reading::another_pod_of_the_name = 92_960
     reading::the_target_in_the_spec = 75
     reading::the_race_for_the_record = 14_212
     reading::the_race_by_the_clock = 24_309

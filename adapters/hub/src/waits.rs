@@ -39,7 +39,7 @@ impl ObservedPod {
     /// It cannot be read, or is about another pod.
     pub fn of_answer(asked: &PodName, encoding: Encoding, bytes: &[u8]) -> Result<Self, ApiFailure> {
         let pod = podwait_wire::pod(encoding, bytes)
-            .map_err(|error| body::unreadable(Via::Get, &format!("{error}")))?;
+            .map_err(|error| body::unreadable(Via::Get, &format!("unreadable pod: {error}")))?;
         body::check_subject(asked, Via::Get, &pod)?;
         Ok(Self { pod, json: None })
     }

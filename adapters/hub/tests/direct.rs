@@ -244,6 +244,44 @@ fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
 }
 
 #[test]
+fn a_refused_watch_takes_no_final_state_along() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    let pod = pod("u", 90);
+    host.reflector.item(list, head("a", &pod), || Ok(pod.clone()));
+    host.reflector.page(host.at(), list, "100", None);
+    host.deliveries();
+    host.want(wait, STEADY, false);
+    let (watch, _) = host.request(0);
+    host.reflector.failed(host.at(), watch, failure(503, None));
+    host.deliveries();
+    host.want(wait, STEADY, false);
+    let (watch, _) = host.request(1_000);
+    host.reflector.failed(host.at(), watch, failure(503, None));
+    host.deliveries();
+    host.want(wait, STEADY, false);
+    let (list, request) = host.request(3_000);
+    assert!(matches!(request, Request::List { .. }), "{request:?}");
+    host.reflector.page(host.at(), list, "110", None);
+    assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::List))]);
+    host.want(wait, Duration::from_secs(3), true);
+    let both = host.requests(0);
+    let (watch, _) = both.iter().find(|(_, request)| is_watch(request, 290)).expect("the watch");
+    assert!(both.iter().any(|(_, request)| is_watch(request, 10)), "{both:?}");
+    host.reflector.failed(host.at(), *watch, failure(403, None));
+    let selection =
+        Selection { namespace: Some("ci".into()), pod: Some(PodName::new("ci", "a")), labels: None };
+    let by_name = Request::Watch { selection, from: From::After("90".into()), seconds: 10 };
+    let requests = host.requests(0);
+    assert!(requests.iter().any(|(_, request)| *request == by_name), "{requests:?}");
+}
+
+fn is_watch(request: &Request, of_seconds: u32) -> bool {
+    matches!(request, Request::Watch { seconds, .. } if *seconds == of_seconds)
+}
+
+#[test]
 fn reads_at_once_have_a_limit() {
     let mut host = Host::hub(None);
     host.join("first");

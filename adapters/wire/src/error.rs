@@ -19,7 +19,7 @@ const LONGEST_PATH: usize = 200;
 #[non_exhaustive]
 pub enum DecodeError {
     /// A field cannot be read, or the bytes are not in the expected encoding at all.
-    #[error("not readable: {0}")]
+    #[error("{0}")]
     Field(#[from] FieldError),
     /// A field without which the object identifies nothing.
     #[error("{0} is missing")]

@@ -93,7 +93,7 @@ impl Wait<'_> {
     }
 
     fn snapshot(&mut self, pod: &PodSnapshot, origin: Origin) -> Option<Result<Exit, Failure>> {
-        self.good_read();
+        self.good_read(origin == Origin::Read);
         let deleted = origin == Origin::Deleted;
         match self.identify(pod, origin) {
             Identity::Ours => {}
@@ -298,7 +298,7 @@ impl Wait<'_> {
     }
 
     fn not_found(&mut self) -> Option<Result<Exit, Failure>> {
-        self.good_read();
+        self.good_read(true);
         if self.waiting.history.is_none() && self.policy.0.on_gone == OnGone::AssumeSuccess {
             return Some(Ok(exit::inferred(self.container.unwrap_or_default(), Phase::Unrecognized)));
         }
@@ -376,6 +376,7 @@ impl Wait<'_> {
         let at = self.at;
         let failure = ApiFailure::of(&error);
         self.waiting.missing.last_read = None;
+        self.waiting.timers.behind_until = None;
         if let Some(gone) = self.waiting.gone() {
             return match failure {
                 ApiFailure::Expired | ApiFailure::Rejected | ApiFailure::Forbidden => {

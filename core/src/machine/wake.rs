@@ -34,7 +34,7 @@ pub(super) enum Timer<'a> {
     Silence,
 }
 
-/// The timer that runs out first, of those that were told so far; of two, the one that was told first.
+/// The timer that runs out first, of those that were added so far; of two, the one that was added first.
 struct Earliest<'a>(Option<(Instant, Timer<'a>)>);
 
 impl<'a> Earliest<'a> {
@@ -81,6 +81,9 @@ impl Wait<'_> {
             next.run(timers.terminating, Some(terminating), Timer::Terminating);
             if let Some(absent) = timers.absent {
                 next.run(Some(absent.since), Some(policy.absent_grace), Timer::Absent(absent));
+            }
+            if let (Some((at, _)), Some(until)) = (&mut next.0, timers.behind_until) {
+                *at = (*at).max(until);
             }
         }
         if let Some(error) = timers.auth_error.filter(|error| !error.rests) {
@@ -193,8 +196,8 @@ impl Wait<'_> {
     }
 
     /// A good read: the API server works.
-    pub(super) fn good_read(&mut self) {
-        self.waiting.timers.clear_errors(self.at);
+    pub(super) fn good_read(&mut self, is_consistent: bool) {
+        self.waiting.timers.clear_errors(self.at, is_consistent, self.policy.0.finalize_initial);
         self.waiting.errors = 0;
         // The wait for the API server is over; what the pod waits for takes its place.
         let situation = self.waiting.situation;

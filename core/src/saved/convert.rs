@@ -74,12 +74,13 @@ fn save_waiting(waiting: &Waiting) -> SavedWaiting {
         last_word: waiting.last_word.0.clone(),
         older_since: waiting.older.as_ref().map(|older| older.since),
         older_read: waiting.older.as_ref().and_then(|older| older.read),
+        behind_until: waiting.timers.behind_until,
     }
 }
 
 fn restore_waiting(saved: SavedWaiting) -> Result<Waiting, RestoreError> {
     Ok(Waiting {
-        timers: restore_timers(saved.since)?,
+        timers: restore_timers(saved.since, saved.behind_until)?,
         history: saved.pod.map(restore_pod).transpose()?,
         situation: saved.situation,
         wake: saved.wake,
@@ -224,11 +225,12 @@ fn save_timers(timers: &Timers) -> SavedTimers {
     }
 }
 
-fn restore_timers(saved: SavedTimers) -> Result<Timers, RestoreError> {
+fn restore_timers(saved: SavedTimers, behind_until: Option<Instant>) -> Result<Timers, RestoreError> {
     let grace =
         |saved: Option<(Instant, Failure)>| saved.map(|(since, failure)| Box::new(Grace { since, failure }));
     let auth_error = |since, failure| AuthError { since, failure, rests: saved.auth_error_rests };
     Ok(Timers {
+        behind_until,
         started: saved.started,
         start: match (saved.idle, saved.resting) {
             (None, _) => Start::Off,

@@ -1,19 +1,20 @@
 //! Whether the step can have done its work, where there is no exit to say so.
 
 use super::record;
-use super::story::Story;
+use super::story::{Sight, Story};
 use super::target::State;
 use podwait_core::{FailReason, Input};
 
 /// Whether the target can have run to its end by the last input of this story.
 pub(super) fn may_have_finished(story: &Story<'_>, reason: FailReason) -> bool {
-    let is_found = story.sights.iter().any(|sight| sight.target.is_ok());
-    let Some(newest) = story.newest().filter(|_| is_found) else {
+    // A spec that has lost the target, or has more containers than before, says nothing of the target's runs.
+    let found: Vec<Sight<'_>> = story.sights.iter().filter(|sight| sight.target.is_ok()).cloned().collect();
+    let Some(newest) = found.last() else {
         // A pod that was not seen may have run before; a container that its spec does not have cannot.
         return reason != FailReason::ContainerNotInSpec;
     };
     let is_over = newest.phase.is_terminal();
-    if let Some((record, is_followed)) = record::latest_with_followers(&story.sights) {
+    if let Some((record, is_followed)) = record::latest_with_followers(&found) {
         return record.exit_code == 0 || (is_followed && !is_over);
     }
     has_started(story) || !(is_over || is_up_to_date(story))

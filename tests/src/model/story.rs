@@ -27,6 +27,7 @@ pub(super) struct Story<'a> {
 }
 
 /// A snapshot of our pod that is not older than what was known.
+#[derive(Clone)]
 pub(super) struct Sight<'a> {
     /// Which of the inputs it was.
     pub(super) index: usize,

@@ -35,7 +35,8 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     let is_failing = |kind| failing_since(story, kind).is_some();
     let is_outdated = story.has_been_older(Duration::ZERO, |_| true);
     if !is_outdated && ![is_transient, is_auth, is_expiry].into_iter().any(is_failing) {
-        timers.extend([
+        let not_before = catching_up(story);
+        let graces = [
             settling(story),
             fail(absent_since(story), config.absent_grace, absent_reason(story)),
             fail(since(&is_lost), config.unknown_grace, FailReason::NodeLost),
@@ -55,7 +56,13 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
                 FailReason::ContainerConfigError,
             ),
             terminating(story),
-        ]);
+        ];
+        // The one that ran out first speaks, however late.
+        let first = graces.iter().flatten().map(|(at, _)| *at).min();
+        timers.extend(graces.into_iter().flatten().filter_map(|(at, verdict)| match not_before {
+            None => Some(Some((at, verdict))),
+            Some(not_before) => (Some(at) == first).then(|| Some((at.max(not_before), verdict))),
+        }));
     }
     timers.retain(Option::is_some);
     // Nobody may wait for ever for a pod that does not move because nobody asks about it.
@@ -66,6 +73,24 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         timers.push(fail(Some(heard_of(story)), config.api_error_budget, FailReason::ApiUnavailable));
     }
     timers.into_iter().flatten().collect()
+}
+
+/// Rule 12: after errors a watch replays what it missed, so an event is not how things are. When a grace may speak, if that is
+/// all there is.
+fn catching_up(story: &Story<'_>) -> Option<Instant> {
+    let (mut has_failed, mut until) = (false, None::<Instant>);
+    for (at, input) in &story.inputs {
+        match input {
+            Input::ApiError(_) => (has_failed, until) = (true, None),
+            Input::Snapshot(_) | Input::Deleted(_) => {
+                until = until.or_else(|| has_failed.then(|| at.after(story.config.finalize_initial)));
+                has_failed = false;
+            }
+            Input::Read(_) | Input::NotFound => (has_failed, until) = (false, None),
+            Input::Tick | Input::Cancel => {}
+        }
+    }
+    until
 }
 
 /// Rule 7: whether the record has been missing for too long. Where reads and errors take turns, hardly any time is observed;

@@ -160,7 +160,12 @@ impl<O: Object> Reflector<O> {
                     entry.own = Some(Box::new(Own::new(now, cause, true)));
                 }
             }
-            entry.missed = entry.missed.map(|missed| Missed { is_shared: false, ..missed });
+            if let Some(missed) = entry.missed.filter(|missed| missed.is_shared) {
+                // The probe of the scope went with the watch.
+                entry.missed = Some(Missed { is_shared: false, ..missed });
+                let _ = entry.probe.get_or_insert_default().listen(missed.at, now);
+                self.set_probe_alarm(pod);
+            }
             self.forget_read(pod);
             for wait in self.registry.pods[pod].waits.clone() {
                 let Some(place) = self.registry.waits.get_mut(wait) else { continue };

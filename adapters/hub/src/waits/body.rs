@@ -150,7 +150,7 @@ impl Waits {
     fn give_up(&mut self, now: Instant, id: RequestId, error: &DecodeError) {
         let Some(body) = self.take_body(id) else { return };
         let what = match body.kind {
-            Kind::Get(_) => "",
+            Kind::Get(_) => "unreadable pod: ",
             Kind::Find(_) | Kind::Page => "unreadable list: ",
             Kind::Watch => "unreadable watch event: ",
         };
