@@ -104,7 +104,7 @@ impl Probe {
         *self = Self::Due { at: now.after(SHORTEST_REST), from };
     }
 
-    /// Its request.
+    /// Its request, if it is under way.
     pub(crate) const fn request(&self) -> Option<RequestId> {
         match self {
             Self::Opening { id, .. } | Self::Open { id, .. } => Some(*id),

@@ -269,10 +269,18 @@ fn a_refused_watch_takes_no_final_state_along() {
     let both = host.requests(0);
     let (watch, _) = both.iter().find(|(_, request)| is_watch(request, 290)).expect("the watch");
     assert!(both.iter().any(|(_, request)| is_watch(request, 10)), "{both:?}");
+    let (probe, _) = both.iter().find(|(_, request)| is_watch(request, 10)).expect("a probe");
+    host.reflector.opened(host.at(), *probe);
     host.reflector.failed(host.at(), *watch, failure(403, None));
+    assert!(!host.requests(0).iter().any(|(_, request)| is_watch(request, 10)), "it goes on");
+    host.event(*probe, Event::State, "a", &crate::pod("u", 95));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, crate::pod("u", 95)))]);
+    host.want(wait, Duration::from_secs(3), true);
+    // It breaks, and goes on by the pod's name.
+    host.reflector.failed(host.at(), *probe, failure(0, None));
     let selection =
         Selection { namespace: Some("ci".into()), pod: Some(PodName::new("ci", "a")), labels: None };
-    let by_name = Request::Watch { selection, from: From::After("90".into()), seconds: 10 };
+    let by_name = Request::Watch { selection, from: From::After("95".into()), seconds: 10 };
     let requests = host.requests(0);
     assert!(requests.iter().any(|(_, request)| *request == by_name), "{requests:?}");
 }

@@ -6,7 +6,8 @@ use crate::link::{Link, SHORTEST_REST};
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::probe::Probe;
-use crate::registry::{Before, Missed, PodId};
+use crate::registry::{Before, Entry, Missed, PodId};
+use crate::shared::Service;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -116,11 +117,11 @@ impl<O: Object> Reflector<O> {
     pub(super) fn lose_shared_probe(&mut self, now: Instant, failure: Option<ApiFailure>) {
         let Some(shared) = &mut self.shared else { return };
         shared.probe.ended(now);
-        let Some(failure) = failure else { return };
+        let Some(failure) = failure else { return self.probe_by_name(now) };
         self.lanes[SHARED].rate.heed(now, &failure);
         let is_final = failure.is_expired() || is_refusal(&failure);
         if !is_final {
-            return;
+            return self.probe_by_name(now);
         }
         shared.probe = Probe::Off;
         if shared.link.is_on() {
@@ -132,6 +133,27 @@ impl<O: Object> Reflector<O> {
             pods.filter(|(_, entry)| entry.missed.is_some_and(is_meant)).map(|(pod, _)| pod).collect();
         for pod in pods {
             self.queue_delivery(pod, &Observed::Failed(failure.clone()));
+        }
+    }
+
+    /// Where the API server refuses to watch the scope, no probe of it is opened: what none listens for has probes by name.
+    pub(super) fn probe_by_name(&mut self, now: Instant) {
+        let Some(shared) = &mut self.shared else { return };
+        if !matches!(shared.service, Service::Refused(_)) || shared.probe.request().is_some() {
+            return;
+        }
+        (shared.probe, shared.missed) = (Probe::Off, 0);
+        let is_meant = |entry: &Entry<O>| entry.missed.is_some_and(|missed| missed.is_shared);
+        let pods = self.registry.pods.iter();
+        let pods: Vec<PodId> = pods.filter(|(_, entry)| is_meant(entry)).map(|(pod, _)| pod).collect();
+        for pod in pods {
+            let entry = &mut self.registry.pods[pod];
+            let Some(missed) = &mut entry.missed else { continue };
+            missed.is_shared = false;
+            let from = missed.at;
+            // It is not under way yet.
+            let _ = entry.probe.get_or_insert_default().listen(from, now);
+            self.set_probe_alarm(pod);
         }
     }
 

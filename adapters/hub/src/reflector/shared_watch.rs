@@ -7,7 +7,7 @@ use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::own::{Cause, Own};
 use crate::pace::Pace;
-use crate::registry::{Entry, Missed, PodId, Read, SelectorMatch};
+use crate::registry::{Entry, PodId, Read, SelectorMatch};
 use crate::shared::{REFUSALS, Service};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -143,8 +143,12 @@ impl<O: Object> Reflector<O> {
     pub(super) fn refuse(&mut self, now: Instant, failure: ApiFailure) {
         let Some(shared) = &mut self.shared else { return };
         shared.refusal = Some(failure);
-        let again = now.after(LONGEST_REST);
-        self.stop(Service::Refused(again));
+        // What is open may still bring what it was opened for.
+        let (probe, missed) = (core::mem::take(&mut shared.probe), shared.missed);
+        self.stop(Service::Refused(now.after(LONGEST_REST)));
+        if let Some(shared) = &mut self.shared {
+            (shared.probe, shared.missed) = (probe, missed);
+        }
         let all: Vec<PodId> = self.registry.pods.keys().collect();
         for pod in all {
             let entry = &mut self.registry.pods[pod];
@@ -160,12 +164,6 @@ impl<O: Object> Reflector<O> {
                     entry.own = Some(Box::new(Own::new(now, cause, true)));
                 }
             }
-            if let Some(missed) = entry.missed.filter(|missed| missed.is_shared) {
-                // The probe of the scope went with the watch.
-                entry.missed = Some(Missed { is_shared: false, ..missed });
-                let _ = entry.probe.get_or_insert_default().listen(missed.at, now);
-                self.set_probe_alarm(pod);
-            }
             self.forget_read(pod);
             for wait in self.registry.pods[pod].waits.clone() {
                 let Some(place) = self.registry.waits.get_mut(wait) else { continue };
@@ -175,6 +173,7 @@ impl<O: Object> Reflector<O> {
                 }
             }
         }
+        self.probe_by_name(now);
     }
 
     /// The scope is tried again: the waits whose pods it had to leave take part, and keep their own watches until it covers them.
