@@ -111,6 +111,7 @@ mod reason;
 mod rules;
 mod saved;
 mod snapshot;
+mod target;
 mod text;
 mod time;
 mod timers;
@@ -128,5 +129,6 @@ pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
     RestartRule, Terminated, Timestamp,
 };
+pub use target::Target;
 pub use text::one_line;
 pub use time::Instant;

@@ -43,17 +43,10 @@ impl Observed {
 pub mod trace {
     use super::Observed;
     use crate::reference::decode;
-    use podwait_core::{Instant, Policy, WaitMachine};
-    use serde::Deserialize;
+    use podwait_core::{Instant, Policy, Target, WaitMachine};
     use serde_json::Value;
     use std::error::Error;
     use std::time::Duration;
-
-    #[derive(Clone, Deserialize)]
-    pub struct Target {
-        container: Option<String>,
-        uid: Option<String>,
-    }
 
     pub struct Header(Target, Policy);
 
@@ -63,15 +56,7 @@ pub mod trace {
         }
 
         pub fn machine(&self) -> WaitMachine {
-            let Self(Target { container, uid }, policy) = self;
-            let mut machine = WaitMachine::new(policy.clone().into());
-            if let Some(container) = container {
-                machine = machine.container(container);
-            }
-            if let Some(uid) = uid {
-                machine = machine.uid(uid);
-            }
-            machine
+            self.0.machine(self.1.clone().into())
         }
     }
 

@@ -1,7 +1,8 @@
 //! Test cases as data: events in, the expected answer out.
 
 use podwait::Observed;
-use podwait::trace::{Header, Target, read_event};
+use podwait::trace::{Header, read_event};
+use podwait_core::Target;
 use podwait_core::{Decision, Instant, Policy, WaitMachine};
 use serde::Deserialize;
 use serde_json::value::RawValue;

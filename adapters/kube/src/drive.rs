@@ -40,7 +40,7 @@ pub async fn drive<S: PodSource>(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "trace"))]
 mod tests {
     use super::*;
     use crate::source::MockPodSource;

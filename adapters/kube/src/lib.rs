@@ -37,24 +37,44 @@
 //! `pods/log`, a [`Hold`] `patch` on `pods`, and [`wait_job`] `get` and `watch` on `jobs`. `docs/rbac.yaml` in the repository
 //! has a Role for each, which its tests use. `pods/status` and secrets are never needed.
 //!
+//! # Cargo features
+//!
+//! `logs`, `hold`, `journal`, `jobs` and `trace` are what there is beside a wait, each with what it depends on; all are on by default.
+//!
 //! # Cargo features of other crates
 //!
 //! kube brings `k8s-openapi`, which wants exactly one Kubernetes version to be chosen by the program, for instance
 //! `k8s-openapi = { version = "0.29", features = ["latest"] }`. TLS is rustls with ring; a program that also brings
 //! another crypto provider must install one as the default in its `main`.
 #![forbid(unsafe_code)]
+// What all features use together is written once, and no feature alone uses all of it.
+#![cfg_attr(
+    not(all(feature = "hold", feature = "jobs", feature = "journal", feature = "logs", feature = "trace")),
+    allow(dead_code, unused_imports)
+)]
 
+#[cfg(any(feature = "hold", feature = "logs"))]
+mod board;
 mod client;
 mod drive;
 mod driver;
+#[cfg(any(feature = "hold", feature = "jobs"))]
 mod ends;
+#[cfg(any(feature = "journal", feature = "trace"))]
 mod files;
+#[cfg(feature = "hold")]
 mod hold;
 mod hub;
+#[cfg(feature = "jobs")]
 mod job;
+#[cfg(feature = "journal")]
 mod journal;
+#[cfg(feature = "logs")]
 mod logs;
 mod source;
+#[cfg(any(feature = "journal", feature = "trace"))]
+mod text;
+#[cfg(feature = "trace")]
 pub mod trace;
 mod wait;
 
@@ -62,16 +82,21 @@ pub use client::check_access;
 pub use client::connect::{client, client_with_credentials};
 pub use client::error::ConfigError;
 pub use drive::drive;
+#[cfg(any(feature = "hold", feature = "jobs"))]
 pub use ends::Ends;
+#[cfg(feature = "hold")]
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::Hub;
+#[cfg(feature = "jobs")]
 pub use job::{JobEnd, JobPod, JobWait, check_job_access, wait_job};
+#[cfg(feature = "journal")]
 pub use journal::{Fsync, Journal, JournalEntry, JournalError};
+#[cfg(feature = "logs")]
 pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs};
 pub use podwait_core as core;
 pub use podwait_core::{
     Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
-    PolicyBuilder, PolicyError, RestoreError, RetryReason, SavedWait, WaitMachine,
+    PolicyBuilder, PolicyError, RestoreError, RetryReason, SavedWait, Target, WaitMachine,
 };
 pub use podwait_hub::{ObservedPod, Scope, Turn, is_dns_subdomain};
 pub use podwait_wire as wire;

@@ -1,24 +1,14 @@
 //! The usual case in one call.
 
-use crate::client::Calls;
 use crate::driver::{Start, wait_alone};
-use crate::hold::Hold;
 use crate::hub::Hub;
-use crate::logs::{Board, LogStream, Logs, own_pod, publish};
-use crate::source::Observed;
-use crate::trace::{Header, Target};
 use futures_util::future::BoxFuture;
-use podwait_core::{
-    Decision, Exit, FailReason, Failure, Input, Instant, Policy, PolicyBuilder, RestoreError, SavedWait,
-    WaitMachine,
-};
+use podwait_core::{Exit, Failure, Policy, PolicyBuilder, RestoreError, SavedWait, Target, WaitMachine};
 use podwait_hub::{PodName, Turn};
-use podwait_wire::Via;
 use std::future::IntoFuture;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How long the absence of a pod that was seen is confirmed, unless the policy says so: meanwhile a watch from where the pod was
@@ -42,10 +32,13 @@ pub struct Wait {
     cancel: CancellationToken,
     looks: Vec<Look>,
     keeps_json: bool,
-    hold: Option<Hold>,
+    around: Option<Around>,
     /// A machine that goes on, and for how long nothing fed it.
     restored: Option<Box<(WaitMachine, Duration)>>,
 }
+
+/// What goes on around a wait: it begins the wait, and returns its answer.
+type Around = Box<dyn FnOnce(Wait) -> BoxFuture<'static, Result<Exit, Failure>> + Send>;
 
 /// What looks on at a wait.
 pub(crate) type Look = Box<dyn FnMut(Turn<'_>) + Send>;
@@ -65,7 +58,7 @@ impl Wait {
             cancel: CancellationToken::new(),
             looks: Vec::new(),
             keeps_json: false,
-            hold: None,
+            around: None,
             restored: None,
         }
     }
@@ -125,9 +118,14 @@ impl Wait {
         self
     }
 
-    /// Shows a board what the wait learns.
-    fn publish_on(self, board: watch::Sender<Board>) -> Self {
-        self.look(move |turn| publish(&board, turn))
+    /// Lets this begin the wait, in the place of whatever was to begin it.
+    #[cfg(feature = "hold")]
+    pub(crate) fn around(
+        mut self,
+        around: impl FnOnce(Self) -> BoxFuture<'static, Result<Exit, Failure>> + Send + 'static,
+    ) -> Self {
+        self.around = Some(Box::new(around));
+        self
     }
 
     /// Goes on with a wait that was saved, after which nothing has looked at the pod for so long. It decides as if that time
@@ -152,102 +150,22 @@ impl Wait {
         }
     }
 
-    /// Puts this hold on the pod as soon as it is seen, so that its end outlives a deletion. [Release](Hold::release) it when
-    /// the answer has been used.
-    pub fn hold(mut self, hold: &Hold) -> Self {
-        self.hold = Some(hold.clone());
-        self
+    #[cfg(feature = "logs")]
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.cancel
     }
 
-    /// The lines that the pod's containers write, beside the wait. Drive both, for instance with `tokio::join!`; the logs end
-    /// soon after the wait.
-    ///
-    /// ```no_run
-    /// # async fn example(client: kube::Client) {
-    /// let (wait, mut logs) = podwait::wait(client, "ci", "step-1").logs(podwait::Logs::of_target());
-    /// let print = async {
-    ///     while let Some(event) = logs.next().await {
-    ///         if let podwait::LogEvent::Line(line) = event {
-    ///             println!("{}", String::from_utf8_lossy(&line.text));
-    ///         }
-    ///     }
-    /// };
-    /// let (exit, ()) = tokio::join!(wait, print);
-    /// # }
-    /// ```
-    pub fn logs(self, logs: Logs) -> (Self, LogStream) {
-        let (board, facts) = watch::channel(self.board());
-        let calls = Calls::new(self.client().clone());
-        let pod = PodName::new(&self.target.namespace, &self.target.pod);
-        let stream = LogStream::new(calls, pod, logs, self.target.container.as_deref(), facts);
-        (self.publish_on(board), stream)
+    /// The machine that this wait goes on with, if it does.
+    #[cfg(any(feature = "hold", feature = "logs"))]
+    pub(crate) fn restored(&self) -> Option<&WaitMachine> {
+        self.restored.as_deref().map(|(machine, _)| machine)
     }
 
-    /// What the pod's containers have written so far, without waiting for more.
-    ///
-    /// # Errors
-    /// There is no such pod, or only another one of its name, no such container, the API server does not say, or the wait is
-    /// [cancelled](Self::cancel).
-    pub async fn logs_so_far(self, logs: Logs) -> Result<LogStream, Failure> {
-        let calls = Calls::new(self.client().clone());
-        let pod = PodName::new(&self.target.namespace, &self.target.pod);
-        let (mut machine, begin) = (self.machine(), tokio::time::Instant::now());
-        loop {
-            let observed = tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => Observed::Cancelled,
-                found = calls.get(&pod) => match found {
-                    Ok(Some(pod)) => Observed::Pod(Via::Get, pod),
-                    Ok(None) => Observed::NotFound(Via::Get),
-                    Err(failure) => Observed::Failed(failure),
-                },
-            };
-            let at = Instant::ZERO.after(begin.elapsed());
-            let mut decision = machine.handle(at, observed.as_input());
-            let found = own_pod(&machine, &observed);
-            if found.is_none() && observed.is_good_read() {
-                // It is not there, or another one has its name, and nothing here waits until it appears.
-                let _ = machine.handle(at, Input::NotFound);
-                decision = machine.handle(at.after(Duration::from_secs(366 * 24 * 3600)), Input::Tick);
-            }
-            match (decision, found) {
-                (Decision::Fail(failure), Some(_)) if !(logs.is_of_target() && is_about_names(&failure)) => {}
-                (Decision::Retry { .. } | Decision::Done(_), Some(_)) => {}
-                (Decision::Retry { after, .. }, None) => {
-                    tokio::select! {
-                        () = self.cancel.cancelled() => {}
-                        () = tokio::time::sleep(after) => {}
-                    }
-                    continue;
-                }
-                (Decision::Fail(failure), _) => return Err(failure),
-                // The policy takes absence for success; there is no log of that.
-                (Decision::Done(_), None) => {}
-            }
-            let (_, board) = watch::channel(Board::of_last_look(found));
-            return Ok(LogStream::new(calls, pod, logs, self.target.container.as_deref(), board));
-        }
-    }
-
-    /// What is known before the wait begins.
-    fn board(&self) -> Board {
-        match &self.restored {
-            Some(restored) => Board::of_restored(&restored.0),
-            None => Board::default(),
-        }
-    }
-
-    fn client(&self) -> &kube::Client {
+    pub(crate) fn client(&self) -> &kube::Client {
         match &self.transport {
             Transport::Watch(client) | Transport::Poll(client) => client,
             Transport::Hub(hub) => hub.client(),
         }
-    }
-
-    /// The header of a [trace](crate::trace) of this wait: its target, and the policy that it will have.
-    #[must_use]
-    pub fn header(&self) -> Header {
-        Header::new(self.target.clone(), self.machine().policy().clone())
     }
 
     /// The policy that the machine gets: with a seed of its own for a wait by itself, and with time for final states.
@@ -270,7 +188,7 @@ impl Wait {
     }
 
     /// The wait by itself. Its future is made of what this transport needs and of nothing else: there may be ten thousand.
-    fn drive(self) -> BoxFuture<'static, Result<Exit, Failure>> {
+    pub(crate) fn drive(self) -> BoxFuture<'static, Result<Exit, Failure>> {
         let machine = self.machine();
         let asleep = self.restored.map_or(Duration::ZERO, |restored| restored.1);
         let pod = PodName::new(&self.target.namespace, &self.target.pod);
@@ -286,19 +204,15 @@ impl Wait {
     }
 }
 
-fn is_about_names(failure: &Failure) -> bool {
-    matches!(failure.reason, FailReason::ContainerNotInSpec | FailReason::ContainerAmbiguous)
-}
-
 impl IntoFuture for Wait {
     /// The target's own exit, or the true reason why there is none.
     type Output = Result<Exit, Failure>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(mut self) -> Self::IntoFuture {
-        let Some(hold) = self.hold.take() else { return self.drive() };
-        let (board, facts) = watch::channel(self.board());
-        let wait = self.publish_on(board);
-        Box::pin(async move { hold.during(wait.drive(), facts).await })
+        match self.around.take() {
+            Some(around) => around(self),
+            None => self.drive(),
+        }
     }
 }

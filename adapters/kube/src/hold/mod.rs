@@ -5,8 +5,9 @@ mod patch;
 
 pub use left::{HeldPod, held_pods};
 
+use crate::board::Board;
 use crate::client::{CALL_TIMEOUT, Calls, later, timed_out};
-use crate::logs::Board;
+use crate::wait::Wait;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use patch::{Change, Patched};
@@ -284,6 +285,18 @@ impl Hold {
             inner.may_hold = None;
         }
         None
+    }
+}
+
+impl Wait {
+    /// Puts this hold on the pod as soon as it is seen, so that its end outlives a deletion. [Release](Hold::release) it when
+    /// the answer has been used.
+    pub fn hold(self, hold: &Hold) -> Self {
+        let hold = hold.clone();
+        self.around(move |wait| {
+            let (wait, facts) = wait.with_board();
+            Box::pin(async move { hold.during(wait.drive(), facts).await })
+        })
     }
 }
 

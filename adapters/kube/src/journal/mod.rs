@@ -13,9 +13,9 @@ mod tests;
 pub use error::JournalError;
 
 use crate::source::Observed;
-use crate::trace::Target;
 use crate::wait::Wait;
 use disk::{Disk, Os};
+use podwait_core::Target;
 use podwait_core::{Instant, RestoreError, SavedState, SavedWait};
 use podwait_hub::Turn;
 use std::io;

@@ -1,8 +1,9 @@
 //! The format: a line that says what the file is, then one record a line, with a checksum before it.
 
 use super::JournalError;
-use crate::trace::{Target, clean};
+use crate::text::clean;
 use podwait_core::SavedWait;
+use podwait_core::Target;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read};
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use super::disk::Disk;
 use super::{Fsync, Journal, JournalError};
-use crate::trace::Target;
 use crate::{Wait, wait};
+use podwait_core::Target;
 use podwait_core::{Instant, SavedWait, WaitMachine};
 use podwait_sim::Cluster;
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 //! behind it broke. So a stream that ends is opened again from the last line on, with what was told taken off, until the
 //! wait knows that the run has ended and a read that began after that brings nothing new.
 
-mod board;
+mod beside;
 mod complaint;
 mod cursor;
 mod event;
@@ -14,7 +14,7 @@ mod prefix;
 mod request;
 mod tail;
 
-pub(crate) use board::{Board, PodFacts, own_pod, publish};
+use crate::board::{Board, PodFacts};
 pub use event::{GapReason, LogEvent, LogGap, LogLine, LogTrouble};
 
 use crate::client::Calls;

@@ -5,11 +5,11 @@ mod run;
 mod tell;
 mod trouble;
 
-use super::board::{Board, ContainerFacts};
 use super::complaint::NoLog;
 use super::pieces::{EndOfPieces, Piece, Pieces};
 use super::request::{LogAnswer, LogQuery};
 use super::{GapReason, LogEvent};
+use crate::board::{Board, ContainerFacts};
 use crate::client::{CALL_TIMEOUT, Calls, failure, later};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

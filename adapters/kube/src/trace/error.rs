@@ -1,15 +1,12 @@
 //! Why a trace cannot be read.
 
 use super::VERSION;
-use podwait_core::{PolicyError, one_line};
+use podwait_core::PolicyError;
 use podwait_wire::DecodeError;
 use std::io;
 
 /// Longest line that is read, in bytes. A pod is at most about 3 MB of JSON.
 pub(super) const LONGEST_LINE: u64 = 8 << 20;
-
-/// Longest piece of a line that an error repeats, in bytes.
-pub(super) const LONGEST_QUOTE: usize = 200;
 
 /// Where and why a trace cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -81,15 +78,4 @@ pub enum EventError {
     /// A kind of event that this version does not know, cut to a sane length.
     #[error("unknown event {0:?}")]
     Unknown(String),
-}
-
-/// The same error with its words fit for a terminal: serde repeats what it finds as it is.
-pub(crate) fn clean(error: &serde_json::Error) -> serde_json::Error {
-    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
-    let (words, place) = match text.strip_suffix(&place) {
-        Some(words) => (words, &*place),
-        None => (&*text, ""),
-    };
-    // What has this place at its end gets it as its place again.
-    serde::de::Error::custom(format!("{}{place}", one_line(words, LONGEST_QUOTE)))
 }

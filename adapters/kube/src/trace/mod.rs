@@ -11,16 +11,17 @@ mod replay;
 mod write;
 
 pub use create::create;
-pub(crate) use error::clean;
 pub use error::{EventError, TraceError, TraceProblem};
 pub use podwait_wire::reduce;
 pub use read::{TraceLine, TraceReader, read_event};
 pub use replay::{Difference, Replay, replay};
 pub use write::{Pods, Recorder};
 
-use podwait_core::{Class, Decision, DoneReason, Evidence, FailReason, Policy, RetryReason, WaitMachine};
+use crate::wait::Wait;
+use podwait_core::{
+    Class, Decision, DoneReason, Evidence, FailReason, Policy, RetryReason, Target, WaitMachine,
+};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The version of the format.
 const VERSION: u64 = 1;
@@ -37,7 +38,7 @@ pub struct Header {
     /// What happens.
     #[serde(default)]
     pub title: Option<String>,
-    /// Whom the trace is about.
+    /// What the wait is for.
     pub target: Target,
     /// The policy of the wait; what is left out has its default.
     #[serde(default)]
@@ -61,33 +62,6 @@ impl Header {
     #[must_use]
     pub fn machine(&self) -> WaitMachine {
         self.target.machine(self.policy.clone().into())
-    }
-}
-
-/// Whom a trace is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Target {
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The pod's name.
-    pub pod: String,
-    /// The container; `None` for the pod's only regular one.
-    pub container: Option<String>,
-    /// The uid that the pod must have, if the caller knew.
-    pub uid: Option<String>,
-}
-
-impl Target {
-    pub(crate) fn machine(&self, policy: Arc<Policy>) -> WaitMachine {
-        let mut machine = WaitMachine::new(policy);
-        if let Some(container) = &self.container {
-            machine = machine.container(container);
-        }
-        if let Some(uid) = &self.uid {
-            machine = machine.uid(uid);
-        }
-        machine
     }
 }
 
@@ -135,5 +109,13 @@ impl From<&Decision> for Decided {
                 Self::Fail { reason: failure.reason, class: failure.class(), exit_code: failure.exit_code }
             }
         }
+    }
+}
+
+impl Wait {
+    /// The header of a trace of this wait: its target, and the policy that it will have.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        Header::new(self.target().clone(), self.machine().policy().clone())
     }
 }

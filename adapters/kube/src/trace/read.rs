@@ -1,8 +1,9 @@
 //! Reading: one line at a time, with the line's number in every error.
 
-use super::error::{EventError, LONGEST_LINE, LONGEST_QUOTE, TraceError, TraceProblem, clean};
+use super::error::{EventError, LONGEST_LINE, TraceError, TraceProblem};
 use super::{Decided, Header, VERSION};
 use crate::source::Observed;
+use crate::text::{LONGEST_QUOTE, clean};
 use podwait_core::{Instant, one_line};
 use podwait_hub::ObservedPod;
 use podwait_wire::{ApiFailure, Encoding, Via};

@@ -1,13 +1,13 @@
 //! Which run is read, and how far it was read.
 
 use super::super::GapReason;
-use super::super::board::RunFacts;
 use super::super::complaint::NoLog;
 use super::super::cursor::Cursor;
 use super::super::pieces::{EndOfPieces, Pieces};
 use super::super::prefix::Prefix;
 use super::super::request::{LogAnswer, LogQuery};
 use super::{LAST_PAUSES, Open, Tail};
+use crate::board::RunFacts;
 use crate::client::{CALL_TIMEOUT, Calls, failure, timed_out};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;

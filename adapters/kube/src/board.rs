@@ -1,6 +1,7 @@
 //! What a wait knows of its pod, for what runs beside it: its hold and its logs.
 
 use crate::source::Observed;
+use crate::wait::Wait;
 use podwait_core::{
     Container, ContainerState, ContainerStatus, PodSnapshot, RestartPolicy, Terminated, Timestamp,
     WaitMachine,
@@ -47,8 +48,17 @@ pub(crate) fn own_pod<'a>(machine: &WaitMachine, observed: &'a Observed) -> Opti
     (machine.pod_uid() == Some(&pod.uid)).then_some(pod)
 }
 
+impl Wait {
+    /// Publishes what the wait learns on a board.
+    pub(crate) fn with_board(self) -> (Self, watch::Receiver<Board>) {
+        let board = self.restored().map(Board::of_restored).unwrap_or_default();
+        let (board, facts) = watch::channel(board);
+        (self.look(move |turn| publish(&board, turn)), facts)
+    }
+}
+
 /// Publishes what a turn of the wait has brought.
-pub(crate) fn publish(board: &watch::Sender<Board>, turn: Turn<'_>) {
+fn publish(board: &watch::Sender<Board>, turn: Turn<'_>) {
     let pod = own_pod(turn.machine, turn.observed).map(PodFacts::of);
     board.send_if_modified(|board| {
         let is_over = turn.decision.is_final();
