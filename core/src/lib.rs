@@ -121,10 +121,7 @@ pub use input::{ApiError, Input};
 pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
 pub use reason::{Class, DoneReason, FailReason, RetryReason};
-pub use saved::{
-    RestoreError, SAVED_VERSION, SavedPod, SavedPull, SavedRun, SavedState, SavedTimers, SavedUnder,
-    SavedWait, SavedWaiting,
-};
+pub use saved::{RestoreError, SavedWait};
 pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
     RestartRule, Terminated, Timestamp,

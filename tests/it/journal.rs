@@ -1,14 +1,16 @@
 //! Waits that outlive their process, against the simulated cluster under paused time.
 
-use podwait::{Fsync, Journal, JournalError, Policy, Wait, wait};
+use podwait::{FailReason, Fsync, Journal, JournalError, Policy, SavedWait, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
 use podwait_tests::cli::{kubeconfig, podwait, run};
+use serde_json::json;
 use std::error::Error;
 use std::fs;
 use std::future::IntoFuture;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -471,4 +473,40 @@ async fn the_waits_for_a_pod_are_found_by_its_name() {
     assert!(found(&journal, "p").is_empty());
     let order: Vec<String> = journal.entries().into_iter().map(|entry| entry.target.pod).collect();
     assert_eq!(order, ["a", "p-1", "ip"]);
+}
+
+/// Version 1 knew nothing of what a registry said, and kept no words of the pod.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_an_earlier_version_saved_goes_on() {
+    let cluster = Cluster::new();
+    let refused = json!({ "waiting": { "reason": "ErrImagePull", "message": "denied" } });
+    let life = Life::of(pod("ci", "p", &["step"])).scheduled("node-1");
+    life.merge(json!({ "status": { "containerStatuses": [{ "name": "step", "restartCount": 0, "state": refused }] } }))
+        .run(&cluster)
+        .await
+        .expect("it waits for its image");
+    let last: Arc<Mutex<Option<SavedWait>>> = Arc::default();
+    let note = Arc::clone(&last);
+    let look = move |turn: podwait::Turn<'_>| *note.lock().expect("no panic") = Some(turn.machine.save());
+    let _ = timeout(secs(5), wait(cluster.client(), "ci", "p").look(look).into_future()).await;
+    let saved = last.lock().expect("no panic").take().expect("it was seen");
+
+    let mut old = serde_json::to_value(&saved).expect("JSON");
+    assert_eq!(old["version"], 2);
+    old["version"] = json!(1);
+    let waiting = &mut old["state"]["waiting"];
+    let said = waiting["pod"].as_object_mut().expect("a pod").remove("said");
+    assert!(said.is_some());
+    let pull = waiting["since"]["image_pull"].take();
+    waiting["since"]["image_pull"] = json!([pull["since"], pull["failure"]]);
+    let restored: SavedWait = serde_json::from_value(old.clone()).expect("version 1");
+    let wait = wait(cluster.client(), "ci", "p").restore(restored, secs(200)).expect("a machine");
+    let failure = wait.await.expect_err("no image");
+    assert_eq!(failure.reason, FailReason::ImagePull, "{failure}");
+
+    for unknown in [0, 3] {
+        old["version"] = json!(unknown);
+        let error = serde_json::from_value::<SavedWait>(old.clone()).expect_err("no such version");
+        assert!(error.to_string().contains(&format!("has version {unknown}")), "{error}");
+    }
 }

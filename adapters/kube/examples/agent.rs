@@ -63,9 +63,9 @@ impl Agent {
     /// The hold, also one that an earlier process has taken.
     fn hold(&self, pod: &str) -> Hold {
         let entries = self.journal.entries_of(&self.namespace, pod);
-        let uid = entries.into_iter().find_map(|entry| entry.wait.uid);
+        let uid = entries.iter().find_map(|entry| entry.wait.pod_uid());
         match uid {
-            Some(uid) => Hold::of_created(self.client.clone(), &self.namespace, pod, &uid),
+            Some(uid) => Hold::of_created(self.client.clone(), &self.namespace, pod, uid),
             None => Hold::new(self.client.clone(), &self.namespace, pod),
         }
     }

@@ -132,7 +132,7 @@ impl Wait {
     /// had just passed; its policy, container and uid are those that it was saved with.
     ///
     /// # Errors
-    /// The saved wait is of another version, or holds what no machine saves.
+    /// The saved wait holds what no machine saves.
     pub fn restore(mut self, saved: SavedWait, asleep: Duration) -> Result<Self, RestoreError> {
         self.restored = Some(Box::new((WaitMachine::restore(saved)?, asleep)));
         Ok(self)

@@ -39,11 +39,8 @@ impl WaitMachine {
     /// A machine that goes on as if nothing had happened.
     ///
     /// # Errors
-    /// The value is of another version, or holds what no machine saves.
+    /// The value holds what no machine saves.
     pub fn restore(saved: SavedWait) -> Result<Self, RestoreError> {
-        if saved.version != SAVED_VERSION {
-            return Err(RestoreError::Version(saved.version));
-        }
         let state = match saved.state {
             SavedState::Waiting(waiting) => State::Waiting(Box::new(restore_waiting(*waiting)?)),
             SavedState::Done(exit) => State::Over(Box::new(Ok(*exit))),

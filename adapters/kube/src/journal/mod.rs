@@ -16,7 +16,7 @@ use crate::source::Observed;
 use crate::wait::Wait;
 use disk::{Disk, Os};
 use podwait_core::Target;
-use podwait_core::{Instant, RestoreError, SavedState, SavedWait};
+use podwait_core::{RestoreError, SavedWait};
 use podwait_hub::Turn;
 use std::io;
 use std::path::Path;
@@ -124,7 +124,7 @@ impl Journal {
                 return;
             }
             let saved = turn.machine.save();
-            let what = without_time(saved.clone());
+            let what = saved.clone().without_time();
             if last.as_ref() != Some(&what) {
                 last = Some(what);
                 journal.note(&target, saved);
@@ -159,16 +159,4 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What would be lost: not when it was seen last, nor when to look again.
-fn without_time(mut saved: SavedWait) -> SavedWait {
-    saved.now = Instant::ZERO;
-    if let SavedState::Waiting(waiting) = &mut saved.state {
-        waiting.wake = None;
-        waiting.since.heard = None;
-        (waiting.attempt, waiting.errors) = (0, 0);
-        waiting.relists = (0, Instant::ZERO);
-    }
-    saved
 }

@@ -4,7 +4,7 @@ use super::disk::Disk;
 use super::{Fsync, Journal, JournalError};
 use crate::{Wait, wait};
 use podwait_core::Target;
-use podwait_core::{Instant, SavedWait, WaitMachine};
+use podwait_core::{Input, Instant, SavedWait, WaitMachine};
 use podwait_sim::Cluster;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -182,16 +182,16 @@ fn target(pod: &str) -> Target {
 
 /// A wait at this time.
 fn saved(millis: u64) -> SavedWait {
-    let mut saved = WaitMachine::new(Arc::default()).save();
-    saved.now = Instant::from_millis(millis);
-    saved
+    let mut machine = WaitMachine::new(Arc::default());
+    let _ = machine.handle(Instant::from_millis(millis), Input::Tick);
+    machine.save()
 }
 
 /// When each wait was noted last.
 type Times = BTreeMap<String, Instant>;
 
 fn times(journal: &Journal) -> Times {
-    journal.entries().into_iter().map(|entry| (entry.target.pod, entry.wait.now)).collect()
+    journal.entries().into_iter().map(|entry| (entry.target.pod, entry.wait.now())).collect()
 }
 
 /// Notes so many records of five waits in turn.
