@@ -127,6 +127,8 @@ pub struct Waits {
     bodies: Table<RequestId, Body>,
     /// By when the body of a refusal must have come.
     refusals: BTreeSet<(Instant, RequestId)>,
+    /// Requests that were answered without their end.
+    to_close: VecDeque<RequestId>,
     answers: VecDeque<(WaitId, Result<Exit, Failure>)>,
     keeps_json: bool,
 }
@@ -150,6 +152,7 @@ impl Waits {
             waits: Table::new(),
             bodies: Table::new(),
             refusals: BTreeSet::new(),
+            to_close: VecDeque::new(),
             answers: VecDeque::new(),
             keeps_json: false,
         }
@@ -209,6 +212,9 @@ impl Waits {
 
     /// The next thing that the host is to do.
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
+        if let Some(id) = pop(&mut self.to_close) {
+            return Some(Action::Close(id));
+        }
         loop {
             match self.reflector.next_command()? {
                 Command::Close(id) => {
@@ -236,9 +242,11 @@ impl Waits {
 
     /// Does whatever is due. The time at which to call this again, if nothing comes before.
     pub fn poll(&mut self, now: Instant, observer: &mut impl Observer) -> Option<Instant> {
-        while let Some((_, id)) = self.refusals.first().copied().filter(|(by, _)| *by <= now) {
+        while let Some((by, id)) = self.refusals.first().copied().filter(|(by, _)| *by <= now) {
+            self.refusals.remove(&(by, id));
             // A body that does not come still leaves the code.
             self.end(now, id, None, observer);
+            self.to_close.push_back(id);
         }
         loop {
             let next = self.reflector.poll(now);

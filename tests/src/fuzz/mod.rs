@@ -2,11 +2,13 @@
 //!
 //! Bytes are decoded position by position, so that a small change of the input is a small change of the wait.
 
+mod hub;
 mod pod;
 mod policy;
 mod script;
 mod trace;
 
+pub use hub::hub;
 pub use pod::{pod_bytes, pod_shape};
 pub use policy::policy;
 pub use script::machine;
@@ -16,10 +18,11 @@ pub use trace::trace;
 pub type Target = fn(&[u8]);
 
 /// The targets by the names of their corpora.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("machine", machine),
     ("pod_bytes", pod_bytes),
     ("pod_shape", pod_shape),
     ("trace", trace),
     ("policy", policy),
+    ("hub", hub),
 ];

@@ -102,7 +102,8 @@ pub(super) async fn all(
     for awaited in &mut all {
         if let Awaited::Pod(pod) = awaited {
             let same = journal.map(|journal| journal.entries_of(&pod.namespace, &pod.name));
-            pod.held_uid = same.unwrap_or_default().iter().find_map(|entry| entry.wait.pod_uid().map(str::to_owned));
+            pod.held_uid =
+                same.unwrap_or_default().iter().find_map(|entry| entry.wait.pod_uid().map(str::to_owned));
         }
     }
     match all.first() {

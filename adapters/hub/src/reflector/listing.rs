@@ -6,6 +6,7 @@ use crate::link::From;
 use crate::lister::Page;
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
+use crate::own::Cause;
 use crate::registry::PodId;
 use alloc::format;
 use alloc::string::String;
@@ -90,9 +91,14 @@ impl<O: Object> Reflector<O> {
         let missing: Vec<(PodId, bool)> = missing.map(|(pod, entry)| (pod, says(entry))).collect();
         for (pod, says) in missing {
             let entry = &mut self.registry.pods[pod];
-            if entry.own.is_some() {
+            if let Some(own) = &entry.own {
                 // What its own watch shows is outside of the selector.
                 entry.has_matched = false;
+                // Where the scope was only refused before, a LIST without the pod says as much as a GET that may take its time.
+                let is_covered = is_unfiltered && matches!(own.cause, Cause::Refused { .. });
+                if is_covered && says && entry.confirming == 0 {
+                    self.deliver(pod, Observed::NotFound(Via::List));
+                }
                 continue;
             }
             entry.unlisted_at = left_at;

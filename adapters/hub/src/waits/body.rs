@@ -90,9 +90,11 @@ impl Kind {
 }
 
 impl Waits {
-    /// The head of an answer has come.
+    /// The head of an answer has come. An answer has one; what follows is ignored.
     pub fn head(&mut self, now: Instant, id: RequestId, head: &ResponseHead<'_>) {
-        let Some(body) = self.bodies.get_mut(id) else { return };
+        let Some(body) = self.bodies.get_mut(id).filter(|body| matches!(body.state, State::Awaited)) else {
+            return;
+        };
         let encoding = head.content_type.and_then(Encoding::of_content_type).unwrap_or(Encoding::Json);
         body.state = match (head.status, &body.kind) {
             (200, Kind::Get(_)) => State::Object(encoding, Vec::new()),

@@ -64,3 +64,16 @@ fn a_refusal_whose_request_is_closed_leaves_no_deadline_behind() {
     assert!(waits.refusals.is_empty());
     assert_eq!(waits.poll(at(5000), &mut ()), None);
 }
+
+#[test]
+fn a_refusal_without_an_end_is_answered_and_its_request_closed() {
+    let (mut waits, wait, get) = waits();
+    waits.head(at(1), get, &ResponseHead { status: 403, ..ResponseHead::default() });
+    // It has one head.
+    waits.head(at(1), get, &ResponseHead { status: 200, ..ResponseHead::default() });
+    let _ = waits.poll(at(1001), &mut ());
+    assert_eq!(actions(&mut waits, at(1001)), [Action::Close(get)]);
+    assert!(waits.refusals.is_empty());
+    assert!(waits.leave(wait).is_some());
+    assert_eq!(actions(&mut waits, at(1002)), []);
+}

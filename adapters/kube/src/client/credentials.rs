@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) enum Credentials {
     None,
     Fixed(HeaderValue),
-    File(TokenFile),
+    File(Arc<TokenFile>),
     Plugin(Arc<Plugin>),
 }
 
@@ -63,7 +63,7 @@ impl Credentials {
         });
         let token = token.transpose()?;
         if let Some(file) = file {
-            return TokenFile::open(&file, token).map(Self::File);
+            return TokenFile::open(&file, token).map(|file| Self::File(Arc::new(file)));
         }
         if let Some(token) = token {
             return Ok(Self::Fixed(token));

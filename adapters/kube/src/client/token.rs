@@ -53,6 +53,7 @@ impl TokenFile {
         Ok(Self { path: path.into(), is_read_once, last: Mutex::new(last) })
     }
 
+    /// The header for the token that the file has now. Blocks.
     pub(crate) fn header(&self) -> HeaderValue {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_read_once

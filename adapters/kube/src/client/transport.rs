@@ -88,7 +88,11 @@ impl Shared {
         let fixed = match &self.credentials {
             Credentials::None => None,
             Credentials::Fixed(header) => Some(header.clone()),
-            Credentials::File(file) => Some(file.header()),
+            Credentials::File(file) => {
+                // A file system may hang, and must not hold up what else the executor has to do.
+                let file = Arc::clone(file);
+                Some(tokio::task::spawn_blocking(move || file.header()).await?)
+            }
             Credentials::Plugin(plugin) => {
                 let held = plugin.get_soon().await?;
                 let again = copy(&request);
