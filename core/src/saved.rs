@@ -118,7 +118,7 @@ pub(crate) struct SavedWaiting {
     /// The first of them that a consistent read brought.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) older_read: Option<Instant>,
-    /// Until when no grace speaks, where after errors only events have come.
+    /// Until when neither a grace nor a missing record speaks, where after errors or older objects only events have come.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) behind_until: Option<Instant>,
 }

@@ -37,7 +37,8 @@ pub(crate) struct Timers {
     pub(crate) auth_error: Option<AuthError>,
     /// The first 410 since the last good read.
     pub(crate) expired: Option<Instant>,
-    /// After errors only events have come, which may be of the time before: no grace speaks before this time.
+    /// After errors, or objects that were older than what was seen, only events have come, which may be of the time before: neither
+    /// a grace nor a missing record speaks before this time.
     pub(crate) behind_until: Option<Instant>,
     /// The last time that the API server was heard of: a good read or an error.
     pub(crate) heard: Option<Instant>,
@@ -148,9 +149,10 @@ impl Timers {
         set_grace(&mut self.config_error, at, stuck.config_error);
     }
 
-    /// A good read: the API server works. What is no consistent read may be behind, for so long.
-    pub(crate) fn clear_errors(&mut self, at: Instant, is_consistent: bool, lag: Duration) {
-        let is_behind = !is_consistent && (self.is_failing() || self.behind_until.is_some());
+    /// A good read: the API server works. What is no consistent read may be behind for so long, after errors or where `is_behind`
+    /// says that the last object was.
+    pub(crate) fn clear_errors(&mut self, at: Instant, is_consistent: bool, is_behind: bool, lag: Duration) {
+        let is_behind = is_behind || !is_consistent && (self.is_failing() || self.behind_until.is_some());
         self.behind_until = is_behind.then(|| self.behind_until.unwrap_or_else(|| at.after(lag)));
         self.api_error = None;
         self.auth_error = None;

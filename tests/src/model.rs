@@ -230,7 +230,8 @@ fn missing_record(story: &Story<'_>) -> Option<Verdict> {
     }
     // Nothing is awaited of a pod that is gone: rule 9 judges it, however long the record was missing.
     let is_awaited = !matches!(story.last(), Input::Deleted(_)) && story.gone.is_none();
-    (is_awaited && timers::is_given_up(story)).then(|| give_up_on_record(story))
+    let is_behind = timers::catching_up(story).is_some_and(|until| story.now() < until);
+    (is_awaited && !is_behind && timers::is_given_up(story)).then(|| give_up_on_record(story))
 }
 
 /// The answer when the record will not come any more, from the best that was seen.

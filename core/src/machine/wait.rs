@@ -284,7 +284,8 @@ impl Wait<'_> {
         // Where errors and reads take turns for ever, no budget of either runs out.
         let since = *missing.since.get_or_insert(self.at);
         let is_late = self.at >= since.after(errors).after(budget);
-        if missing.observed < budget && !is_late {
+        let is_behind = self.waiting.timers.behind_until.is_some_and(|until| self.at < until);
+        if (missing.observed < budget && !is_late) || is_behind {
             return self.situate(RetryReason::AwaitingTerminatedState);
         }
         let history = self.history();

@@ -197,7 +197,9 @@ impl Wait<'_> {
 
     /// A good read: the API server works.
     pub(super) fn good_read(&mut self, is_consistent: bool) {
-        self.waiting.timers.clear_errors(self.at, is_consistent, self.policy.0.finalize_initial);
+        let is_behind = !is_consistent && self.waiting.older.is_some();
+        let timers = &mut self.waiting.timers;
+        timers.clear_errors(self.at, is_consistent, is_behind, self.policy.0.finalize_initial);
         self.waiting.errors = 0;
         // The wait for the API server is over; what the pod waits for takes its place.
         let situation = self.waiting.situation;

@@ -159,7 +159,7 @@ fn is_read(input: &Input<'_>) -> bool {
 }
 
 /// Whether `pod` is an older state than `known`: both versions are decimal, and it has the smaller one.
-fn is_older(pod: &PodSnapshot, known: &PodSnapshot) -> bool {
+pub(super) fn is_older(pod: &PodSnapshot, known: &PodSnapshot) -> bool {
     match (decimal(&pod.resource_version), decimal(&known.resource_version)) {
         (Some(new), Some(old)) => new.len().cmp(&old.len()).then_with(|| new.cmp(old)) == Ordering::Less,
         _ => false,

@@ -1,7 +1,7 @@
 //! Rules 7, 8, 10, 11 and 12: the timers that run at the end of a history.
 
 use super::record::{self, Ending};
-use super::story::{Sight, Story};
+use super::story::{Sight, Story, is_older};
 use super::target::{State, Target};
 use super::{Verdict, gone, pull};
 use podwait_core::{ApiError, FailReason, Input, Instant, Phase};
@@ -75,20 +75,33 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     timers.into_iter().flatten().collect()
 }
 
-/// Rule 12: after errors a watch replays what it missed, so an event is not how things are. When a grace may speak, if that is
-/// all there is.
-fn catching_up(story: &Story<'_>) -> Option<Instant> {
+/// Rule 12: after errors, and after older states, a watch may replay what it missed, so an event is not how things are. When a
+/// grace or a missing record may speak, if that is all there is.
+pub(super) fn catching_up(story: &Story<'_>) -> Option<Instant> {
     let (mut has_failed, mut until) = (false, None::<Instant>);
-    for (at, input) in &story.inputs {
+    let mut is_older_now = false;
+    for (index, (at, input)) in story.inputs.iter().enumerate() {
+        let is_sight = story.sights.iter().any(|sight| sight.index == index);
+        let known = story.sights.iter().rev().find(|sight| sight.index < index);
         match input {
             Input::ApiError(_) => (has_failed, until) = (true, None),
             Input::Snapshot(_) | Input::Deleted(_) => {
-                until = until.or_else(|| has_failed.then(|| at.after(story.config.finalize_initial)));
+                let doubts = has_failed || is_older_now;
+                until = until.or_else(|| doubts.then(|| at.after(story.config.finalize_initial)));
                 has_failed = false;
             }
             Input::Read(_) | Input::NotFound => (has_failed, until) = (false, None),
             Input::Tick | Input::Cancel => {}
         }
+        is_older_now = match input {
+            _ if is_sight => false,
+            Input::Snapshot(pod) | Input::Read(pod)
+                if known.is_some_and(|known| is_older(pod, known.pod)) =>
+            {
+                true
+            }
+            _ => is_older_now,
+        };
     }
     until
 }
