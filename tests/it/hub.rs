@@ -453,6 +453,35 @@ fn until(is_so: impl Fn() -> bool) {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_look_that_panics_ends_its_own_wait_and_no_other() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("a").after(secs(5)).finished(1).spawn(&cluster);
+    running("b").after(secs(5)).finished(2).spawn(&cluster);
+    let look = |turn: podwait::Turn<'_>| assert!(!matches!(turn.observed, Observed::Pod(..)), "as it must");
+    let (first, second) = (hub.wait("ci", "a").look(look), hub.wait("ci", "b"));
+    let (first, second) = tokio::join!(tokio::spawn(first.into_future()), second.into_future());
+    let panic = first.expect_err("it panics where the wait is polled").into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"as it must"));
+    assert_eq!(second.map(|exit| exit.code), Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_looks_on_at_a_wait_that_was_dropped() {
+    let cluster = Cluster::new();
+    let hub = hub(&cluster);
+    running("p").after(secs(60)).finished(1).spawn(&cluster);
+    let turns = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&turns);
+    let look = move |_: podwait::Turn<'_>| *counter.lock().expect("no panic") += 1;
+    let wait = hub.wait("ci", "p").look(look).into_future();
+    assert!(tokio::time::timeout(secs(10), wait).await.is_err(), "it is dropped there");
+    // What it was given is gone with it, and not when the hub's task comes to it.
+    assert_eq!(Arc::strong_count(&turns), 1);
+    assert!(*turns.lock().expect("no panic") > 2);
+}
+
 #[test]
 fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     let cluster = Cluster::new();
@@ -466,7 +495,7 @@ fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     let hub = Hub::new(client, Scope::namespace("ci"));
     let _entered = server.enter();
     Life::of(pod("ci", "p", &["step"])).running().after(secs(2)).finished(5).spawn(&cluster);
-    // The first wait starts the feed, and is dropped with its runtime.
+    // The first wait starts the hub's task, and is dropped with its runtime.
     first.spawn(hub.wait("ci", "p").into_future());
     until(|| cluster.requests().watch > 0);
     // The second one finds a watch, and reads the pod.

@@ -89,7 +89,7 @@ impl Wait {
         self
     }
 
-    /// Never watch, only GET. A wait in a hub leaves it.
+    /// Observes the pod by GETs. A watch is opened only for the final state of a pod that is gone. A wait in a hub leaves it.
     pub fn poll(mut self) -> Self {
         self.transport = Transport::Poll(self.client().clone());
         self
