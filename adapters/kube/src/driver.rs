@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 /// What comes that is taken at once, before anything is done about it.
 const AT_ONCE: usize = 64;
 
-/// A wait that is to begin.
+/// A wait that is to begin. Boxed where it is passed on: a future that has begun has no room for it.
 pub(crate) struct Start {
     pub(crate) pod: PodName,
     pub(crate) machine: WaitMachine,
@@ -133,7 +133,7 @@ impl Future for Timer {
 /// A wait by itself, with a watch of its own or by GETs.
 pub(crate) async fn wait_alone(
     client: kube::Client,
-    start: Start,
+    start: Box<Start>,
     keeps_json: bool,
     cancel: CancellationToken,
     look: impl FnMut(Turn<'_>),
@@ -148,7 +148,7 @@ pub(crate) async fn wait_alone(
     let mut waits = Waits::single();
     waits.keep_json(keeps_json);
     let mut driver = Driver::new(client, waits, TokioInstant::now());
-    let wait = driver.join(start, &mut look);
+    let wait = driver.join(*start, &mut look);
     loop {
         driver.advance(&mut look);
         if let Some((_, answer)) = driver.waits.next_answer() {

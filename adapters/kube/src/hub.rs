@@ -172,7 +172,7 @@ impl Hub {
     /// One wait in the hub.
     pub(crate) async fn drive(
         self,
-        mut start: Start,
+        mut start: Box<Start>,
         cancel: CancellationToken,
         looks: Vec<Look>,
     ) -> Result<Exit, Failure> {
@@ -198,7 +198,7 @@ impl Hub {
             start = match reply {
                 Ok(Reply::Answer(answer)) => return answer,
                 Ok(Reply::Panic(panic)) => resume_unwind(panic),
-                Ok(Reply::Unserved(start)) => *start,
+                Ok(Reply::Unserved(start)) => start,
                 Err(_) => unreachable!("the task replies to each wait, also when it is dropped"),
             };
         }

@@ -192,7 +192,8 @@ impl Wait {
         let machine = self.machine();
         let asleep = self.restored.map_or(Duration::ZERO, |restored| restored.1);
         let pod = PodName::new(&self.target.namespace, &self.target.pod);
-        let start = Start { pod, machine, asleep, may_watch: !matches!(self.transport, Transport::Poll(_)) };
+        let may_watch = !matches!(self.transport, Transport::Poll(_));
+        let start = Box::new(Start { pod, machine, asleep, may_watch });
         let (mut looks, cancel) = (self.looks, self.cancel);
         match self.transport {
             Transport::Hub(hub) => Box::pin(hub.drive(start, cancel, looks)),

@@ -93,15 +93,9 @@ pub(super) fn catching_up(story: &Story<'_>) -> Option<Instant> {
             Input::Read(_) | Input::NotFound => (has_failed, until) = (false, None),
             Input::Tick | Input::Cancel => {}
         }
-        is_older_now = match input {
-            _ if is_sight => false,
-            Input::Snapshot(pod) | Input::Read(pod)
-                if known.is_some_and(|known| is_older(pod, known.pod)) =>
-            {
-                true
-            }
-            _ => is_older_now,
-        };
+        let shown = if let Input::Snapshot(pod) | Input::Read(pod) = input { Some(*pod) } else { None };
+        let is_behind = shown.zip(known).is_some_and(|(pod, known)| is_older(pod, known.pod));
+        is_older_now = !is_sight && (is_older_now || is_behind);
     }
     until
 }

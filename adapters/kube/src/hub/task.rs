@@ -25,7 +25,7 @@ pub(super) enum Message {
 /// A wait that joins.
 pub(super) struct Join {
     pub(super) ticket: u64,
-    pub(super) start: Start,
+    pub(super) start: Box<Start>,
     pub(super) looks: Looks,
     pub(super) reply: oneshot::Sender<Reply>,
 }
@@ -162,7 +162,7 @@ impl Task {
                 let Join { ticket, start, looks, reply } = *join;
                 let pod = start.pod.clone();
                 self.members.joining = Some(looks.clone());
-                let wait = self.driver.join(start, &mut self.members);
+                let wait = self.driver.join(*start, &mut self.members);
                 self.members.joining = None;
                 self.members.by_ticket.insert(ticket, wait);
                 self.members.by_wait.insert(wait, Member { ticket, pod, looks, reply });
@@ -216,7 +216,7 @@ impl Drop for Task {
         self.messages.close();
         while let Ok(message) = self.messages.try_recv() {
             if let Message::Join(join) = message {
-                let _ = join.reply.send(Reply::Unserved(Box::new(join.start)));
+                let _ = join.reply.send(Reply::Unserved(join.start));
             }
         }
         for (wait, member) in self.members.by_wait.drain() {
