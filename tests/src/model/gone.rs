@@ -30,7 +30,11 @@ fn by_what_was_seen(story: &Story<'_>, otherwise: FailReason) -> Verdict {
             // An init container that had failed while nobody touched the pod was the end of it.
             let init = record::init_failed_for_good(&story.sights).filter(|(_, at)| {
                 let pods = || at.iter().map(|at| story.sights[*at].pod);
-                pods().any(|pod| pod.deletion_timestamp.is_none())
+                // A deletion is not taken back.
+                let is_deleted = |at: usize| {
+                    story.sights[..=at].iter().any(|sight| sight.pod.deletion_timestamp.is_some())
+                };
+                at.iter().any(|at| !is_deleted(*at))
                     && pods().any(|pod| cause::disruption(pod).is_none())
                     && pods().any(|pod| cause::reason(pod).is_none())
             });
