@@ -95,12 +95,12 @@ walks! {
     limits::the_caller_s_limits = 16_038
     limits::nothing_but_time = 12_340
     reading::identity_and_order = 45_254
-    reading::a_store_that_goes_back = 46_422
+    reading::a_store_that_goes_back = 46_782
     reading::nothing_but_old_objects = 24_090
     reading::another_pod_of_the_name = 92_960
     reading::the_target_in_the_spec = 75
     reading::the_race_for_the_record = 14_212
-    reading::the_race_by_the_clock = 24_309
+    reading::the_race_by_the_clock = 26_010
     reading::other_lists_than_containers = 6_930
     reading::errors_of_the_api = 27_504
     reading::budgets_of_the_api = 21_020
