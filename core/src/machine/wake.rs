@@ -98,7 +98,8 @@ impl Wait<'_> {
         // A caller that only ticks never reads. While the target runs that is its own affair; otherwise every wait
         // has a bound, and where no timer gives one, silence does.
         let is_bounded = match waiting.situation {
-            RetryReason::Running | RetryReason::Restarting => true,
+            // A step whose exit 0 settles does not run any more.
+            RetryReason::Running | RetryReason::Restarting => timers.settling.is_none() || next.0.is_some(),
             RetryReason::AwaitingTerminatedState => false,
             RetryReason::AwaitingPod
             | RetryReason::Pending

@@ -67,7 +67,8 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     timers.retain(Option::is_some);
     // Nobody may wait for ever for a pod that does not move because nobody asks about it.
     let is_deleted = |sight: &Sight<'_>| sight.pod.deletion_timestamp.is_some();
-    let moves = story.newest().is_some_and(|sight| is_running_or_restarting(sight) && !is_deleted(sight));
+    let moves = story.newest().is_some_and(|sight| is_running_or_restarting(sight) && !is_deleted(sight))
+        && settling(story).is_none();
     let terminal = story.newest().is_some_and(|sight| sight.phase.is_terminal());
     if terminal || (timers.is_empty() && !moves) {
         timers.push(fail(Some(heard_of(story)), config.api_error_budget, FailReason::ApiUnavailable));
