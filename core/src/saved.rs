@@ -96,7 +96,7 @@ pub(crate) struct SavedWaiting {
     pub(crate) since: SavedTimers,
     /// What is being waited for as long as reads succeed.
     pub(crate) situation: RetryReason,
-    /// When the caller was told to come back, and why.
+    /// When the caller is to come back, and why.
     pub(crate) wake: Option<(Instant, RetryReason)>,
     /// Retries of the present situation.
     pub(crate) attempt: u32,

@@ -213,8 +213,8 @@ fn many_urgent_reads_become_one_list() {
         host.reflector.item(list, head(name, &pod), || Ok(pod.clone()));
     }
     host.reflector.page(now, list, "101", None);
-    let told = host.deliveries();
-    let absent: Vec<WaitId> = told
+    let delivered = host.deliveries();
+    let absent: Vec<WaitId> = delivered
         .iter()
         .filter(|(_, seen)| *seen == Observed::NotFound(Via::List))
         .map(|(wait, _)| *wait)
@@ -315,9 +315,9 @@ fn a_pause_is_told_with_what_is_left_of_it() {
     host.want(wait, Duration::from_secs(2), false);
     assert_eq!(host.commands(2_000), []);
     assert_eq!(host.commands(1_000), []);
-    let told = host.deliveries();
+    let delivered = host.deliveries();
     assert!(
-        matches!(&told[..], [(_, Observed::Failed(failure))] if failure.retry_after == Some(Duration::from_secs(8)))
+        matches!(&delivered[..], [(_, Observed::Failed(failure))] if failure.retry_after == Some(Duration::from_secs(8)))
     );
     host.want(wait, Duration::from_secs(2), false);
     assert_eq!(host.commands(6_999), []);

@@ -97,7 +97,7 @@ pub(crate) struct ContainerFacts {
 /// One run of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunFacts {
-    /// The container's id, or the number of restarts where that is not told.
+    /// The container's id, or the number of restarts where there is none.
     pub(crate) id: String,
     /// Counted from 1.
     pub(crate) attempt: u32,

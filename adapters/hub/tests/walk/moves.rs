@@ -191,7 +191,7 @@ impl Sim {
     }
 }
 
-/// What happened in a walk, told from its beginning.
+/// What happened in a walk, from its beginning.
 pub fn transcript(place: Place, moves: &[Move]) -> (Vec<String>, Option<(&'static str, String)>) {
     let mut sim = place.sim();
     sim.log = Some(Vec::new());

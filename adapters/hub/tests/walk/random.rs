@@ -1,4 +1,4 @@
-//! Long runs with many pods and every fault, each from a seed. `WALK_SEED=7` runs that seed alone and tells what happens,
+//! Long runs with many pods and every fault, each from a seed. `WALK_SEED=7` runs that seed alone and prints what happens,
 //! `WALK_SEEDS=100000` that many.
 
 use crate::promises::Promises;
@@ -128,10 +128,10 @@ fn turn(sim: &mut Sim, dice: &mut Dice) {
     }
 }
 
-fn run(seed: u64, tells: bool) -> Sim {
+fn run(seed: u64, logs: bool) -> Sim {
     let mut dice = Dice::new(seed);
     let mut sim = sim(&mut dice);
-    sim.log = tells.then(Vec::new);
+    sim.log = logs.then(Vec::new);
     for _ in 0..300 {
         match dice.roll(20) {
             0..8 => write(&mut sim, &mut dice),
