@@ -60,7 +60,8 @@ enum State {
         body: Vec<u8>,
         by: Instant,
     },
-    Object(Encoding, Vec<u8>),
+    /// Of a [`Kind::Get`], with the pod that was asked for.
+    Object(PodName, Encoding, Vec<u8>),
     /// With the pod of a [`Kind::Find`].
     List(ListItems, Option<Arc<ObservedPod>>),
     Watch(Frames, Encoding),
@@ -97,7 +98,7 @@ impl Waits {
         };
         let encoding = head.content_type.and_then(Encoding::of_content_type).unwrap_or(Encoding::Json);
         body.state = match (head.status, &body.kind) {
-            (200, Kind::Get(_)) => State::Object(encoding, Vec::new()),
+            (200, Kind::Get(asked)) => State::Object(asked.clone(), encoding, Vec::new()),
             (200, Kind::Find(_) | Kind::Page) => State::List(ListItems::new(encoding), None),
             (200, Kind::Watch) => State::Watch(Frames::new(encoding), encoding),
             (code, _) => {
@@ -123,10 +124,10 @@ impl Waits {
                 body.extend_from_slice(&piece[..piece.len().min(room)]);
                 Ok(())
             }
-            State::Object(_, bytes) if bytes.len() + piece.len() > LONGEST_OBJECT => {
+            State::Object(_, _, bytes) if bytes.len() + piece.len() > LONGEST_OBJECT => {
                 Err(DecodeError::TooLong)
             }
-            State::Object(_, bytes) => {
+            State::Object(_, _, bytes) => {
                 bytes.extend_from_slice(piece);
                 Ok(())
             }
@@ -252,12 +253,8 @@ impl Waits {
             (State::Awaited, None) => {
                 self.reflector.failed(now, id, ApiFailure::new(via, 0, "the connection was closed"));
             }
-            (State::Object(encoding, bytes), None) => {
-                let asked = match &kind {
-                    Kind::Get(asked) | Kind::Find(asked) => asked,
-                    Kind::Page | Kind::Watch => return,
-                };
-                match ObservedPod::of_answer(asked, encoding, &bytes) {
+            (State::Object(asked, encoding, bytes), None) => {
+                match ObservedPod::of_answer(&asked, encoding, &bytes) {
                     Ok(pod) => {
                         let json = self.keeps_json.then(|| bytes.into());
                         self.reflector.answer(now, id, Some(Arc::new(ObservedPod { json, ..pod })));
