@@ -60,9 +60,7 @@ impl Calls {
 
     /// Reads the pod from etcd (no resourceVersion: a cache may show a pod that is long gone); `None` if it does not exist.
     pub(crate) async fn get(&self, pod: &PodName) -> Result<Option<Arc<ObservedPod>>, ApiFailure> {
-        let path = format!("{}/{}", pods_path(Some(pod.namespace()), Some(pod.name()))?, pod.name());
-        let request = Request::get(path).header(header::ACCEPT, Encoding::Json.media_type());
-        let request = request.body(Vec::new()).map_err(|error| rejected(Via::Get, error.to_string()))?;
+        let request = json_request(Via::Get, &podwait_hub::Request::Get(pod.clone()))?;
         match self.call(Via::Get, request).await {
             Ok(json) => Ok(Some(Arc::new(ObservedPod::of_answer(pod, Encoding::Json, &json)?))),
             Err(refusal) if refusal.is_absence_of(pod.name()) => Ok(None),
@@ -127,6 +125,16 @@ pub async fn call(
     Ok(Calls::new(client.clone()).call_for(Via::Get, request, within, longest).await?)
 }
 
+/// A request for pods as JSON, if the names in it are names.
+fn json_request(via: Via, asked: &podwait_hub::Request) -> Result<Request<Vec<u8>>, ApiFailure> {
+    if let Some((what, name)) = asked.invalid_name() {
+        // What the API server would answer.
+        return Err(rejected(via, format!("{name:?} is not a valid {what} name")));
+    }
+    let get = Request::get(asked.target()).header(header::ACCEPT, Encoding::Json.media_type());
+    get.body(Vec::new()).map_err(|error| rejected(via, error.to_string()))
+}
+
 /// Reads an answer other than success.
 async fn refusal(via: Via, subject: &Subject, response: Response<Body>) -> Refusal {
     let (head, body) = response.into_parts();
@@ -134,13 +142,8 @@ async fn refusal(via: Via, subject: &Subject, response: Response<Body>) -> Refus
     let body = Limited::new(body, Refusal::LONGEST_BODY).collect();
     let body = timeout(REFUSAL_TIMEOUT, body).await.ok().and_then(Result::ok);
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let answer = Answer {
-        code: head.status.as_u16(),
-        retry_after: text(header::RETRY_AFTER),
-        date: text(header::DATE),
-        body: &body,
-    };
+    let head = answers::response_head(head.status.as_u16(), &head.headers);
+    let answer = Answer { code: head.status, retry_after: head.retry_after, date: head.date, body: &body };
     Refusal::read(via, subject, &answer)
 }
 

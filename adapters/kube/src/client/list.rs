@@ -1,9 +1,7 @@
 //! A LIST of the pods of a scope, of which no more is held than one item.
 
-use super::{CALL_TIMEOUT, Calls, failure, rejected, root_cause, timed_out, unreadable};
-use http::header;
+use super::{CALL_TIMEOUT, Calls, failure, json_request, root_cause, timed_out, unreadable};
 use http_body_util::BodyExt;
-use kube::client::Body;
 use podwait_core::Instant as Time;
 use podwait_hub::{PageLimits, Request, Scope, Selection};
 use podwait_wire::{ApiFailure, DecodeError, Encoding, Item, ListItems, Via};
@@ -32,7 +30,8 @@ impl Calls {
             sleep_until(began + PAGE_PAUSE.saturating_mul(pages)).await;
             pages += 1;
             let request = Request::List { selection: Selection::of_scope(scope), token, limit: PAGE };
-            let mut body = self.page(&request).await?;
+            let get = json_request(Via::List, &request)?;
+            let mut body = self.open(Via::List, get, CALL_TIMEOUT).await?;
             let (mut items, page_began) = (ListItems::new(Encoding::Json), Instant::now());
             loop {
                 let end = (Instant::now() + CALL_TIMEOUT).min(page_began + PAGE_TIMEOUT);
@@ -56,15 +55,6 @@ impl Calls {
             limits.turn_to(&next)?;
             token = Some(next);
         }
-    }
-
-    async fn page(&self, request: &Request) -> Result<Body, ApiFailure> {
-        if let Some((what, name)) = request.invalid_name() {
-            return Err(rejected(Via::List, format!("{name:?} is not a valid {what} name")));
-        }
-        let get = http::Request::get(request.target()).header(header::ACCEPT, Encoding::Json.media_type());
-        let get = get.body(Vec::new()).map_err(|error| rejected(Via::List, error.to_string()))?;
-        Ok(self.open(Via::List, get, CALL_TIMEOUT).await?)
     }
 }
 
