@@ -14,7 +14,6 @@ use crate::failure::ApiFailure;
 use crate::name::{PodName, Scope};
 use crate::observed::{Object, Observed};
 use crate::own::{Cause, Own};
-use crate::pace::Pace;
 use crate::rate::RateLimiter;
 use crate::reads::Reads;
 use crate::registry::{PodId, Read, Registry, WaitId};
@@ -164,17 +163,16 @@ impl<O: Object> Reflector<O> {
 
     /// Adds a wait for a pod. It has to be [wanted](Self::want) next.
     ///
-    /// `may_watch: false` for a pod that is only to be read; it has no part in the scope's watch. `is_known` if the wait has seen
-    /// its pod before, by another process for instance.
-    pub fn join(&mut self, now: Instant, pod: PodName, may_watch: bool, is_known: bool) -> WaitId {
-        let pace = if is_known { Pace::Again } else { Pace::Now };
+    /// `may_watch: false` for a pod that is only to be read; it has no part in the scope's watch. `uid` if it is for
+    /// the pod with this uid alone: that pod's past is delivered to it, too, if another one has the name by then.
+    pub fn join(&mut self, now: Instant, pod: PodName, may_watch: bool, uid: Option<&str>) -> WaitId {
         let is_served =
             may_watch && self.shared.as_ref().is_some_and(|shared| shared.serves(now, pod.namespace()));
         let lists = self.shared.as_ref().map_or(0, |shared| shared.lister.count);
         let is_refused = may_watch
             && self.shared.as_ref().is_some_and(|shared| shared.scope.includes(pod.namespace()))
             && !is_served;
-        let (wait, id, is_first) = self.registry.join(now, pod, pace, lists);
+        let (wait, id, is_first) = self.registry.join(now, pod, uid, lists);
         if !is_first {
             self.renew_read(id);
         }

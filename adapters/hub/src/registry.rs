@@ -33,6 +33,8 @@ const FEW: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) pod: PodId,
+    /// The [hash](crate::hash) of the uid of its pod, if it was known when the wait came.
+    pub(crate) uid: Option<u64>,
     pub(crate) pace: Pace,
     /// When the machine answered last, and after which time it comes back.
     pub(crate) start: Instant,
@@ -105,7 +107,7 @@ pub(crate) struct Entry<O> {
     /// The resourceVersion of the object that was delivered last, as a number.
     pub(crate) version: Option<u64>,
     /// The [hash](crate::hash) of its uid.
-    uid: u64,
+    pub(crate) uid: u64,
     pub(crate) before: Before,
     /// The place up to which the watch of the scope had shown everything before a LIST that did not have the pod, so that the pod
     /// is read by itself.
@@ -127,6 +129,14 @@ pub(crate) struct Entry<O> {
     pub(crate) probe: Option<Box<Probe>>,
     /// Its own watch, while it needs one.
     pub(crate) own: Option<Box<Own>>,
+}
+
+impl Place {
+    /// Whether an object that is older than what was delivered last, which was of the pod `shown`, is of use: the wait confirms a
+    /// deletion, or it is for the very pod of the object, and came when another one had the name.
+    pub(crate) fn uses_replay(&self, shown: u64, uid: u64) -> bool {
+        self.is_confirming || (self.uid == Some(uid) && shown != uid)
+    }
 }
 
 impl<O: Object> Entry<O> {
@@ -173,7 +183,7 @@ impl<O: Object> Entry<O> {
         self.missed.is_some_and(|missed| missed.uid == hash(pod.uid()))
     }
 
-    /// Whether a watch has sent what is older than what was delivered. It is of use only to waits that confirm a deletion.
+    /// Whether a watch has sent what is older than what was delivered. Few waits have a use for it; see [`Place::uses_replay`].
     pub(crate) fn is_replay(&self, observed: &Observed<O>) -> bool {
         let (Observed::Pod(Via::Watch, pod) | Observed::Deleted(pod)) = observed else { return false };
         let version = parse_resource_version(pod.resource_version());
@@ -228,7 +238,7 @@ impl<O: Object> Registry<O> {
         &mut self,
         now: Instant,
         name: PodName,
-        pace: Pace,
+        uid: Option<&str>,
         lists: u64,
     ) -> (WaitId, PodId, bool) {
         let known = self.names.get(&name).copied();
@@ -240,7 +250,8 @@ impl<O: Object> Registry<O> {
         });
         let place = Place {
             pod,
-            pace,
+            uid: uid.map(hash),
+            pace: Pace::Now,
             start: now,
             after: Duration::ZERO,
             end: now,
@@ -252,6 +263,16 @@ impl<O: Object> Registry<O> {
         entry.waits.push(wait);
         entry.came = lists;
         (wait, pod, known.is_none())
+    }
+
+    /// Whether an event of this resourceVersion may be of use to a wait for this pod.
+    pub(crate) fn is_of_use(&self, pod: PodId, version: u64) -> bool {
+        let Some(entry) = self.pods.get(pod) else { return false };
+        // Whose event it is shows when it is read.
+        let is_for_another = |wait: &WaitId| {
+            self.waits.get(*wait).is_some_and(|place| place.uid.is_some_and(|uid| uid != entry.uid))
+        };
+        entry.is_news(version) || entry.waits.iter().any(is_for_another)
     }
 
     /// Takes a wait out, and its pod with the last of them.

@@ -192,7 +192,7 @@ impl Waits {
         may_watch: bool,
         observer: &mut impl Observer,
     ) -> WaitId {
-        let wait = self.reflector.join(now, pod, may_watch, false);
+        let wait = self.reflector.join(now, pod, may_watch, machine.pod_uid());
         self.waits.put(wait, Wait { begin: machine.now(), machine, joined: now, asleep });
         self.turn(now, wait, &Observed::Silence, observer);
         wait

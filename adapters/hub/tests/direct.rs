@@ -46,7 +46,11 @@ impl Host {
     }
 
     fn join(&mut self, name: &str) -> WaitId {
-        let wait = self.reflector.join(self.at(), PodName::new("ci", name), true, false);
+        self.join_for(name, None)
+    }
+
+    fn join_for(&mut self, name: &str, uid: Option<&str>) -> WaitId {
+        let wait = self.reflector.join(self.at(), PodName::new("ci", name), true, uid);
         self.want(wait, STEADY, false);
         wait
     }
@@ -192,6 +196,40 @@ fn what_was_there_before_goes_only_to_the_wait_that_confirms() {
     host.event(probe, Event::Deleted, "a", &pod("u1", 103));
     let expected = [Observed::Pod(Via::Watch, pod("u1", 102)), Observed::Deleted(pod("u1", 103))];
     assert_eq!(host.deliveries(), expected.map(|observed| (first, observed)));
+}
+
+#[test]
+fn a_wait_that_came_when_another_pod_had_the_name_has_the_past_of_its_own() {
+    for labels in [None, Some("app=x")] {
+        let mut host = Host::hub(labels);
+        host.join("b");
+        let watch = host.watch(&[("b", pod("u0", 90))]);
+        host.deliveries();
+        // Their pod is gone, which the watch has yet to show.
+        let pinned = host.join_for("a", Some("u1"));
+        let any = host.join("a");
+        let other = host.join_for("a", Some("u2"));
+        let (read, _) = host.request(200);
+        host.reflector.answer(host.at(), read, Some(pod("u2", 110)));
+        assert_eq!(host.deliveries().len(), 3);
+        for wait in [pinned, any, other] {
+            host.want(wait, STEADY, false);
+        }
+        host.event(watch, Event::State, "a", &pod("u1", 102));
+        host.event(watch, Event::State, "a", &pod("u2", 109));
+        assert_eq!(host.deliveries(), [(pinned, Observed::Pod(Via::Watch, pod("u1", 102)))]);
+        host.want(pinned, STEADY, false);
+        host.event(watch, Event::Deleted, "a", &pod("u1", 108));
+        if labels.is_some() {
+            // It may have lost its label alone.
+            let (read, _) = host.request(200);
+            host.reflector.answer(host.at(), read, Some(pod("u2", 110)));
+        }
+        let deleted = Observed::Deleted(pod("u1", 108));
+        assert!(host.deliveries().contains(&(pinned, deleted)));
+        host.event(watch, Event::State, "a", &pod("u2", 111));
+        assert_eq!(host.deliveries().len(), 3);
+    }
 }
 
 #[test]
@@ -365,7 +403,7 @@ fn where_it_stays_open_the_watch_outlives_the_waits() {
 #[test]
 fn a_pod_that_is_only_read_starts_no_watch_of_the_scope() {
     let mut host = Host::hub(None);
-    let polled = host.reflector.join(host.at(), PodName::new("ci", "a"), false, false);
+    let polled = host.reflector.join(host.at(), PodName::new("ci", "a"), false, None);
     host.want(polled, STEADY, false);
     host.join("a");
     let (read, _) = host.request(200);

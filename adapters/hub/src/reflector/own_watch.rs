@@ -32,7 +32,8 @@ impl<O: Object> Reflector<O> {
         }
         own.link.has_reached(head.resource_version, true);
         own.is_failing = false;
-        if event != Event::Deleted && !entry.is_news(parse_resource_version(head.resource_version)) {
+        let version = parse_resource_version(head.resource_version);
+        if event != Event::Deleted && !self.registry.is_of_use(pod, version) {
             return;
         }
         match read() {

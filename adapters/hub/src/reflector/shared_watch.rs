@@ -36,8 +36,9 @@ impl<O: Object> Reflector<O> {
         let Some(pod) = self.registry.find(head.namespace, head.name) else { return };
         // A watch that goes on from further back sends again what a read has found, and so says nothing about it.
         let version = parse_resource_version(head.resource_version);
+        let is_of_use = event == Event::Deleted || self.registry.is_of_use(pod, version);
         let entry = &mut self.registry.pods[pod];
-        if event != Event::Deleted && !entry.is_news(version) {
+        if !is_of_use {
             if entry.version == Some(version) {
                 entry.matched();
             }

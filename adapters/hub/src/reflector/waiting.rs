@@ -2,10 +2,11 @@
 
 use super::{Alarm, OWN, Reflector, SHARED};
 use crate::failure::{ApiFailure, Via};
+use crate::hash::hash;
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::pace::{Coverage, Pace};
-use crate::registry::{Entry, PodId, Read, SelectorMatch, WaitId};
+use crate::registry::{Entry, Place, PodId, Read, SelectorMatch, WaitId};
 use alloc::vec::Vec;
 use core::time::Duration;
 use podwait_core::Instant;
@@ -219,7 +220,7 @@ impl<O: Object> Reflector<O> {
     pub(super) fn deliver(&mut self, pod: PodId, mut observed: Observed<O>) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         if entry.is_replay(&observed) {
-            return self.tell_some(pod, &observed, true);
+            return self.queue_replay(pod, &observed);
         }
         self.forget_read(pod);
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
@@ -247,14 +248,21 @@ impl<O: Object> Reflector<O> {
     pub(super) fn queue_delivery(&mut self, pod: PodId, observed: &Observed<O>) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         entry.has_failed = matches!(observed, Observed::Failed(_));
-        self.tell_some(pod, observed, false);
+        self.queue_for(pod, observed, |_| true);
     }
 
-    fn tell_some(&mut self, pod: PodId, observed: &Observed<O>, only_confirming: bool) {
+    /// The same for what is older than what was delivered, and for the waits that have a use for that.
+    fn queue_replay(&mut self, pod: PodId, observed: &Observed<O>) {
+        let (Observed::Pod(_, object) | Observed::Deleted(object)) = observed else { return };
+        let (shown, uid) = (self.registry.pods[pod].uid, hash(object.uid()));
+        self.queue_for(pod, observed, |place| place.uses_replay(shown, uid));
+    }
+
+    fn queue_for(&mut self, pod: PodId, observed: &Observed<O>, is_meant: impl Fn(&Place) -> bool) {
         let Some(entry) = self.registry.pods.get(pod) else { return };
         for index in 0..entry.waits.len() {
             let wait = self.registry.pods[pod].waits[index];
-            if only_confirming && !self.registry.waits.get(wait).is_some_and(|place| place.is_confirming) {
+            if !self.registry.waits.get(wait).is_some_and(&is_meant) {
                 continue;
             }
             self.set_alarm(wait, None);

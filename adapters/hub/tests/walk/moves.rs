@@ -131,9 +131,9 @@ impl Sim {
     pub fn go(&mut self, step: Move) {
         self.note(format!("# {step:?}"));
         match step {
-            Move::Join => self.join(POD, true, false, Mind::simple(false)),
-            Move::JoinMachine => self.join(POD, true, false, Mind::machine()),
-            Move::JoinPolled => self.join(POD, false, false, Mind::simple(false)),
+            Move::Join => self.join(POD, true, Mind::simple()),
+            Move::JoinMachine => self.join(POD, true, Mind::machine(None)),
+            Move::JoinPolled => self.join(POD, false, Mind::simple()),
             Move::Leave => self.leave(0),
             Move::Create => self.world.create(POD, true),
             Move::Change => self.world.step_on(POD),

@@ -192,7 +192,7 @@ impl Sim {
         if *end == End::Known {
             return;
         }
-        let Some((newest, _)) = waiter.seen.first() else { return };
+        let Some(newest) = waiter.own() else { return };
         let Some(since) = waiter.confirming_since else { return };
         let is_calm = self.weather.is_fair()
             && self.promises.calm_since + 10_000 <= since

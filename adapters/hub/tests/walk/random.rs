@@ -77,9 +77,13 @@ fn write(sim: &mut Sim, dice: &mut Dice) {
 /// Waits come and go.
 fn wait(sim: &mut Sim, dice: &mut Dice) {
     if sim.waiters.len() < 12 && dice.roll(4) > 0 {
-        let mind = if dice.flip() { Mind::machine() } else { Mind::simple(false) };
-        let (mind, is_known) = if dice.roll(8) == 0 { (Mind::simple(true), true) } else { (mind, false) };
-        sim.join(dice.roll(PODS + 1) as usize, dice.roll(6) > 0, is_known, mind);
+        let name = dice.roll(PODS + 1) as usize;
+        let mind = match dice.roll(8) {
+            0 => Mind::machine(sim.world.uids(name).nth(dice.roll(3) as usize)),
+            1..5 => Mind::machine(None),
+            _ => Mind::simple(),
+        };
+        sim.join(name, dice.roll(6) > 0, mind);
     } else if !sim.waiters.is_empty() {
         sim.leave(dice.roll(sim.waiters.len() as u64) as usize);
     }

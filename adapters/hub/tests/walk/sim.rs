@@ -91,15 +91,17 @@ impl Sim {
         Instant::from_millis(self.now)
     }
 
-    pub fn join(&mut self, name: usize, may_watch: bool, is_known: bool, mut mind: Mind) {
+    pub fn join(&mut self, name: usize, may_watch: bool, mut mind: Mind) {
         self.world.tick += 1;
-        let id = self.reflector.join(self.at(), self.world.names[name].clone(), may_watch, is_known);
+        let pod = self.world.names[name].clone();
+        let id = self.reflector.join(self.at(), pod, may_watch, mind.uid());
         note!(self, "join {} as {id:?}", self.world.names[name]);
         let wish = mind.start(self.now);
         self.waiters.push(Waiter {
             id,
             name,
             may_watch,
+            uid: mind.uid().map(Into::into),
             mind,
             joined: self.world.tick,
             due: u64::MAX,

@@ -41,20 +41,31 @@ pub enum Mind {
 #[derive(Clone, Debug, Default)]
 pub struct Simple {
     uid: Option<String>,
-    is_known: bool,
     confirming_since: Option<u64>,
     failures: u32,
 }
 
 impl Mind {
-    pub fn simple(is_known: bool) -> Self {
-        Self::Simple(Simple { is_known, ..Simple::default() })
+    pub fn simple() -> Self {
+        Self::Simple(Simple::default())
     }
 
-    pub fn machine() -> Self {
+    pub fn machine(uid: Option<&str>) -> Self {
         let policy =
             Policy::builder().gone_grace(Duration::from_millis(GRACE)).build().expect("a good policy");
-        Self::Machine(Rc::new(WaitMachine::new(Arc::new(policy)).container("step")))
+        let machine = WaitMachine::new(Arc::new(policy)).container("step");
+        Self::Machine(Rc::new(match uid {
+            Some(uid) => machine.uid(uid),
+            None => machine,
+        }))
+    }
+
+    /// The uid of the pod that it is for.
+    pub fn uid(&self) -> Option<&str> {
+        match self {
+            Self::Simple(simple) => simple.uid.as_deref(),
+            Self::Machine(machine) => machine.pod_uid(),
+        }
     }
 
     pub fn start(&mut self, now: u64) -> Wish {
@@ -88,7 +99,7 @@ impl Simple {
                 }
                 self.go_on(now)
             }
-            Observed::NotFound(_) | Observed::Pod(..) if self.uid.is_some() || self.is_known => {
+            Observed::NotFound(_) | Observed::Pod(..) if self.uid.is_some() => {
                 self.confirming_since.get_or_insert(now);
                 self.go_on(now)
             }
@@ -158,6 +169,8 @@ pub struct Waiter {
     pub id: WaitId,
     pub name: usize,
     pub may_watch: bool,
+    /// The uid of its pod, if it was known when it joined.
+    pub uid: Option<String>,
     pub mind: Mind,
     /// The tick of its joining.
     pub joined: u64,
@@ -165,7 +178,7 @@ pub struct Waiter {
     pub due: u64,
     /// Since when it has confirmed a deletion, without a break.
     pub confirming_since: Option<u64>,
-    /// The last object of every uid, the first uid being its own, and the tick of its delivery.
+    /// The last object of every uid and the tick of its delivery. The first uid is its own where none was known.
     pub seen: Vec<(Pod, u64)>,
     /// The tick of the last delivery of an object.
     pub sight: u64,
@@ -175,6 +188,15 @@ pub struct Waiter {
 }
 
 impl Waiter {
+    /// The last object of its own pod.
+    pub fn own(&self) -> Option<&Pod> {
+        let mut seen = self.seen.iter().map(|(pod, _)| pod);
+        match &self.uid {
+            Some(uid) => seen.find(|pod| pod.uid == *uid),
+            None => seen.next(),
+        }
+    }
+
     /// It was given an object.
     pub fn see(&mut self, pod: &Pod, tick: u64) {
         self.last = Some(Some(pod.clone()));

@@ -195,6 +195,15 @@ impl World {
         line[first..].iter().map(|(_, pod)| pod.as_ref())
     }
 
+    /// The uids of a name's pods, the newest first.
+    pub fn uids(&self, name: usize) -> impl Iterator<Item = &str> {
+        let mut last = "";
+        self.timeline[name].iter().rev().filter_map(|(_, pod)| pod.as_ref()).filter_map(move |pod| {
+            let is_new = core::mem::replace(&mut last, &pod.uid) != pod.uid;
+            is_new.then_some(pod.uid.as_str())
+        })
+    }
+
     pub fn was_absent_since(&self, name: usize, tick: u64) -> bool {
         self.since(name, tick).any(|pod| pod.is_none())
     }
