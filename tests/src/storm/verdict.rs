@@ -224,7 +224,7 @@ impl Run {
         let Some(begin) = end.checked_sub(budget) else { return false };
         let was_read = self.ledger.last_good_read(end).is_some_and(|at| at > begin);
         let mut begin = begin + self.turn;
-        if self.weather.harms_watches(begin) {
+        if self.weather.harms_watches(begin, begin) {
             // A watch that fails is where the budget begins, too; reads fail from the next one on.
             begin = self.ledger.requests.iter().copied().find(|at| *at > begin).unwrap_or(begin);
         }
