@@ -188,6 +188,18 @@ impl WaitMachine {
         self.now
     }
 
+    /// By when the machine wants the next input, a tick at least: when the newest [`Decision::Retry`] is over. At once before the
+    /// first input. `None` once there is a last word.
+    ///
+    /// For loops that keep no decision: that of many machines, or after a restore.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let State::Waiting(waiting) = &self.state else { return None };
+        let Some((wake, _)) = waiting.wake else { return Some(self.now) };
+        let timer = waiting.next_timer(&self.policy).map(|(at, _)| at);
+        Some(timer.map_or(wake, |at| at.min(wake)).max(self.now.after(Duration::from_millis(1))))
+    }
+
     /// The last word, once there is one.
     #[must_use]
     pub fn verdict(&self) -> Option<Result<&Exit, &Failure>> {

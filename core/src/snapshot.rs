@@ -15,6 +15,7 @@ pub struct Timestamp(pub i64);
 
 /// One observation of one pod object, from a GET, a LIST or a watch event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct PodSnapshot {
     /// `metadata.uid`
     pub uid: String,
@@ -116,6 +117,7 @@ impl Phase {
 
 /// A restart policy, of a pod or of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RestartPolicy {
     /// Restart after every end. What an unset policy of a pod means.
     #[default]
@@ -141,6 +143,7 @@ impl RestartPolicy {
 
 /// One entry of `spec.containers`, `spec.initContainers` or `spec.ephemeralContainers`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Container {
     /// `name`
     pub name: String,
@@ -152,6 +155,7 @@ pub struct Container {
 
 /// One entry of `restartPolicyRules`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RestartRule {
     /// `action`
     pub action: RestartAction,
@@ -171,6 +175,7 @@ impl RestartRule {
 
 /// What a [`RestartRule`] does when it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RestartAction {
     /// `Restart`: this container starts again in place.
     Restart,
@@ -182,6 +187,7 @@ pub enum RestartAction {
 
 /// One entry of a container status list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct ContainerStatus {
     /// `name`
     pub name: String,
@@ -197,6 +203,7 @@ pub struct ContainerStatus {
 
 /// `state` of a container. Where several are set, `terminated` counts before `running` before `waiting`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ContainerState {
     /// `waiting`
     Waiting {
@@ -231,6 +238,7 @@ pub struct Terminated {
 
 /// One entry of `status.conditions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Condition {
     /// `status` is `True`.
     pub is_true: bool,

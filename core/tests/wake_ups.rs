@@ -142,3 +142,17 @@ fn retry_after_is_a_floor_and_the_next_timer_a_ceiling() {
     // The API error budget ends the wait before the server's day is over.
     assert_eq!(Wait::new().at(0, error(86_400)).0, 300_000);
 }
+
+#[test]
+fn a_loop_that_keeps_no_decision_asks_the_machine_when_it_is_due() {
+    let mut wait = Wait::new();
+    assert_eq!((wait.0.next_deadline(), wait.0.pod_uid()), (Some(Instant::ZERO), None), "at once");
+    let (after, _) = wait.at(70, error(503));
+    assert_eq!(wait.0.next_deadline(), Some(Instant::from_millis(70 + after)));
+    let (after, _) = wait.at(100, Input::Read(&pod(1, Phase::Running)));
+    assert_eq!(wait.0.next_deadline(), Some(Instant::from_millis(100 + after)));
+    assert_eq!(wait.0.pod_uid(), Some("u"), "the first one seen");
+    assert!(wait.0.handle(Instant::from_millis(200), Input::Cancel).is_final());
+    assert_eq!(wait.0.next_deadline(), None);
+    assert!(matches!(wait.0.verdict(), Some(Err(_))));
+}

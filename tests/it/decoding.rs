@@ -1,6 +1,8 @@
-//! Pods of real servers and of the cases, damaged by lot: what is still JSON is read as serde reads it.
+//! Pods of real servers and of the cases, damaged by lot: what is still JSON is read as serde reads it. And snapshots as JSON.
 
+use podwait_core::PodSnapshot;
 use podwait_tests::fuzz::pod_bytes;
+use podwait_wire::Encoding;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -134,4 +136,16 @@ fn a_field_that_is_there_twice_is_refused_by_both() {
             pod_bytes(twice.as_bytes());
         }
     }
+}
+
+#[test]
+fn a_snapshot_that_was_written_as_json_is_read_as_it_was() {
+    for pod in pods() {
+        let Ok(pod) = podwait_wire::pod(Encoding::Json, pod.to_string().as_bytes()) else { continue };
+        let text = serde_json::to_string(&pod.snapshot).expect("a value");
+        assert_eq!(serde_json::from_str::<PodSnapshot>(&text).expect("a snapshot"), pod.snapshot, "{text}");
+    }
+    let little = serde_json::from_str::<PodSnapshot>(r#"{"uid":"u","phase":"Running"}"#)
+        .expect("what is absent is empty");
+    assert_eq!((&*little.uid, little.containers.len()), ("u", 0));
 }

@@ -93,8 +93,17 @@ fn seeds_that_failed_once_do_not_fail_again() {
         }
     }
     let watched = [73_108_852, 73_131_564, 600_062_216, 800_104_668].map(|seed| (Way::Watch, seed));
-    let shared = [200_007_893, 200_029_065, 200_036_168, 200_058_771, 600_077_488, 600_178_240, 650_037_037, 700_075_743]
-        .map(|seed| (Way::Hub, seed));
+    let shared = [
+        200_007_893,
+        200_029_065,
+        200_036_168,
+        200_058_771,
+        600_077_488,
+        600_178_240,
+        650_037_037,
+        700_075_743,
+    ]
+    .map(|seed| (Way::Hub, seed));
     let labelled = [700_154_039, 700_197_983].map(|seed| (Way::Labelled, seed));
     let outside = [200_034_091, 540_021_429, 540_109_452].map(|seed| (Way::Outside, seed));
     for (way, seed) in watched.into_iter().chain(shared).chain(labelled).chain(outside) {

@@ -59,6 +59,13 @@ impl<'a> Duel<'a> {
         if twin.handle(at, input) != decision || twin != self.machine {
             return Err("a machine that was saved and restored goes another way".to_owned());
         }
+        let due = match &decision {
+            Decision::Retry { after, .. } => Some(self.machine.now().after(*after)),
+            Decision::Done(_) | Decision::Fail(_) => None,
+        };
+        if self.machine.next_deadline() != due {
+            return Err(format!("{decision:?}, and due at {:?}", self.machine.next_deadline()));
+        }
         let impatient = self.impatient.handle(at, input);
         if impatient != decision {
             return Err(format!("early ticks lead to {impatient:?} instead of {decision:?}"));

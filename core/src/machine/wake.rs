@@ -1,8 +1,10 @@
 //! When the caller is to come back, and what a timer that ran out means.
 
+use super::Waiting;
 use super::wait::{Answer, Wait};
 use crate::backoff::next_delay;
 use crate::decision::{Exit, Failure};
+use crate::policy::Policy;
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
 use crate::text::{in_parentheses, one_line};
@@ -48,13 +50,12 @@ impl<'a> Earliest<'a> {
     }
 }
 
-impl Wait<'_> {
+impl Waiting {
     /// The timer that runs out first.
-    pub(super) fn next_timer<'a>(&'a self) -> Option<(Instant, Timer<'a>)> {
-        let policy = &self.policy.0;
-        let waiting = &*self.waiting;
-        let timers = &waiting.timers;
-        let deletion_grace = self.history().deletion.map_or(Duration::ZERO, |deletion| deletion.grace);
+    pub(super) fn next_timer(&self, policy: &Policy) -> Option<(Instant, Timer<'_>)> {
+        let (policy, waiting, timers) = (&policy.0, self, &self.timers);
+        let deletion = waiting.history.as_ref().and_then(|history| history.deletion);
+        let deletion_grace = deletion.map_or(Duration::ZERO, |deletion| deletion.grace);
         let terminating = deletion_grace.saturating_add(policy.unknown_grace);
         let mut next = Earliest(None);
         if let Some(gone) = waiting.gone() {
@@ -114,7 +115,9 @@ impl Wait<'_> {
         }
         next.0
     }
+}
 
+impl Wait<'_> {
     /// What it means that this timer ran out.
     pub(super) fn verdict_of(&self, timer: Timer<'_>) -> Result<Exit, Failure> {
         let policy = &self.policy.0;
@@ -221,7 +224,7 @@ impl Wait<'_> {
     /// Rule 12, and the answer where nothing was decided: the verdict of a timer that ran out, or else when to come back,
     /// which is the promised wake-up and never past the next own timer.
     pub(super) fn answer(&mut self, is_tick: bool) -> Answer {
-        let next = match self.next_timer() {
+        let next = match self.waiting.next_timer(self.policy) {
             Some((at, timer)) if at <= self.at => return ControlFlow::Break(self.verdict_of(timer)),
             next => next.map(|(at, _)| at),
         };
