@@ -1,6 +1,7 @@
 // Command peers waits for many pods as programs in Go do, for the scale
 // benchmark, which compares podwait with them.
 //
+//	peers shared                KUBECONFIG NAMESPACE COUNT
 //	peers informers             KUBECONFIG NAMESPACE COUNT
 //	peers informers-unthrottled KUBECONFIG NAMESPACE COUNT
 //
@@ -18,6 +19,7 @@ import (
 	"os"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -26,7 +28,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("peers: ")
 	if len(os.Args) != 5 {
-		log.Fatal("usage: peers informers|informers-unthrottled KUBECONFIG NAMESPACE COUNT")
+		log.Fatal("usage: peers shared|informers|informers-unthrottled KUBECONFIG NAMESPACE COUNT")
 	}
 	count, err := strconv.Atoi(os.Args[4])
 	if err != nil {
@@ -36,7 +38,12 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	wait := waitForAll
 	switch os.Args[1] {
+	case "shared":
+		config.ContentType = runtime.ContentTypeProtobuf
+		config.AcceptContentTypes = runtime.ContentTypeProtobuf
+		wait = waitShared
 	case "informers":
 		// client-go's own limit, 5 requests a second and 10 at once, is what
 		// everybody has who does not set another.
@@ -49,7 +56,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go waitForAll(context.Background(), client, os.Args[3], count)
+	go wait(context.Background(), client, os.Args[3], count)
 	io.Copy(io.Discard, os.Stdin)
 }
 

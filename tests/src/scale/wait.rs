@@ -10,6 +10,8 @@ use kube::api::{Api, ListParams};
 use kube::client::Body;
 use kube::runtime::wait::await_condition;
 use podwait::Observed;
+use podwait_core::ContainerState;
+use podwait_wire::{Encoding, Event, Frames};
 use std::collections::HashSet;
 use std::error::Error;
 use std::path::PathBuf;
@@ -46,7 +48,10 @@ pub async fn wait(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error>> {
         Waiter::AwaitCondition => task.await_condition().await,
         Waiter::Poll => task.poll().await,
         Waiter::Limit => task.limit().await,
-        Waiter::Informers | Waiter::InformersUnthrottled | Waiter::Kubectl => Err("not in Rust".into()),
+        Waiter::LimitProto => task.limit_proto().await,
+        Waiter::Shared | Waiter::Informers | Waiter::InformersUnthrottled | Waiter::Kubectl => {
+            Err("not in Rust".into())
+        }
     }
 }
 
@@ -176,17 +181,7 @@ impl Task {
 
     /// Reads no more of a line than where `"terminated"` and the name stand in it.
     async fn limit(self) -> Result<(), Box<dyn Error>> {
-        let client = self.client().await?;
-        let pods: Api<Pod> = Api::namespaced(client.clone(), &self.namespace);
-        let version = pods.list(&ListParams::default().limit(1)).await?.metadata.resource_version;
-        let path = format!("/api/v1/namespaces/{}/pods", self.namespace);
-        let uri = format!("{path}?watch=true&resourceVersion={}", version.unwrap_or_default());
-        let answer = client.send(Request::get(uri).body(Body::empty())?).await?;
-        if !answer.status().is_success() {
-            return Err(format!("the watch is refused: {}", answer.status()).into());
-        }
-        println!("attached");
-        let mut body = answer.into_body();
+        let mut body = self.watch("application/json").await?;
         let (mut buffer, mut ended) = (Vec::new(), HashSet::new());
         while ended.len() < self.count {
             let frame = body.frame().await.ok_or("the watch ended")??;
@@ -205,6 +200,43 @@ impl Task {
             buffer.drain(..whole);
         }
         Ok(())
+    }
+
+    /// Reads every pod, and answers with the code of its only container.
+    async fn limit_proto(self) -> Result<(), Box<dyn Error>> {
+        let mut body = self.watch(podwait_wire::ACCEPT).await?;
+        let (mut frames, mut ended) = (Frames::new(Encoding::Protobuf), HashSet::new());
+        while ended.len() < self.count {
+            let frame = body.frame().await.ok_or("the watch ended")??;
+            let mut piece = frame.data_ref().map_or(&[][..], |data| data);
+            while let Some(event) = frames.next_frame(&mut piece)? {
+                let event = Event::read(Encoding::Protobuf, event)?;
+                let pod = event.pod()?.snapshot;
+                let number = event.head.name.strip_prefix("step-").and_then(|number| number.parse().ok());
+                let state = pod.container_statuses.into_iter().next().and_then(|status| status.state);
+                if let (Some(ContainerState::Terminated(record)), Some(number)) = (state, number)
+                    && ended.insert(number)
+                {
+                    say(number, Ok(record.exit_code));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A watch from now on of all pods of the namespace.
+    async fn watch(&self, accept: &str) -> Result<Body, Box<dyn Error>> {
+        let client = self.client().await?;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), &self.namespace);
+        let version = pods.list(&ListParams::default().limit(1)).await?.metadata.resource_version;
+        let path = format!("/api/v1/namespaces/{}/pods", self.namespace);
+        let uri = format!("{path}?watch=true&resourceVersion={}", version.unwrap_or_default());
+        let answer = client.send(Request::get(uri).header("Accept", accept).body(Body::empty())?).await?;
+        if !answer.status().is_success() {
+            return Err(format!("the watch is refused: {}", answer.status()).into());
+        }
+        println!("attached");
+        Ok(answer.into_body())
     }
 }
 

@@ -16,6 +16,10 @@ pub enum Waiter {
     AwaitCondition,
     /// One watch whose lines are only searched for `"terminated"`: nothing that watches can be cheaper.
     Limit,
+    /// One protobuf watch whose pods are read, and answered from: what a program that waits can come to, without any rules.
+    LimitProto,
+    /// One informer of the namespace for all of them, with protobuf and without managedFields, as a careful program in Go has it.
+    Shared,
     /// A GET of each pod every second.
     Poll,
     /// An informer of the namespace for each pod, as client-go makes it and limits its requests.
@@ -28,9 +32,11 @@ pub enum Waiter {
 
 impl Waiter {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Limit,
+        Self::LimitProto,
         Self::Hub,
+        Self::Shared,
         Self::PerPod,
         Self::AwaitCondition,
         Self::Poll,
@@ -47,6 +53,8 @@ impl Waiter {
             Self::PerPod => "per-pod",
             Self::AwaitCondition => "await-condition",
             Self::Limit => "limit",
+            Self::LimitProto => "limit-proto",
+            Self::Shared => "shared",
             Self::Poll => "poll",
             Self::Informers => "informers",
             Self::InformersUnthrottled => "informers-unthrottled",
@@ -57,7 +65,7 @@ impl Waiter {
     /// Whether it is one of the Go programs.
     #[must_use]
     pub fn is_peer(self) -> bool {
-        matches!(self, Self::Informers | Self::InformersUnthrottled | Self::Kubectl)
+        matches!(self, Self::Shared | Self::Informers | Self::InformersUnthrottled | Self::Kubectl)
     }
 
     /// Whether it cannot wait for a pod that fails.
@@ -84,12 +92,12 @@ impl Waiter {
         let peer = |name| Command::new(settings.peers.as_ref().expect("the peers are built").join(name));
         let count_word = count.to_string();
         let mut command = match self {
-            Self::Hub | Self::PerPod | Self::AwaitCondition | Self::Limit | Self::Poll => {
+            Self::Hub | Self::PerPod | Self::AwaitCondition | Self::Limit | Self::LimitProto | Self::Poll => {
                 let mut command = Command::new(&settings.program);
                 command.args(["wait", self.name()]);
                 command
             }
-            Self::Informers | Self::InformersUnthrottled => {
+            Self::Shared | Self::Informers | Self::InformersUnthrottled => {
                 let mut command = peer("peers");
                 command.arg(self.name());
                 command
