@@ -1,6 +1,7 @@
 //! Requests: what is asked, and what for.
 
 use crate::failure::{ApiFailure, Via};
+use crate::lane::Lane;
 use crate::link::From;
 use crate::name::{PodName, Selection};
 use crate::registry::PodId;
@@ -152,7 +153,7 @@ pub(crate) enum Purpose {
     Read {
         pod: PodId,
         generation: u64,
-        lane: usize,
+        lane: Lane,
         /// It is a LIST by name: whether the selector of the watch matches the pod.
         is_question: bool,
     },

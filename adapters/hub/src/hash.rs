@@ -1,8 +1,18 @@
 //! A short stand-in for a text that is compared with one or a few others.
 
-/// FNV-1a: for continue tokens of one LIST and the uids of one name, of which nothing but a wrong guess comes of two that are
-/// the same.
-pub(crate) fn hash(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+use core::num::NonZeroU64;
+
+/// A text's hash. Not 0, so that a place for one that may not be there is no larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TextHash(NonZeroU64);
+
+impl TextHash {
+    /// FNV-1a: for continue tokens of one LIST and the uids of one name, of which nothing but a wrong guess comes of two that are
+    /// the same.
+    pub(crate) fn of(text: &str) -> Self {
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
+    }
 }

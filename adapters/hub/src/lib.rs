@@ -9,6 +9,7 @@ extern crate std;
 mod call;
 mod failure;
 mod hash;
+mod lane;
 mod link;
 mod lister;
 mod name;

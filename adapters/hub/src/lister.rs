@@ -2,7 +2,7 @@
 
 use crate::call::RequestId;
 use crate::failure::{ApiFailure, Via};
-use crate::hash::hash;
+use crate::hash::TextHash;
 use crate::link::{LONGEST_REST, SHORTEST_REST};
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -48,7 +48,7 @@ pub(crate) struct Listing {
 pub struct PageLimits {
     began: Instant,
     /// Hashes of the continue tokens so far.
-    tokens: BTreeSet<u64>,
+    tokens: BTreeSet<TextHash>,
     bytes: u64,
 }
 
@@ -160,7 +160,7 @@ impl PageLimits {
         if token.len() > LONGEST_TOKEN {
             return Err(unreadable(&format!("a continue token of {} bytes", token.len())));
         }
-        if !self.tokens.insert(hash(token)) {
+        if !self.tokens.insert(TextHash::of(token)) {
             return Err(unreadable("a continue token came twice, so the list would never end"));
         }
         if self.tokens.len() >= MOST_PAGES {

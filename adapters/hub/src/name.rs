@@ -5,7 +5,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::hash::{Hash, Hasher};
-use hashbrown::Equivalent;
 
 /// A pod's namespace and name. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +33,12 @@ impl PodName {
     }
 }
 
+impl PodName {
+    pub(crate) fn key(&self) -> Key<'_> {
+        Key { namespace: self.namespace(), name: self.name() }
+    }
+}
+
 impl fmt::Debug for PodName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -48,21 +53,15 @@ impl fmt::Display for PodName {
 
 impl Hash for PodName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Key { namespace: self.namespace(), name: self.name() }.hash(state);
+        self.key().hash(state);
     }
 }
 
 /// What an event names, to look it up without making a [`PodName`] of it.
-#[derive(Clone, Copy, Debug, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
-}
-
-impl Equivalent<PodName> for Key<'_> {
-    fn equivalent(&self, pod: &PodName) -> bool {
-        pod.namespace() == self.namespace && pod.name() == self.name
-    }
 }
 
 /// The pods that are watched together: those of a namespace or of all, with or without a label selector.
@@ -154,9 +153,9 @@ mod tests {
         let pod = PodName::new("ci", "a");
         let key = Key { namespace: "ci", name: "a" };
         assert_eq!(build.hash_one(&pod), build.hash_one(key));
-        assert!(key.equivalent(&pod));
-        assert!(!Key { namespace: "ci", name: "b" }.equivalent(&pod));
-        assert!(!Key { namespace: "c", name: "i/a" }.equivalent(&pod));
+        assert_eq!(key, pod.key());
+        assert_ne!(Key { namespace: "ci", name: "b" }, pod.key());
+        assert_ne!(Key { namespace: "c", name: "i/a" }, pod.key());
         assert_eq!((pod.namespace(), pod.name()), ("ci", "a"));
     }
 

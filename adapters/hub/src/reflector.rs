@@ -11,11 +11,11 @@ mod watching;
 
 use crate::call::{Calls, Command, Purpose, RequestId};
 use crate::failure::ApiFailure;
+use crate::lane::Lanes;
 use crate::name::{PodName, Scope};
 use crate::observed::{Object, Observed};
 use crate::own::{Cause, Own};
 use crate::rate::RateLimiter;
-use crate::reads::Reads;
 use crate::registry::{PodId, Read, Registry, WaitId};
 use crate::shared::{Service, Shared};
 use crate::table::pop;
@@ -23,25 +23,6 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use podwait_core::Instant;
-
-/// The lane of what is asked for the scope, and that of what is asked for single pods.
-const SHARED: usize = 0;
-const OWN: usize = 1;
-
-/// Reads at once for the scope: enough for the usual rate while the server takes a second for each.
-const READS_AT_ONCE: usize = 16;
-
-/// Requests of one kind, with a rate of their own.
-#[derive(Clone, Debug)]
-struct Lane {
-    reads: Reads,
-    rate: RateLimiter,
-    /// The time that the rate gave for the next request.
-    slot: Option<Instant>,
-    /// Reads that are under way, and how many there may be.
-    in_flight: usize,
-    most: usize,
-}
 
 /// Something to look at when its time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +66,7 @@ pub enum Event {
 pub struct Reflector<O> {
     shared: Option<Box<Shared>>,
     registry: Registry<O>,
-    lanes: [Lane; 2],
+    lanes: Lanes,
     /// Pods whose own watch or probe is to be opened.
     to_open: VecDeque<PodId>,
     calls: Calls,
@@ -98,25 +79,23 @@ impl<O: Object> Reflector<O> {
     /// For waits on single pods, each with a watch of its own, and no limit of requests but the machines' own backoff.
     #[must_use]
     pub fn single() -> Self {
-        Self::new(None, [RateLimiter::unlimited(), RateLimiter::unlimited()])
+        Self::new(None, Lanes::new(RateLimiter::unlimited(), RateLimiter::unlimited()))
     }
 
     /// For waits on the pods of a scope: one LIST and one watch, and so many requests per second, for a moment twice as many.
     /// Pods outside of the scope, and all where the API server refuses it, have watches of their own, with ten times that rate.
     #[must_use]
     pub fn of_scope(scope: Scope, requests_per_second: u32) -> Self {
-        let rates =
-            [requests_per_second, requests_per_second.saturating_mul(10)].map(RateLimiter::per_second);
-        Self::new(Some(Box::new(Shared::new(scope))), rates)
+        let (of_scope, of_pods) = (requests_per_second, requests_per_second.saturating_mul(10));
+        let lanes = Lanes::new(RateLimiter::per_second(of_scope), RateLimiter::per_second(of_pods));
+        Self::new(Some(Box::new(Shared::new(scope))), lanes)
     }
 
-    fn new(shared: Option<Box<Shared>>, rates: [RateLimiter; 2]) -> Self {
-        let [for_scope, for_pods] = rates;
-        let lane = |rate, most| Lane { reads: Reads::default(), rate, slot: None, in_flight: 0, most };
+    fn new(shared: Option<Box<Shared>>, lanes: Lanes) -> Self {
         Self {
             shared,
             registry: Registry::new(),
-            lanes: [lane(for_scope, READS_AT_ONCE), lane(for_pods, usize::MAX)],
+            lanes,
             to_open: VecDeque::new(),
             calls: Calls::default(),
             alarms: BTreeSet::new(),
@@ -199,9 +178,9 @@ impl<O: Object> Reflector<O> {
         wait
     }
 
-    /// Takes a wait out, with or without an answer.
-    pub fn leave(&mut self, wait: WaitId) {
-        let Some((place, entry)) = self.registry.leave(wait) else { return };
+    /// Takes a wait out, with or without an answer. The pod that it was for.
+    pub fn leave(&mut self, wait: WaitId) -> Option<PodName> {
+        let (place, name, entry) = self.registry.leave(wait)?;
         if let Some(alarm) = place.alarm {
             self.alarms.remove(&(alarm, Alarm::Wait(wait)));
         }
@@ -220,6 +199,7 @@ impl<O: Object> Reflector<O> {
         if self.registry.is_empty() && !self.stays_open {
             self.stop(Service::Idle);
         }
+        Some(name)
     }
 
     /// Closes everything of the scope.

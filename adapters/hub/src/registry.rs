@@ -2,7 +2,8 @@
 
 use crate::call::RequestId;
 use crate::failure::Via;
-use crate::hash::hash;
+use crate::hash::TextHash;
+use crate::lane::Lane;
 use crate::name::{Key, PodName, parse_resource_version};
 use crate::observed::{Object, Observed};
 use crate::own::Own;
@@ -12,8 +13,10 @@ use crate::reads::Due;
 use crate::table::{Table, keys};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::time::Duration;
-use hashbrown::HashMap;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use podwait_core::Instant;
 
 keys! {
@@ -23,9 +26,6 @@ keys! {
     pub(crate) struct PodId;
 }
 
-/// The same run in the same order: nothing here is decided by chance.
-type Hashes = foldhash::fast::FixedState;
-
 /// What the table keeps room for, however few there are.
 const FEW: usize = 64;
 
@@ -33,8 +33,8 @@ const FEW: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) pod: PodId,
-    /// The [hash](crate::hash) of the uid of its pod, if it was known when the wait came.
-    pub(crate) uid: Option<u64>,
+    /// The uid of its pod, if it was known when the wait came.
+    pub(crate) uid: Option<TextHash>,
     pub(crate) pace: Pace,
     /// When the machine answered last, and after which time it comes back.
     pub(crate) start: Instant,
@@ -65,7 +65,7 @@ pub(crate) enum Read {
     #[default]
     None,
     /// In the queue of that lane.
-    Queued(usize, Due),
+    Queued(Lane, Due),
     /// Sent; whether it asks if the selector of the watch matches the pod.
     Sent(bool),
 }
@@ -75,8 +75,7 @@ pub(crate) enum Read {
 pub(crate) struct Missed {
     /// The newest resourceVersion that was delivered of it.
     pub(crate) at: u64,
-    /// The [hash](crate::hash) of its uid.
-    pub(crate) uid: u64,
+    pub(crate) uid: TextHash,
     /// Its final state is looked for by the probe of the scope, and not by its own.
     pub(crate) is_shared: bool,
 }
@@ -86,8 +85,8 @@ pub(crate) struct Missed {
 pub(crate) struct Before {
     /// The resourceVersion of the object that was delivered last.
     pub(crate) version: Option<u64>,
-    /// The [hash](crate::hash) of its uid.
-    pub(crate) uid: u64,
+    /// Its uid.
+    pub(crate) uid: Option<TextHash>,
     /// The place up to which the watch of the scope had shown everything. 0 if a watch brought the delivery, and so shows all.
     pub(crate) place: u64,
     /// Whether the label selector of the scope matched it when it was seen last.
@@ -106,14 +105,14 @@ pub(crate) struct Entry<O> {
     pub(crate) generation: u64,
     /// The resourceVersion of the object that was delivered last, as a number.
     pub(crate) version: Option<u64>,
-    /// The [hash](crate::hash) of its uid.
-    pub(crate) uid: u64,
+    /// Its uid.
+    pub(crate) uid: Option<TextHash>,
     pub(crate) before: Before,
     /// The place up to which the watch of the scope had shown everything before a LIST that did not have the pod, so that the pod
     /// is read by itself.
     pub(crate) unlisted_at: Option<u64>,
     /// How many waits confirm a deletion, and how its final state is looked for.
-    pub(crate) confirming: usize,
+    pub(crate) confirming: u32,
     pub(crate) missed: Option<Missed>,
     /// The last thing that was delivered is an error.
     pub(crate) has_failed: bool,
@@ -134,8 +133,8 @@ pub(crate) struct Entry<O> {
 impl Place {
     /// Whether an object that is older than what was delivered last, which was of the pod `shown`, is of use: the wait confirms a
     /// deletion, or it is for the very pod of the object, and came when another one had the name.
-    pub(crate) fn uses_replay(&self, shown: u64, uid: u64) -> bool {
-        self.is_confirming || (self.uid == Some(uid) && shown != uid)
+    pub(crate) fn uses_replay(&self, shown: Option<TextHash>, uid: TextHash) -> bool {
+        self.is_confirming || (self.uid == Some(uid) && shown != Some(uid))
     }
 }
 
@@ -143,12 +142,13 @@ impl<O: Object> Entry<O> {
     fn new(name: PodName, generation: u64) -> Self {
         Self {
             name,
-            waits: Vec::new(),
+            // Hardly ever more than one.
+            waits: Vec::with_capacity(1),
             read: Read::None,
             sent: None,
             generation,
             version: None,
-            uid: 0,
+            uid: None,
             before: Before::default(),
             unlisted_at: None,
             confirming: 0,
@@ -180,7 +180,7 @@ impl<O: Object> Entry<O> {
 
     /// Whether a consistent read has shown that this pod does not exist any more.
     pub(crate) fn is_gone(&self, pod: &O) -> bool {
-        self.missed.is_some_and(|missed| missed.uid == hash(pod.uid()))
+        self.missed.is_some_and(|missed| missed.uid == TextHash::of(pod.uid()))
     }
 
     /// Whether a watch has sent what is older than what was delivered. Few waits have a use for it; see [`Place::uses_replay`].
@@ -208,16 +208,22 @@ impl<O: Object> Entry<O> {
         self.unlisted_at = None;
         self.before = Before { version: self.version, uid: self.uid, place, has_matched: self.has_matched };
         if let Observed::Pod(_, pod) | Observed::Deleted(pod) = observed {
-            self.uid = hash(pod.uid());
+            self.uid = Some(TextHash::of(pod.uid()));
             self.version = Some(parse_resource_version(pod.resource_version()));
         }
     }
 }
 
+/// The same run in the same order: nothing here is decided by chance.
+fn name_hash(name: Key<'_>) -> u64 {
+    FixedState::default().hash_one(name)
+}
+
 /// The pods and the waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Registry<O> {
-    names: HashMap<PodName, PodId, Hashes>,
+    /// The pods by their names, which are in `pods`.
+    names: HashTable<PodId>,
     pub(crate) pods: Table<PodId, Entry<O>>,
     pub(crate) waits: Table<WaitId, Place>,
     /// Never twice the same.
@@ -226,11 +232,16 @@ pub(crate) struct Registry<O> {
 
 impl<O: Object> Registry<O> {
     pub(crate) fn new() -> Self {
-        Self { names: HashMap::default(), pods: Table::new(), waits: Table::new(), generations: 0 }
+        Self { names: HashTable::new(), pods: Table::new(), waits: Table::new(), generations: 0 }
     }
 
     pub(crate) fn find(&self, namespace: &str, name: &str) -> Option<PodId> {
-        self.names.get(&Key { namespace, name }).copied()
+        self.find_key(Key { namespace, name })
+    }
+
+    fn find_key(&self, key: Key<'_>) -> Option<PodId> {
+        let is_meant = |pod: &PodId| self.pods.get(*pod).is_some_and(|entry| entry.name.key() == key);
+        self.names.find(name_hash(key), is_meant).copied()
     }
 
     /// Adds a wait. Whether it is the first one for its pod.
@@ -241,16 +252,17 @@ impl<O: Object> Registry<O> {
         uid: Option<&str>,
         lists: u64,
     ) -> (WaitId, PodId, bool) {
-        let known = self.names.get(&name).copied();
+        let known = self.find_key(name.key());
         let pod = known.unwrap_or_else(|| {
-            let generation = self.next_generation();
-            let pod = self.pods.insert(Entry::new(name.clone(), generation));
-            self.names.insert(name, pod);
+            let (generation, hash) = (self.next_generation(), name_hash(name.key()));
+            let pod = self.pods.insert(Entry::new(name, generation));
+            let pods = &self.pods;
+            self.names.insert_unique(hash, pod, |pod| name_hash(pods[*pod].name.key()));
             pod
         });
         let place = Place {
             pod,
-            uid: uid.map(hash),
+            uid: uid.map(TextHash::of),
             pace: Pace::Now,
             start: now,
             after: Duration::ZERO,
@@ -270,29 +282,33 @@ impl<O: Object> Registry<O> {
         let Some(entry) = self.pods.get(pod) else { return false };
         // Whose event it is shows when it is read.
         let is_for_another = |wait: &WaitId| {
-            self.waits.get(*wait).is_some_and(|place| place.uid.is_some_and(|uid| uid != entry.uid))
+            self.waits.get(*wait).is_some_and(|place| place.uid.is_some_and(|uid| entry.uid != Some(uid)))
         };
         entry.is_news(version) || entry.waits.iter().any(is_for_another)
     }
 
     /// Takes a wait out, and its pod with the last of them.
-    pub(crate) fn leave(&mut self, wait: WaitId) -> Option<(Place, Option<Entry<O>>)> {
+    pub(crate) fn leave(&mut self, wait: WaitId) -> Option<(Place, PodName, Option<Entry<O>>)> {
         let place = self.waits.remove(wait)?;
         let entry = self.pods.get_mut(place.pod)?;
         entry.waits.retain(|other| *other != wait);
         if place.is_confirming {
             entry.confirming -= 1;
         }
+        let name = entry.name.clone();
         if !entry.waits.is_empty() {
-            return Some((place, None));
+            return Some((place, name, None));
+        }
+        if let Ok(name) = self.names.find_entry(name_hash(entry.name.key()), |pod| *pod == place.pod) {
+            name.remove();
         }
         let entry = self.pods.remove(place.pod)?;
-        self.names.remove(&entry.name);
         if self.names.capacity() > FEW && self.names.len() < self.names.capacity() / 4 {
             // Ten thousand that are over leave nothing behind.
-            self.names.shrink_to(self.names.len() * 2);
+            let pods = &self.pods;
+            self.names.shrink_to(self.names.len() * 2, |pod| name_hash(pods[*pod].name.key()));
         }
-        Some((place, Some(entry)))
+        Some((place, name, Some(entry)))
     }
 
     pub(crate) fn next_generation(&mut self) -> u64 {

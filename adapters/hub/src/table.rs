@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use core::num::NonZeroU64;
 use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -11,7 +12,8 @@ const FEW: usize = 64;
 
 /// A key of a table.
 pub(crate) trait Key: Copy + Eq + core::hash::Hash {
-    fn of(number: u64) -> Self;
+    /// The key of this number. Not 0, so that a place for a key that may not be there is no larger.
+    fn of(number: NonZeroU64) -> Self;
 }
 
 /// Declares types of keys.
@@ -19,10 +21,10 @@ macro_rules! keys {
     ($($(#[$doc:meta])* $visibility:vis struct $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        $visibility struct $name(u64);
+        $visibility struct $name(core::num::NonZeroU64);
 
         impl crate::table::Key for $name {
-            fn of(number: u64) -> Self {
+            fn of(number: core::num::NonZeroU64) -> Self {
                 Self(number)
             }
         }
@@ -43,8 +45,8 @@ impl<K: Key, V> Table<K, V> {
     }
 
     pub(crate) fn insert(&mut self, value: V) -> K {
+        let key = K::of(NonZeroU64::MIN.saturating_add(self.given));
         self.given += 1;
-        let key = K::of(self.given);
         self.values.insert(key, Box::new(value));
         key
     }

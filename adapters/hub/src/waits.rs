@@ -198,11 +198,12 @@ impl Waits {
         wait
     }
 
-    /// Ends a wait without an answer. Gives its machine back, and for how long nothing fed it before, if it has not learnt that
-    /// yet: as [`join`](Self::join) takes them.
-    pub fn leave(&mut self, wait: WaitId) -> Option<(WaitMachine, Duration)> {
-        self.reflector.leave(wait);
-        self.waits.remove(wait).map(|wait| (wait.machine, wait.asleep))
+    /// Ends a wait without an answer. Gives back its pod, its machine, and for how long nothing fed that before, if it has not
+    /// learnt that yet: as [`join`](Self::join) takes them.
+    pub fn leave(&mut self, wait: WaitId) -> Option<(PodName, WaitMachine, Duration)> {
+        let pod = self.reflector.leave(wait)?;
+        let wait = self.waits.remove(wait)?;
+        Some((pod, wait.machine, wait.asleep))
     }
 
     /// The caller of a wait gives up: its answer is `cancelled`, unless there was one before.

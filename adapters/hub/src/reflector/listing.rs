@@ -1,7 +1,8 @@
 //! What a LIST brings, and what it means not to be in it.
 
-use super::{Head, Reflector, SHARED};
+use super::{Head, Reflector};
 use crate::failure::{ApiFailure, Via};
+use crate::lane::Lane;
 use crate::link::From;
 use crate::lister::Page;
 use crate::name::parse_resource_version;
@@ -65,7 +66,7 @@ impl<O: Object> Reflector<O> {
         shared.health.is_failing = true;
         if shared.link.is_on() {
             // It was to save GETs: those go on.
-            self.lanes[SHARED].rate.heed(now, &failure);
+            self.lanes[Lane::Shared].rate.heed(now, &failure);
             return;
         }
         if !failure.is_expired() {

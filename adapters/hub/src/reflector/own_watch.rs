@@ -1,7 +1,8 @@
 //! The watch of one pod: what it brings, and what becomes of it.
 
-use super::{Alarm, Event, Head, OWN, Reflector};
+use super::{Alarm, Event, Head, Reflector};
 use crate::failure::{ApiFailure, Via, is_refusal};
+use crate::lane::Lane;
 use crate::link::{From, LONGEST_REST, rest_after};
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
@@ -98,7 +99,7 @@ impl<O: Object> Reflector<O> {
     /// The watch of one pod failed. The failure is worth a delivery unless the server simply will not watch: whether it lets us
     /// read is for the GETs to find out.
     pub(super) fn lose_own(&mut self, now: Instant, pod: PodId, failure: ApiFailure) {
-        self.lanes[OWN].rate.heed(now, &failure);
+        self.lanes[Lane::Own].rate.heed(now, &failure);
         let Some(own) = self.registry.pods.get_mut(pod).and_then(|entry| entry.own.as_deref_mut()) else {
             return;
         };

@@ -1,7 +1,8 @@
 //! Final states of pods that are missed: when they are listened for, and what comes of it.
 
-use super::{Alarm, Event, Head, OWN, Reflector, SHARED};
+use super::{Alarm, Event, Head, Reflector};
 use crate::failure::{ApiFailure, is_refusal};
+use crate::lane::Lane;
 use crate::link::{Link, SHORTEST_REST};
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
@@ -18,7 +19,7 @@ impl<O: Object> Reflector<O> {
     /// watch that there is now may have begun later, where the read found that the pod is not there.
     pub(super) fn miss(&mut self, now: Instant, pod: PodId) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
-        let Before { version: Some(seen), uid, place, has_matched } = entry.before else { return };
+        let Before { version: Some(seen), uid: Some(uid), place, has_matched } = entry.before else { return };
         let of_scope = self
             .shared
             .as_mut()
@@ -118,7 +119,7 @@ impl<O: Object> Reflector<O> {
         let Some(shared) = &mut self.shared else { return };
         shared.probe.ended(now);
         let Some(failure) = failure else { return self.probe_by_name(now) };
-        self.lanes[SHARED].rate.heed(now, &failure);
+        self.lanes[Lane::Shared].rate.heed(now, &failure);
         let is_final = failure.is_expired() || is_refusal(&failure);
         if !is_final {
             return self.probe_by_name(now);
@@ -159,8 +160,11 @@ impl<O: Object> Reflector<O> {
 
     /// The probe of one pod ended.
     pub(super) fn lose_probe(&mut self, now: Instant, pod: PodId, failure: Option<ApiFailure>) {
-        let lane =
-            if self.registry.pods.get(pod).is_some_and(|entry| entry.own.is_some()) { OWN } else { SHARED };
+        let lane = if self.registry.pods.get(pod).is_some_and(|entry| entry.own.is_some()) {
+            Lane::Own
+        } else {
+            Lane::Shared
+        };
         if let Some(failure) = &failure {
             self.lanes[lane].rate.heed(now, failure);
         }

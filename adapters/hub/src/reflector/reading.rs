@@ -1,7 +1,8 @@
 //! What a read of one pod brings.
 
-use super::{OWN, Reflector, SHARED};
+use super::Reflector;
 use crate::failure::Via;
+use crate::lane::Lane;
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::pace::Coverage;
@@ -57,7 +58,7 @@ impl<O: Object> Reflector<O> {
                 }
             }
             Observed::Failed(failure) => {
-                self.lanes[if is_own { OWN } else { SHARED }].rate.heed(now, &failure);
+                self.lanes[if is_own { Lane::Own } else { Lane::Shared }].rate.heed(now, &failure);
                 self.deliver(pod, Observed::Failed(failure));
             }
             Observed::Deleted(_) | Observed::Silence | Observed::Cancelled => self.forget_read(pod),

@@ -1,7 +1,8 @@
 //! What is due, and what of it may be sent.
 
-use super::{Alarm, OWN, Reflector, SHARED};
+use super::{Alarm, Reflector};
 use crate::call::{Purpose, Request};
+use crate::lane::Lane;
 use crate::link::WATCH_SECONDS;
 use crate::lister::{PAGE, Page, SLOW, TO_SPARE_GETS};
 use crate::name::Selection;
@@ -106,7 +107,7 @@ impl<O: Object> Reflector<O> {
     /// Sends what is due for the scope.
     fn send_shared(&mut self, wake: &mut Wake) {
         while let Some(next) = self.next_shared(wake) {
-            let lane = &mut self.lanes[SHARED];
+            let lane = &mut self.lanes[Lane::Shared];
             let slot = *lane.slot.get_or_insert_with(|| lane.rate.reserve(wake.now));
             if !wake.is_due(Some(lane.rate.not_before(slot))) {
                 return;
@@ -127,7 +128,7 @@ impl<O: Object> Reflector<O> {
                 return Some(Next::Probe);
             }
         }
-        let lane = &self.lanes[SHARED];
+        let lane = &self.lanes[Lane::Shared];
         let mut may_read = lane.in_flight < lane.most && !lane.reads.is_empty();
         match &shared.lister.listing {
             None if shared.service != Service::Running => {}
@@ -183,7 +184,7 @@ impl<O: Object> Reflector<O> {
                 self.send_page(now, selection);
             }
             Next::Page => self.send_page(now, selection),
-            Next::Read => self.send_read(now, SHARED),
+            Next::Read => self.send_read(now, Lane::Shared),
         }
     }
 
@@ -197,10 +198,10 @@ impl<O: Object> Reflector<O> {
     }
 
     /// Sends the next read of a lane: a GET, or a LIST by name that says first whether the selector of the scope matches.
-    fn send_read(&mut self, now: Instant, lane: usize) {
+    fn send_read(&mut self, now: Instant, lane: Lane) {
         let Some(pod) = self.lanes[lane].reads.next() else { return };
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
-        let labels = self.shared.as_ref().filter(|shared| lane == SHARED && shared.link.is_on());
+        let labels = self.shared.as_ref().filter(|shared| lane == Lane::Shared && shared.link.is_on());
         let labels = labels.and_then(|shared| shared.scope.labels.clone());
         let labels = labels.filter(|_| entry.matches == SelectorMatch::Unknown);
         let is_question = labels.is_some();
@@ -231,7 +232,7 @@ impl<O: Object> Reflector<O> {
             {
                 self.to_open.pop_front();
             }
-            let lane = &mut self.lanes[OWN];
+            let lane = &mut self.lanes[Lane::Own];
             if self.to_open.is_empty() && (lane.reads.is_empty() || lane.in_flight >= lane.most) {
                 return;
             }
@@ -242,7 +243,7 @@ impl<O: Object> Reflector<O> {
             lane.slot = None;
             match self.to_open.pop_front() {
                 Some(pod) => self.open_own(wake.now, pod),
-                None => self.send_read(wake.now, OWN),
+                None => self.send_read(wake.now, Lane::Own),
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The watch of the scope: what it brings, and what becomes of it.
 
-use super::{Event, Head, OWN, Reflector, SHARED};
+use super::{Event, Head, Reflector};
 use crate::failure::{ApiFailure, is_refusal};
+use crate::lane::Lane;
 use crate::link::{LONGEST_REST, rest_after};
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
@@ -83,7 +84,7 @@ impl<O: Object> Reflector<O> {
     pub(super) fn leave_own(&mut self, pod: PodId) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         let own = entry.own.take();
-        if let Read::Queued(OWN, _) = entry.read {
+        if let Read::Queued(Lane::Own, _) = entry.read {
             self.forget_read(pod);
         }
         self.close_own(pod, own);
@@ -108,7 +109,7 @@ impl<O: Object> Reflector<O> {
             self.calls.close(id);
         }
         shared.health.is_failing = true;
-        self.lanes[SHARED].rate.heed(now, &failure);
+        self.lanes[Lane::Shared].rate.heed(now, &failure);
         let is_refused = is_refusal(&failure);
         // One page of a proxy is no refusal; what comes again and again is one, whatever it is.
         if is_refused && (failure.is_status || failed >= REFUSALS) {

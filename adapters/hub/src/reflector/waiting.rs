@@ -1,8 +1,9 @@
 //! Waits: what is delivered to them, and when their pods are read for them.
 
-use super::{Alarm, OWN, Reflector, SHARED};
+use super::{Alarm, Reflector};
 use crate::failure::{ApiFailure, Via};
-use crate::hash::hash;
+use crate::hash::TextHash;
+use crate::lane::Lane;
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::pace::{Coverage, Pace};
@@ -120,7 +121,7 @@ impl<O: Object> Reflector<O> {
     /// Whether a read of the pod is held back because a LIST under way is to bring the pod.
     fn is_about_to_be_listed(&self, entry: &Entry<O>) -> bool {
         let is_listed = self.shared.as_ref().is_some_and(|shared| shared.lister.listing.is_some());
-        is_listed && matches!(entry.read, Read::Queued(SHARED, _))
+        is_listed && matches!(entry.read, Read::Queued(Lane::Shared, _))
     }
 
     /// What it means that a read brings nothing in time. A 404 is no news for long: a pod may be there by now, and an answer
@@ -191,10 +192,10 @@ impl<O: Object> Reflector<O> {
         let Some(entry) = self.registry.pods.get_mut(pod).filter(|entry| entry.read == Read::None) else {
             return;
         };
-        let lane = if entry.own.is_some() { OWN } else { SHARED };
+        let lane = if entry.own.is_some() { Lane::Own } else { Lane::Shared };
         let is_unfiltered = self.shared.as_ref().is_some_and(|shared| shared.scope.is_unfiltered());
         // A LIST that does not have the pod says no more of it than that the selector does not match it.
-        let would_be_listed = lane == SHARED && (is_unfiltered || entry.matches != SelectorMatch::No);
+        let would_be_listed = lane == Lane::Shared && (is_unfiltered || entry.matches != SelectorMatch::No);
         entry.read = Read::Queued(lane, self.lanes[lane].reads.ask(now, pod, patience, would_be_listed));
     }
 
@@ -254,7 +255,7 @@ impl<O: Object> Reflector<O> {
     /// The same for what is older than what was delivered, and for the waits that have a use for that.
     fn queue_replay(&mut self, pod: PodId, observed: &Observed<O>) {
         let (Observed::Pod(_, object) | Observed::Deleted(object)) = observed else { return };
-        let (shown, uid) = (self.registry.pods[pod].uid, hash(object.uid()));
+        let (shown, uid) = (self.registry.pods[pod].uid, TextHash::of(object.uid()));
         self.queue_for(pod, observed, |place| place.uses_replay(shown, uid));
     }
 

@@ -3,7 +3,7 @@
 use super::{Event, Head, Reflector};
 use crate::call::Purpose;
 use crate::failure::{ApiFailure, Via};
-use crate::hash::hash;
+use crate::hash::TextHash;
 use crate::link::early_end;
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
@@ -71,7 +71,9 @@ impl<O: Object> Reflector<O> {
         let is_latest = entry.version <= Some(version);
         if event != Event::Deleted {
             // What another one of its name does is no part of its history.
-            if let Some(missed) = entry.missed.as_mut().filter(|missed| missed.uid == hash(object.uid())) {
+            if let Some(missed) =
+                entry.missed.as_mut().filter(|missed| missed.uid == TextHash::of(object.uid()))
+            {
                 missed.at = missed.at.max(version);
             }
             self.deliver(pod, Observed::Pod(Via::Watch, object));
