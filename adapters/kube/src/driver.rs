@@ -1,5 +1,6 @@
 //! The host of [`podwait_hub::Waits`]: sends what they ask for, and hands over what comes.
 
+use crate::cancelled::Cancelled;
 use crate::client::answers::{Answers, Came, response_head};
 use futures_util::FutureExt;
 use podwait_core::{Exit, Failure, Instant, WaitMachine};
@@ -9,7 +10,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 /// What comes that is taken at once, before anything is done about it.
 const AT_ONCE: usize = 64;
@@ -135,7 +135,7 @@ pub(crate) async fn wait_alone(
     client: kube::Client,
     start: Box<Start>,
     keeps_json: bool,
-    cancel: CancellationToken,
+    mut cancelled: Cancelled,
     look: impl FnMut(Turn<'_>),
 ) -> Result<Exit, Failure> {
     struct Look<F>(F);
@@ -156,7 +156,8 @@ pub(crate) async fn wait_alone(
         }
         tokio::select! {
             biased;
-            () = cancel.cancelled() => driver.cancel(wait, &mut look),
+            // The machine answers to that.
+            () = &mut cancelled => driver.cancel(wait, &mut look),
             () = driver.take(&mut look) => {}
         }
     }

@@ -2,6 +2,7 @@
 
 mod task;
 
+use crate::cancelled::Cancelled;
 use crate::driver::Start;
 use crate::wait::{Look, Wait};
 use podwait_core::{Exit, Failure};
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use task::{Join, Looks, Message, Reply, Task};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// Waits on any number of pods over one LIST and one watch. An agent keeps one; clones are the same hub.
 ///
@@ -170,13 +170,21 @@ impl Hub {
     }
 
     /// One wait in the hub.
-    pub(crate) async fn drive(
+    pub(crate) fn drive(
+        self,
+        start: Box<Start>,
+        cancelled: Cancelled,
+        looks: Vec<Look>,
+    ) -> impl Future<Output = Result<Exit, Failure>> {
+        self.await_reply(start, cancelled, Looks::new(looks))
+    }
+
+    async fn await_reply(
         self,
         mut start: Box<Start>,
-        cancel: CancellationToken,
-        looks: Vec<Look>,
+        mut cancelled: Cancelled,
+        looks: Looks,
     ) -> Result<Exit, Failure> {
-        let looks = Looks::new(looks);
         loop {
             let (reply, mut replied) = oneshot::channel();
             let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
@@ -187,7 +195,7 @@ impl Hub {
                 tokio::select! {
                     biased;
                     reply = &mut replied => break reply,
-                    () = cancel.cancelled(), if !is_cancelled => {
+                    () = &mut cancelled, if !is_cancelled => {
                         is_cancelled = true;
                         // A task that is gone has replied.
                         let _ = place.sender.send(Message::Cancel(ticket));
@@ -196,7 +204,7 @@ impl Hub {
             };
             place.is_over = true;
             start = match reply {
-                Ok(Reply::Answer(answer)) => return answer,
+                Ok(Reply::Answer(answer)) => return *answer,
                 Ok(Reply::Panic(panic)) => resume_unwind(panic),
                 Ok(Reply::Unserved(start)) => start,
                 Err(_) => unreachable!("the task replies to each wait, also when it is dropped"),

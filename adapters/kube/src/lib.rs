@@ -55,6 +55,7 @@
 
 #[cfg(any(feature = "hold", feature = "logs"))]
 mod board;
+mod cancelled;
 mod client;
 mod drive;
 mod driver;

@@ -1,5 +1,6 @@
 //! The usual case in one call.
 
+use crate::cancelled::Cancelled;
 use crate::driver::{Start, wait_alone};
 use crate::hub::Hub;
 use futures_util::future::BoxFuture;
@@ -29,7 +30,7 @@ pub struct Wait {
     transport: Transport,
     target: Target,
     policy: Arc<Policy>,
-    cancel: CancellationToken,
+    cancel: Option<CancellationToken>,
     looks: Vec<Look>,
     keeps_json: bool,
     around: Option<Around>,
@@ -55,7 +56,7 @@ impl Wait {
             transport,
             target: Target { namespace, pod, ..Target::default() },
             policy: Arc::default(),
-            cancel: CancellationToken::new(),
+            cancel: None,
             looks: Vec::new(),
             keeps_json: false,
             around: None,
@@ -97,7 +98,7 @@ impl Wait {
 
     /// Ends the wait with `Fail(cancelled)` when the token is cancelled. Dropping the future ends it too, silently.
     pub fn cancel(mut self, token: CancellationToken) -> Self {
-        self.cancel = token;
+        self.cancel = Some(token);
         self
     }
 
@@ -151,8 +152,8 @@ impl Wait {
     }
 
     #[cfg(feature = "logs")]
-    pub(crate) fn token(&self) -> &CancellationToken {
-        &self.cancel
+    pub(crate) fn cancelled(&self) -> Cancelled {
+        Cancelled::of(self.cancel.clone())
     }
 
     /// The machine that this wait goes on with, if it does.
@@ -194,12 +195,12 @@ impl Wait {
         let pod = PodName::new(&self.target.namespace, &self.target.pod);
         let may_watch = !matches!(self.transport, Transport::Poll(_));
         let start = Box::new(Start { pod, machine, asleep, may_watch });
-        let (mut looks, cancel) = (self.looks, self.cancel);
+        let (mut looks, cancelled) = (self.looks, Cancelled::of(self.cancel));
         match self.transport {
-            Transport::Hub(hub) => Box::pin(hub.drive(start, cancel, looks)),
+            Transport::Hub(hub) => Box::pin(hub.drive(start, cancelled, looks)),
             Transport::Watch(client) | Transport::Poll(client) => {
                 let look = move |turn: Turn<'_>| looks.iter_mut().for_each(|look| look(turn));
-                Box::pin(wait_alone(client, start, self.keeps_json, cancel, look))
+                Box::pin(wait_alone(client, start, self.keeps_json, cancelled, look))
             }
         }
     }

@@ -13,7 +13,7 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 const WAITS: usize = 10_000;
 
 /// The most that one of them may hold, its task included.
-const OF_EACH: usize = 4 << 10;
+const OF_EACH: usize = 2_200;
 
 /// What may be left of all of them: a table has room for a few, and so have the runtime's queues.
 const LEFT: usize = 64 << 10;

@@ -4,7 +4,7 @@ use super::{Place, Shared, lock};
 use crate::driver::{Driver, Start};
 use crate::wait::Look;
 use podwait_core::{Exit, Failure};
-use podwait_hub::{Observer, PodName, Turn, WaitId, Waits};
+use podwait_hub::{Observer, Turn, WaitId, Waits};
 use podwait_wire::ApiFailure;
 use std::any::Any;
 use std::collections::HashMap;
@@ -30,9 +30,9 @@ pub(super) struct Join {
     pub(super) reply: oneshot::Sender<Reply>,
 }
 
-/// What a wait receives, once.
+/// What a wait receives, once. Small: each wait has room for it while it lasts.
 pub(super) enum Reply {
-    Answer(Result<Exit, Failure>),
+    Answer(Box<Result<Exit, Failure>>),
     /// What it had look on has panicked.
     Panic(Box<dyn Any + Send>),
     /// The task ends with its runtime: the wait goes on elsewhere.
@@ -70,7 +70,6 @@ impl Looks {
 /// A wait in the task.
 struct Member {
     ticket: u64,
-    pod: PodName,
     looks: Looks,
     reply: oneshot::Sender<Reply>,
 }
@@ -160,12 +159,11 @@ impl Task {
         match message {
             Message::Join(join) => {
                 let Join { ticket, start, looks, reply } = *join;
-                let pod = start.pod.clone();
                 self.members.joining = Some(looks.clone());
                 let wait = self.driver.join(*start, &mut self.members);
                 self.members.joining = None;
                 self.members.by_ticket.insert(ticket, wait);
-                self.members.by_wait.insert(wait, Member { ticket, pod, looks, reply });
+                self.members.by_wait.insert(wait, Member { ticket, looks, reply });
             }
             Message::Cancel(ticket) => {
                 if let Some(wait) = self.members.by_ticket.get(&ticket).copied() {
@@ -188,7 +186,7 @@ impl Task {
             self.members.reply(wait, Reply::Panic(panic));
         }
         while let Some((wait, answer)) = self.driver.waits.next_answer() {
-            self.members.reply(wait, Reply::Answer(answer));
+            self.members.reply(wait, Reply::Answer(Box::new(answer)));
         }
         if self.driver.waits.refusal() != self.refusal.as_ref() {
             self.refusal = self.driver.waits.refusal().cloned();
@@ -220,8 +218,8 @@ impl Drop for Task {
             }
         }
         for (wait, member) in self.members.by_wait.drain() {
-            if let Some((machine, asleep)) = self.driver.waits.leave(wait) {
-                let start = Start { pod: member.pod, machine, asleep, may_watch: true };
+            if let Some((pod, machine, asleep)) = self.driver.waits.leave(wait) {
+                let start = Start { pod, machine, asleep, may_watch: true };
                 let _ = member.reply.send(Reply::Unserved(Box::new(start)));
             }
         }

@@ -49,10 +49,11 @@ impl Wait {
         let calls = Calls::new(self.client().clone());
         let pod = PodName::new(&self.target().namespace, &self.target().pod);
         let (mut machine, begin) = (self.machine(), tokio::time::Instant::now());
+        let mut cancelled = self.cancelled();
         loop {
             let observed = tokio::select! {
                 biased;
-                () = self.token().cancelled() => Observed::Cancelled,
+                () = &mut cancelled => Observed::Cancelled,
                 found = calls.get(&pod) => match found {
                     Ok(Some(pod)) => Observed::Pod(Via::Get, pod),
                     Ok(None) => Observed::NotFound(Via::Get),
@@ -72,7 +73,7 @@ impl Wait {
                 (Decision::Retry { .. } | Decision::Done(_), Some(_)) => {}
                 (Decision::Retry { after, .. }, None) => {
                     tokio::select! {
-                        () = self.token().cancelled() => {}
+                        () = &mut cancelled => {}
                         () = tokio::time::sleep(after) => {}
                     }
                     continue;
