@@ -34,12 +34,16 @@ pub struct Wait {
     looks: Vec<Look>,
     keeps_json: bool,
     around: Option<Around>,
+    around_answer: Option<AroundAnswer>,
     /// A machine that goes on, and for how long nothing fed it.
     restored: Option<Box<(WaitMachine, Duration)>>,
 }
 
 /// What goes on around a wait: it begins the wait, and returns its answer.
 type Around = Box<dyn FnOnce(Wait) -> BoxFuture<'static, Result<Exit, Failure>> + Send>;
+
+/// What is awaited before the wait begins, and once more before it answers.
+type AroundAnswer = Box<dyn Fn() -> BoxFuture<'static, ()> + Send>;
 
 /// What looks on at a wait.
 pub(crate) type Look = Box<dyn FnMut(Turn<'_>) + Send>;
@@ -60,6 +64,7 @@ impl Wait {
             looks: Vec::new(),
             keeps_json: false,
             around: None,
+            around_answer: None,
             restored: None,
         }
     }
@@ -126,6 +131,16 @@ impl Wait {
         around: impl FnOnce(Self) -> BoxFuture<'static, Result<Exit, Failure>> + Send + 'static,
     ) -> Self {
         self.around = Some(Box::new(around));
+        self
+    }
+
+    /// Has this awaited before the wait begins, and once more before it answers.
+    #[cfg(feature = "journal")]
+    pub(crate) fn around_answer(
+        mut self,
+        around: impl Fn() -> BoxFuture<'static, ()> + Send + 'static,
+    ) -> Self {
+        self.around_answer = Some(Box::new(around));
         self
     }
 
@@ -196,13 +211,20 @@ impl Wait {
         let may_watch = !matches!(self.transport, Transport::Poll(_));
         let start = Box::new(Start { pod, machine, asleep, may_watch });
         let (mut looks, cancelled) = (self.looks, Cancelled::of(self.cancel));
-        match self.transport {
+        let wait: BoxFuture<'static, _> = match self.transport {
             Transport::Hub(hub) => Box::pin(hub.drive(start, cancelled, looks)),
             Transport::Watch(client) | Transport::Poll(client) => {
                 let look = move |turn: Turn<'_>| looks.iter_mut().for_each(|look| look(turn));
                 Box::pin(wait_alone(client, start, self.keeps_json, cancelled, look))
             }
-        }
+        };
+        let Some(around) = self.around_answer else { return wait };
+        Box::pin(async move {
+            around().await;
+            let answer = wait.await;
+            around().await;
+            answer
+        })
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct File {
     /// Where it really is: a link to it stays a link.
     path: PathBuf,
     file: Locked,
-    /// The folder, where every record has to be on the disk before the wait goes on.
+    /// The folder, where every record has to be on the disk, and not only with the operating system.
     folder: Option<fs::File>,
     /// The file's name is on the disk, too.
     is_placed: bool,

@@ -4,6 +4,7 @@ mod disk;
 mod error;
 mod file;
 mod index;
+mod open;
 mod place;
 mod record;
 mod store;
@@ -15,23 +16,24 @@ pub use error::JournalError;
 use crate::source::Observed;
 use crate::wait::Wait;
 use disk::{Disk, Os};
+use open::Open;
 use podwait_core::Target;
 use podwait_core::{RestoreError, SavedWait};
 use podwait_hub::Turn;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 use store::Store;
 
-/// Whether each record is on the disk before the wait goes on.
+/// Whether each record is on the disk, and not only with the operating system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
     /// Written, and the operating system decides when: survives whatever happens to the process, but not to the machine.
     #[default]
     Never,
-    /// On the disk before the wait goes on: `fdatasync` after each record, and `fsync` of the folder after the file was created
-    /// or rewritten. A power cut loses no record.
+    /// On the disk before the wait begins, and before it answers: `fdatasync` after each record, and `fsync` of the folder after the
+    /// file was created or rewritten. A power cut loses no record that was [checked](Journal::check), and no answer.
     Always,
 }
 
@@ -56,11 +58,15 @@ pub enum Fsync {
 ///
 /// Only a regular file that is empty, or begins as a journal does, is ever written to.
 ///
+/// Within a tokio runtime records are written on its threads for blocking work, several at once if there are: a slow disk holds up
+/// no other wait. A wait begins when its first record is written, and answers when its last one is. The methods of a journal that
+/// read or write the file do so at once, so they block, and so does the drop of its last clone if something is left to write.
+///
 /// Clones are the same journal. A program with a store of its own does without: give [`Turn::machine`]'s saved form to it, and
 /// [`Wait::restore`] what comes out.
 #[derive(Clone)]
 pub struct Journal {
-    store: Arc<Mutex<Store>>,
+    open: Arc<Open>,
 }
 
 /// A wait that was written down.
@@ -86,19 +92,20 @@ impl Journal {
     }
 
     fn open_on(disk: Box<dyn Disk>, path: &Path, fsync: Fsync) -> Result<Self, JournalError> {
-        Ok(Self { store: Arc::new(Mutex::new(Store::open(disk, path, fsync)?)) })
+        Ok(Self { open: Arc::new(Open::new(Store::open(disk, path, fsync)?)) })
     }
 
     /// The waits in it, in the order in which they began. Every call copies all of them; see [`entries_of`](Self::entries_of).
     #[must_use]
     pub fn entries(&self) -> Vec<JournalEntry> {
-        self.lock().all().map(|(target, stored)| stored.entry(target)).collect()
+        self.open.with(|store| store.all().map(|(target, stored)| stored.entry(target)).collect())
     }
 
     /// The waits for one pod, by their targets; found without a look at the others.
     #[must_use]
     pub fn entries_of(&self, namespace: &str, pod: &str) -> Vec<JournalEntry> {
-        self.lock().of(namespace, pod).map(|(target, stored)| stored.entry(target)).collect()
+        self.open
+            .with(|store| store.of(namespace, pod).map(|(target, stored)| stored.entry(target)).collect())
     }
 
     /// Writes down what becomes of a wait. If there is one with the same target, it goes on with that, and with its policy.
@@ -109,16 +116,19 @@ impl Journal {
     /// What was written down cannot be restored.
     pub fn keep(&self, wait: Wait) -> Result<Wait, RestoreError> {
         let target = wait.target().clone();
-        let known = self.lock().get(&target).map(|stored| (stored.wait.clone(), stored.at()));
+        let known =
+            self.open.with(|store| store.get(&target).map(|stored| (stored.wait.clone(), stored.at())));
         let wait = match known {
             Some((saved, at)) => wait.restore(saved, at.elapsed().unwrap_or_default())?,
             None => {
                 let fresh = wait.machine().save();
-                self.note(&target, fresh);
+                self.open.note(&target, fresh);
                 wait
             }
         };
-        let (journal, mut last) = (self.clone(), None);
+        let (open, mut last) = (Arc::clone(&self.open), None);
+        let wait = wait.around_answer(move || Box::pin(open.written()));
+        let open = Arc::clone(&self.open);
         Ok(wait.look(move |turn: Turn<'_>| {
             if let Observed::Silence = turn.observed {
                 return;
@@ -127,7 +137,7 @@ impl Journal {
             let what = saved.clone().without_time();
             if last.as_ref() != Some(&what) {
                 last = Some(what);
-                journal.note(&target, saved);
+                open.note(&target, saved);
             }
         }))
     }
@@ -137,7 +147,7 @@ impl Journal {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn forget(&self, namespace: &str, pod: &str) -> io::Result<()> {
-        self.lock().forget(namespace, pod)
+        self.open.with(|store| store.forget(namespace, pod))
     }
 
     /// Whether another process would find all that was noted: every record is in the file, and the file is where it was opened.
@@ -149,14 +159,6 @@ impl Journal {
     /// Why the latest record of some wait cannot be written. [`NotFound`](io::ErrorKind::NotFound) if the file was removed, or
     /// another took its place.
     pub fn check(&self) -> io::Result<()> {
-        self.lock().check()
-    }
-
-    fn note(&self, target: &Target, wait: SavedWait) {
-        self.lock().note(target, wait);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.with(Store::check)
     }
 }

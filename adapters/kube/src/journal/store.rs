@@ -74,13 +74,11 @@ impl Store {
         all.take_while(move |(target, _)| (&target.namespace, &target.pod) == (&first.namespace, &first.pod))
     }
 
-    pub(super) fn note(&mut self, target: &Target, wait: SavedWait) {
-        let stored = Stored { at_ms: now_ms(), wait, length: 0 };
-        let old = self.waits.insert(target.clone(), stored);
+    /// Takes in how far a wait was at that time. It is written with the next call of [`write`](Self::write).
+    pub(super) fn take_in(&mut self, target: Target, Noted { at_ms, wait }: Noted) {
+        let old = self.waits.insert(target.clone(), Stored { at_ms, wait, length: 0 });
         self.needed -= old.map_or(0, |old| old.length);
-        self.owed.insert(target.clone());
-        // It fails no wait: it is tried again with the next record, and by `check`.
-        let _ = self.write();
+        self.owed.insert(target);
     }
 
     pub(super) fn forget(&mut self, namespace: &str, pod: &str) -> io::Result<()> {
@@ -101,8 +99,8 @@ impl Store {
         Err(io::Error::new(io::ErrorKind::NotFound, "its file was removed, or another took its place"))
     }
 
-    /// Writes what is owed.
-    fn write(&mut self) -> io::Result<()> {
+    /// Writes what is owed. What fails is tried again by the next call.
+    pub(super) fn write(&mut self) -> io::Result<()> {
         let Self { file, waits, needed, owed } = self;
         let (mut too_long, mut failed) = (None, None);
         owed.retain(|target| {
@@ -140,7 +138,13 @@ impl Store {
     }
 }
 
-fn now_ms() -> u64 {
+/// How far a wait was, and when, in milliseconds since the Unix epoch.
+pub(super) struct Noted {
+    pub(super) at_ms: u64,
+    pub(super) wait: SavedWait,
+}
+
+pub(super) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,13 +5,14 @@ use super::{Fsync, Journal, JournalError};
 use crate::{Wait, wait};
 use podwait_core::Target;
 use podwait_core::{Input, Instant, SavedWait, WaitMachine};
-use podwait_sim::Cluster;
+use podwait_sim::{Cluster, Step, pod};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// A folder that is removed at the end.
 struct Scratch(PathBuf);
@@ -197,7 +198,7 @@ fn times(journal: &Journal) -> Times {
 /// Notes so many records of five waits in turn.
 fn note(journal: &Journal, records: std::ops::Range<u64>) {
     for n in records {
-        journal.note(&target(&format!("p-{}", n % 5)), saved(n));
+        journal.open.note(&target(&format!("p-{}", n % 5)), saved(n));
     }
 }
 
@@ -212,7 +213,7 @@ fn a_power_cut_at_any_time_loses_no_record_that_was_to_be_on_the_disk() {
     let mut until = None;
     while until != Some(n) {
         let pod = format!("p-{}", n % 5);
-        journal.note(&target(&pod), saved(n));
+        journal.open.note(&target(&pod), saved(n));
         journal.check().expect("it is written");
         disk.ask(Asked::Safe(pod, Instant::from_millis(n)));
         n += 1;
@@ -397,6 +398,59 @@ fn a_journal_that_another_has_replaced_replaces_nothing() {
     assert_eq!(times(&left).into_values().collect::<Vec<_>>(), [Instant::from_millis(100)]);
 }
 
+/// The real disk, whose writes wait while it is stuck.
+#[derive(Clone, Default)]
+struct Stuck(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stuck {
+    fn set(&self, is_stuck: bool) {
+        *self.0.0.lock().expect("no panic") = is_stuck;
+        self.0.1.notify_all();
+    }
+}
+
+impl Disk for Stuck {
+    fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        let is_stuck = self.0.0.lock().expect("no panic");
+        drop(self.0.1.wait_while(is_stuck, |is_stuck| *is_stuck).expect("no panic"));
+        io::Write::write_all(&mut file, bytes)
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_stuck_holds_up_no_wait_but_those_that_are_written_down() {
+    let (scratch, disk) = (Scratch::new("stuck"), Stuck::default());
+    let journal =
+        Journal::open_on(Box::new(disk.clone()), &scratch.journal(), Fsync::Always).expect("a journal");
+    let cluster = Cluster::new();
+    for name in ["kept", "other"] {
+        cluster.create(pod("ci", name, &["step"])).expect("the simulated cluster takes it");
+        Step::Finished { exit_code: 3 }.apply(&cluster, "ci", name).expect("the simulated cluster takes it");
+    }
+    let the_wait = |name: &str| wait(cluster.client(), "ci", name);
+    disk.set(true);
+    let kept = tokio::spawn(journal.keep(the_wait("kept")).expect("new").into_future());
+    assert_eq!(the_wait("other").await.map(|exit| exit.code), Ok(3), "on the one thread that there is");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!kept.is_finished(), "its answer is not on the disk");
+    disk.set(false);
+    assert_eq!(kept.await.expect("no panic").map(|exit| exit.code), Ok(3));
+    let written = fs::read_to_string(scratch.journal()).expect("text");
+    assert_eq!(written.lines().count(), 3, "the file's first line, the beginning and the answer: {written}");
+}
+
+#[tokio::test]
+async fn a_journal_is_closed_with_its_last_clone_whatever_was_noted_last() {
+    let scratch = Scratch::new("closed");
+    for n in 0..100 {
+        let journal = Journal::open(scratch.journal(), Fsync::Never).expect("nothing has it open");
+        assert_eq!(times(&journal).len(), usize::from(n > 0));
+        journal.open.note(&target("p"), saved(n));
+    }
+    let journal = Journal::open(scratch.journal(), Fsync::Never).expect("nothing has it open");
+    assert_eq!(times(&journal).into_values().collect::<Vec<_>>(), [Instant::from_millis(99)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn four_times_as_many_waits_are_about_four_times_the_work() {
     let client = Cluster::new().client();
@@ -443,7 +497,7 @@ fn a_large_journal_is_written_to_without_a_look_at_its_other_waits() {
     let work = |n: u64| {
         let saved = saved(n);
         let target = target(&format!("p-{n}"));
-        allocation_counter::measure(|| journal.note(&target, saved)).count_total
+        allocation_counter::measure(|| journal.open.note(&target, saved)).count_total
     };
     let first = work(0);
     // Well beyond the size from which on it is looked at whether it should be rewritten.
