@@ -47,6 +47,38 @@ async fn the_blocking_agent_waits_without_tokio_and_without_kube() {
 }
 
 #[tokio::test]
+async fn machines_that_are_fed_from_a_watcher_of_kube_answer() {
+    let cluster = Cluster::new();
+    let server = cluster.serve().await.expect("loopback");
+    let life = |name| Life::of(pod("ci", name, &["step"])).scheduled("node-1").running();
+    let later = Duration::from_millis(700);
+    let lives = [
+        life("ends").after(later).finished(3),
+        life("ended").finished(0),
+        life("goes").after(later).removed(),
+        // Nothing waits for it.
+        life("other").after(later).finished(5),
+    ];
+    let kubelets: Vec<_> = lives.into_iter().map(|life| life.spawn(&cluster)).collect();
+    let kubeconfig = podwait_tests::cli::kubeconfig(&format!("http://{}", server.addr()));
+    let program = Command::new(example("podwait", "reflector"))
+        .env("KUBECONFIG", kubeconfig.path())
+        .args(["ci", "ends", "ended", "goes", "never"])
+        .output()
+        .await
+        .expect("it starts");
+    assert!(program.status.success(), "{program:?}");
+    let text = String::from_utf8_lossy(&program.stdout);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    let [ended, ends, goes, never] = &lines[..] else { panic!("{text}") };
+    assert_eq!((*ended, *ends), ("ended: container step exited 0", "ends: container step exited 3"));
+    assert!(goes.starts_with("goes: pod_deleted: "), "{goes}");
+    assert!(never.starts_with("never: pod_never_seen: "), "{never}");
+    kubelets.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
 async fn the_agent_in_simulated_time_survives_what_it_should() {
     let agent = Command::new(example("podwait-core", "simulated_time")).output().await.expect("it starts");
     assert!(agent.status.success(), "{agent:?}");

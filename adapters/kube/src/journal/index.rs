@@ -36,6 +36,13 @@ impl<K: Ord, V> Index<K, V> {
         self.values.remove(key).map(|(_, value)| value)
     }
 
+    /// All in the order in which they came, and none is left.
+    pub(super) fn drain(&mut self) -> Vec<(K, V)> {
+        let mut all: Vec<_> = std::mem::take(&mut self.values).into_iter().collect();
+        all.sort_unstable_by_key(|(_, (place, _))| *place);
+        all.into_iter().map(|(key, (_, value))| (key, value)).collect()
+    }
+
     /// All from a key on, in the keys' order.
     pub(super) fn starting_at<'a>(&'a self, key: &K) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
         self.values.range(key..).map(|(key, (_, value))| (key, value))
@@ -88,6 +95,8 @@ mod tests {
         assert_eq!(values(index.in_order()), [50, 4, 30]);
         assert_eq!(values(index.starting_at(&Key(4)).collect()), [4, 50]);
         assert_eq!((index.get(&Key(4)), index.get(&Key(6))), (Some(&4), None));
+        assert_eq!(index.drain().into_iter().map(|(_, value)| value).collect::<Vec<_>>(), [50, 4, 30]);
+        assert!(index.in_order().is_empty());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A journal while it is open: what was noted goes to the file off the executor.
 
+use super::index::Index;
 use super::store::{Noted, Store, now_ms};
 use podwait_core::{SavedWait, Target};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 
@@ -16,16 +16,18 @@ struct Shared {
 }
 
 /// What the store has yet to take in: the newest note of each wait.
-#[derive(Default)]
 struct Notes {
-    of_waits: BTreeMap<Target, Noted>,
+    of_waits: Index<Target, Noted>,
     /// Something will bring them there.
     has_writer: bool,
 }
 
 impl Open {
     pub(super) fn new(store: Store) -> Self {
-        Self(Arc::new(Shared { store: Mutex::new(Some(store)), notes: Mutex::default() }))
+        Self(Arc::new(Shared {
+            store: Mutex::new(Some(store)),
+            notes: Mutex::new(Notes { of_waits: Index::new(), has_writer: false }),
+        }))
     }
 
     /// Does something with the store, which has taken in all that was noted.
@@ -80,8 +82,9 @@ impl Shared {
     fn store(&self) -> MutexGuard<'_, Option<Store>> {
         let mut store = lock(&self.store);
         if let Some(store) = &mut *store {
-            let notes = std::mem::take(&mut *lock(&self.notes));
-            notes.of_waits.into_iter().for_each(|(target, noted)| store.take_in(target, noted));
+            let mut notes = lock(&self.notes);
+            notes.has_writer = false;
+            notes.of_waits.drain().into_iter().for_each(|(target, noted)| store.take_in(target, noted));
         }
         store
     }
