@@ -53,8 +53,8 @@ pub(crate) enum Start {
     Off,
     /// The deadline counts from there.
     Counts(Instant),
-    /// It counts from `from`, and rests since `since`: another controller holds the pod by scheduling gates, or an init
-    /// container works.
+    /// It counts from `from`, and has rested since `since`, the last time that this was seen: another controller holds the pod by
+    /// scheduling gates, or an init container works.
     Rests { from: Instant, since: Instant },
 }
 
@@ -64,7 +64,6 @@ impl Start {
         let from = match *self {
             Self::Off => at,
             Self::Counts(from) => from,
-            Self::Rests { .. } if is_idle && rests => return,
             Self::Rests { from, since } => from.after(at.since(since)),
         };
         *self = match (is_idle, rests) {

@@ -195,6 +195,14 @@ fn limits_say_what_was_being_waited_for() {
         init_container_statuses: vec![ContainerStatus { name: "clone".into(), state, ..Default::default() }],
         ..pod(Phase::Pending, waiting("PodInitializing", ""))
     };
+    let mut sidecar = init(Some(ContainerState::Running));
+    sidecar.init_containers[0].restart_policy = Some(RestartPolicy::Always);
+    let crio = Some(ContainerState::Terminated(Terminated {
+        exit_code: 255,
+        reason: "Error".into(),
+        container_id: "cri-o://1".into(),
+        ..Default::default()
+    }));
     let unscheduled = |reason: &str, message: &str| {
         let (reason, message) = (reason.into(), message.into());
         let pod_scheduled = Some(Condition { reason, message, ..Default::default() });
@@ -229,6 +237,12 @@ fn limits_say_what_was_being_waited_for() {
         ),
         (init(exit(1, "Error", 5)), "init container clone ended with code 1"),
         (init(exit(0, "Completed", 5)), "container step waits (PodInitializing)"),
+        (init(waiting("PodInitializing", "")), "container step waits (PodInitializing)"),
+        (sidecar, "container step waits (PodInitializing)"),
+        (
+            init(crio),
+            "init container clone ended with code 255 (which is also what CRI-O writes where it has lost the code)",
+        ),
         (deleting, "the pod is being deleted"),
     ];
     for (pod, what) in cases {
@@ -263,4 +277,22 @@ fn a_back_off_does_not_forget_what_the_registry_said() {
         say(&[Input::Snapshot(&refused), Input::Snapshot(&backing_off)]),
         "container step could not pull its image (ErrImagePull: r.example/a:1: not found)"
     );
+}
+
+#[test]
+fn a_deadline_during_any_kind_of_api_error_says_so() {
+    let pending = pod(Phase::Pending, waiting("ContainerCreating", ""));
+    let error = |code| Input::ApiError(ApiError { code, is_status: true, retry_after: None, message: "why" });
+    for code in [503, 403, 410] {
+        let policy = Policy::builder().deadline(Duration::from_secs(10)).build().expect("a good policy");
+        let mut machine = WaitMachine::new(policy.into());
+        for (at, input) in [(0, Input::Read(&pending)), (1000, error(code))] {
+            let decision = machine.handle(Instant::from_millis(at), input);
+            assert!(matches!(decision, Decision::Retry { .. }), "{code}: {decision:?}");
+        }
+        let decision = machine.handle(Instant::from_millis(10_000), Input::Tick);
+        let Decision::Fail(failure) = decision else { panic!("{code}: {decision:?}") };
+        let expected = "the step did not end within 10s (the API server could not be read: why)";
+        assert_eq!(failure.message, expected, "{code}");
+    }
 }

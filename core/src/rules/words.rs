@@ -65,7 +65,8 @@ pub(crate) fn of_record(record: &Terminated) -> String {
     };
     let words = quote(reason, not_by_the_step(&record.reason, &record.message));
     let doubt = doubt(record.exit_code, &record.reason, &record.container_id);
-    if words.is_empty() && !doubt.is_empty() { doubt.into() } else { in_parentheses(&words) }
+    // A doubtful record has no words.
+    if doubt.is_empty() { in_parentheses(&words) } else { doubt.into() }
 }
 
 /// The message of a record with this reason, unless the step may have written it: its command never ran, or the record was
