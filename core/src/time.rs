@@ -1,42 +1,74 @@
 //! The machine's own time.
 
+use core::fmt;
+use core::num::NonZeroU64;
 use core::time::Duration;
 
 /// A point on the machine's monotonic time line: whole milliseconds since a start that the caller chooses.
 ///
 /// The machine owns no clock, so every input carries one of these. Milliseconds are the unit on purpose: a
 /// recorded wait then replays exactly, because the recording holds everything the machine ever saw.
-/// All arithmetic saturates. Timestamps *inside* a pod are another thing, see [`crate::Timestamp`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
-pub struct Instant(u64);
+/// All arithmetic saturates, at [`Instant::LAST`]. Timestamps *inside* a pod are another thing, see [`crate::Timestamp`].
+// One more than the milliseconds: an `Option` of it takes no more room, and a machine has a dozen of those.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
 
 impl Instant {
     /// The start of the time line.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
+
+    /// The last point of the time line, half a billion years later.
+    pub const LAST: Self = Self(NonZeroU64::MAX);
 
     /// The point `millis` milliseconds after the start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(NonZeroU64::MIN.saturating_add(millis))
     }
 
     /// Milliseconds since the start.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Time passed since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0))
+        Duration::from_millis(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// The point `duration` later, fractions of a millisecond dropped.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Instant({})", self.as_millis())
+    }
+}
+
+/// As its milliseconds.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Instant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_millis().serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Instant {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self::from_millis)
     }
 }
 
@@ -52,7 +84,9 @@ mod tests {
     #[test]
     fn arithmetic_saturates_at_both_ends() {
         let late = Instant::from_millis(u64::MAX - 1);
-        assert_eq!(late.after(Duration::MAX), Instant::from_millis(u64::MAX));
+        assert_eq!(late.after(Duration::MAX), Instant::LAST);
+        assert_eq!(Instant::from_millis(u64::MAX), Instant::LAST);
+        assert_eq!(size_of::<Option<Instant>>(), size_of::<Instant>());
         assert_eq!(Instant::ZERO.since(late), Duration::ZERO);
         assert_eq!(Instant::from_millis(7).since(Instant::from_millis(2)), Duration::from_millis(5));
         assert_eq!(Instant::ZERO.after(Duration::from_micros(1999)), Instant::from_millis(1));
