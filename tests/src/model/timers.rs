@@ -194,7 +194,9 @@ fn settling(story: &Story<'_>) -> Option<(Instant, Verdict)> {
         Some(Ending::Unsettled(verdict)) => Some((story.sights[end - 1].at, verdict)),
         Some(Ending::Final(_)) | None => None,
     };
-    let (since, verdict) = (1..=story.sights.len()).rev().map_while(unsettled).last()?;
+    let mut stretch = (1..=story.sights.len()).rev().map_while(unsettled);
+    let (newest, verdict) = stretch.next()?;
+    let since = stretch.last().map_or(newest, |(first, _)| first);
     Some((since.after(story.config.settle?), verdict))
 }
 
