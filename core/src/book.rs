@@ -63,7 +63,9 @@
 //!    was to come does not answer for a pod that a reason has ended since.
 //! 5. **Made-up codes.** The reasons `ContainerStatusUnknown` (kubelet), `Unknown` (containerd) and `NotFound` (providers of
 //!    virtual-kubelet, with -137 or 0) say that the code is lost, whatever it is; so do `Terminated`/0 and -1 by CRI-O. A real
-//!    code that was seen of the same run wins. An init container's 0 without containerID and times is what the kubelet infers
+//!    code that was seen of the same run wins. Where a consistent read is the first that shows a made-up end, a watch from where the
+//!    pod was seen before may still bring the real one (as in rule 9): for `gone_grace` it is awaited, and what the watch brings is
+//!    judged as ever. An init container's 0 without containerID and times is what the kubelet infers
 //!    where the runtime has forgotten it (kubernetes#108537); it is `inferred`, and no answer under the strict policy. Another
 //!    run shows by another container id, or by a higher `restartCount` or another end whatever the id says. `OOMKilled` with 0 is a failure: a child was killed
 //!    and the parent swallowed it (kubernetes#131530).
@@ -131,6 +133,7 @@
 //! | `awaiting_terminated_state` | the pod is terminal, the record is missing |
 //! | `pod_terminating` | the pod is being deleted; its last state may still bring the exit |
 //! | `confirming_deletion` | the pod is gone; its final state may still come |
+//! | `confirming_lost_record` | the record of the end is lost; the one before may still come |
 //! | `api_throttled` | 429 |
 //! | `api_error` | another failure of the API server or the way to it |
 //! | `relist` | 410: read the pod again |

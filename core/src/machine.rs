@@ -114,11 +114,16 @@ impl Waiting {
         self.timers.absent.filter(|_| self.history.is_some())
     }
 
+    /// Whether what was seen last is not how things are: it is being looked for what came in between.
+    pub(crate) fn is_confirming(&self) -> bool {
+        self.gone().is_some() || self.timers.lost_record.is_some()
+    }
+
     /// Whether what was seen last of the pod is its present state, as far as a caller can know that.
     fn is_current(&self, uid: Option<&str>, input: &Input<'_>) -> bool {
         match input {
-            Input::Snapshot(pod) | Input::Read(pod) => self.gone().is_none() && uid == Some(&pod.uid),
-            Input::Tick | Input::Cancel => self.gone().is_none() && !self.timers.is_failing(),
+            Input::Snapshot(pod) | Input::Read(pod) => !self.is_confirming() && uid == Some(&pod.uid),
+            Input::Tick | Input::Cancel => !self.is_confirming() && !self.timers.is_failing(),
             Input::Deleted(_) | Input::NotFound | Input::ApiError(_) => false,
         }
     }

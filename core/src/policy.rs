@@ -60,7 +60,7 @@ impl Policy {
         self.0.reobserve
     }
 
-    /// How long the absence of a pod that was seen is confirmed; zero if it decides at once.
+    /// How long the absence of a pod that was seen, or of its record, is confirmed; zero if it decides at once.
     #[must_use]
     pub const fn gone_grace(&self) -> Duration {
         self.0.gone_grace
@@ -180,8 +180,9 @@ setters! {
     /// What to answer on a 404. Default: what the evidence says.
     on_gone: OnGone;
     /// How long the final state of a pod that was seen may still come after a 404, or after the sight of another pod of its name,
-    /// before the absence decides. A caller that can watch from where it saw the pod last gives itself a few seconds. Default
-    /// 0: the absence decides at once. Not used with [`OnGone::AssumeSuccess`].
+    /// before the absence decides; and how long the record of an end may still come after a read has shown that it is lost. A caller
+    /// that can watch from where it saw the pod last gives itself a few seconds. Default 0: both decide at once. An absence is not
+    /// confirmed with [`OnGone::AssumeSuccess`].
     gone_grace: Duration;
     /// How long a pod that was never seen may answer 404. Default 10 s.
     absent_grace: Duration;

@@ -50,6 +50,8 @@ reasons! {
         PodTerminating = "pod_terminating",
         /// The pod that was seen is not found any more; its final state may still come.
         ConfirmingDeletion = "confirming_deletion",
+        /// A read shows that the record of the target's end is lost; what was there before it may still come.
+        ConfirmingLostRecord = "confirming_lost_record",
         /// The API server answered 429.
         ApiThrottled = "api_throttled",
         /// The API server, or the way to it, failed.

@@ -211,6 +211,9 @@ pub(crate) struct SavedTimers {
     /// The newest answer was another pod of the name.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) has_namesake: bool,
+    /// Since when a consistent read shows that the record is lost, and what that comes to.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) lost_record: Option<(Instant, Failure)>,
     /// A container's image cannot be pulled.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "pull"))]
     pub(crate) image_pull: Option<SavedPull>,

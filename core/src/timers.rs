@@ -21,6 +21,9 @@ pub(crate) struct Timers {
     /// The pod is not found, or another one of its name is there. Of a pod that was seen, until a read shows it again: its
     /// final state may still come.
     pub(crate) absent: Option<Absent>,
+    /// A consistent read has shown that the record of the target's end is lost, and what that comes to, unless the record that was
+    /// there before is found.
+    pub(crate) lost_record: Option<Box<Grace>>,
     /// First sight of the image-pull group.
     pub(crate) image_pull: Option<Box<Pull>>,
     /// First sight of the config-error group.

@@ -78,6 +78,28 @@ async fn behind_an_outage(way: Way, life: Life) -> (Result<i32, FailReason>, Dur
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_was_lost_during_an_outage_is_found_where_history_has_it() {
+    let lost = |life: Life| {
+        let terminated =
+            podwait_sim::Step::Terminated { container: "step".into(), how: Terminated::unknown() };
+        life.after(secs(1)).together([terminated, podwait_sim::Step::Phase("Failed".into())])
+    };
+    let ended = || running("p").after(secs(19)).terminated("step", Terminated::exit(7));
+    let never = || running("p").after(secs(18));
+    for way in [Some(Way::Alone), Some(Way::Hub), Some(Way::Labelled), None] {
+        for (life, expected) in [(ended(), Ok(7)), (never(), Err(FailReason::ContainerStatusUnknown))] {
+            let cluster = Cluster::new();
+            outage(&cluster);
+            lost(life).spawn(&cluster);
+            let wait = way.map_or_else(|| wait(cluster.client(), "ci", "p").poll(), |way| way.wait(&cluster));
+            let (outcome, time) = answer(wait).await;
+            assert_eq!(outcome, expected, "{way:?}");
+            assert!(time < secs(51), "{way:?} {time:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_ended_and_went_during_an_outage_has_its_own_end() {
     type Make = fn() -> Life;
     let lives: [(Make, Result<i32, FailReason>); 4] = [

@@ -83,7 +83,10 @@ impl<'a> Duel<'a> {
         match (verdict, &decision) {
             // The pod is gone, and no read is waited for.
             (
-                Verdict::Retry { why: RetryReason::ConfirmingDeletion, timer },
+                Verdict::Retry {
+                    why: RetryReason::ConfirmingDeletion | RetryReason::ConfirmingLostRecord,
+                    timer,
+                },
                 Decision::Retry { after, .. },
             ) => {
                 if timer != Some(self.now().after(*after)) {

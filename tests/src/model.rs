@@ -163,14 +163,15 @@ fn observed(story: &Story<'_>) -> Option<Verdict> {
     match story.last() {
         Input::Cancel => Some(Verdict::fail(FailReason::Cancelled, story.seen_code())),
         Input::Tick => None,
-        Input::ApiError(error) if story.gone.is_some() => {
-            let (_, how) = story.gone?;
+        Input::ApiError(error) if story.confirming_since().is_some() => {
+            let how = story.gone.map_or(FailReason::PodDeleted, |(_, how)| how);
             says_that_nothing_comes(&error).then(|| gone::judge(story, how))
         }
         Input::ApiError(error) => (error.is_status && matches!(error.code, 400 | 405 | 406 | 415 | 422))
             .then(|| Verdict::fail(FailReason::ApiRejected, story.seen_code())),
         Input::NotFound if story.sights.is_empty() => absence_is_success(story).then(Verdict::inferred),
         // The absence speaks by its timer.
+        Input::NotFound if story.lost.is_some() => None,
         Input::NotFound => absence_is_success(story).then(|| gone::judge(story, FailReason::PodDeleted)),
         Input::Snapshot(_) | Input::Read(_) if story.replaced => {
             absence_is_success(story).then(|| gone::judge(story, FailReason::PodReplaced))
@@ -204,7 +205,8 @@ fn sight(story: &Story<'_>) -> Option<Verdict> {
     }
     match record::ending(story.config, &story.sights) {
         Some(Ending::Final(verdict)) => return Some(verdict),
-        Some(Ending::Unsettled(_)) => return None,
+        // That the record was lost since then shows that nothing undid it.
+        Some(Ending::Unsettled(verdict)) => return story.lost.map(|_| verdict),
         None => {}
     }
     if sight.phase.is_terminal() {
@@ -229,7 +231,7 @@ fn missing_record(story: &Story<'_>) -> Option<Verdict> {
         return Some(Verdict::fail(reason, Some(end.record.exit_code)));
     }
     // Nothing is awaited of a pod that is gone: rule 9 judges it, however long the record was missing.
-    let is_awaited = !matches!(story.last(), Input::Deleted(_)) && story.gone.is_none();
+    let is_awaited = !matches!(story.last(), Input::Deleted(_)) && story.confirming_since().is_none();
     let is_behind = timers::catching_up(story).is_some_and(|until| story.now() < until);
     (is_awaited && !is_behind && timers::is_given_up(story)).then(|| give_up_on_record(story))
 }
@@ -259,6 +261,9 @@ fn infer(story: &Story<'_>) -> Verdict {
 
 /// What is being waited for.
 fn why(story: &Story<'_>) -> RetryReason {
+    if story.lost.is_some() {
+        return RetryReason::ConfirmingLostRecord;
+    }
     if story.gone.is_some() {
         return RetryReason::ConfirmingDeletion;
     }

@@ -32,5 +32,5 @@ pub use lister::PageLimits;
 pub use name::{PodName, Scope, Selection};
 pub use observed::{Object, Observed};
 pub use reflector::{Event, Head, Reflector};
-pub use registry::WaitId;
+pub use registry::{Confirms, WaitId};
 pub use waits::{Action, ObservedPod, Observer, ResponseHead, Turn, Waits};

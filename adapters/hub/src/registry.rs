@@ -41,8 +41,8 @@ pub(crate) struct Place {
     pub(crate) after: Duration,
     /// Until when an answer is awaited: that time, or a little later for a final read that began in time.
     pub(crate) end: Instant,
-    /// The machine confirms a deletion.
-    pub(crate) is_confirming: bool,
+    /// What the machine confirms.
+    pub(crate) confirms: Confirms,
     /// When it is looked at next.
     pub(crate) alarm: Option<Instant>,
 }
@@ -70,12 +70,26 @@ pub(crate) enum Read {
     Sent(bool),
 }
 
-/// A pod whose deletion is confirmed.
+/// What a wait's machine confirms, while what came before may still come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Confirms {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The pod's deletion (`RetryReason::ConfirmingDeletion`).
+    Deletion,
+    /// That the record of its end is lost (`RetryReason::ConfirmingLostRecord`).
+    LostRecord,
+}
+
+/// A pod whose deletion, or the loss of whose record, is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missed {
     /// The newest resourceVersion that was delivered of it.
     pub(crate) at: u64,
     pub(crate) uid: TextHash,
+    /// A consistent read has shown that it does not exist any more.
+    pub(crate) is_gone: bool,
     /// Its final state is looked for by the probe of the scope, and not by its own.
     pub(crate) is_shared: bool,
 }
@@ -111,7 +125,7 @@ pub(crate) struct Entry<O> {
     /// The place up to which the watch of the scope had shown everything before a LIST that did not have the pod, so that the pod
     /// is read by itself.
     pub(crate) unlisted_at: Option<u64>,
-    /// How many waits confirm a deletion, and how its final state is looked for.
+    /// How many waits confirm a deletion or a record, and how its past is looked for.
     pub(crate) confirming: u32,
     pub(crate) missed: Option<Missed>,
     /// The last thing that was delivered is an error.
@@ -132,9 +146,9 @@ pub(crate) struct Entry<O> {
 
 impl Place {
     /// Whether an object that is older than what was delivered last, which was of the pod `shown`, is of use: the wait confirms a
-    /// deletion, or it is for the very pod of the object, and came when another one had the name.
+    /// deletion or a record, or it is for the very pod of the object, and came when another one had the name.
     pub(crate) fn uses_replay(&self, shown: Option<TextHash>, uid: TextHash) -> bool {
-        self.is_confirming || (self.uid == Some(uid) && shown != Some(uid))
+        self.confirms != Confirms::Nothing || (self.uid == Some(uid) && shown != Some(uid))
     }
 }
 
@@ -180,7 +194,7 @@ impl<O: Object> Entry<O> {
 
     /// Whether a consistent read has shown that this pod does not exist any more.
     pub(crate) fn is_gone(&self, pod: &O) -> bool {
-        self.missed.is_some_and(|missed| missed.uid == TextHash::of(pod.uid()))
+        self.missed.is_some_and(|missed| missed.is_gone && missed.uid == TextHash::of(pod.uid()))
     }
 
     /// Whether a watch has sent what is older than what was delivered. Few waits have a use for it; see [`Place::uses_replay`].
@@ -267,7 +281,7 @@ impl<O: Object> Registry<O> {
             start: now,
             after: Duration::ZERO,
             end: now,
-            is_confirming: false,
+            confirms: Confirms::Nothing,
             alarm: None,
         };
         let wait = self.waits.insert(place);
@@ -292,7 +306,7 @@ impl<O: Object> Registry<O> {
         let place = self.waits.remove(wait)?;
         let entry = self.pods.get_mut(place.pod)?;
         entry.waits.retain(|other| *other != wait);
-        if place.is_confirming {
+        if place.confirms != Confirms::Nothing {
             entry.confirming -= 1;
         }
         let name = entry.name.clone();

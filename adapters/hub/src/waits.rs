@@ -9,7 +9,7 @@ use crate::failure::{ApiFailure, Via};
 use crate::name::{PodName, Scope};
 use crate::observed::{Object, Observed};
 use crate::reflector::Reflector;
-use crate::registry::WaitId;
+use crate::registry::{Confirms, WaitId};
 use crate::table::{Table, pop};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
@@ -281,13 +281,29 @@ impl Waits {
         observer.on_turn(id, Turn { at, observed, decision: &decision, machine: &wait.machine });
         let answer = match decision {
             Decision::Retry { after, why } => {
-                return self.reflector.want(now, id, after, why == RetryReason::ConfirmingDeletion);
+                return self.reflector.want(now, id, after, confirms(why));
             }
             Decision::Done(exit) => Ok(exit),
             Decision::Fail(failure) => Err(failure),
         };
         self.leave(id);
         self.answers.push_back((id, answer));
+    }
+}
+
+fn confirms(why: RetryReason) -> Confirms {
+    match why {
+        RetryReason::ConfirmingDeletion => Confirms::Deletion,
+        RetryReason::ConfirmingLostRecord => Confirms::LostRecord,
+        RetryReason::AwaitingPod
+        | RetryReason::Pending
+        | RetryReason::Running
+        | RetryReason::Restarting
+        | RetryReason::AwaitingTerminatedState
+        | RetryReason::PodTerminating
+        | RetryReason::ApiThrottled
+        | RetryReason::ApiError
+        | RetryReason::Relist => Confirms::Nothing,
     }
 }
 

@@ -3,8 +3,8 @@
 
 use podwait_core::Instant;
 use podwait_hub::{
-    ApiFailure, Command, Event, From, Head, Object, Observed, PodName, Reflector, Request, RequestId, Scope,
-    Selection, Via, WaitId,
+    ApiFailure, Command, Confirms, Event, From, Head, Object, Observed, PodName, Reflector, Request,
+    RequestId, Scope, Selection, Via, WaitId,
 };
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ impl Host {
     }
 
     fn want(&mut self, wait: WaitId, after: Duration, is_confirming: bool) {
-        self.reflector.want(self.at(), wait, after, is_confirming);
+        let confirms = if is_confirming { Confirms::Deletion } else { Confirms::Nothing };
+        self.reflector.want(self.at(), wait, after, confirms);
     }
 
     /// What is sent and closed after so many milliseconds.
@@ -196,6 +197,31 @@ fn what_was_there_before_goes_only_to_the_wait_that_confirms() {
     host.event(probe, Event::Deleted, "a", &pod("u1", 103));
     let expected = [Observed::Pod(Via::Watch, pod("u1", 102)), Observed::Deleted(pod("u1", 103))];
     assert_eq!(host.deliveries(), expected.map(|observed| (first, observed)));
+}
+
+#[test]
+fn what_came_before_a_lost_record_is_looked_for_and_the_pod_is_still_there() {
+    for labels in [None, Some("app=x")] {
+        let mut host = Host::hub(labels);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u1", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(200), false);
+        let (read, _) = host.request(200);
+        host.reflector.answer(host.at(), read, Some(pod("u1", 105)));
+        assert_eq!(host.deliveries().len(), 1);
+        host.reflector.want(host.at(), wait, Duration::from_secs(3), Confirms::LostRecord);
+        let (probe, _) = host.request(1_000);
+        host.reflector.opened(host.at(), probe);
+        host.event(probe, Event::State, "a", &pod("u1", 102));
+        assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, pod("u1", 102)))]);
+        host.reflector.want(host.at(), wait, Duration::from_secs(2), Confirms::LostRecord);
+        if labels.is_some() {
+            // It has lost its label since.
+            host.event(watch, Event::Deleted, "a", &pod("u1", 107));
+            assert_eq!(host.deliveries(), []);
+        }
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::rules::waiting::Stuck;
 use crate::rules::{cause, exit, identity, restart, target, waiting};
 use crate::snapshot::{ContainerState, ContainerStatus, Phase, PodSnapshot};
 use crate::time::Instant;
-use crate::timers::{Absent, AuthError, Start, set};
+use crate::timers::{Absent, AuthError, Grace, Start, set};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -102,7 +102,6 @@ impl Wait<'_> {
             Identity::Deleted => return Some(self.gone(FailReason::PodDeleted)),
             Identity::Namesake => return self.absent(true),
         }
-        self.waiting.older = None;
         if origin == Origin::Read || self.waiting.history.is_none() {
             self.waiting.timers.absent = None;
         }
@@ -110,9 +109,18 @@ impl Wait<'_> {
             Ok(found) => found,
             Err(failure) => return Some(Err(failure)),
         };
+        let stuck = Stuck::in_pod(pod, &found);
+        if origin == Origin::Read {
+            let lost = self.lost_record(pod, &found, &stuck);
+            let since = self.waiting.timers.lost_record.as_ref().map_or(self.at, |lost| lost.since);
+            self.waiting.timers.lost_record = lost.map(|failure| Box::new(Grace { since, failure }));
+            if self.waiting.timers.lost_record.is_some() {
+                return self.situate(RetryReason::ConfirmingLostRecord);
+            }
+        }
+        self.waiting.older = None;
         let history = self.waiting.history.get_or_insert(History::NEW);
         history.record(pod, &found);
-        let stuck = Stuck::in_pod(pod, &found);
         let reading = self.read(pod, &found, &stuck, deleted);
         self.set_timers(pod, &found, &stuck);
         if let Reading::Verdict(Ok(exit)) = &reading
@@ -127,7 +135,7 @@ impl Wait<'_> {
         match reading {
             Reading::Verdict(verdict) => Some(verdict),
             Reading::Missing | Reading::Waiting(_) if deleted => Some(self.gone(FailReason::PodDeleted)),
-            Reading::Missing => self.missing().filter(|_| self.waiting.gone().is_none()),
+            Reading::Missing => self.missing().filter(|_| !self.waiting.is_confirming()),
             Reading::Waiting(why) => self.situate(why),
         }
     }
@@ -180,6 +188,26 @@ impl Wait<'_> {
             "the API server shows only states of the pod that are older than what it showed {limit:?} ago"
         );
         Some(Err(Failure::new(FailReason::ApiUnavailable, message, self.seen_code()).by_rule(1)))
+    }
+
+    /// Rule 5: what it comes to that a consistent read shows that the record is lost, where the record that was there before may
+    /// still be found. Nothing is taken in of that read: what lies between it and what was seen before is looked for.
+    fn lost_record(&mut self, pod: &PodSnapshot, found: &Target<'_>, stuck: &Stuck<'_>) -> Option<Failure> {
+        let before = self.waiting.history.as_ref()?;
+        if self.policy.0.gone_grace.is_zero() || !found.terminated().is_some_and(exit::is_fabricated) {
+            return None;
+        }
+        let mut after = before.clone();
+        after.record(pod, found);
+        let before = self.waiting.history.replace(after);
+        let reading = self.read(pod, found, stuck, false);
+        self.waiting.history = before;
+        match reading {
+            Reading::Verdict(Err(failure)) if failure.reason == FailReason::ContainerStatusUnknown => {
+                Some(failure)
+            }
+            Reading::Verdict(_) | Reading::Missing | Reading::Waiting(_) => None,
+        }
     }
 
     /// Rules 3 to 7: what the newest snapshot says.
@@ -269,6 +297,7 @@ impl Wait<'_> {
     fn must_settle(&self, exit: &Exit, pod: &PodSnapshot) -> bool {
         let runs = |status: &ContainerStatus| status.state == Some(ContainerState::Running);
         self.policy.0.settle.is_some()
+            && self.waiting.timers.lost_record.is_none()
             && exit.code == 0
             && !exit.pod_phase.is_terminal()
             && !pod.container_statuses.iter().chain(&pod.init_container_statuses).any(runs)
@@ -309,6 +338,10 @@ impl Wait<'_> {
     /// Rule 9: the pod is not found. One that was never seen may not be there yet, and of one that was seen the final state may
     /// still come.
     fn absent(&mut self, has_namesake: bool) -> Option<Result<Exit, Failure>> {
+        if self.waiting.timers.lost_record.is_some() {
+            // It went meanwhile, and the record was lost before.
+            return self.situate(self.waiting.situation);
+        }
         let since = self.waiting.timers.absent.map_or(self.at, |absent| absent.since);
         let absent = Absent { since, has_namesake };
         let is_seen = self.waiting.history.is_some();
@@ -321,6 +354,9 @@ impl Wait<'_> {
 
     /// Rule 9: the pod is gone; what had been seen decides.
     pub(super) fn gone(&self, how: FailReason) -> Result<Exit, Failure> {
+        if let Some(lost) = &self.waiting.timers.lost_record {
+            return Err(lost.failure.clone());
+        }
         let rule = if how == FailReason::PodReplaced { 1 } else { 9 };
         by_rule(rule, self.last_seen(how))
     }
@@ -378,10 +414,10 @@ impl Wait<'_> {
         let failure = ApiFailure::of(&error);
         self.waiting.missing.last_read = None;
         self.waiting.timers.behind_until = None;
-        if let Some(gone) = self.waiting.gone() {
+        if self.waiting.is_confirming() {
             return match failure {
                 ApiFailure::Expired | ApiFailure::Rejected | ApiFailure::Forbidden => {
-                    Some(self.gone(gone.how()))
+                    Some(self.gone(self.waiting.gone().map_or(FailReason::PodDeleted, Absent::how)))
                 }
                 ApiFailure::Unauthorized | ApiFailure::Throttled | ApiFailure::Transient => None,
             };

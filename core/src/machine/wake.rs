@@ -29,6 +29,8 @@ pub(super) enum Timer<'a> {
     Terminating,
     Absent(Absent),
     Gone(Absent),
+    /// The failure for a record that is lost.
+    LostRecord(&'a Failure),
     AuthError(ApiFailure),
     ApiError,
     Start,
@@ -58,6 +60,11 @@ impl Waiting {
         let deletion_grace = deletion.map_or(Duration::ZERO, |deletion| deletion.grace);
         let terminating = deletion_grace.saturating_add(policy.unknown_grace);
         let mut next = Earliest(None);
+        if let Some(lost) = &timers.lost_record {
+            next.run(Some(lost.since), Some(policy.gone_grace), Timer::LostRecord(&lost.failure));
+            next.run(timers.started, policy.deadline, Timer::LostRecord(&lost.failure));
+            return next.0;
+        }
         if let Some(gone) = waiting.gone() {
             // What is known of the pod is what it was, so nothing else may speak; and the answer is the same at each of these.
             next.run(Some(gone.since), Some(policy.gone_grace), Timer::Gone(gone));
@@ -106,6 +113,7 @@ impl Waiting {
             | RetryReason::Pending
             | RetryReason::PodTerminating
             | RetryReason::ConfirmingDeletion
+            | RetryReason::ConfirmingLostRecord
             | RetryReason::ApiThrottled
             | RetryReason::ApiError
             | RetryReason::Relist => next.0.is_some(),
@@ -148,6 +156,7 @@ impl Wait<'_> {
                 (FailReason::PodNeverSeen, format!("no such pod appeared within {:?}", policy.absent_grace))
             }
             Timer::Gone(gone) => return self.gone(gone.how()),
+            Timer::LostRecord(failure) => return Err(failure.clone()),
             Timer::AuthError(failure) => return Err(self.api_failure(failure)),
             Timer::ApiError => return Err(self.api_failure(ApiFailure::Transient)),
             Timer::Start => {
@@ -212,7 +221,11 @@ impl Wait<'_> {
 
     /// Sets what is being waited for. `None`, since that decides nothing.
     pub(super) fn situate(&mut self, why: RetryReason) -> Option<Result<Exit, Failure>> {
-        let why = if self.waiting.gone().is_some() { RetryReason::ConfirmingDeletion } else { why };
+        let why = match (&self.waiting.timers.lost_record, self.waiting.gone()) {
+            (Some(_), _) => RetryReason::ConfirmingLostRecord,
+            (None, Some(_)) => RetryReason::ConfirmingDeletion,
+            (None, None) => why,
+        };
         if self.waiting.situation != why {
             self.waiting.situation = why;
             self.waiting.attempt = 0;
@@ -258,7 +271,7 @@ impl Wait<'_> {
             | RetryReason::Restarting
             | RetryReason::PodTerminating => self.policy.0.reobserve,
             // Only its own timer ends it.
-            RetryReason::ConfirmingDeletion => self.policy.0.gone_grace,
+            RetryReason::ConfirmingDeletion | RetryReason::ConfirmingLostRecord => self.policy.0.gone_grace,
         };
         *self.waiting.wake.insert((self.at.after(delay), why))
     }
@@ -297,7 +310,8 @@ const fn is_steady(why: RetryReason) -> bool {
         | RetryReason::Running
         | RetryReason::Restarting
         | RetryReason::PodTerminating
-        | RetryReason::ConfirmingDeletion => true,
+        | RetryReason::ConfirmingDeletion
+        | RetryReason::ConfirmingLostRecord => true,
         RetryReason::AwaitingPod
         | RetryReason::AwaitingTerminatedState
         | RetryReason::ApiThrottled

@@ -200,6 +200,7 @@ fn save_timers(timers: &Timers) -> SavedTimers {
         resting,
         absent: timers.absent.map(|absent| absent.since),
         has_namesake: timers.absent.is_some_and(|absent| absent.has_namesake),
+        lost_record: grace(&timers.lost_record),
         image_pull: timers.image_pull.as_deref().cloned().map(
             |Pull { since, container, refused, failure }| SavedPull { since, container, refused, failure },
         ),
@@ -235,6 +236,7 @@ fn restore_timers(saved: SavedTimers, behind_until: Option<Instant>) -> Result<T
             (Some(from), Some(since)) => Start::Rests { from, since },
         },
         absent: saved.absent.map(|since| Absent { since, has_namesake: saved.has_namesake }),
+        lost_record: grace(saved.lost_record),
         image_pull: saved.image_pull.map(|SavedPull { since, container, refused, failure }| {
             Box::new(Pull { since, container, refused, failure })
         }),

@@ -3,7 +3,7 @@
 use super::pods::{Change, container, ended, exit, made_up, pod, record, rule, running, waiting};
 use super::{check, config, error};
 use podwait_core::{
-    Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
+    Container, ContainerState, ContainerStatus, OnGone, Phase, PodSnapshot, RestartAction, RestartPolicy,
 };
 use podwait_tests::explore::Seen;
 use podwait_tests::model::Config;
@@ -143,6 +143,38 @@ pub(super) fn made_up_codes() -> usize {
         );
     }
     count
+}
+
+pub(super) fn a_record_that_is_lost() -> usize {
+    let grace = Duration::from_millis(2500);
+    let plain = Config { gone_grace: grace, ..config() };
+    let green = Config { on_gone: OnGone::AssumeSuccess, ..plain.clone() };
+    let limited = Config { deadline: Some(Duration::from_secs(4)), settle: Some(grace), ..plain.clone() };
+    // Reads are ahead of what a watch brings.
+    let lost = || up(ended(made_up())).phase(Phase::Failed).version("1000");
+    check(
+        [plain, green, limited],
+        &[1000],
+        5,
+        [
+            ("running", up(running()).seen()),
+            ("exit 0", up(ended(exit(0))).seen()),
+            ("failed, exit 3", up(ended(exit(3))).phase(Phase::Failed).seen()),
+            ("failed, no record", pod().phase(Phase::Failed).seen()),
+            ("READ lost", lost().read()),
+            ("lost", lost().seen()),
+            ("READ lost again", lost().count(1).read()),
+            ("READ evicted, lost", lost().reason("Evicted").read()),
+            ("READ running again", up(running()).count(1).version("1001").read()),
+            ("DELETED, lost", lost().deleted(0, 140).gone()),
+            ("DELETED, no record", pod().phase(Phase::Failed).deleted(0, 140).gone()),
+            ("404", Seen::NotFound),
+            ("READ b", up(running()).uid("b").read()),
+            ("410", error(410)),
+            ("503", error(503)),
+            ("tick", Seen::Tick),
+        ],
+    )
 }
 
 pub(super) fn kinds_of_records() -> usize {

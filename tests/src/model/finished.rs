@@ -32,7 +32,7 @@ fn has_started(story: &Story<'_>) -> bool {
 /// The newest sight is how things are: the last input shows it, or nothing but time has passed since the last good read.
 fn is_up_to_date(story: &Story<'_>) -> bool {
     match story.last() {
-        _ if story.gone.is_some() => false,
+        _ if story.confirming_since().is_some() => false,
         Input::Snapshot(_) | Input::Read(_) => story.ours,
         Input::Tick | Input::Cancel => {
             let quiet = |input: &Input<'_>| matches!(input, Input::Tick | Input::Cancel);

@@ -6,6 +6,9 @@ use podwait_core::{FailReason, OnGone, Phase};
 
 /// The answer for a pod that was seen and is gone; `otherwise` says how it went if nothing better is known.
 pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
+    if let Some((_, lost)) = story.lost {
+        return lost;
+    }
     let rule = if otherwise == FailReason::PodReplaced { 1 } else { 9 };
     by_what_was_seen(story, otherwise).by_rule(rule)
 }

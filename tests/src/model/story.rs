@@ -1,8 +1,9 @@
 //! A history as the rules see it: what counts as a sight of our pod (rules 1 and 10), and what was seen so far.
 
 use super::config::{Config, Goal};
+use super::record::Ending;
 use super::target::Target;
-use super::{Event, cause, record};
+use super::{Event, Verdict, cause, record};
 use podwait_core::{FailReason, Input, Instant, Phase, PodSnapshot};
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub(super) struct Story<'a> {
     pub(super) replaced: bool,
     /// Since when our pod is not found, and how the newest answer said so; until a read shows it again.
     pub(super) gone: Option<(Instant, FailReason)>,
+    /// Since when reads show that the record is lost, and what that comes to. They are no sights: what came before is awaited.
+    pub(super) lost: Option<(Instant, Verdict)>,
     /// The last input is older than the newest sight, and so is all that came since, for longer than any cache is behind.
     pub(super) outdated: bool,
 }
@@ -52,6 +55,7 @@ impl<'a> Story<'a> {
             ours: false,
             replaced: false,
             gone: None,
+            lost: None,
             outdated: false,
         };
         let mut now = Instant::ZERO;
@@ -91,8 +95,14 @@ impl<'a> Story<'a> {
                 story.fresh = true;
                 if is_read(input) {
                     story.gone = None;
+                    let since = story.lost.map_or(now, |(since, _)| since);
+                    story.lost = story.loses_record().map(|verdict| (since, verdict));
+                    if story.lost.is_some() {
+                        story.sights.pop();
+                        story.fresh = false;
+                    }
                 }
-            } else if !ours && !stale && newest.is_some() && !is_told_gone {
+            } else if !ours && !stale && newest.is_some() && !is_told_gone && story.lost.is_none() {
                 story.replaced = true;
                 story.lose(FailReason::PodReplaced);
             }
@@ -102,8 +112,24 @@ impl<'a> Story<'a> {
 
     /// The pod is not found, as the newest input says.
     fn lose(&mut self, how: FailReason) {
+        if self.lost.is_some() {
+            return;
+        }
         let since = self.gone.map_or_else(|| self.now(), |(since, _)| since);
         self.gone = Some((since, how));
+    }
+
+    /// Rule 5: what the newest sight comes to, if it shows a made-up end, and another sight before it did not.
+    fn loses_record(&self) -> Option<Verdict> {
+        if self.config.gone_grace.is_zero() || self.sights.len() < 2 {
+            return None;
+        }
+        match record::ending(self.config, &self.sights) {
+            Some(Ending::Final(
+                verdict @ Verdict::Fail { reason: FailReason::ContainerStatusUnknown, .. },
+            )) => Some(verdict),
+            Some(Ending::Final(_) | Ending::Unsettled(_)) | None => None,
+        }
     }
 
     /// Whether the first object of this kind that is older than the newest sight came so long ago.
@@ -114,6 +140,11 @@ impl<'a> Story<'a> {
             Input::Deleted(_) | Input::NotFound | Input::ApiError(_) | Input::Tick | Input::Cancel => false,
         });
         first.is_some_and(|(at, _)| self.now().since(*at) >= grace)
+    }
+
+    /// Since when it is awaited what came before that which reads show.
+    pub(super) fn confirming_since(&self) -> Option<Instant> {
+        self.lost.map(|(since, _)| since).or(self.gone.map(|(since, _)| since))
     }
 
     pub(super) fn start(&self) -> Instant {

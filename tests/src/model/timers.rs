@@ -14,7 +14,8 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         since.map(|since| (since.after(limit), Verdict::fail(reason, story.seen_code())))
     };
     let deadline = config.deadline.and_then(|limit| fail(Some(story.start()), limit, FailReason::Deadline));
-    if let Some((since, how)) = story.gone {
+    let how = story.gone.map_or(FailReason::PodDeleted, |(_, how)| how);
+    if let Some(since) = story.confirming_since() {
         let verdict = gone::judge(story, how);
         let limits = [Some(since.after(config.gone_grace)), deadline.map(|(at, _)| at)];
         return limits.into_iter().flatten().map(|at| (at, verdict)).collect();

@@ -15,7 +15,7 @@ use core::time::Duration;
 use podwait_core::Instant;
 
 impl<O: Object> Reflector<O> {
-    /// A deletion is to be confirmed: listens for the pod's final state, from the place up to which everything was delivered. The
+    /// A deletion or a record is to be confirmed: listens for what came before, from the place up to which everything was delivered. The
     /// watch that there is now may have begun later, where the read found that the pod is not there.
     pub(super) fn miss(&mut self, now: Instant, pod: PodId) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
@@ -24,7 +24,7 @@ impl<O: Object> Reflector<O> {
             .shared
             .as_mut()
             .filter(|shared| entry.own.is_none() && (shared.scope.is_unfiltered() || has_matched));
-        entry.missed = Some(Missed { at: seen, uid, is_shared: of_scope.is_some() });
+        entry.missed = Some(Missed { at: seen, uid, is_gone: false, is_shared: of_scope.is_some() });
         let (probe, link, place) = match (of_scope, &entry.own) {
             (Some(shared), _) => {
                 shared.missed += 1;

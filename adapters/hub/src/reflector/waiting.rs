@@ -7,7 +7,7 @@ use crate::lane::Lane;
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::pace::{Coverage, Pace};
-use crate::registry::{Entry, Place, PodId, Read, SelectorMatch, WaitId};
+use crate::registry::{Confirms, Entry, Place, PodId, Read, SelectorMatch, WaitId};
 use alloc::vec::Vec;
 use core::time::Duration;
 use podwait_core::Instant;
@@ -16,24 +16,28 @@ use podwait_core::Instant;
 const FINAL_READ: Duration = Duration::from_secs(1);
 
 impl<O: Object> Reflector<O> {
-    /// A wait comes back after that time, unless something is delivered before. `is_confirming` while its machine confirms a
-    /// deletion (`RetryReason::ConfirmingDeletion`).
-    pub fn want(&mut self, now: Instant, wait: WaitId, after: Duration, is_confirming: bool) {
+    /// A wait comes back after that time, unless something is delivered before. Meanwhile its machine confirms this.
+    pub fn want(&mut self, now: Instant, wait: WaitId, after: Duration, confirms: Confirms) {
         let Some(place) = self.registry.waits.get_mut(wait) else { return };
         (place.start, place.after, place.end) = (now, after, now.after(after));
-        let was_confirming = core::mem::replace(&mut place.is_confirming, is_confirming);
+        let before = core::mem::replace(&mut place.confirms, confirms);
         let pod = place.pod;
-        if is_confirming != was_confirming {
-            let entry = &mut self.registry.pods[pod];
-            if is_confirming {
+        let entry = &mut self.registry.pods[pod];
+        match (before, confirms) {
+            (Confirms::Nothing, Confirms::Deletion | Confirms::LostRecord) => {
                 entry.confirming += 1;
                 if entry.confirming == 1 {
                     self.miss(now, pod);
                 }
-            } else {
+            }
+            (Confirms::Deletion | Confirms::LostRecord, Confirms::Nothing) => {
                 entry.confirming -= 1;
                 self.end_miss(pod);
             }
+            (Confirms::Nothing, Confirms::Nothing) | (Confirms::Deletion | Confirms::LostRecord, _) => {}
+        }
+        if let Some(missed) = &mut self.registry.pods[pod].missed {
+            missed.is_gone |= confirms == Confirms::Deletion;
         }
         self.schedule(wait);
     }
@@ -42,7 +46,7 @@ impl<O: Object> Reflector<O> {
     pub(super) fn schedule(&mut self, wait: WaitId) {
         let Some(place) = self.registry.waits.get(wait) else { return };
         let entry = &self.registry.pods[place.pod];
-        let at = if place.is_confirming || entry.read != Read::None {
+        let at = if place.confirms != Confirms::Nothing || entry.read != Read::None {
             place.end
         } else {
             place.start.after(place.pace.delay(place.after, self.coverage(entry)))
@@ -86,10 +90,10 @@ impl<O: Object> Reflector<O> {
     pub(super) fn wake(&mut self, now: Instant, wait: WaitId) {
         let Some(place) = self.registry.waits.get_mut(wait) else { return };
         place.alarm = None;
-        let (pod, pace, after, is_confirming) = (place.pod, place.pace, place.after, place.is_confirming);
+        let (pod, pace, after, confirms) = (place.pod, place.pace, place.after, place.confirms);
         let (start, end) = (place.start, place.end);
         let entry = &self.registry.pods[pod];
-        if is_confirming {
+        if confirms != Confirms::Nothing {
             self.deliveries.push_back((wait, Observed::Silence));
         } else if entry.read == Read::None {
             let delay = pace.delay(after, self.coverage(entry));

@@ -6,7 +6,7 @@ use crate::server::{Answer, Listed, Open, Weather};
 use crate::waiter::{Mind, Waiter, Wish};
 use crate::world::World;
 use podwait_core::Instant;
-use podwait_hub::{Command, Observed, PodName, Reflector, RequestId, WaitId};
+use podwait_hub::{Command, Confirms, Observed, PodName, Reflector, RequestId, WaitId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -132,7 +132,8 @@ impl Sim {
                 waiter.due = self.now.saturating_add(after);
                 let since = waiter.confirming_since.unwrap_or(self.now);
                 waiter.confirming_since = is_confirming.then_some(since);
-                self.reflector.want(now, waiter.id, Duration::from_millis(after), is_confirming);
+                let confirms = if is_confirming { Confirms::Deletion } else { Confirms::Nothing };
+                self.reflector.want(now, waiter.id, Duration::from_millis(after), confirms);
             }
             Wish::Leave(end) => {
                 self.check_end(index, &end);
