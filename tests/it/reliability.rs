@@ -79,7 +79,8 @@ fn fixed_seeds_of_many_pods_in_one_hub_give_no_answer_that_must_not_be() {
 /// 700 million what a successor did was taken for the history of the pod that was missed, and a LIST was not asked about pods that
 /// had watches of their own. In those of 800 million an event that a late watch replayed ended the wait for a record. In that of
 /// 650 million the oracle did not grant the time that failing watches take out of the observed time. In the hub of 1400 million a
-/// wait for a pod whose name another one had did not receive what a late watch replayed of that pod.
+/// wait for a pod whose name another one had did not receive what a late watch replayed of that pod. In that of 1600 million answers
+/// of 410 were taken for silence.
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
     let later = [6967, 9725, 10_919, 10_951, 17_169].map(|seed| SECOND + seed);
@@ -87,7 +88,7 @@ fn seeds_that_failed_once_do_not_fail_again() {
         let run = Storm { keeps_decisions: true, ..Storm::default() }.run(seed);
         assert!(!run.verdict().is_bad(), "{run}");
     }
-    for seed in [90_000_973, SECOND + 340, 1_400_007_073] {
+    for seed in [90_000_973, SECOND + 340, 1_400_007_073, 1_600_008_051] {
         for run in Storm::default().run_together(seed, 20) {
             assert!(!run.verdict().is_bad(), "{run}");
         }

@@ -444,9 +444,7 @@ impl Wait<'_> {
                 error.retry_after.unwrap_or_default()
             }
         };
-        if failure != ApiFailure::Expired {
-            self.waiting.timers.heard = Some(at);
-        }
+        self.waiting.timers.heard = Some(at);
         let why = failure.retry_reason();
         let delay = self.next_error_delay(why).max(floor);
         self.waiting.wake = Some((at.after(delay), why));

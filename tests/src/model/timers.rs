@@ -279,8 +279,9 @@ fn is_error(input: &Input<'_>, kind: fn(&ApiError<'_>) -> bool) -> bool {
 /// When the API server was last heard of.
 fn heard_of(story: &Story<'_>) -> Instant {
     let heard = |input: &Input<'_>| match input {
-        Input::Snapshot(_) | Input::Read(_) | Input::Deleted(_) | Input::NotFound => true,
-        Input::ApiError(error) => !is_expiry(error),
+        Input::Snapshot(_) | Input::Read(_) | Input::Deleted(_) | Input::NotFound | Input::ApiError(_) => {
+            true
+        }
         Input::Tick | Input::Cancel => false,
     };
     story.inputs.iter().rev().find(|(_, input)| heard(input)).map_or_else(|| story.start(), |(at, _)| *at)
