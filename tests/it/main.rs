@@ -7,6 +7,7 @@ mod cluster;
 mod connect;
 mod corpora;
 mod decoding;
+mod encodings;
 mod examples;
 mod exhaustive;
 mod hold;

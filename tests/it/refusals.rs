@@ -25,8 +25,8 @@ fn page(code: u16) -> Fault {
     refusal(code, FaultBody::Text(String::from("<html><body>no such page</body></html>")))
 }
 
-/// A `Status` of this code; `changes` are merged into it.
-fn status(code: u16, changes: &Value) -> Fault {
+/// A `Status` of this code, in JSON and in the encoding that is asked for; `changes` are merged into it.
+fn status(code: u16, changes: &Value) -> [Fault; 2] {
     let mut status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
         "reason": "BadRequest", "message": "so it is",
@@ -34,7 +34,7 @@ fn status(code: u16, changes: &Value) -> Fault {
     for (field, value) in changes.as_object().into_iter().flatten() {
         status[field] = value.clone();
     }
-    refusal(code, FaultBody::Json(status))
+    [FaultBody::Json(status.clone()), FaultBody::Object(status)].map(|body| refusal(code, body))
 }
 
 /// `ci/p`, which exits 7 after ten seconds.
@@ -85,7 +85,9 @@ async fn a_status_about_something_else_ends_no_wait() {
     ];
     for other in others {
         for code in CODES {
-            assert_eq!(waits(&status(code, &other)).await, [Ok(7); 3], "{code} {other}");
+            for fault in status(code, &other) {
+                assert_eq!(waits(&fault).await, [Ok(7); 3], "{fault:?}");
+            }
         }
     }
 }
@@ -102,10 +104,12 @@ async fn the_api_server_s_own_word_ends_a_wait() {
     ];
     for own in ours {
         for code in CODES.into_iter().filter(|code| *code != 410) {
-            let cluster = cluster();
-            cluster.faults().push(Verb::Get, status(code, &own));
-            let failure = wait(cluster.client(), "ci", "p").await.expect_err("a rejection");
-            assert_eq!(failure.reason, FailReason::ApiRejected, "{code} {own}");
+            for fault in status(code, &own) {
+                let cluster = cluster();
+                cluster.faults().push(Verb::Get, fault.clone());
+                let failure = wait(cluster.client(), "ci", "p").await.expect_err("a rejection");
+                assert_eq!(failure.reason, FailReason::ApiRejected, "{fault:?}");
+            }
         }
     }
 }
@@ -209,13 +213,15 @@ async fn a_failure_of_a_call_passes_a_question_mark() {
 async fn no_sentence_ends_where_a_reason_should_be() {
     for message in [json!(""), json!(" \n\t "), json!(null)] {
         for reason in [json!(""), json!(null), json!("Forbidden")] {
-            let cluster = cluster();
-            let fault = status(403, &json!({"message": message, "reason": reason}));
-            cluster.faults().rule(move |_| Some(fault.clone()));
-            let failure = podwait::check_access(&cluster.client(), "ci", "p").await.expect_err("a refusal");
-            assert!(!failure.message.trim().is_empty(), "{message} {reason}: {failure:?}");
-            let failure = wait(cluster.client(), "ci", "p").await.expect_err("a refusal").message;
-            assert!(!failure.trim_end().ends_with(':') && !failure.contains("()"), "{failure}");
+            for fault in status(403, &json!({"message": message, "reason": reason})) {
+                let cluster = cluster();
+                cluster.faults().rule(move |_| Some(fault.clone()));
+                let failure = podwait::check_access(&cluster.client(), "ci", "p").await;
+                let failure = failure.expect_err("a refusal");
+                assert!(!failure.message.trim().is_empty(), "{message} {reason}: {failure:?}");
+                let failure = wait(cluster.client(), "ci", "p").await.expect_err("a refusal").message;
+                assert!(!failure.trim_end().ends_with(':') && !failure.contains("()"), "{failure}");
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod explore;
 pub mod fuzz;
 pub mod gateway;
 pub mod model;
+pub mod protobuf;
 pub mod proxy;
 pub mod reference;
 pub mod scale;

@@ -127,8 +127,7 @@ impl Storm {
     }
 
     async fn play(&self, run: &mut Run, dice: Dice) {
-        let wire = Wire::new();
-        let cluster = Cluster::new();
+        let (wire, cluster) = (Wire::new(), cluster(run.seed));
         cluster.faults().rule(run.weather.rule(wire.start(), dice));
         for at in run.weather.compactions() {
             let cluster = cluster.clone();
@@ -177,6 +176,16 @@ impl Storm {
         let policy = policy.settle(limits.settle).jitter_seed(limits.jitter).on_gone(self.on_gone);
         policy.build().expect("a policy")
     }
+}
+
+/// The cluster of the run with this seed. Every third one knows JSON only, so that storms meet the readers of both encodings.
+/// No lot is drawn for it: the weather stays as it is.
+fn cluster(seed: u64) -> Cluster {
+    let cluster = Cluster::new();
+    if seed.is_multiple_of(3) {
+        cluster.faults().refuse_protobuf();
+    }
+    cluster
 }
 
 /// Runs this in paused time.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response, Uri};
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::deletion::DeleteOptions;
+use crate::encoding::Encoding;
 use crate::fault::Fault;
 use crate::logs::LogRequest;
 use crate::refusal::Refusal;
@@ -22,6 +24,9 @@ use crate::watch::WatchRequest;
 
 /// How long a watch lives that does not say. A real API server picks between this and twice this.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The metadata of a LIST and its pods.
+type Page = (Value, VecDeque<Arc<Value>>);
 
 /// Where a client asks about its own rights.
 const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -39,17 +44,22 @@ impl Cluster {
     {
         let (head, body) = request.into_parts();
         self.faults().hear(&head.method, &head.uri);
+        let known = self.faults().encodings();
+        let accepted = Encoding::negotiate(&head.headers, known);
+        // What refuses a request that accepts no encoding is JSON (`WriteObjectNegotiated` of k8s.io/apiserver).
+        let encoding = accepted.unwrap_or(Encoding::Json);
+        let refused = |refusal| Reply::refusal(encoding, &refusal);
         if head.method == Method::POST && head.uri.path() == ACCESS_REVIEWS {
-            let reply = self.review_access(body).await.unwrap_or_else(Reply::from);
+            let reply = self.review_access(body).await.unwrap_or_else(refused);
             return Ok(reply.into_response());
         }
-        let call = match Call::parse(&head.method, &head.uri) {
+        let call = match Call::parse(&head.method, &head.uri, encoding) {
             Ok(call) => call,
             Err(reply) => return Ok(reply.into_response()),
         };
         let fault = self.faults().admit(&call.info(&head.uri));
         if let Some(fault) = &fault
-            && let Some(reply) = fault.before().await?
+            && let Some(reply) = fault.before(encoding).await?
         {
             return Ok(reply.into_response());
         }
@@ -58,7 +68,11 @@ impl Cluster {
             _ => 0,
         };
         let verb = call.verb;
-        let mut reply = self.answer(call, body, behind).await.unwrap_or_else(Reply::from);
+        let reply = match accepted {
+            None if verb != Verb::Log => Err(not_acceptable(known)),
+            Some(_) | None => self.answer(call, encoding, body, behind).await,
+        };
+        let mut reply = reply.unwrap_or_else(refused);
         if let Some(fault) = &fault {
             reply = reply.damaged_by(fault);
         }
@@ -69,31 +83,42 @@ impl Cluster {
     }
 
     /// Handles the request; a GET as a server does that is behind by so many writes.
-    async fn answer<B: Body>(&self, call: Call, body: B, behind: usize) -> Result<Reply, Refusal> {
+    async fn answer<B: Body>(
+        &self,
+        call: Call,
+        encoding: Encoding,
+        body: B,
+        behind: usize,
+    ) -> Result<Reply, Refusal> {
         let Call { verb, namespace, name, query } = call;
         let ns = namespace.as_deref();
+        let pod = |code, pod: &Value| Reply::object(code, encoding, pod);
         match (verb, ns, name) {
             (Verb::Get, Some(ns), Some(name)) => {
-                Ok(Reply::json(200, &*self.with(|store| store.get_as_of(ns, &name, behind))?))
+                Ok(pod(200, &*self.with(|store| store.get_as_of(ns, &name, behind))?))
             }
             (Verb::List, ns, _) => {
-                let page = self.page(&query.selector(ns)?, query.number("limit")?, query.number("continue")?);
-                Ok(Reply::json(200, &page?))
+                let (metadata, pods) =
+                    self.page(&query.selector(ns)?, query.number("limit")?, query.number("continue")?)?;
+                Ok(Reply::list(encoding, &metadata, pods.iter().map(|pod| &**pod)))
             }
-            (Verb::Watch, ns, _) => Ok(Reply::stream(self.watch(query.watch_request(ns)?))),
+            (Verb::Watch, ns, _) => {
+                let watch = self.watch(query.watch_request(encoding, ns)?);
+                Ok(Reply::stream(encoding.stream_type(), watch))
+            }
             (Verb::Create, Some(ns), _) => {
-                let pod = in_namespace(read_json(body).await?, ns)?;
-                Ok(Reply::json(201, &*self.create(pod)?))
+                let new = in_namespace(read_json(body).await?, ns)?;
+                Ok(pod(201, &*self.create(new)?))
             }
             (Verb::Delete, Some(ns), Some(name)) => {
                 let options = query.delete_options(&read_json(body).await?)?;
-                Ok(Reply::json(200, &*self.delete(ns, &name, &options)?))
+                Ok(pod(200, &*self.delete(ns, &name, &options)?))
             }
             (Verb::Patch, Some(ns), Some(name)) => {
-                Ok(Reply::json(200, &*self.patch(ns, &name, &read_json(body).await?)?))
+                Ok(pod(200, &*self.patch(ns, &name, &read_json(body).await?)?))
             }
             (Verb::Log, Some(ns), Some(name)) => Ok(match self.log(ns, &name, query.log_request()?)? {
-                Some(frames) => Reply::stream(frames),
+                Some(frames) => Reply::stream("text/plain", frames),
                 None => Reply::text(204, ""),
             }),
             (Verb::Get | Verb::Create | Verb::Delete | Verb::Patch | Verb::Log, _, _) => {
@@ -110,8 +135,8 @@ impl Cluster {
         Ok(Reply::json(201, &review))
     }
 
-    /// One page of a LIST, all of whose pages show the pods as they were at the first one.
-    fn page(&self, selector: &Selector, limit: Option<u64>, token: Option<u64>) -> Result<String, Refusal> {
+    /// The metadata and the pods of one page of a LIST, all of whose pages show the pods as they were at the first one.
+    fn page(&self, selector: &Selector, limit: Option<u64>, token: Option<u64>) -> Result<Page, Refusal> {
         let (revision, pods, next) = self.with(|store| {
             let (revision, mut pods) = match token {
                 Some(token) => store.take_page(token)?,
@@ -129,20 +154,8 @@ impl Cluster {
         if let Some(next) = next {
             metadata["continue"] = json!(next.to_string());
         }
-        let items: Vec<String> = pods.iter().map(|pod| item(pod)).collect();
-        let items = items.join(",");
-        Ok(format!(
-            "{{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{metadata},\"items\":[{items}]}}"
-        ))
+        Ok((metadata, pods))
     }
-}
-
-/// A pod in a list, which says the type of its items once.
-fn item(pod: &Value) -> String {
-    let fields = pod.as_object().into_iter().flatten();
-    let fields = fields.filter(|(field, _)| !matches!(field.as_str(), "kind" | "apiVersion"));
-    let fields: Vec<String> = fields.map(|(field, value)| format!("\"{field}\":{value}")).collect();
-    format!("{{{}}}", fields.join(","))
 }
 
 /// A request that concerns pods.
@@ -155,7 +168,8 @@ struct Call {
 
 impl Call {
     /// Reads method and path; what does not concern pods is answered right here.
-    fn parse(method: &Method, uri: &Uri) -> Result<Self, Reply> {
+    fn parse(method: &Method, uri: &Uri, encoding: Encoding) -> Result<Self, Reply> {
+        let not_allowed = || Reply::refusal(encoding, &Refusal::MethodNotAllowed);
         let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
         let (namespace, name) = match path.as_slice() {
             ["api", "v1", "pods"] => (None, None),
@@ -168,7 +182,7 @@ impl Call {
                     name: Some((*name).to_owned()),
                     query: Query::parse(uri),
                 };
-                return if method == Method::GET { Ok(call) } else { Err(Refusal::MethodNotAllowed.into()) };
+                return if method == Method::GET { Ok(call) } else { Err(not_allowed()) };
             }
             ["version"] => return Err(version()),
             ["readyz" | "livez" | "healthz"] => return Err(Reply::text(200, "ok")),
@@ -182,7 +196,7 @@ impl Call {
             ("POST", None) if namespace.is_some() => Verb::Create,
             ("DELETE", Some(_)) => Verb::Delete,
             ("PATCH", Some(_)) => Verb::Patch,
-            _ => return Err(Refusal::MethodNotAllowed.into()),
+            _ => return Err(not_allowed()),
         };
         Ok(Self { verb, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), query })
     }
@@ -241,8 +255,9 @@ impl Query {
         })
     }
 
-    fn watch_request(&self, namespace: Option<&str>) -> Result<WatchRequest, Refusal> {
+    fn watch_request(&self, encoding: Encoding, namespace: Option<&str>) -> Result<WatchRequest, Refusal> {
         Ok(WatchRequest {
+            encoding,
             selector: self.selector(namespace)?,
             after: self.number("resourceVersion")?.filter(|revision| *revision != 0),
             timeout: match self.number("timeoutSeconds")? {
@@ -290,6 +305,11 @@ fn in_namespace(mut pod: Value, path: &str) -> Result<Value, Refusal> {
 
 fn version() -> Reply {
     Reply::json(200, &json!({ "major": "1", "minor": "36", "gitVersion": "v1.36.0-podwait-sim" }))
+}
+
+fn not_acceptable(known: &[Encoding]) -> Refusal {
+    let known: Vec<&str> = known.iter().map(|one| one.media_type()).collect();
+    Refusal::NotAcceptable { known: known.join(", ") }
 }
 
 fn bad_request(message: String) -> Refusal {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
+use crate::encoding::Encoding;
 use crate::reply::{Frames, Reply};
 
 /// How many events may be late at once.
@@ -45,7 +46,7 @@ pub enum Fault {
         /// Whole events before the end.
         events: usize,
     },
-    /// Ends the stream in the middle of the line after this many events.
+    /// Ends the stream in the middle of the line, or of the frame in protobuf, after this many events.
     CutMidLine {
         /// Whole events before the half one.
         events: usize,
@@ -74,15 +75,17 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum FaultBody {
-    /// A Kubernetes `Status` with this reason and message.
+    /// A Kubernetes `Status` with this reason and message, in the encoding that the request asks for.
     Status {
         /// For example "TooManyRequests".
         reason: String,
         /// For people.
         message: String,
     },
-    /// Any other JSON, as a proxy may send.
+    /// Any other JSON, as a proxy may send, whatever encoding the request asks for.
     Json(Value),
+    /// A pod or a `Status`, whichever its `kind` says, in the encoding that the request asks for.
+    Object(Value),
     /// Plain text, as the API server itself sends when it sheds load.
     Text(String),
 }
@@ -115,9 +118,9 @@ impl Fault {
 
     /// The part of the fault that comes before the request is handled: an answer of its own, a
     /// broken connection, or a wait that may never end.
-    pub(crate) async fn before(&self) -> io::Result<Option<Reply>> {
+    pub(crate) async fn before(&self, encoding: Encoding) -> io::Result<Option<Reply>> {
         match self {
-            Self::Status { code, retry_after, body } => Ok(Some(reply(*code, *retry_after, body))),
+            Self::Status { code, retry_after, body } => Ok(Some(reply(encoding, *code, *retry_after, body))),
             Self::Delay(time) => {
                 tokio::time::sleep(*time).await;
                 Ok(None)
@@ -162,15 +165,16 @@ impl Fault {
     }
 }
 
-fn reply(code: u16, retry_after: Option<u64>, body: &FaultBody) -> Reply {
+fn reply(encoding: Encoding, code: u16, retry_after: Option<u64>, body: &FaultBody) -> Reply {
     let reply = match body {
         FaultBody::Status { reason, message } => {
             let mut status = crate::refusal::status(code, reason, message);
             if let Some(seconds) = retry_after {
                 status["details"] = json!({ "retryAfterSeconds": seconds });
             }
-            Reply::json(code, &status)
+            Reply::object(code, encoding, &status)
         }
+        FaultBody::Object(object) => Reply::object(code, encoding, object),
         FaultBody::Json(value) => Reply::json(code, value),
         FaultBody::Text(text) => Reply::text(code, text),
     };

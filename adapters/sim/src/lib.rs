@@ -46,14 +46,21 @@
 //! the order of events is that of the writes. Watches know selectors by equality, bookmarks once
 //! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. LISTs come in pages,
 //! whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
-//! finalizers. Logs are served run by run, from the newest file, with no header before the first byte. Not simulated: authorization, `resourceVersion` on GET and
-//! LIST (which always read the latest), patches of more than metadata, and pods that react to a deletion without a script.
+//! finalizers. Logs are served run by run, from the newest file, with no header before the first byte.
+//!
+//! Pods, lists of them, watches and `Status` are answered in JSON or in protobuf, whichever the `Accept` of the request asks for
+//! first; JSON if it has none. Protobuf has of a pod what says how it is and what it is called, and leaves out the rest: volumes,
+//! probes, resources and the like. [`Faults::refuse_protobuf`] makes a server that knows JSON only.
+//!
+//! Not simulated: authorization, `resourceVersion` on GET and LIST (which always read the latest), patches of more than
+//! metadata, and pods that react to a deletion without a script.
 #![forbid(unsafe_code)]
 
 mod api;
 mod clock;
 mod conditions;
 mod deletion;
+mod encoding;
 mod event;
 mod fault;
 mod fixture;
@@ -61,6 +68,7 @@ mod kubelet;
 mod life;
 mod logs;
 mod patch;
+mod protobuf;
 mod refusal;
 mod reply;
 mod selector;

@@ -45,6 +45,12 @@ pub enum Refusal {
     /// 405: a known path, but not with this method.
     #[error("the server does not allow this method on the requested resource")]
     MethodNotAllowed,
+    /// 406: the request accepts no encoding that the server knows.
+    #[error("only the following media types are accepted: {known}")]
+    NotAcceptable {
+        /// What the server knows, with commas.
+        known: String,
+    },
     /// 410: the changes since that resourceVersion have been compacted away.
     #[error("too old resource version: {asked} ({oldest})")]
     Expired {
@@ -64,6 +70,7 @@ impl Refusal {
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
             Self::Expired { .. } => StatusCode::GONE,
         }
     }
@@ -90,6 +97,7 @@ impl Refusal {
             Self::Invalid { .. } => "Invalid",
             Self::BadRequest { .. } => "BadRequest",
             Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::NotAcceptable { .. } => "NotAcceptable",
             Self::Expired { .. } => "Expired",
         }
     }
@@ -100,7 +108,10 @@ impl Refusal {
             | Self::AlreadyExists { name }
             | Self::Conflict { name, .. }
             | Self::Invalid { name, .. } => Some(name),
-            Self::BadRequest { .. } | Self::MethodNotAllowed | Self::Expired { .. } => None,
+            Self::BadRequest { .. }
+            | Self::MethodNotAllowed
+            | Self::NotAcceptable { .. }
+            | Self::Expired { .. } => None,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! An answer on its way out: every body is a stream of frames, one per event of a watch.
 
-use std::fmt::Display;
 use std::io;
 
 use bytes::Bytes;
@@ -11,7 +10,9 @@ use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
+use serde_json::Value;
 
+use crate::encoding::Encoding;
 use crate::fault::Fault;
 use crate::refusal::Refusal;
 
@@ -28,17 +29,35 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// A JSON value, or its text.
-    pub(crate) fn json(code: u16, value: &impl Display) -> Self {
-        Self::whole(code, "application/json", format!("{value}\n"))
+    /// A pod or a `Status`.
+    pub(crate) fn object(code: u16, encoding: Encoding, object: &Value) -> Self {
+        Self::whole(code, encoding.media_type(), encoding.object(object))
+    }
+
+    /// What has no protobuf here, or comes from a server that knows none.
+    pub(crate) fn json(code: u16, value: &Value) -> Self {
+        Self::object(code, Encoding::Json, value)
+    }
+
+    /// A `PodList`.
+    pub(crate) fn list<'a>(
+        encoding: Encoding,
+        metadata: &Value,
+        pods: impl Iterator<Item = &'a Value>,
+    ) -> Self {
+        Self::whole(200, encoding.media_type(), encoding.list(metadata, pods))
+    }
+
+    pub(crate) fn refusal(encoding: Encoding, refusal: &Refusal) -> Self {
+        Self::object(refusal.code().as_u16(), encoding, &refusal.status())
     }
 
     pub(crate) fn text(code: u16, text: &str) -> Self {
-        Self::whole(code, "text/plain; charset=utf-8", text.to_owned())
+        Self::whole(code, "text/plain; charset=utf-8", Bytes::from(text.to_owned()))
     }
 
-    pub(crate) fn stream(frames: Frames) -> Self {
-        Self { status: StatusCode::OK, content_type: "application/json", retry_after: None, frames }
+    pub(crate) fn stream(content_type: &'static str, frames: Frames) -> Self {
+        Self { status: StatusCode::OK, content_type, retry_after: None, frames }
     }
 
     pub(crate) fn retry_after(mut self, seconds: Option<u64>) -> Self {
@@ -73,15 +92,9 @@ impl Reply {
         response
     }
 
-    fn whole(code: u16, content_type: &'static str, body: String) -> Self {
+    fn whole(code: u16, content_type: &'static str, body: Bytes) -> Self {
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let frames = stream::once(async { Ok(Bytes::from(body)) }).boxed();
+        let frames = stream::once(async { Ok(body) }).boxed();
         Self { status, content_type, retry_after: None, frames }
-    }
-}
-
-impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
-        Self::json(refusal.code().as_u16(), &refusal.status())
     }
 }

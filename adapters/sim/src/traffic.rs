@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{Method, Uri};
 
+use crate::encoding::{self, Encoding};
 use crate::fault::Fault;
 
 /// What a request wants to do, as authorization calls it.
@@ -91,6 +92,7 @@ struct Inner {
     queues: BTreeMap<Verb, VecDeque<Fault>>,
     rule: Option<Rule>,
     forbidden: BTreeSet<Verb>,
+    has_json_only: bool,
     listener: Option<Listener>,
 }
 
@@ -118,6 +120,17 @@ impl Faults {
         !self.lock().forbidden.iter().any(|forbidden| forbidden.as_str() == verb)
     }
 
+    /// Lets the server, or a proxy before it, know JSON only: a request that accepts JSON too gets that, and one that accepts
+    /// protobuf alone is answered with 406.
+    pub fn refuse_protobuf(&self) {
+        self.lock().has_json_only = true;
+    }
+
+    /// The encodings that the server knows.
+    pub(crate) fn encodings(&self) -> &'static [Encoding] {
+        if self.lock().has_json_only { &[Encoding::Json] } else { encoding::ALL }
+    }
+
     /// Lets the next request with this verb fail so; faults of one verb are used up in order.
     pub fn push(&self, verb: Verb, fault: Fault) {
         self.lock().queues.entry(verb).or_default().push_back(fault);
@@ -129,12 +142,13 @@ impl Faults {
         self.lock().rule = Some(Box::new(rule));
     }
 
-    /// Forgets all faults, pushed ones and the rule, and gives back all rights.
+    /// Forgets all faults, pushed ones and the rule, gives back all rights, and lets the server know protobuf again.
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.queues.clear();
         inner.rule = None;
         inner.forbidden.clear();
+        inner.has_json_only = false;
     }
 
     /// Counts a request and says what goes wrong with it.
@@ -180,6 +194,7 @@ impl fmt::Debug for Inner {
             .field("queues", &self.queues)
             .field("rule", &rule)
             .field("forbidden", &self.forbidden)
+            .field("has_json_only", &self.has_json_only)
             .finish()
     }
 }

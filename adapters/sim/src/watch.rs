@@ -1,4 +1,4 @@
-//! A watch: the log of changes from a resourceVersion on, as one JSON line per event.
+//! A watch: the log of changes from a resourceVersion on, as one piece per event: a line of JSON, or a frame of protobuf.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::encoding::Encoding;
 use crate::event::EventType;
 use crate::refusal::Refusal;
 use crate::reply::Frames;
@@ -19,6 +20,7 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a watch asks for.
 pub(crate) struct WatchRequest {
+    pub(crate) encoding: Encoding,
     pub(crate) selector: Selector,
     /// `None`: start with the pods that exist; otherwise replay the changes after this one.
     pub(crate) after: Option<u64>,
@@ -30,8 +32,8 @@ impl Cluster {
     pub(crate) fn watch(&self, request: WatchRequest) -> Frames {
         let watch = Watch::start(self, request);
         stream::unfold(watch, |mut watch| async move {
-            let line = watch.next_line().await?;
-            Some((Ok(line), watch))
+            let piece = watch.next_piece().await?;
+            Some((Ok(piece), watch))
         })
         .boxed()
     }
@@ -39,11 +41,13 @@ impl Cluster {
 
 struct Watch {
     cluster: Cluster,
+    encoding: Encoding,
     writes: watch::Receiver<u64>,
     selector: Selector,
     /// Every change up to this revision has been looked at.
     seen: u64,
-    lines: VecDeque<Bytes>,
+    /// Events that are to be sent.
+    pieces: VecDeque<Bytes>,
     next_bookmark: Option<Instant>,
     deadline: Instant,
     /// An ERROR event is the last one.
@@ -52,56 +56,57 @@ struct Watch {
 
 impl Watch {
     fn start(cluster: &Cluster, request: WatchRequest) -> Self {
-        let WatchRequest { selector, after, timeout, bookmarks } = request;
+        let WatchRequest { encoding, selector, after, timeout, bookmarks } = request;
         let now = Instant::now();
         let writes = cluster.subscribe();
-        let (seen, lines) = match after {
+        let (seen, pieces) = match after {
             Some(revision) => (revision, VecDeque::new()),
-            None => cluster.with(|store| (store.revision, existing(store, &selector))),
+            None => cluster.with(|store| (store.revision, existing(encoding, store, &selector))),
         };
         Self {
             cluster: cluster.clone(),
+            encoding,
             writes,
             selector,
             seen,
-            lines,
+            pieces,
             next_bookmark: bookmarks.then(|| now + BOOKMARK_INTERVAL),
             deadline: now + timeout,
             failed: false,
         }
     }
 
-    async fn next_line(&mut self) -> Option<Bytes> {
+    async fn next_piece(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(line) = self.lines.pop_front() {
-                return Some(line);
+            if let Some(piece) = self.pieces.pop_front() {
+                return Some(piece);
             }
             if self.failed {
                 return None;
             }
             self.read_log();
-            if self.lines.is_empty() && !self.wait().await {
+            if self.pieces.is_empty() && !self.wait().await {
                 return None;
             }
         }
     }
 
     fn read_log(&mut self) {
-        let Self { cluster, selector, seen, lines, .. } = self;
+        let Self { cluster, encoding, selector, seen, pieces, .. } = self;
         let gone = cluster.with(|store| {
             if *seen < store.compacted {
                 return Some(Refusal::Expired { asked: *seen, oldest: store.compacted });
             }
             let unread = store.log.partition_point(|event| event.revision <= *seen);
             for event in &store.log[unread..] {
-                lines.extend(selector.view(event).map(|(kind, pod)| line(kind.as_str(), &pod)));
+                pieces.extend(selector.view(event).map(|(kind, pod)| encoding.event(kind.as_str(), &pod)));
             }
             // A watch may start ahead of the last write; it then waits for its time to come.
             *seen = store.revision.max(*seen);
             None
         });
         if let Some(expired) = gone {
-            lines.push_back(line("ERROR", &expired.status()));
+            self.pieces.push_back(self.encoding.event("ERROR", &expired.status()));
             self.failed = true;
         }
     }
@@ -117,7 +122,7 @@ impl Watch {
             written = self.writes.wait_for(|revision| *revision > seen) => written.is_ok(),
             () = tokio::time::sleep_until(self.deadline) => false,
             () = tokio::time::sleep_until(bookmark), if self.next_bookmark.is_some() => {
-                self.lines.push_back(line("BOOKMARK", &bookmark_object(self.seen)));
+                self.pieces.push_back(self.encoding.event("BOOKMARK", &bookmark_object(self.seen)));
                 self.next_bookmark = Some(bookmark + BOOKMARK_INTERVAL);
                 true
             }
@@ -125,17 +130,13 @@ impl Watch {
     }
 }
 
-fn existing(store: &Store, selector: &Selector) -> VecDeque<Bytes> {
+fn existing(encoding: Encoding, store: &Store, selector: &Selector) -> VecDeque<Bytes> {
     let pods = store.pods.values().filter(|pod| selector.matches(pod));
-    pods.map(|pod| line(EventType::Added.as_str(), pod)).collect()
+    pods.map(|pod| encoding.event(EventType::Added.as_str(), pod)).collect()
 }
 
 fn bookmark_object(revision: u64) -> Value {
     json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "resourceVersion": revision.to_string() } })
-}
-
-fn line(kind: &str, object: &Value) -> Bytes {
-    Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))
 }
 
 #[cfg(test)]
@@ -146,13 +147,14 @@ mod tests {
     async fn a_write_after_the_look_at_the_log_ends_the_sleep_before_it_begins() {
         let cluster = Cluster::new();
         let (selector, timeout) = (Selector::default(), Duration::from_secs(1));
-        let request = WatchRequest { selector, after: Some(1), timeout, bookmarks: false };
+        let request =
+            WatchRequest { encoding: Encoding::Json, selector, after: Some(1), timeout, bookmarks: false };
         let mut watch = Watch::start(&cluster, request);
         watch.read_log();
         cluster.create(crate::pod("ci", "a", &["step"])).unwrap();
         assert!(watch.wait().await);
         watch.read_log();
-        assert_eq!(watch.lines.len(), 1);
+        assert_eq!(watch.pieces.len(), 1);
         assert!(!watch.wait().await);
     }
 }

@@ -6,7 +6,7 @@ use crate::storm::life::{Kind, Story};
 use crate::storm::way::Way;
 use crate::storm::weather::Weather;
 use crate::storm::wire::{Ledger, Wire};
-use crate::storm::{Limits, Run, Storm, paused};
+use crate::storm::{Limits, Run, Storm, cluster, paused};
 use podwait_sim::{Cluster, Event, Life};
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,7 +77,7 @@ impl Storm {
     }
 
     async fn play_together(&self, runs: &mut [Run], way: Way, mut dice: Dice) {
-        let (wire, cluster, log) = (Wire::new(), Cluster::new(), Log::default());
+        let (wire, cluster, log) = (Wire::new(), cluster(runs[0].seed), Log::default());
         let mut lives = JoinSet::new();
         for run in runs.iter() {
             let (life, ours) = (run.story.life.clone(), cluster.clone());

@@ -1,11 +1,16 @@
 //! The line between a wait and the simulated cluster, with a ledger of what went over it.
+//!
+//! What arrived is read here without the readers that the waits read it with, but for the items of a LIST, which they split.
 
+use crate::protobuf::field;
 use crate::storm::weather::ELSEWHERE;
-use http::{Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use podwait_sim::Cluster;
 use podwait_wire::{Encoding, ListItems};
+use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -94,17 +99,15 @@ impl Wire {
             let (wire, cluster) = (wire.clone(), cluster.clone());
             async move {
                 wire.note(|ledger, now| ledger.requests.push(now));
-                let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-                let asked = path.split_once("/pods/").map(|(_, name)| name.to_owned());
-                // Whether a label is on it says nothing about its being there.
-                let is_question = query.contains("labelSelector=");
-                let is_recalled = query.split('&').any(|parameter| parameter == "timeoutSeconds=10");
+                let asked = Asked::of(request.uri());
                 let response: Response<_> = cluster.handle(request).await?;
                 let status = response.status();
+                let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                let encoding = media_type.and_then(Encoding::of_content_type).unwrap_or(Encoding::Json);
                 Ok::<_, std::io::Error>(response.map(|body| {
                     body.map_frame(move |frame| {
                         if let Some(data) = frame.data_ref() {
-                            wire.arrives(asked.as_deref(), is_question, is_recalled, status, data);
+                            wire.arrives(&asked, status, encoding, data);
                         }
                         frame
                     })
@@ -116,38 +119,24 @@ impl Wire {
 
     /// Notes a piece of an answer that the client takes. The simulated cluster sends each object as one piece, and so each
     /// page of a LIST, of which the client takes what comes before it breaks off.
-    fn arrives(
-        &self,
-        asked: Option<&str>,
-        is_question: bool,
-        is_recalled: bool,
-        status: StatusCode,
-        data: &[u8],
-    ) {
-        let Ok(text) = std::str::from_utf8(data) else { return };
-        let is_whole = text.ends_with('\n');
-        let is_list = text.starts_with(r#"{"kind":"PodList""#);
-        let is_absence = match status {
-            StatusCode::NOT_FOUND => text.contains(r#""kind":"pods""#),
-            StatusCode::OK => is_list && text.contains(r#""items":[]"#),
-            _ => false,
-        };
-        if is_absence && is_whole && !is_question {
-            self.note(|ledger, now| ledger.absences.push((now, asked.map(str::to_owned))));
-        }
-        let is_bare = ["BOOKMARK", "ERROR"].iter().any(|kind| text[..text.len().min(20)].contains(kind));
-        // A pod of another namespace is no news of any of ours.
-        let is_elsewhere = text.contains(&format!(r#""namespace":"{ELSEWHERE}""#));
-        if status != StatusCode::OK || is_bare || is_elsewhere || !is_whole && !is_list {
-            return;
-        }
-        let is_gone = text.starts_with(r#"{"type":"DELETED""#);
-        let versions: Vec<u64> = match is_list {
-            true => items(data).iter().filter_map(|item| version(std::str::from_utf8(item).ok()?)).collect(),
-            false => version(text).into_iter().collect(),
+    fn arrives(&self, asked: &Asked, status: StatusCode, encoding: Encoding, data: &[u8]) {
+        let mut is_gone = false;
+        let (versions, is_absence) = match (status, asked.what) {
+            (StatusCode::OK, What::Pod) => (of_get(encoding, data).into_iter().collect(), false),
+            (StatusCode::OK, What::List) => of_list(encoding, data),
+            (StatusCode::OK, What::Watch) => {
+                let event = of_event(encoding, data);
+                is_gone = event.is_some_and(|(_, is_gone)| is_gone);
+                (event.into_iter().map(|(version, _)| version).collect(), false)
+            }
+            (StatusCode::NOT_FOUND, What::Pod) => (Vec::new(), is_absence(encoding, data)),
+            _ => return,
         };
         self.note(|ledger, at| {
-            let arrival = |version| Arrival { at, version, is_gone, is_recalled };
+            if is_absence && !asked.is_question {
+                ledger.absences.push((at, asked.name.clone()));
+            }
+            let arrival = |version| Arrival { at, version, is_gone, is_recalled: asked.is_recalled };
             ledger.objects.extend(versions.into_iter().map(arrival));
         });
     }
@@ -164,13 +153,103 @@ impl Default for Wire {
     }
 }
 
-/// The items of a LIST that came whole.
-fn items(mut list: &[u8]) -> Vec<Vec<u8>> {
-    let mut items = ListItems::new(Encoding::Json);
-    std::iter::from_fn(|| Some(items.next_item(&mut list).ok()??.bytes().to_vec())).collect()
+/// What a request asks for.
+struct Asked {
+    what: What,
+    /// The pod's, of a GET.
+    name: Option<String>,
+    /// Whether a label is on a pod says nothing about its being there.
+    is_question: bool,
+    is_recalled: bool,
 }
 
-/// The resourceVersion in an object's JSON, which holds that word once.
-fn version(json: &str) -> Option<u64> {
-    json.split_once(r#""resourceVersion":""#)?.1.split_once('"')?.0.parse().ok()
+#[derive(Clone, Copy)]
+enum What {
+    Pod,
+    List,
+    Watch,
+}
+
+impl Asked {
+    fn of(uri: &Uri) -> Self {
+        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+        let has = |wanted: &str| query.split('&').any(|parameter| parameter == wanted);
+        let name = path.split_once("/pods/").map(|(_, name)| name.to_owned());
+        let what = match name {
+            Some(_) => What::Pod,
+            None if has("watch=true") || has("watch=1") => What::Watch,
+            None => What::List,
+        };
+        Self {
+            what,
+            name,
+            is_question: query.contains("labelSelector="),
+            is_recalled: has("timeoutSeconds=10"),
+        }
+    }
+}
+
+/// Whether the body of a 404 came whole and says that there is no such pod.
+fn is_absence(encoding: Encoding, body: &[u8]) -> bool {
+    let (is_whole, details): (_, &[u8]) = match encoding {
+        Encoding::Json => (body.ends_with(b"\n"), br#""kind":"pods""#),
+        Encoding::Protobuf => (object(body).is_some(), b"\x1a\x04pods"),
+    };
+    is_whole && body.windows(details.len()).any(|part| part == details)
+}
+
+/// The object in an envelope that came whole.
+fn object(bytes: &[u8]) -> Option<&[u8]> {
+    field(bytes.strip_prefix(b"k8s\0")?, &[2])
+}
+
+/// The resourceVersion of a pod. One of another namespace is no news of any of ours.
+fn of_json(pod: &Value) -> Option<u64> {
+    let text = |name: &str| pod["metadata"][name].as_str();
+    text("resourceVersion")?.parse().ok().filter(|_| text("namespace") != Some(ELSEWHERE))
+}
+
+/// The same of a message without an envelope.
+fn of_message(pod: &[u8]) -> Option<u64> {
+    let text = |number| std::str::from_utf8(field(pod, &[1, number])?).ok();
+    text(6)?.parse().ok().filter(|_| text(3) != Some(ELSEWHERE))
+}
+
+/// The resourceVersion of the pod of a GET that came whole.
+fn of_get(encoding: Encoding, data: &[u8]) -> Option<u64> {
+    match encoding {
+        Encoding::Json => of_json(&serde_json::from_slice(data).ok()?),
+        Encoding::Protobuf => of_message(object(data)?),
+    }
+}
+
+/// The resourceVersion of each item of a LIST that came whole, and whether all of the LIST came and had no item.
+fn of_list(encoding: Encoding, mut data: &[u8]) -> (Vec<u64>, bool) {
+    let (mut items, mut count, mut versions) = (ListItems::new(encoding), 0, Vec::new());
+    while let Ok(Some(item)) = items.next_item(&mut data) {
+        count += 1;
+        versions.extend(match encoding {
+            Encoding::Json => serde_json::from_slice(item.bytes()).ok().as_ref().and_then(of_json),
+            Encoding::Protobuf => of_message(item.bytes()),
+        });
+    }
+    (versions, count == 0 && items.finish().is_ok())
+}
+
+/// The resourceVersion of the pod of an event that came whole, and whether it is gone.
+fn of_event(encoding: Encoding, data: &[u8]) -> Option<(u64, bool)> {
+    let (kind, version) = match encoding {
+        Encoding::Json => {
+            let event: Value = serde_json::from_slice(data.strip_suffix(b"\n")?).ok()?;
+            (event["type"].as_str()?.to_owned(), of_json(&event["object"]))
+        }
+        Encoding::Protobuf => {
+            let (length, event) = data.split_first_chunk()?;
+            let is_whole = usize::try_from(u32::from_be_bytes(*length)) == Ok(event.len());
+            let kind = field(event, &[1]).filter(|_| is_whole)?;
+            (String::from_utf8(kind.to_vec()).ok()?, of_message(object(field(event, &[2, 1])?)?))
+        }
+    };
+    let is_of_a_pod = matches!(&*kind, "ADDED" | "MODIFIED" | "DELETED");
+    version.filter(|_| is_of_a_pod).map(|version| (version, kind == "DELETED"))
 }

@@ -154,3 +154,36 @@ async fn a_list_comes_in_pages_that_show_one_moment() {
     let third = list(&format!("&continue={}", second["metadata"]["continue"].as_str().unwrap())).await;
     assert_eq!(third.code, 410);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_in_the_encoding_that_its_request_accepts_first() {
+    let cluster = Cluster::new();
+    cluster.create(pod("ci", "a", &["step"])).unwrap();
+    let content_type = async |uri: &str, accept: &str| {
+        let request = http::Request::get(uri).header("accept", accept);
+        let request = request.body(kube::client::Body::empty()).unwrap();
+        let response = cluster.client().send(request).await.unwrap();
+        (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap().to_owned())
+    };
+    let (json, protobuf) = ("application/json", "application/vnd.kubernetes.protobuf");
+    let both = "application/vnd.kubernetes.protobuf, application/json;q=0.9";
+    for (uri, code, in_protobuf) in [
+        ("/api/v1/namespaces/ci/pods/a", 200, protobuf),
+        ("/api/v1/namespaces/ci/pods/b", 404, protobuf),
+        ("/api/v1/namespaces/ci/pods", 200, protobuf),
+        ("/api/v1/pods?watch=true", 200, "application/vnd.kubernetes.protobuf;stream=watch"),
+        ("/api/v1/pods?watch=true&resourceVersion=x", 400, protobuf),
+        ("/version", 200, json),
+    ] {
+        for (accept, expected) in [(json, json), ("*/*", json), (protobuf, in_protobuf), (both, in_protobuf)]
+        {
+            assert_eq!(content_type(uri, accept).await, (code, expected.to_owned()), "{uri} {accept}");
+        }
+    }
+    assert_eq!(content_type("/api/v1/pods", "text/html").await, (406, json.to_owned()));
+    cluster.faults().refuse_protobuf();
+    assert_eq!(content_type("/api/v1/pods", both).await, (200, json.to_owned()));
+    assert_eq!(content_type("/api/v1/pods", protobuf).await, (406, json.to_owned()));
+    cluster.faults().clear();
+    assert_eq!(content_type("/api/v1/pods", both).await, (200, protobuf.to_owned()));
+}

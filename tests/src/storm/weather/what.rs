@@ -195,7 +195,7 @@ fn namesake(name: &str) -> Fault {
             }],
         },
     });
-    Fault::Status { code: 200, retry_after: None, body: FaultBody::Json(pod) }
+    Fault::Status { code: 200, retry_after: None, body: FaultBody::Object(pod) }
 }
 
 /// One request that fails.
