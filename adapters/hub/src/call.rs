@@ -265,3 +265,111 @@ impl Calls {
         !self.commands.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn selection(namespace: Option<&str>, labels: Option<&str>, pod: Option<&str>) -> Selection {
+        Selection {
+            namespace: namespace.map(Into::into),
+            labels: labels.map(Into::into),
+            pod: pod.map(|pod| PodName::new("ci", pod)),
+        }
+    }
+
+    fn list(selection: Selection) -> Request {
+        Request::List { selection, token: None, limit: 500 }
+    }
+
+    #[test]
+    fn requests_have_the_paths_and_queries_of_the_api() {
+        let watch =
+            |from| Request::Watch { selection: selection(Some("ci"), None, Some("p")), from, seconds: 290 };
+        let of_pod = "&timeoutSeconds=290&allowWatchBookmarks=true&fieldSelector=metadata.name%3Dp";
+        let token = Some("a=&b".into());
+        let next =
+            Request::List { selection: selection(Some("ci"), Some("a=1,b in (x)"), None), token, limit: 7 };
+        let cases = [
+            (Request::Get(PodName::new("ci", "p")), "/api/v1/namespaces/ci/pods/p".into()),
+            (list(selection(None, None, None)), "/api/v1/pods?limit=500".into()),
+            (
+                next,
+                "/api/v1/namespaces/ci/pods?limit=7&continue=a%3D%26b&labelSelector=a%3D1%2Cb+in+%28x%29"
+                    .into(),
+            ),
+            (
+                watch(From::After("42".into())),
+                format!("/api/v1/namespaces/ci/pods?watch=true&resourceVersion=42{of_pod}"),
+            ),
+            (
+                watch(From::Any("42".into())),
+                format!("/api/v1/namespaces/ci/pods?watch=true&resourceVersion=0{of_pod}"),
+            ),
+        ];
+        for (request, target) in cases {
+            assert_eq!(request.target(), target);
+            assert_eq!(request.invalid_name(), None);
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_stand_in_a_path_is_found() {
+        let get = |namespace, pod| Request::Get(PodName::new(namespace, pod));
+        let cases = [
+            (get("ci", "../nodes"), ("pod", "../nodes")),
+            (get("a/b", "p"), ("namespace", "a/b")),
+            (list(selection(Some("c?i"), None, None)), ("namespace", "c?i")),
+            (list(selection(None, None, Some("P"))), ("pod", "P")),
+        ];
+        for (request, invalid) in &cases {
+            assert_eq!(request.invalid_name(), Some(*invalid));
+        }
+    }
+
+    #[test]
+    fn names_are_dns_subdomains() {
+        let (longest, too_long) = ("a".repeat(253), "a".repeat(254));
+        for name in ["a", "0", "a-b", "a.b-c.0", &longest] {
+            assert!(is_dns_subdomain(name), "{name}");
+        }
+        for name in
+            ["", "-a", "a-", "a..b", ".a", "a.", "a.-b", "a-.b", "A", "a_b", "a/b", "a b", "ä", &too_long]
+        {
+            assert!(!is_dns_subdomain(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_request_has_its_time() {
+        let at = Instant::from_millis;
+        let mut calls = Calls::default();
+        let request = || list(selection(None, None, None));
+        let page = calls.send(at(0), Purpose::Page, request());
+        let watch = calls.send(at(100), Purpose::SharedWatch, request());
+        let probe = calls.send(at(200), Purpose::SharedProbe, request());
+        assert_eq!(calls.next_deadline(), Some(at(10_000)));
+        // Bytes of a page give it more time, up to a minute; those of another request do not.
+        calls.progress(at(9_000), page);
+        calls.progress(at(9_000), watch);
+        assert_eq!(calls.next_deadline(), Some(at(10_100)));
+        calls.opened(watch);
+        assert_eq!(calls.next_deadline(), Some(at(10_200)));
+        assert!(calls.next_late(at(10_199)).is_none());
+        let late =
+            calls.next_late(at(10_200)).map(|(purpose, failure)| (purpose, failure.via, failure.message));
+        assert_eq!(late, Some((Purpose::SharedProbe, Via::Watch, "no answer within 10s".into())));
+        assert!(calls.next_late(at(10_200)).is_none() && calls.purpose(probe).is_none());
+        calls.progress(at(55_000), page);
+        assert_eq!(calls.next_deadline(), Some(at(60_000)));
+        assert_eq!(calls.close(page), Some(Purpose::Page));
+        assert_eq!(calls.close(page), None, "it is over");
+        assert_eq!(calls.next_deadline(), None);
+        let closed = core::iter::from_fn(|| calls.next_command()).filter_map(|command| match command {
+            Command::Close(id) => Some(id),
+            Command::Send(..) => None,
+        });
+        assert_eq!(closed.collect::<Vec<_>>(), [probe, page]);
+    }
+}

@@ -16,3 +16,18 @@ impl TextHash {
         Self(NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TextHash;
+
+    /// Values of FNV-1a as its authors publish them.
+    #[test]
+    fn it_is_the_published_one() {
+        let hash = |text| TextHash::of(text).0.get();
+        assert_eq!(
+            (hash(""), hash("a"), hash("foobar")),
+            (0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c, 0x8594_4171_f739_67e8)
+        );
+    }
+}
