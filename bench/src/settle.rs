@@ -7,10 +7,10 @@ pub mod sight;
 pub mod table;
 pub mod way;
 
-use crate::cluster::{Cluster, Scratch, own_cluster_with, pause};
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, WatchEvent, WatchParams};
+use podwait_tests::cluster::{Cluster, Scratch, own_cluster_with, pause};
 use sight::Sight;
 use std::collections::BTreeMap;
 use std::error::Error;

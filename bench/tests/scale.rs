@@ -1,7 +1,7 @@
 //! The scale benchmark works, and those who wait for many pods of the real API server answer right.
 
+use podwait_bench::scale::{Settings, Waiter, run};
 use podwait_tests::cluster::own_cluster;
-use podwait_tests::scale::{Settings, Waiter, run};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -23,6 +23,5 @@ mod recordings;
 mod refusals;
 mod reliability;
 mod restored;
-mod scale;
 mod sim;
 mod traces;

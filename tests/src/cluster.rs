@@ -25,6 +25,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 const HOW: &str =
     "real-cluster tests skipped: set PODWAIT_CLUSTER=go (needs Go) or PODWAIT_CLUSTER=kubeconfig";
 
+/// Where the program is that our own cluster is.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
+
 /// How many pods a node of our own cluster takes.
 pub const MAX_PODS: &str = "400";
 
@@ -105,19 +108,35 @@ fn start_own_cluster(options: &[&str]) -> Cluster {
     cluster
 }
 
+/// kubectl of the cluster's version. Its build takes some minutes the first time.
+///
+/// # Panics
+/// It cannot be built.
+#[must_use]
+pub fn kubectl() -> PathBuf {
+    build(Path::new(FOLDER), &["kubectl"])
+}
+
+/// Runs the script `build` of this folder, which builds a program in Go, and returns the path that it prints.
+///
+/// # Panics
+/// It fails.
+#[must_use]
+pub fn build(folder: &Path, arguments: &[&str]) -> PathBuf {
+    let build = Command::new("./build").args(arguments).current_dir(folder).stderr(Stdio::inherit()).output();
+    let build = build.unwrap_or_else(|error| panic!("{}/build does not run: {error}", folder.display()));
+    assert!(build.status.success(), "{}/build {arguments:?} must build", folder.display());
+    let printed = String::from_utf8(build.stdout).expect("build prints UTF-8");
+    folder.join(printed.lines().last().expect("build prints the program's path"))
+}
+
 /// Builds and starts a cluster of `tests/cluster` with these options. It ends with the child's standard input.
 ///
 /// # Panics
 /// It cannot be had.
 #[must_use]
 pub fn start(options: &[&str]) -> (Cluster, Child) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
-    let build = Command::new("./build").current_dir(folder).stderr(Stdio::inherit()).output();
-    let build = build.expect("tests/cluster/build runs");
-    assert!(build.status.success(), "the cluster must build");
-    let printed = String::from_utf8(build.stdout).expect("build prints UTF-8");
-    let program =
-        PathBuf::from(folder).join(printed.lines().last().expect("build prints the program's path"));
+    let program = build(Path::new(FOLDER), &[]);
     let mut child = Command::new(&program)
         .arg("--with-parent")
         .args(options)

@@ -11,7 +11,5 @@ pub mod gateway;
 pub mod model;
 pub mod proxy;
 pub mod reference;
-pub mod scale;
 pub mod sentence;
-pub mod settle;
 pub mod storm;

@@ -1,9 +1,9 @@
 //! How often is a container's end published before what the kubelet has done to its pod? The command and its options:
 //! [`USAGE`].
 
-use podwait_tests::settle::table::Table;
-use podwait_tests::settle::way::Way;
-use podwait_tests::settle::{Field, Weather};
+use podwait_bench::settle::table::Table;
+use podwait_bench::settle::way::Way;
+use podwait_bench::settle::{Field, Weather};
 use std::error::Error;
 
 const USAGE: &str = "\

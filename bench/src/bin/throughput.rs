@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use podwait::{LogEvent, Logs, wait};
-use podwait_tests::cluster::{Cluster, Scratch, client, own_cluster_with, pause};
-use podwait_tests::scale::{build_peers, process};
+use podwait_bench::scale::process;
+use podwait_tests::cluster::{Cluster, Scratch, client, kubectl, own_cluster_with, pause};
 use std::error::Error;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl Field {
         Ok(Self {
             own: own_cluster_with(&["--nodes", "1", "--log-max-size", "8Gi"])
                 .ok_or("set PODWAIT_CLUSTER=go")?,
-            kubectl: build_peers().join("kubectl"),
+            kubectl: kubectl(),
             podwait: podwait_tests::cli::podwait_for_release(),
             text,
             sum: hasher.finalize(),

@@ -3,8 +3,7 @@
 use super::disruptions::{NODE, NODE_IN_USE, on_node};
 use super::{end, step, trap};
 use podwait_tests::cli::Run;
-use podwait_tests::cluster::{Cluster, Scratch, own_cluster, pause};
-use podwait_tests::scale::build_peers;
+use podwait_tests::cluster::{self, Cluster, Scratch, own_cluster, pause};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
@@ -17,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(200);
 /// kubectl, built on first use.
 fn kubectl() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build_peers().join("kubectl"))
+    PROGRAM.get_or_init(cluster::kubectl)
 }
 
 /// Follows the log of the pod `step` to the end of the stream.
