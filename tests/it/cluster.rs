@@ -4,7 +4,7 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{Api, PostParams};
 use podwait::{DoneReason, FailReason, Hub, Scope, wait};
 use podwait_tests::cli::run;
-use podwait_tests::cluster::{Answers, Scratch, Waiters, client, kubeconfig, pause, running, terminated};
+use podwait_tests::cluster::{Answers, Scratch, Waiters, client, own_cluster, pause, running, terminated};
 use serde_json::json;
 use std::future::{Future, IntoFuture};
 
@@ -13,15 +13,16 @@ async fn wait_through<L: Future<Output = ()>>(
     pod: &str,
     container: Option<&'static str>,
     life: impl FnOnce(std::rc::Rc<Scratch>) -> L,
-) -> Option<Answers> {
-    let scratch = std::rc::Rc::new(Scratch::new(pod).await?);
+) -> Answers {
+    let scratch = std::rc::Rc::new(Scratch::new(pod).await);
     let waiters = Waiters { container, ..Waiters::default() };
     let (answers, ()) = tokio::join!(waiters.wait(&scratch, pod), life(std::rc::Rc::clone(&scratch)));
     std::rc::Rc::into_inner(scratch).expect("the life is over").remove().await;
-    Some(answers)
+    answers
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn completes_with_0() {
     let answers = wait_through("completes-0", None, async |cluster| {
         cluster.create("completes-0", &["step"]).await;
@@ -29,12 +30,11 @@ async fn completes_with_0() {
         cluster.wait_until_seen("completes-0").await;
         cluster.write_status("completes-0", "Succeeded", &[("step", terminated(0))]).await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_done(DoneReason::Completed, 0);
-    }
+    answers.await.all_done(DoneReason::Completed, 0);
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn completes_with_3() {
     let answers = wait_through("completes-3", None, async |cluster| {
         cluster.create("completes-3", &["step"]).await;
@@ -42,12 +42,11 @@ async fn completes_with_3() {
         cluster.wait_until_seen("completes-3").await;
         cluster.write_status("completes-3", "Failed", &[("step", terminated(3))]).await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_done(DoneReason::NonzeroExit, 3);
-    }
+    answers.await.all_done(DoneReason::NonzeroExit, 3);
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn terminal_phase_comes_700_ms_before_the_exit() {
     let answers = wait_through("race", None, async |cluster| {
         cluster.create("race", &["step"]).await;
@@ -57,12 +56,11 @@ async fn terminal_phase_comes_700_ms_before_the_exit() {
         pause(700).await;
         cluster.write_status("race", "Failed", &[("step", terminated(4))]).await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_done(DoneReason::NonzeroExit, 4);
-    }
+    answers.await.all_done(DoneReason::NonzeroExit, 4);
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn deleted_while_running_and_exiting_0_is_no_success() {
     let answers = wait_through("deleted", None, async |cluster| {
         cluster.create("deleted", &["step"]).await;
@@ -74,12 +72,11 @@ async fn deleted_while_running_and_exiting_0_is_no_success() {
         cluster.wait_until_seen("deleted").await;
         cluster.delete("deleted", 0).await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
-    }
+    answers.await.all_fail(&[FailReason::PodDeleted], Some(0), 220);
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn force_deleted_while_running_has_no_exit() {
     let answers = wait_through("forced", None, async |cluster| {
         cluster.create("forced", &["step"]).await;
@@ -87,12 +84,11 @@ async fn force_deleted_while_running_has_no_exit() {
         cluster.wait_until_seen("forced").await;
         cluster.delete("forced", 0).await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_fail(&[FailReason::PodDeleted], None, 220);
-    }
+    answers.await.all_fail(&[FailReason::PodDeleted], None, 220);
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn deleted_after_completion_keeps_its_exit() {
     let answers = wait_through("collected", None, async |cluster| {
         cluster.create("collected", &["step"]).await;
@@ -101,7 +97,7 @@ async fn deleted_after_completion_keeps_its_exit() {
         cluster.write_status("collected", "Failed", &[("step", terminated(7))]).await;
         cluster.delete("collected", 0).await;
     });
-    let Some(answers) = answers.await else { return };
+    let answers = answers.await;
     // A watch has the end, however soon the pod goes.
     for exit in [&answers.watched, &answers.shared] {
         assert_eq!(exit.as_ref().map(|exit| exit.code), Ok(7), "{answers:?}");
@@ -115,14 +111,14 @@ async fn deleted_after_completion_keeps_its_exit() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn never_created() {
     let answers = wait_through("never", None, async |_cluster| {});
-    if let Some(answers) = answers.await {
-        answers.all_fail(&[FailReason::PodNeverSeen], None, 220);
-    }
+    answers.await.all_fail(&[FailReason::PodNeverSeen], None, 220);
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn name_re_created_with_a_new_uid() {
     let answers = wait_through("twice", None, async |cluster| {
         cluster.create("twice", &["step"]).await;
@@ -132,12 +128,11 @@ async fn name_re_created_with_a_new_uid() {
         cluster.create("twice", &["step"]).await;
         cluster.write_status("twice", "Succeeded", &[("step", terminated(0))]).await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_fail(&[FailReason::PodDeleted, FailReason::PodReplaced], None, 220);
-    }
+    answers.await.all_fail(&[FailReason::PodDeleted, FailReason::PodReplaced], None, 220);
 }
 
 #[tokio::test]
+#[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
 async fn sidecar_that_sorts_first_decides_nothing() {
     let answers = wait_through("sidecar", Some("step"), async |cluster| {
         cluster.create("sidecar", &["step", "istio-proxy"]).await;
@@ -152,19 +147,15 @@ async fn sidecar_that_sorts_first_decides_nothing() {
             .write_status("sidecar", "Failed", &[("istio-proxy", terminated(9)), ("step", terminated(0))])
             .await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_done(DoneReason::Completed, 0);
-    }
+    answers.await.all_done(DoneReason::Completed, 0);
 }
 
 /// Both contexts are made by tests/cluster, so this runs only there.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
-    let Some(kubeconfig) = kubeconfig().and_then(|path| path.to_str()) else { return };
-    if std::env::var("PODWAIT_CLUSTER").as_deref() != Ok("go") {
-        return;
-    }
-    let scratch = Scratch::new("trust").await.expect("there is a cluster");
+    let kubeconfig = own_cluster().kubeconfig.to_str().expect("a readable path");
+    let scratch = Scratch::new("trust").await;
     let denied = run(&["wait", "a", "--kubeconfig", kubeconfig, "--context", "nobody"]).await;
     assert_eq!(denied.status, Some(233), "{denied:?}");
     assert!(denied.stderr.contains("denies access") && denied.stderr.lines().count() == 1, "{denied:?}");
@@ -176,7 +167,7 @@ async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
     );
     // The library keeps trying for as long as its policy says, and then says which it was.
     let policy = podwait::Policy::builder().auth_error_budget(std::time::Duration::from_secs(1)).build();
-    let nobody = client(Some("nobody")).await.expect("there is a cluster");
+    let nobody = client(Some("nobody")).await;
     let failure = wait(nobody, "default", "a").policy(policy.expect("a policy")).await.expect_err("denied");
     assert_eq!(failure.reason, FailReason::Forbidden, "{failure:?}");
     scratch.remove().await;
@@ -184,12 +175,10 @@ async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
 
 /// RBAC that names the pods lets nobody list or watch them together: a hub lets each wait go on by itself.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_hub_whose_rights_name_the_pods_watches_or_reads_each_by_itself() {
-    if podwait_tests::cluster::own_cluster().is_none() {
-        return;
-    }
     for (word, verbs) in [("named-watch", &["get", "watch"][..]), ("named-get", &["get"])] {
-        let scratch = Scratch::new(word).await.expect("there is a cluster");
+        let scratch = Scratch::new(word).await;
         let names = ["step-a", "step-b"];
         let role = json!({
             "metadata": { "name": "named" },
@@ -206,7 +195,7 @@ async fn a_hub_whose_rights_name_the_pods_watches_or_reads_each_by_itself() {
         roles.create(&PostParams::default(), &role.expect("a Role")).await.expect("it is created");
         let binding = binding.expect("a RoleBinding");
         bindings.create(&PostParams::default(), &binding).await.expect("it is created");
-        let nobody = client(Some("nobody")).await.expect("there is a cluster");
+        let nobody = client(Some("nobody")).await;
         // The authorizer learns of a role a moment later.
         while podwait::check_access(&nobody, scratch.namespace(), "step-a").await.is_err() {
             pause(100).await;

@@ -18,7 +18,7 @@ mod rights;
 mod servers;
 mod steps;
 
-use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters, own_cluster};
+use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters};
 use serde_json::{Value, json};
 
 /// A pod of the container `step`, which runs this in a shell, on the node that nothing happens to.
@@ -58,14 +58,8 @@ async fn end(own: &Cluster, uid: &str) {
 
 /// Waits for the pod `step`, which this creates in a namespace of its own, while `life` happens to it. The name is that of
 /// the recording.
-async fn scenario(
-    name: &str,
-    waiters: Waiters,
-    pod: Value,
-    life: impl AsyncFnOnce(&Scratch),
-) -> Option<Answers> {
-    own_cluster()?;
-    let scratch = Scratch::new(name).await?;
+async fn scenario(name: &str, waiters: Waiters, pod: Value, life: impl AsyncFnOnce(&Scratch)) -> Answers {
+    let scratch = Scratch::new(name).await;
     let create_and_live = async {
         // Long enough for most waits to be there first, which is what a recording shows best. All must be there for what
         // happens later: see `wait_until_running`.
@@ -77,19 +71,18 @@ async fn scenario(
     answers.agree_with_the_runtime(scratch.namespace(), waiters.container.unwrap_or("step"));
     answers.keep_recording(name);
     scratch.remove().await;
-    Some(answers)
+    answers
 }
 
 /// A scenario in which nothing happens but the step itself.
-async fn undisturbed(name: &str, waiters: Waiters, pod: Value) -> Option<Answers> {
+async fn undisturbed(name: &str, waiters: Waiters, pod: Value) -> Answers {
     scenario(name, waiters, pod, async |_| {}).await
 }
 
 /// A namespace in which `life` has happened to this pod, for waits that come late.
-async fn late(name: &str, pod: &Value, life: impl AsyncFnOnce(&Scratch)) -> Option<Scratch> {
-    own_cluster()?;
-    let scratch = Scratch::new(name).await?;
+async fn late(name: &str, pod: &Value, life: impl AsyncFnOnce(&Scratch)) -> Scratch {
+    let scratch = Scratch::new(name).await;
     scratch.create_pod(pod).await;
     life(&scratch).await;
-    Some(scratch)
+    scratch
 }

@@ -24,6 +24,5 @@ mod recordings;
 mod refusals;
 mod reliability;
 mod restored;
-mod scale;
 mod sim;
 mod traces;

@@ -1,8 +1,8 @@
-//! A real cluster, if the environment says so.
+//! A real cluster, where the environment says so.
 //!
 //! `PODWAIT_CLUSTER=go` builds and starts that of `tests/cluster`, with three real kubelets; `PODWAIT_CLUSTER=kubeconfig` takes
 //! the current context. Tests that write the pods' status as a kubelet would run on both, and need no kubelet; those that
-//! have one run steps, or do something to it, need the former.
+//! have one run steps, or do something to it, need the former. Without the cluster that they need they are ignored.
 
 mod answers;
 mod journal;
@@ -21,9 +21,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
-/// How to turn the real-cluster tests on, for those who see that they were skipped.
+/// How to get a cluster, for those who run what needs one without it.
 const HOW: &str =
-    "real-cluster tests skipped: set PODWAIT_CLUSTER=go (needs Go) or PODWAIT_CLUSTER=kubeconfig";
+    "set PODWAIT_CLUSTER=go (needs Go), or PODWAIT_CLUSTER=kubeconfig where any cluster will do";
+
+/// Where the program is that our own cluster is.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
 
 /// How many pods a node of our own cluster takes.
 pub const MAX_PODS: &str = "400";
@@ -42,61 +45,54 @@ pub struct Cluster {
     pub exits: Option<PathBuf>,
 }
 
-/// The path of the kubeconfig, or `None` after saying how to get one.
+/// The path of the kubeconfig.
 ///
 /// # Panics
-/// A cluster was asked for and cannot be had: then the tests must not pass.
-pub fn kubeconfig() -> Option<&'static PathBuf> {
-    cluster().map(|cluster| &cluster.kubeconfig)
+/// There is no cluster.
+pub fn kubeconfig() -> &'static PathBuf {
+    &cluster().kubeconfig
 }
 
 /// The options of our own cluster, unless somebody has asked for others.
 const OPTIONS: &[&str] =
     &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi"];
 
-/// The cluster, or `None` after saying how to get one.
+static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+
+/// The cluster.
 ///
 /// # Panics
-/// A cluster was asked for and cannot be had: then the tests must not pass.
-pub fn cluster() -> Option<&'static Cluster> {
-    cluster_with(OPTIONS)
-}
-
-fn cluster_with(options: &[&str]) -> Option<&'static Cluster> {
-    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-    let cluster = CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
-        Ok("go") => Some(start_own_cluster(options)),
+/// There is none: a test that needs one is ignored without it, see `build.rs`, and must not pass.
+pub fn cluster() -> &'static Cluster {
+    CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
+        Ok("go") => start_own_cluster(OPTIONS),
         Ok("kubeconfig") => {
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
             let path = std::env::var_os("KUBECONFIG").map(PathBuf::from).or(home);
             let kubeconfig = path.expect("PODWAIT_CLUSTER=kubeconfig needs KUBECONFIG or HOME");
-            Some(Cluster { kubeconfig, control: None, exits: None })
+            Cluster { kubeconfig, control: None, exits: None }
         }
-        Ok("") | Err(_) => None,
-        Ok(other) => panic!("PODWAIT_CLUSTER is {other:?}, neither \"go\" nor \"kubeconfig\""),
-    });
-    if cluster.is_none() {
-        // Past the capture of the test harness, once: a skipped test must be seen.
-        static SAID: OnceLock<()> = OnceLock::new();
-        SAID.get_or_init(|| {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "{HOW}");
-        });
-    }
-    cluster.as_ref()
+        Ok(_) | Err(_) => panic!("there is no cluster: {HOW}"),
+    })
 }
 
-/// The cluster of `tests/cluster`, or `None` where there is none, or another one that takes no orders.
-pub fn own_cluster() -> Option<&'static Cluster> {
-    cluster().filter(|cluster| cluster.control.is_some())
-}
-
-/// The same, where it has to be another one than that of the tests: who comes first decides on the options.
+/// The cluster of `tests/cluster`.
 ///
 /// # Panics
-/// A cluster was asked for and cannot be had.
-pub fn own_cluster_with(options: &[&str]) -> Option<&'static Cluster> {
-    cluster_with(options).filter(|cluster| cluster.control.is_some())
+/// There is none, or another one, which takes no orders.
+pub fn own_cluster() -> &'static Cluster {
+    let cluster = cluster();
+    assert!(cluster.is_own(), "this needs the cluster of tests/cluster: {HOW}");
+    cluster
+}
+
+/// The same for an experiment, which needs it with these options, and needs no `PODWAIT_CLUSTER`: what comes first decides on
+/// the options.
+///
+/// # Panics
+/// It cannot be had.
+pub fn own_cluster_with(options: &[&str]) -> &'static Cluster {
+    CLUSTER.get_or_init(|| start_own_cluster(options))
 }
 
 fn start_own_cluster(options: &[&str]) -> Cluster {
@@ -105,19 +101,35 @@ fn start_own_cluster(options: &[&str]) -> Cluster {
     cluster
 }
 
+/// kubectl of the cluster's version. Its build takes some minutes the first time.
+///
+/// # Panics
+/// It cannot be built.
+#[must_use]
+pub fn kubectl() -> PathBuf {
+    build(Path::new(FOLDER), &["kubectl"])
+}
+
+/// Runs the script `build` of this folder, which builds a program in Go, and returns the path that it prints.
+///
+/// # Panics
+/// It fails.
+#[must_use]
+pub fn build(folder: &Path, arguments: &[&str]) -> PathBuf {
+    let build = Command::new("./build").args(arguments).current_dir(folder).stderr(Stdio::inherit()).output();
+    let build = build.unwrap_or_else(|error| panic!("{}/build does not run: {error}", folder.display()));
+    assert!(build.status.success(), "{}/build {arguments:?} must build", folder.display());
+    let printed = String::from_utf8(build.stdout).expect("build prints UTF-8");
+    folder.join(printed.lines().last().expect("build prints the program's path"))
+}
+
 /// Builds and starts a cluster of `tests/cluster` with these options. It ends with the child's standard input.
 ///
 /// # Panics
 /// It cannot be had.
 #[must_use]
 pub fn start(options: &[&str]) -> (Cluster, Child) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
-    let build = Command::new("./build").current_dir(folder).stderr(Stdio::inherit()).output();
-    let build = build.expect("tests/cluster/build runs");
-    assert!(build.status.success(), "the cluster must build");
-    let printed = String::from_utf8(build.stdout).expect("build prints UTF-8");
-    let program =
-        PathBuf::from(folder).join(printed.lines().last().expect("build prints the program's path"));
+    let program = build(Path::new(FOLDER), &[]);
     let mut child = Command::new(&program)
         .arg("--with-parent")
         .args(options)
@@ -135,6 +147,11 @@ pub fn start(options: &[&str]) -> (Cluster, Child) {
 }
 
 impl Cluster {
+    /// Whether it is that of `tests/cluster`.
+    fn is_own(&self) -> bool {
+        self.control.is_some()
+    }
+
     /// Gives an order, as the cluster's README lists them, and returns its answer.
     ///
     /// # Panics
@@ -166,10 +183,9 @@ impl Cluster {
 /// A client for a context of the cluster's kubeconfig.
 ///
 /// # Panics
-/// The kubeconfig cannot be used.
-pub async fn client(context: Option<&str>) -> Option<kube::Client> {
-    let config = config(kubeconfig()?, context).await;
-    Some(podwait::client(config).expect("a client"))
+/// There is no cluster, or the kubeconfig cannot be used.
+pub async fn client(context: Option<&str>) -> kube::Client {
+    podwait::client(config(kubeconfig(), context).await).expect("a client")
 }
 
 /// The configuration for a context of a kubeconfig.

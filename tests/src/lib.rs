@@ -12,7 +12,5 @@ pub mod model;
 pub mod protobuf;
 pub mod proxy;
 pub mod reference;
-pub mod scale;
 pub mod sentence;
-pub mod settle;
 pub mod storm;

@@ -52,11 +52,12 @@ async fn assert_empty(scratch: &Scratch) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     tokio::join!(
         async {
-            let scratch = Scratch::new("run").await.expect("a cluster");
+            let scratch = Scratch::new("run").await;
             let (started, _file) = begin_run(own, &scratch, "seq 1000; sleep 1; echo hello");
             let pod = only_pod(&scratch).await.metadata;
             assert!(pod.name.is_some_and(|name| name.starts_with("step-") && name.len() > 5));
@@ -69,7 +70,7 @@ async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
             scratch.remove().await;
         },
         async {
-            let scratch = Scratch::new("run-failed").await.expect("a cluster");
+            let scratch = Scratch::new("run-failed").await;
             let (started, _file) = begin_run(own, &scratch, "echo no; exit 3");
             let run = started.end().await;
             assert_eq!((run.status, &*run.stdout), (Some(3), "no\n"), "{run:?}");
@@ -79,7 +80,7 @@ async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
             scratch.remove().await;
         },
         async {
-            let scratch = Scratch::new("run-stopped").await.expect("a cluster");
+            let scratch = Scratch::new("run-stopped").await;
             let script = "trap 'echo bye; exit 0' TERM; echo begun; sleep 3600 & wait";
             let (started, _file) = begin_run(own, &scratch, script);
             let name = only_pod(&scratch).await.metadata.name.expect("a name");
@@ -107,8 +108,9 @@ async fn create_job(scratch: &Scratch, script: &str, spec: Value) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_job_is_followed_to_its_verdict() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     let indexed = json!({ "completionMode": "Indexed", "completions": 3, "parallelism": 3 });
     let policy = json!({ "backoffLimit": 6, "podFailurePolicy": { "rules": [
         { "action": "FailJob", "onExitCodes": { "operator": "In", "values": [42] } },
@@ -121,7 +123,7 @@ async fn a_job_is_followed_to_its_verdict() {
         ("job-deadline", "sleep 3600", json!({ "activeDeadlineSeconds": 3 }), 221, "DeadlineExceeded: "),
     ];
     let all = jobs.map(async |(name, script, spec, status, word)| {
-        let scratch = Scratch::new(name).await.expect("a cluster");
+        let scratch = Scratch::new(name).await;
         let waiting = begin(own, &scratch, &["wait", "job/job", "--timeout", "300s"]);
         create_job(&scratch, script, spec).await;
         let run = waiting.end().await;
@@ -133,9 +135,10 @@ async fn a_job_is_followed_to_its_verdict() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn several_pods_are_waited_for_at_once() {
-    let Some(own) = own_cluster() else { return };
-    let scratch = Scratch::new("several").await.expect("a cluster");
+    let own = own_cluster();
+    let scratch = Scratch::new("several").await;
     for (name, code) in [("a", 0), ("b", 6), ("c", 4)] {
         let pod = step_with(&trap(code), |pod| {
             pod["metadata"] = json!({ "name": name, "labels": { "which": "all" } });
@@ -174,9 +177,10 @@ async fn end_and_force(own: &Cluster, scratch: &Scratch, name: &str) {
 
 /// Kill -9 at any time: the same answer as if nothing had happened, and nothing is held any more.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn who_is_killed_answers_as_if_nothing_had_happened() {
-    let Some(own) = own_cluster() else { return };
-    let scratch = Scratch::new("killed").await.expect("a cluster");
+    let own = own_cluster();
+    let scratch = Scratch::new("killed").await;
     let podwait = podwait();
     let journals = tempfile::tempdir().expect("a folder");
     let stories: [(&str, &str, i32, &str); 4] = [

@@ -17,6 +17,7 @@ async fn release(cluster: &Scratch) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_step_that_was_stopped_is_no_success() {
     tokio::join!(
         async {
@@ -24,9 +25,7 @@ async fn a_step_that_was_stopped_is_no_success() {
                 cluster.wait_until_running("step").await;
                 cluster.delete("step", 5).await;
             });
-            if let Some(answers) = answers.await {
-                answers.watchers_fail(&[FailReason::PodDeleted], Some(0));
-            }
+            answers.await.watchers_fail(&[FailReason::PodDeleted], Some(0));
         },
         async {
             // Process 1 of a container that handles no SIGTERM is deaf to it.
@@ -34,18 +33,14 @@ async fn a_step_that_was_stopped_is_no_success() {
                 cluster.wait_until_running("step").await;
                 cluster.delete("step", 2).await;
             });
-            if let Some(answers) = answers.await {
-                answers.watchers_fail(&[FailReason::PodDeleted], Some(137));
-            }
+            answers.await.watchers_fail(&[FailReason::PodDeleted], Some(137));
         },
         async {
             let answers = scenario("force-deleted", Waiters::default(), step(&trap(0)), async |cluster| {
                 cluster.wait_until_running("step").await;
                 cluster.delete("step", 0).await;
             });
-            if let Some(answers) = answers.await {
-                answers.watchers_fail(&[FailReason::PodDeleted], None);
-            }
+            answers.await.watchers_fail(&[FailReason::PodDeleted], None);
         },
         async {
             let answers =
@@ -55,9 +50,7 @@ async fn a_step_that_was_stopped_is_no_success() {
                     cluster.wait_until_answered().await;
                     release(cluster).await;
                 });
-            if let Some(answers) = answers.await {
-                answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
-            }
+            answers.await.all_fail(&[FailReason::PodDeleted], Some(0), 220);
         },
         async {
             let answers = scenario("deleted-held", Waiters::default(), held(&trap(0)), async |cluster| {
@@ -66,18 +59,14 @@ async fn a_step_that_was_stopped_is_no_success() {
                 cluster.wait_until_answered().await;
                 release(cluster).await;
             });
-            if let Some(answers) = answers.await {
-                answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
-            }
+            answers.await.all_fail(&[FailReason::PodDeleted], Some(0), 220);
         },
         async {
             let answers = scenario("evicted-by-api", Waiters::default(), step(&trap(0)), async |cluster| {
                 cluster.wait_until_running("step").await;
                 cluster.pods().evict("step", &EvictParams::default()).await.expect("the pod is evicted");
             });
-            if let Some(answers) = answers.await {
-                answers.watchers_fail(&[FailReason::Disrupted], Some(0));
-            }
+            answers.await.watchers_fail(&[FailReason::Disrupted], Some(0));
         },
         async {
             let answers =
@@ -87,9 +76,7 @@ async fn a_step_that_was_stopped_is_no_success() {
                     let deleted = namespaces.delete(cluster.namespace(), &DeleteParams::default()).await;
                     deleted.expect("the namespace is deleted");
                 });
-            if let Some(answers) = answers.await {
-                answers.watchers_fail(&[FailReason::PodDeleted], Some(0));
-            }
+            answers.await.watchers_fail(&[FailReason::PodDeleted], Some(0));
         },
         async {
             let answers = scenario("recreated", Waiters::default(), step(&trap(0)), async |cluster| {
@@ -97,20 +84,18 @@ async fn a_step_that_was_stopped_is_no_success() {
                 cluster.delete("step", 0).await;
                 cluster.create_pod(&step("exit 0")).await;
             });
-            if let Some(answers) = answers.await {
-                answers.watchers_fail(&[FailReason::PodDeleted, FailReason::PodReplaced], None);
-            }
+            answers.await.watchers_fail(&[FailReason::PodDeleted, FailReason::PodReplaced], None);
         },
         async {
             let pod = step_with(&trap(0), |pod| pod["spec"]["activeDeadlineSeconds"] = json!(6));
-            if let Some(answers) = undisturbed("active-deadline", Waiters::default(), pod).await {
-                answers.all_fail(&[FailReason::DeadlineExceeded], Some(0), 221);
-            }
+            let answers = undisturbed("active-deadline", Waiters::default(), pod).await;
+            answers.all_fail(&[FailReason::DeadlineExceeded], Some(0), 221);
         },
     );
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_step_that_had_ended_keeps_its_exit() {
     tokio::join!(
         async {
@@ -119,22 +104,17 @@ async fn a_step_that_had_ended_keeps_its_exit() {
                     cluster.wait_until_ended("step").await;
                     cluster.delete("step", 0).await;
                 });
-            if let Some(answers) = answers.await {
-                answers.watchers_done(DoneReason::NonzeroExit, 7);
-            }
+            answers.await.watchers_done(DoneReason::NonzeroExit, 7);
         },
         async {
             // Who comes when the pod is being deleted already has only the object to go by.
-            let Some(scratch) = super::late("late-deleted-held", &held("sleep 1; exit 0"), async |cluster| {
+            let scratch = super::late("late-deleted-held", &held("sleep 1; exit 0"), async |cluster| {
                 cluster.wait_until_ended("step").await;
                 // The object tells times to the second.
                 pause(2000).await;
                 cluster.delete("step", 5).await;
             })
-            .await
-            else {
-                return;
-            };
+            .await;
             let answers = Waiters::default().wait(&scratch, "step").await;
             answers.all_done(DoneReason::Completed, 0);
             answers.keep_recording("late-deleted-held");
@@ -142,15 +122,12 @@ async fn a_step_that_had_ended_keeps_its_exit() {
             scratch.remove().await;
         },
         async {
-            let Some(scratch) = super::late("late-killed-held", &held(&trap(0)), async |cluster| {
+            let scratch = super::late("late-killed-held", &held(&trap(0)), async |cluster| {
                 cluster.wait_until_running("step").await;
                 cluster.delete("step", 5).await;
                 cluster.wait_until_ended("step").await;
             })
-            .await
-            else {
-                return;
-            };
+            .await;
             let answers = Waiters::default().wait(&scratch, "step").await;
             answers.all_fail(&[FailReason::PodDeleted], Some(0), 220);
             answers.keep_recording("late-killed-held");

@@ -21,8 +21,9 @@ pub(super) fn on_node(script: &str) -> Value {
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn the_node_takes_its_pods_with_it() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     let _node = NODE_IN_USE.lock().await;
     rejected().await;
     full(own).await;
@@ -52,15 +53,14 @@ async fn rejected() {
     });
     let elsewhere = pod(&|pod| pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": "node-1" }));
     for (name, pod) in [("out-of-cpu", too_big), ("node-affinity", elsewhere)] {
-        if let Some(answers) = super::undisturbed(name, Waiters::default(), pod).await {
-            answers.all_fail(&[FailReason::RejectedByNode], None, 220);
-        }
+        let answers = super::undisturbed(name, Waiters::default(), pod).await;
+        answers.all_fail(&[FailReason::RejectedByNode], None, 220);
     }
 }
 
 /// The node has its last pod already.
 async fn full(own: &Cluster) {
-    let scratch = Scratch::new("out-of-pods").await.expect("a cluster");
+    let scratch = Scratch::new("out-of-pods").await;
     let last = bound("sleep 3600", |pod| pod["metadata"]["name"] = json!("last"));
     scratch.create_pod(&last).await;
     scratch.wait_until_running("last").await;
@@ -88,18 +88,16 @@ async fn runtime_restarted(own: &Cluster) {
         own.order("start runtime-2").await;
     };
     let pod = on_node("sleep 3600");
-    if let Some(answers) = scenario("runtime-restarted", Waiters::default(), pod, restart).await {
-        answers.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
-    }
+    let answers = scenario("runtime-restarted", Waiters::default(), pod, restart).await;
+    answers.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
     // The made-up end is not the last one here: the kubelet starts the step again, and only then it says something itself.
     let mut pod = on_node("cd $PODWAIT_ROOT/data; test -e x && exit 0; touch x; echo begun; sleep 3600");
     pod["spec"]["restartPolicy"] = json!("OnFailure");
     pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
     pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
-    if let Some(answers) = scenario("runtime-restarted-on-failure", Waiters::default(), pod, restart).await {
-        answers.all_done(DoneReason::Completed, 0);
-        assert_eq!(answers.watched.as_ref().map(|exit| exit.restart_count), Ok(1), "{answers:#?}");
-    }
+    let answers = scenario("runtime-restarted-on-failure", Waiters::default(), pod, restart).await;
+    answers.all_done(DoneReason::Completed, 0);
+    assert_eq!(answers.watched.as_ref().map(|exit| exit.restart_count), Ok(1), "{answers:#?}");
     until_schedulable().await;
 }
 
@@ -113,14 +111,12 @@ async fn restarted(own: &Cluster) {
         end(own, &uid).await;
         own.order("start kubelet-2").await;
     });
-    if let Some(answers) = answers.await {
-        answers.all_done(DoneReason::NonzeroExit, 5);
-    }
+    answers.await.all_done(DoneReason::NonzeroExit, 5);
     until_schedulable().await;
 }
 
 pub(super) async fn taint(taints: Value) {
-    let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await.expect("a cluster"));
+    let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await);
     let patch = Patch::Merge(json!({ "spec": { "taints": taints } }));
     nodes.patch(NODE, &PatchParams::default(), &patch).await.expect("the node is tainted");
 }
@@ -130,9 +126,7 @@ async fn tainted() {
         cluster.wait_until_running("step").await;
         taint(json!([{ "key": "podwait.test/out", "effect": "NoExecute" }])).await;
     });
-    if let Some(answers) = answers.await {
-        answers.watchers_fail(&[FailReason::Disrupted], Some(0));
-    }
+    answers.await.watchers_fail(&[FailReason::Disrupted], Some(0));
     taint(json!(null)).await;
 }
 
@@ -148,9 +142,7 @@ async fn under_pressure(own: &Cluster) {
             cluster.wait_until_running("step").await;
             own.order(&format!("pressure {NODE} memory")).await;
         });
-        if let Some(answers) = answers.await {
-            answers.all_fail_with(reasons, &[None, code], 220);
-        }
+        answers.await.all_fail_with(reasons, &[None, code], 220);
         recovered(own, &format!("{name}-over")).await;
     }
 }
@@ -165,7 +157,7 @@ pub(super) async fn recovered(own: &Cluster, word: &str) {
 /// Waits until the kubelet takes pods again. Until its eviction manager has looked again, which it does every ten seconds, it
 /// refuses them, whatever the node's conditions say.
 async fn until_admitted(word: &str) {
-    let scratch = Scratch::new(word).await.expect("a cluster");
+    let scratch = Scratch::new(word).await;
     for number in 0..30 {
         let name = format!("probe-{number}");
         scratch.create_pod(&bound("exit 0", |pod| pod["metadata"]["name"] = json!(name))).await;
@@ -192,9 +184,7 @@ async fn shut_down(own: &Cluster) {
             cluster.wait_until_running("step").await;
             own.order(&format!("shutdown {NODE}")).await;
         });
-        if let Some(answers) = answers.await {
-            answers.all_fail_with(reasons, &[None, code], 220);
-        }
+        answers.await.all_fail_with(reasons, &[None, code], 220);
         own.order(&format!("shutdown-cancel {NODE}")).await;
         until_schedulable().await;
     }
@@ -209,9 +199,7 @@ async fn orphaned(own: &Cluster) {
             let nodes: Api<Node> = Api::all(cluster.client());
             nodes.delete(NODE, &DeleteParams::default()).await.expect("the node is deleted");
         });
-    if let Some(answers) = answers.await {
-        answers.watchers_fail(&[FailReason::Disrupted], None);
-    }
+    answers.await.watchers_fail(&[FailReason::Disrupted], None);
     own.order("start kubelet-2").await;
     own.order("ready 120").await;
 }
@@ -227,7 +215,7 @@ pub(super) async fn until_schedulable() {
 }
 
 async fn until(is_so: impl Fn(&Node) -> bool) {
-    let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await.expect("a cluster"));
+    let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await);
     for _ in 0..300 {
         if is_so(&nodes.get(NODE).await.expect("the node is there")) {
             return;

@@ -106,10 +106,11 @@ fn cuts(seed: u64) -> impl FnMut(&Request) -> Option<Fault> + Send + 'static {
 /// Five at once read what a step writes at megabytes per second: three of them directly, while the kubelet's connections break
 /// and the kubelet itself is killed, and two through proxies which cut by lot what else comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn all_that_a_step_writes_arrives_once_and_in_order() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     let seed = std::env::var("PODWAIT_SEED").map_or(0, |seed| seed.parse().expect("a number"));
-    let scratch = Scratch::new("lines").await.expect("a cluster");
+    let scratch = Scratch::new("lines").await;
     podwait_tests::cli::podwait();
     let text = Text::new(seed, 16 << 20);
     scratch.create_pod(&on_node(&text.written_at_length(3))).await;
@@ -157,9 +158,10 @@ async fn all_that_a_step_writes_arrives_once_and_in_order() {
 
 /// A step that is started again after failures, beside another container that writes at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn each_run_of_each_container_arrives_whole() {
-    let Some(own) = own_cluster() else { return };
-    let scratch = Scratch::new("attempts").await.expect("a cluster");
+    let own = own_cluster();
+    let scratch = Scratch::new("attempts").await;
     podwait_tests::cli::podwait();
     let runs: [Text; 3] = [1, 2, 3].map(|seed| Text::new(seed, 1 << 20));
     let beside = Text::new(4, 2 << 20);
@@ -196,12 +198,13 @@ async fn each_run_of_each_container_arrives_whole() {
 
 /// The API server is killed in the middle, which breaks all streams off, and comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn an_api_server_that_is_restarted_costs_no_line() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     let _node = disruptions::NODE_IN_USE.lock().await;
     let _second = SECOND_IN_USE.lock().await;
     let _alone = alone().await;
-    let scratch = Scratch::in_outages("lines-outage").await.expect("a cluster");
+    let scratch = Scratch::in_outages("lines-outage").await;
     podwait_tests::cli::podwait();
     let text = Text::new(5, 4 << 20);
     scratch.create_pod(&on_node(&text.written_at_length(3))).await;

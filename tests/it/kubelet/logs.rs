@@ -3,8 +3,7 @@
 use super::disruptions::{NODE, NODE_IN_USE, on_node};
 use super::{end, step, trap};
 use podwait_tests::cli::Run;
-use podwait_tests::cluster::{Cluster, Scratch, own_cluster, pause};
-use podwait_tests::scale::build_peers;
+use podwait_tests::cluster::{self, Cluster, Scratch, own_cluster, pause};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
@@ -17,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(200);
 /// kubectl, built on first use.
 fn kubectl() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build_peers().join("kubectl"))
+    PROGRAM.get_or_init(cluster::kubectl)
 }
 
 /// Follows the log of the pod `step` to the end of the stream.
@@ -43,9 +42,10 @@ fn texts(output: &str) -> impl Iterator<Item = &str> {
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_step_s_output_arrives_whole() {
-    let Some(own) = own_cluster() else { return };
-    let scratch = Scratch::new("logs").await.expect("a cluster");
+    let own = own_cluster();
+    let scratch = Scratch::new("logs").await;
     // What is written at once to both comes in any order; a line is cut at 16 KiB on its way and put together again.
     let script = "seq -f 'out %g' 2000; seq -f 'err %g' 2000 >&2; sleep 2; echo; printf 'a\\r\\n'; \
                   head -c 40000 /dev/zero | tr '\\0' x; echo; printf end; exit 3";
@@ -73,9 +73,10 @@ pub(super) fn number(variable: &str, usual: usize) -> usize {
 /// if the container has ended by then. Here a file is full after a megabyte, and is looked at every three seconds. `PODWAIT_LOG_RATE` says how many megabytes a second are written, if the
 /// machine can, and `PODWAIT_LOG_SIZE` how many in all.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_rotation_tears_one_hole_at_most() {
-    let Some(own) = own_cluster() else { return };
-    let scratch = Scratch::new("rotations").await.expect("a cluster");
+    let own = own_cluster();
+    let scratch = Scratch::new("rotations").await;
     // In lines of a hundred bytes.
     let per_round = number("PODWAIT_LOG_RATE", 1) * 100;
     let total = (number("PODWAIT_LOG_SIZE", 8) * 10_000).next_multiple_of(per_round);
@@ -139,10 +140,11 @@ pub(super) async fn count_rotations(folder: PathBuf, times: &Mutex<BTreeSet<Stri
 /// Only the end of the API server itself breaks an answer off. Whatever happens between it and the kubelet, or to the kubelet, the
 /// answer ends in good order, as at the container's end. So a reader has to ask how the container is.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn the_end_of_a_stream_is_no_end_of_the_step() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     let _node = NODE_IN_USE.lock().await;
-    let scratch = Scratch::new("cuts").await.expect("a cluster");
+    let scratch = Scratch::new("cuts").await;
     let ticks = format!("{{ while sleep 0.1; do echo tick; done; }} & {}", trap(4));
     scratch.create_pod(&on_node(&ticks)).await;
     let uid = scratch.wait_until_running("step").await;

@@ -13,8 +13,9 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn an_outage_changes_no_answer() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     let _node = super::disruptions::NODE_IN_USE.lock().await;
     let second_in_use = SECOND_IN_USE.lock().await;
     let _alone = alone().await;
@@ -25,7 +26,7 @@ async fn an_outage_changes_no_answer() {
         ("apiserver-paused", &["pause apiserver", "resume apiserver"]),
         ("etcd-killed", &["kill etcd", "start etcd"]),
     ] {
-        let scratch = Scratch::in_outages(name).await.expect("a cluster");
+        let scratch = Scratch::in_outages(name).await;
         let life = async {
             pause(300).await;
             scratch.create_pod(&step(&trap(5))).await;
@@ -55,7 +56,7 @@ async fn an_outage_changes_no_answer() {
 /// What a watch would go on from is gone: a server that starts anew knows nothing from before its start, and the pod has not
 /// changed since. There must be a watch all the same, since the pod does not outlast its end for long.
 async fn forgotten(own: &Cluster) {
-    let scratch = Scratch::in_outages("compacted").await.expect("a cluster");
+    let scratch = Scratch::in_outages("compacted").await;
     let proxy = Proxy::start(scratch.client()).await.expect("a port");
     let life = async {
         scratch.create_pod(&step(&trap(5))).await;
@@ -86,7 +87,7 @@ async fn forgotten(own: &Cluster) {
 /// The other server goes on. The kubelet knows the first one only, so the end comes when that is back.
 async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
     let second = Second::start(own, in_use).await;
-    let scratch = Scratch::in_outages("one-of-two-killed").await.expect("a cluster");
+    let scratch = Scratch::in_outages("one-of-two-killed").await;
     let proxy = second.balance(|_| 0).await;
     let life = async {
         scratch.create_pod(&step(&trap(5))).await;
@@ -122,11 +123,12 @@ const NAME: &str = "podwait-starved";
 /// API priority and fairness has a level without shares for the user who waits: 429 for whoever finds its one seat taken. And
 /// taken it is, by requests for a future that does not come, of which each waits three seconds for it.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn being_starved_changes_no_answer() {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     let _node = super::disruptions::NODE_IN_USE.lock().await;
     let _alone = alone().await;
-    let scratch = Scratch::in_outages("starved").await.expect("a cluster");
+    let scratch = Scratch::in_outages("starved").await;
     let nobody = json!({ "kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io" });
     let may_all = json!({
         "metadata": { "name": NAME },
@@ -159,7 +161,7 @@ async fn being_starved_changes_no_answer() {
     scratch.create_pod(&step(&trap(6))).await;
     let uid = scratch.wait_until_running("step").await;
     create(&schemas, schema).await;
-    let nobody = client(Some("nobody")).await.expect("a cluster");
+    let nobody = client(Some("nobody")).await;
     let refused = tokio::sync::Notify::new();
     let hog = async || {
         let future = format!("/api/v1/namespaces/{}/pods?resourceVersion=999999999", scratch.namespace());

@@ -23,7 +23,7 @@ pub(super) fn of_priority(class: &str) -> Value {
 
 /// Creates the two priorities, unless they are there.
 pub(super) async fn create_classes() {
-    let classes: Api<PriorityClass> = Api::all(client(None).await.expect("a cluster"));
+    let classes: Api<PriorityClass> = Api::all(client(None).await);
     for (name, value) in [("podwait-low", 1), ("podwait-high", 1000)] {
         let class = json!({ "metadata": { "name": name }, "value": value });
         let class = serde_json::from_value(class).expect("a PriorityClass");
@@ -43,9 +43,7 @@ pub(super) async fn by_the_scheduler() {
             cluster.create_pod(&rival).await;
         });
     create_classes().await;
-    if let Some(answers) = answers.await {
-        answers.watchers_fail(&[FailReason::Disrupted], Some(0));
-    }
+    answers.await.watchers_fail(&[FailReason::Disrupted], Some(0));
 }
 
 /// The kubelet ends the pod by itself, for a critical one that is bound to the node already. Now and then it writes Failed and
@@ -60,11 +58,10 @@ pub(super) async fn by_the_kubelet() {
             cluster.wait_until_running("step").await;
             cluster.create_pod(&critical()).await;
         });
-        if let Some(answers) = answers.await {
-            answers.all_fail_with(&[FailReason::Disrupted], &[None, Some(code)], 220);
-            let tells = ["\"reason\":\"Preempting\"", "\"reason\":\"TerminationByKubelet\""];
-            assert!(tells.iter().any(|tells| answers.trace.contains(tells)), "{answers:#?}");
-        }
+        let answers = answers.await;
+        answers.all_fail_with(&[FailReason::Disrupted], &[None, Some(code)], 220);
+        let tells = ["\"reason\":\"Preempting\"", "\"reason\":\"TerminationByKubelet\""];
+        assert!(tells.iter().any(|tells| answers.trace.contains(tells)), "{answers:#?}");
     }
 }
 

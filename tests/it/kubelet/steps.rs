@@ -13,12 +13,12 @@ use std::time::Instant;
 const STEP: Waiters = Waiters { container: Some("step"), context: None, options: &[], policy: None };
 
 async fn exits(name: &str, script: &str, reason: DoneReason, code: i32) {
-    if let Some(answers) = undisturbed(name, Waiters::default(), step(script)).await {
-        answers.all_done(reason, code);
-    }
+    let answers = undisturbed(name, Waiters::default(), step(script)).await;
+    answers.all_done(reason, code);
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn every_code_is_the_step_s_own() {
     tokio::join!(
         exits("exit-0", "exit 0", DoneReason::Completed, 0),
@@ -31,42 +31,36 @@ async fn every_code_is_the_step_s_own() {
         async {
             let answers = scenario("killed", Waiters::default(), step("sleep 3600"), async |cluster| {
                 let uid = cluster.wait_until_running("step").await;
-                own_cluster().expect("a cluster").order(&format!("runtime signal {uid} step SIGKILL")).await;
+                own_cluster().order(&format!("runtime signal {uid} step SIGKILL")).await;
             });
-            if let Some(answers) = answers.await {
-                answers.all_done(DoneReason::NonzeroExit, 137);
-            }
+            answers.await.all_done(DoneReason::NonzeroExit, 137);
         },
         async {
             let answers = scenario("oom", Waiters::default(), step("sleep 3600"), async |cluster| {
                 let uid = cluster.wait_until_running("step").await;
-                own_cluster().expect("a cluster").order(&format!("runtime oom {uid} step")).await;
+                own_cluster().order(&format!("runtime oom {uid} step")).await;
             });
-            if let Some(answers) = answers.await {
-                answers.all_done(DoneReason::OomKilled, 137);
-            }
+            answers.await.all_done(DoneReason::OomKilled, 137);
         },
         async {
             let pod = step_with("", |pod| {
                 pod["spec"]["containers"][0]["command"] = json!(["/no/such/program"]);
             });
-            if let Some(answers) = undisturbed("start-error", Waiters::default(), pod).await {
-                answers.all_done(DoneReason::StartError, 128);
-            }
+            let answers = undisturbed("start-error", Waiters::default(), pod).await;
+            answers.all_done(DoneReason::StartError, 128);
         },
         async {
             let answers = scenario("lost", Waiters::default(), step("sleep 3600"), async |cluster| {
                 let uid = cluster.wait_until_running("step").await;
-                own_cluster().expect("a cluster").order(&format!("runtime lose {uid} step")).await;
+                own_cluster().order(&format!("runtime lose {uid} step")).await;
             });
-            if let Some(answers) = answers.await {
-                answers.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
-            }
+            answers.await.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
         },
     );
 }
 
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn others_in_the_pod_decide_nothing() {
     let beside = |sidecar: &str, script: &str| {
         step_with(script, |pod| {
@@ -78,21 +72,18 @@ async fn others_in_the_pod_decide_nothing() {
         async {
             // The pod stays Running for as long as the sidecar does.
             let pod = beside("sleep 3600", "sleep 1; exit 4");
-            if let Some(answers) = undisturbed("sidecar-never-ends", STEP, pod).await {
-                answers.all_done(DoneReason::NonzeroExit, 4);
-            }
+            let answers = undisturbed("sidecar-never-ends", STEP, pod).await;
+            answers.all_done(DoneReason::NonzeroExit, 4);
         },
         async {
             let pod = beside("exit 9", "sleep 3; exit 0");
-            if let Some(answers) = undisturbed("sidecar-fails", STEP, pod).await {
-                answers.all_done(DoneReason::Completed, 0);
-            }
+            let answers = undisturbed("sidecar-fails", STEP, pod).await;
+            answers.all_done(DoneReason::Completed, 0);
         },
         async {
             let pod = beside("exit 0", "sleep 3; exit 5");
-            if let Some(answers) = undisturbed("sidecar-ends-first", STEP, pod).await {
-                answers.all_done(DoneReason::NonzeroExit, 5);
-            }
+            let answers = undisturbed("sidecar-ends-first", STEP, pod).await;
+            answers.all_done(DoneReason::NonzeroExit, 5);
         },
         async {
             let pod = step_with("sleep 1; exit 6", |pod| {
@@ -100,32 +91,30 @@ async fn others_in_the_pod_decide_nothing() {
                 sidecar["restartPolicy"] = json!("Always");
                 pod["spec"]["initContainers"] = json!([sidecar]);
             });
-            if let Some(answers) = undisturbed("native-sidecar-outlives", STEP, pod).await {
-                answers.all_done(DoneReason::NonzeroExit, 6);
-            }
+            let answers = undisturbed("native-sidecar-outlives", STEP, pod).await;
+            answers.all_done(DoneReason::NonzeroExit, 6);
         },
         async {
             let pod = step_with("exit 0", |pod| {
                 pod["spec"]["initContainers"] = json!([shell("clone", "sleep 1; exit 9")]);
             });
-            if let Some(answers) = undisturbed("init-fails", Waiters::default(), pod).await {
-                answers.all_fail(&[FailReason::InitContainerFailed], Some(9), 221);
-            }
+            let answers = undisturbed("init-fails", Waiters::default(), pod).await;
+            answers.all_fail(&[FailReason::InitContainerFailed], Some(9), 221);
         },
         async {
             let clone = Waiters { container: Some("clone"), ..Waiters::default() };
             let pod = step_with("sleep 2; exit 3", |pod| {
                 pod["spec"]["initContainers"] = json!([shell("clone", "sleep 1; exit 0")]);
             });
-            if let Some(answers) = undisturbed("init-is-the-step", clone, pod).await {
-                answers.all_done(DoneReason::Completed, 0);
-            }
+            let answers = undisturbed("init-is-the-step", clone, pod).await;
+            answers.all_done(DoneReason::Completed, 0);
         },
     );
 }
 
 /// Real steps of a second each, many at a time: `PODWAIT_STEPS` of them, 100 unless told.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn steps_side_by_side_without_one_wrong_answer() {
     const AT_ONCE: usize = 25;
     steps("crowd", number("PODWAIT_STEPS", 100), AT_ONCE).await;
@@ -133,6 +122,7 @@ async fn steps_side_by_side_without_one_wrong_answer() {
 
 /// The same one after the other: `PODWAIT_ROW` of them, 10 unless told.
 #[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn steps_in_a_row_without_one_wrong_answer() {
     steps("row", number("PODWAIT_ROW", 10), 1).await;
 }
@@ -143,11 +133,11 @@ fn number(variable: &str, usual: usize) -> usize {
 
 /// Each is waited on by a watch of its own, in the hub of all of them, and by the command.
 async fn steps(word: &str, total: usize, at_once: usize) {
-    let Some(own) = own_cluster() else { return };
+    let own = own_cluster();
     podwait_tests::cli::podwait();
     let begin = Instant::now();
     let kubeconfig = own.kubeconfig.to_str().expect("a readable path");
-    let scratch = Scratch::new(word).await.expect("a cluster");
+    let scratch = Scratch::new(word).await;
     let hub = Hub::new(scratch.client(), Scope::namespace(scratch.namespace()));
     let step = async |number: usize| {
         let (name, code) = (format!("step-{number}"), i32::try_from(number % 7).expect("small"));

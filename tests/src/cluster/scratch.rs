@@ -1,6 +1,6 @@
 //! A namespace of its own on the real cluster, and what a test does to the pods in it.
 
-use super::{client, own_cluster, pause};
+use super::{client, cluster, pause};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -46,21 +46,21 @@ impl Drop for Looking {
 }
 
 impl Scratch {
-    /// A new namespace with this word in its name, or `None` where there is no cluster.
+    /// A new namespace with this word in its name.
     ///
     /// # Panics
-    /// The cluster does not let us.
-    pub async fn new(word: &str) -> Option<Self> {
+    /// There is no cluster, or it does not let us.
+    pub async fn new(word: &str) -> Self {
         let in_use = IN_USE.read().await;
-        Some(Self { _in_use: Some(in_use), ..Self::in_outages(word).await? })
+        Self { _in_use: Some(in_use), ..Self::in_outages(word).await }
     }
 
     /// The same for one who is [`alone`].
     ///
     /// # Panics
-    /// The cluster does not let us.
-    pub async fn in_outages(word: &str) -> Option<Self> {
-        let client = client(None).await?;
+    /// There is no cluster, or it does not let us.
+    pub async fn in_outages(word: &str) -> Self {
+        let client = client(None).await;
         let namespace = format!("podwait-{word}-{}", std::process::id());
         let object = Namespace {
             metadata: kube::core::ObjectMeta { name: Some(namespace.clone()), ..Default::default() },
@@ -68,7 +68,7 @@ impl Scratch {
         };
         let namespaces: Api<Namespace> = Api::all(client.clone());
         namespaces.create(&PostParams::default(), &object).await.expect("the namespace is created");
-        Some(Self { client, namespace, seen: watch::Sender::default(), _in_use: None })
+        Self { client, namespace, seen: watch::Sender::default(), _in_use: None }
     }
 
     /// A client of the cluster, made as podwait's users make it.
@@ -167,12 +167,12 @@ impl Scratch {
         let spec = serde_json::to_value(pod.spec).expect("a pod is JSON");
         let container = &spec["containers"][0];
         let says_it = |word: &Value| word.as_str().is_some_and(|word| word.contains("echo begun"));
-        if let Some(own) = own_cluster()
-            && container["command"].as_array().is_some_and(|words| words.iter().any(says_it))
+        let cluster = cluster();
+        if cluster.is_own() && container["command"].as_array().is_some_and(|words| words.iter().any(says_it))
         {
             let word = |of: &Value| of.as_str().expect("it is there").to_owned();
             let (node, container) = (word(&spec["nodeName"]), word(&container["name"]));
-            let log = own.logs(&node, &self.namespace, name, &uid, &container).join("0.log");
+            let log = cluster.logs(&node, &self.namespace, name, &uid, &container).join("0.log");
             let has_begun = async {
                 while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("begun")) {
                     pause(20).await;

@@ -2,11 +2,11 @@
 
 use super::metrics::{SETTLED, Served};
 use super::{exit_code, now, pod_name};
-use crate::cluster::{running, terminated};
 use futures_util::{StreamExt, stream};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::Body;
+use podwait_tests::cluster::{running, terminated};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ impl Writer {
     /// # Panics
     /// The API server refuses it.
     pub async fn new(kubeconfig: &Path, namespace: &str, count: usize, rate: u32) -> Self {
-        let config = crate::cluster::config(kubeconfig, None).await;
+        let config = podwait_tests::cluster::config(kubeconfig, None).await;
         let client = kube::Client::try_from(config).expect("a client");
         Self::with(client, namespace, count, rate).await
     }

@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use podwait::{LogEvent, Logs, wait};
-use podwait_tests::cluster::{Cluster, Scratch, client, own_cluster_with, pause};
-use podwait_tests::scale::{build_peers, process};
+use podwait_bench::scale::process;
+use podwait_tests::cluster::{Cluster, Scratch, kubectl, own_cluster_with, pause};
 use std::error::Error;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
-usage: PODWAIT_CLUSTER=go throughput [--megabytes N] [--rounds N] [--line BYTES]
+usage: throughput [--megabytes N] [--rounds N] [--line BYTES]
 A step writes N megabytes in lines of so many bytes, and `kubectl logs -f --timestamps`, `podwait logs -f --timestamps` and
 podwait's library read them, each by itself and one after the other, round by round: once when all is written, and once
 while the step writes as fast as it can. Prints a table of medians.";
@@ -84,9 +84,8 @@ impl Field {
         }
         file.flush()?;
         Ok(Self {
-            own: own_cluster_with(&["--nodes", "1", "--log-max-size", "8Gi"])
-                .ok_or("set PODWAIT_CLUSTER=go")?,
-            kubectl: build_peers().join("kubectl"),
+            own: own_cluster_with(&["--nodes", "1", "--log-max-size", "8Gi"]),
+            kubectl: kubectl(),
             podwait: podwait_tests::cli::podwait_for_release(),
             text,
             sum: hasher.finalize(),
@@ -134,7 +133,7 @@ impl Field {
 
     /// A step that writes the text when this file is there, and stays.
     async fn step(&self, word: &str, go: &Path) -> Result<Scratch, Box<dyn Error>> {
-        let scratch = Scratch::new(word).await.ok_or("no cluster")?;
+        let scratch = Scratch::new(word).await;
         let (text, go) = (self.text.display(), go.display());
         let script = format!("while ! test -e {go}; do sleep 0.01; done; cat {text}; sleep 3600");
         let container =
@@ -224,7 +223,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read(words.into_iter()).ok_or(USAGE)?;
     let folder = tempfile::tempdir()?;
     let field = Field::new(&options, folder.path())?;
-    client(None).await.ok_or("no cluster")?;
     let mut rounds = Vec::new();
     for round in 0..options.rounds {
         rounds.push(field.round(round, folder.path()).await?);

@@ -2,10 +2,10 @@
 
 use super::writer::Writer;
 use super::{process, server};
-use crate::cluster;
 use http::Request;
 use http_body_util::BodyExt;
 use kube::client::Body;
+use podwait_tests::cluster;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,6 @@
 
 use super::waiter::Waiter;
 use super::{now, pod_name};
-use crate::cluster::config;
 use http::Request;
 use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,6 +10,7 @@ use kube::client::Body;
 use kube::runtime::wait::await_condition;
 use podwait::Observed;
 use podwait_core::ContainerState;
+use podwait_tests::cluster::config;
 use podwait_wire::{Encoding, Event, Frames};
 use std::collections::HashSet;
 use std::error::Error;

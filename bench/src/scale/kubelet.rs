@@ -2,12 +2,12 @@
 
 use super::wait::phase_is_terminal;
 use super::{Delays, now, pod_name, seconds};
-use crate::cluster::{self, config};
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::wait::await_condition;
+use podwait_tests::cluster::{self, config};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! Measures what waiting for many pods costs. The command and its options: [`USAGE`].
 
-use podwait_tests::scale::wait::{Task, wait};
-use podwait_tests::scale::{Outcome, Settings, Waiter, build_peers, formats, kubelet, plot, report, run};
+use podwait_bench::scale::wait::{Task, wait};
+use podwait_bench::scale::{Outcome, Peers, Settings, Waiter, formats, kubelet, plot, report, run};
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -112,7 +112,7 @@ async fn wait_for_parent(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error
 }
 
 async fn measure(options: &Options) -> Result<Vec<Outcome>, Box<dyn Error>> {
-    let peers = options.waiters.iter().any(|waiter| waiter.is_peer()).then(build_peers);
+    let peers = options.waiters.iter().any(|waiter| waiter.is_peer()).then(Peers::build);
     let settings = Settings {
         program: std::env::current_exe()?,
         peers,

@@ -89,7 +89,7 @@ impl Waiter {
         count: usize,
     ) -> std::process::Command {
         use std::process::Command;
-        let peer = |name| Command::new(settings.peers.as_ref().expect("the peers are built").join(name));
+        let peers = || settings.peers.as_ref().expect("the peers are built");
         let count_word = count.to_string();
         let mut command = match self {
             Self::Hub | Self::PerPod | Self::AwaitCondition | Self::Limit | Self::LimitProto | Self::Poll => {
@@ -98,12 +98,12 @@ impl Waiter {
                 command
             }
             Self::Shared | Self::Informers | Self::InformersUnthrottled => {
-                let mut command = peer("peers");
+                let mut command = Command::new(&peers().peers);
                 command.arg(self.name());
                 command
             }
             Self::Kubectl => {
-                let mut command = peer("kubectl");
+                let mut command = Command::new(&peers().kubectl);
                 command.arg("wait").arg("--kubeconfig").arg(kubeconfig).args(["-n", namespace]);
                 command.args(["--for=jsonpath={.status.phase}=Succeeded", "--timeout=1h"]);
                 command.args((0..count).map(|number| format!("pod/{}", pod_name(number))));

@@ -10,6 +10,7 @@
 pub mod formats;
 pub mod kubelet;
 pub mod metrics;
+pub mod peers;
 pub mod plot;
 pub mod process;
 pub mod report;
@@ -18,13 +19,14 @@ pub mod wait;
 pub mod waiter;
 pub mod writer;
 
+pub use peers::Peers;
 pub use report::{Delays, Outcome};
 pub use waiter::Waiter;
 
-use crate::cluster::{self, Cluster};
 use metrics::Served;
+use podwait_tests::cluster::{self, Cluster};
 use running::Running;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use writer::Writer;
@@ -37,8 +39,8 @@ const REST: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// The program that has the hidden command `wait`.
     pub program: PathBuf,
-    /// The folder of the Go programs, if they were built.
-    pub peers: Option<PathBuf>,
+    /// The Go programs, if they were built.
+    pub peers: Option<Peers>,
     /// Writes per second, of each of the two changes of a pod.
     pub rate: u32,
     /// How long a waiter may take to see all pods, and how long it may take for its last answer after the last end.
@@ -132,21 +134,6 @@ async fn server(cluster: &Cluster) -> u32 {
     let components = status["components"].as_array().expect("the cluster lists its components");
     let server = components.iter().find(|one| one["name"] == "apiserver").expect("there is an API server");
     server["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("it is a process")
-}
-
-/// Builds the Go programs, which takes some minutes the first time, and returns their folder.
-///
-/// # Panics
-/// They cannot be built.
-#[must_use]
-pub fn build_peers() -> PathBuf {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
-    let mut build = std::process::Command::new("./build");
-    let build = build.current_dir(folder).stderr(std::process::Stdio::inherit()).output();
-    let build = build.expect("tests/peers/build runs");
-    assert!(build.status.success(), "the peers must build");
-    let printed = String::from_utf8(build.stdout).expect("build prints UTF-8");
-    Path::new(folder).join(printed.lines().last().expect("build prints the programs' folder"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a run lasts less than 2^53 nanoseconds")]

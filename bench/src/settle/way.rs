@@ -1,7 +1,7 @@
 //! The ways in which a kubelet ends a pod.
 
-use crate::cluster::{Cluster, Scratch, pause};
 use kube::api::DeleteParams;
+use podwait_tests::cluster::{Cluster, Scratch, pause};
 use serde_json::{Value, json};
 
 /// A way in which a kubelet ends a pod.

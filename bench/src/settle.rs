@@ -7,10 +7,10 @@ pub mod sight;
 pub mod table;
 pub mod way;
 
-use crate::cluster::{Cluster, Scratch, own_cluster_with, pause};
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, WatchEvent, WatchParams};
+use podwait_tests::cluster::{Cluster, Scratch, own_cluster_with, pause};
 use sight::Sight;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -42,12 +42,12 @@ pub struct Field {
 }
 
 impl Field {
-    /// Starts the cluster, or returns `None` after saying how to get one.
+    /// Starts the cluster.
     ///
     /// # Panics
     /// It cannot be had.
     #[must_use]
-    pub fn new(nodes: usize, at_once: usize) -> Option<Self> {
+    pub fn new(nodes: usize, at_once: usize) -> Self {
         // A starved kubelet is late with its heartbeats, too.
         let options = [
             "--nodes",
@@ -59,9 +59,9 @@ impl Field {
             "--node-grace",
             "40s",
         ];
-        let own = own_cluster_with(&options)?;
+        let own = own_cluster_with(&options);
         let nodes = (1..=nodes).map(|number| format!("node-{number}")).collect();
-        Some(Self { own, nodes, at_once, batches: 0 })
+        Self { own, nodes, at_once, batches: 0 }
     }
 
     /// Ends pods in this way until at least `runs` of them have ended with an exit.
@@ -88,7 +88,7 @@ impl Field {
     /// Ends as many pods as there may be at once, and tells what was seen of each.
     async fn batch(&mut self, way: Way) -> Result<BTreeMap<String, Sight>, Box<dyn Error>> {
         self.batches += 1;
-        let scratch = Scratch::new(&format!("settle-{}", self.batches)).await.ok_or("no cluster")?;
+        let scratch = Scratch::new(&format!("settle-{}", self.batches)).await;
         let names: Vec<String> = (0..self.at_once).map(|number| format!("step-{number}")).collect();
         let mut sights: BTreeMap<String, Sight> =
             names.iter().map(|name| (name.clone(), Sight::default())).collect();

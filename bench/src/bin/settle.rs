@@ -1,13 +1,13 @@
 //! How often is a container's end published before what the kubelet has done to its pod? The command and its options:
 //! [`USAGE`].
 
-use podwait_tests::settle::table::Table;
-use podwait_tests::settle::way::Way;
-use podwait_tests::settle::{Field, Weather};
+use podwait_bench::settle::table::Table;
+use podwait_bench::settle::way::Way;
+use podwait_bench::settle::{Field, Weather};
 use std::error::Error;
 
 const USAGE: &str = "\
-usage: PODWAIT_CLUSTER=go settle [--way WAY] [--cpu PERCENT] [--delay MILLIS] [--runs N] [--at-once N] [--nodes N]
+usage: settle [--way WAY] [--cpu PERCENT] [--delay MILLIS] [--runs N] [--at-once N] [--nodes N]
 Ends at least N pods in each way and prints a table: deadline, pressure, soft-pressure, preemption, shutdown, volume, or
 only the one that is named. Kubelets run all the time and 20 % of it, and the API server is quick and 200 ms slower for
 them, in all combinations, unless told.";
@@ -51,7 +51,7 @@ impl Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read().ok_or(USAGE)?;
-    let mut field = Field::new(options.nodes, options.at_once).ok_or("set PODWAIT_CLUSTER=go")?;
+    let mut field = Field::new(options.nodes, options.at_once);
     let mut table = Table::default();
     println!("{}", Table::HEAD);
     for way in &options.ways {

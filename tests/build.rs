@@ -1,0 +1,20 @@
+//! Says which cluster the tests may use, by `PODWAIT_CLUSTER`, so that those which lack theirs are ignored and not passed.
+//!
+//! `cfg(real_cluster)`: any. `cfg(own_cluster)`: that of `tests/cluster`.
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=PODWAIT_CLUSTER");
+    println!("cargo::rustc-check-cfg=cfg(real_cluster, own_cluster)");
+    let cluster = std::env::var_os("PODWAIT_CLUSTER").unwrap_or_default();
+    match cluster.to_str() {
+        Some("") => {}
+        Some("kubeconfig") => println!("cargo::rustc-cfg=real_cluster"),
+        Some("go") => {
+            println!("cargo::rustc-cfg=real_cluster");
+            println!("cargo::rustc-cfg=own_cluster");
+        }
+        Some(_) | None => {
+            println!("cargo::error=PODWAIT_CLUSTER is {cluster:?}, neither \"go\" nor \"kubeconfig\"");
+        }
+    }
+}
