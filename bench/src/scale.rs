@@ -9,6 +9,7 @@
 
 pub mod formats;
 pub mod kubelet;
+pub mod lists;
 pub mod metrics;
 pub mod peers;
 pub mod plot;

@@ -1,7 +1,7 @@
 //! Measures what waiting for many pods costs. The command and its options: [`USAGE`].
 
 use podwait_bench::scale::wait::{Task, wait};
-use podwait_bench::scale::{Outcome, Peers, Settings, Waiter, formats, kubelet, plot, report, run};
+use podwait_bench::scale::{Outcome, Peers, Settings, Waiter, formats, kubelet, lists, plot, report, run};
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -14,6 +14,7 @@ usage: scale [--waiters NAME,...] [--counts N,...] [--rate WRITES_PER_SECOND] [-
        scale --plot FILE.jsonl [--out FOLDER]
        scale --terminated-vs-phase RUNS [--at-once N]
        scale --formats PODS
+       scale --lists PODS
 Runs each waiter with each number of pods, each time in a fresh cluster of tests/cluster, and writes scale.jsonl (to which
 it adds), scale.md and three plots to the folder. With --plot it makes these from results that are there.";
 
@@ -30,6 +31,7 @@ struct Options {
     plot: Option<PathBuf>,
     kubelet: Option<usize>,
     formats: Option<usize>,
+    lists: Option<usize>,
     at_once: usize,
 }
 
@@ -45,6 +47,7 @@ impl Options {
             plot: None,
             kubelet: None,
             formats: None,
+            lists: None,
             at_once: 20,
         };
         while let Some(option) = words.next() {
@@ -61,6 +64,7 @@ impl Options {
                 "--plot" => options.plot = Some(PathBuf::from(value)),
                 "--terminated-vs-phase" => options.kubelet = Some(value.parse()?),
                 "--formats" => options.formats = Some(value.parse()?),
+                "--lists" => options.lists = Some(value.parse()?),
                 "--at-once" => options.at_once = value.parse()?,
                 _ => return Err(USAGE.into()),
             }
@@ -82,6 +86,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read(words)?;
     if let Some(runs) = options.kubelet {
         print!("{}", kubelet::compare(runs, options.at_once).await?);
+        return Ok(());
+    }
+    if let Some(pods) = options.lists {
+        print!("{}", lists::compare(pods).await);
         return Ok(());
     }
     if let Some(pods) = options.formats {

@@ -56,6 +56,14 @@ fn ticks(stat: &str) -> Duration {
     Duration::from_millis(ticks * 1000 / TICKS)
 }
 
+/// Lets the peak of memory begin anew, from what is resident now. Only its owner and root may.
+///
+/// # Panics
+/// The process is gone, or another's.
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is ours");
+}
+
 fn peak(status: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
