@@ -160,19 +160,30 @@ impl WaitMachine {
         Self { policy, container: None, uid: None, now: Instant::ZERO, state }
     }
 
-    /// Sets the target: the container whose exit is wanted, of whatever list. Call it before the first input.
+    /// Sets the target: the container whose exit is wanted, of whatever list. After the first input it changes nothing.
     #[must_use]
     pub fn container(mut self, name: impl Into<String>) -> Self {
-        self.container = Some(name.into());
+        if !self.has_begun() {
+            self.container = Some(name.into());
+        }
         self
     }
 
     /// Pins the pod's uid, as the answer to a create gives it. Without it the first pod seen of that name is
-    /// taken. Call it before the first input.
+    /// taken. After the first input it changes nothing.
     #[must_use]
     pub fn uid(mut self, uid: impl Into<String>) -> Self {
-        self.uid = Some(uid.into());
+        if !self.has_begun() {
+            self.uid = Some(uid.into());
+        }
         self
+    }
+
+    fn has_begun(&self) -> bool {
+        match &self.state {
+            State::Waiting(waiting) => waiting.timers.started.is_some(),
+            State::Over(_) => true,
+        }
     }
 
     /// The uid of the pod that is waited for: the caller's, or the first one seen. A pod of another uid is another pod.

@@ -153,6 +153,9 @@ fn a_loop_that_keeps_no_decision_asks_the_machine_when_it_is_due() {
     assert_eq!(wait.0.next_deadline(), Some(Instant::from_millis(100 + after)));
     assert_eq!(wait.0.pod_uid(), Some("u"), "the first one seen");
     assert_eq!(wait.0.save().pod_uid(), Some("u"));
+    // It is about that pod and no other, whatever comes later.
+    wait.0 = wait.0.uid("other").container("other");
+    assert_eq!(wait.0.pod_uid(), Some("u"));
     assert!(wait.0.handle(Instant::from_millis(200), Input::Cancel).is_final());
     assert_eq!(wait.0.next_deadline(), None);
     assert!(matches!(wait.0.verdict(), Some(Err(_))));

@@ -9,7 +9,7 @@ mod watches;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use podwait::{DoneReason, FailReason, Hub, Observed, Policy, Scope, Via, Wait};
+use podwait::{DoneReason, FailReason, Hub, HubBuilder, Observed, Policy, Scope, Via, Wait};
 use podwait_sim::{Cluster, Fault, Life, RequestInfo, Step, Terminated, Verb, pod};
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,11 @@ const fn secs(seconds: u64) -> Duration {
 }
 
 fn hub(cluster: &Cluster) -> Hub {
-    Hub::new(cluster.client(), Scope::namespace("ci"))
+    builder(cluster).build()
+}
+
+fn builder(cluster: &Cluster) -> HubBuilder {
+    Hub::builder(cluster.client(), Scope::namespace("ci"))
 }
 
 /// The labels of the fixture's pods.
@@ -187,7 +191,7 @@ async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
 #[tokio::test(start_paused = true)]
 async fn a_hub_that_stays_open_watches_until_it_is_dropped() {
     let cluster = Cluster::new();
-    let hub = hub(&cluster).stay_open();
+    let hub = builder(&cluster).stay_open().build();
     for n in 0..3 {
         running(&name(n)).finished(code(n)).spawn(&cluster);
         assert_eq!(hub.wait("ci", name(n)).await.map(|exit| exit.code), Ok(code(n)));
@@ -322,7 +326,7 @@ async fn who_does_not_look_holds_up_nobody_and_still_learns_the_end() {
 #[tokio::test(start_paused = true)]
 async fn safety_gets_have_a_budget_whatever_the_number_of_waits() {
     let cluster = Cluster::new();
-    let hub = hub(&cluster).requests_per_second(4);
+    let hub = builder(&cluster).requests_per_second(4).build();
     for n in 0..1000 {
         running(&name(n)).after(secs(600)).finished(code(n)).spawn(&cluster);
     }

@@ -39,7 +39,7 @@ use tokio::time::Instant;
 /// says whether the selector matches it, and read by a GET only if not. Many urgent reads are replaced by one LIST. Where
 /// pods that were known are not found, a second watch asks for some seconds how they ended.
 ///
-/// All of them, each page of a LIST as well, come out of a budget of [requests per second](Self::requests_per_second),
+/// All of them, each page of a LIST as well, come out of a budget of [requests per second](HubBuilder::requests_per_second),
 /// whatever the number of waits. The read that was content to wait for long waits longest. `Retry-After` holds for all.
 ///
 /// # Fairness
@@ -67,7 +67,6 @@ struct Inner {
     tickets: AtomicU64,
 }
 
-#[derive(Clone)]
 struct Settings {
     scope: Scope,
     requests_per_second: u32,
@@ -97,34 +96,19 @@ impl Hub {
     /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
     #[must_use]
     pub fn new(client: kube::Client, scope: Scope) -> Self {
+        Self::builder(client, scope).build()
+    }
+
+    /// The same with other settings.
+    pub fn builder(client: kube::Client, scope: Scope) -> HubBuilder {
         let settings = Settings { scope, requests_per_second: REQUESTS_PER_SECOND, stays_open: false };
-        Self::of(client, settings)
+        HubBuilder { client, settings }
     }
 
     fn of(client: kube::Client, settings: Settings) -> Self {
         let shared = Shared { place: Mutex::new(Place::Here(None)), refusal: Mutex::new(None) };
         let (shared, tickets) = (Arc::new(shared), AtomicU64::new(0));
         Self { inner: Arc::new(Inner { client, settings, shared, tickets }) }
-    }
-
-    /// How many requests per second the hub may send, and for a moment twice as many. Default: 10; 0 counts as 1.
-    #[must_use]
-    pub fn requests_per_second(self, requests: u32) -> Self {
-        self.with(|settings| settings.requests_per_second = requests)
-    }
-
-    /// Keeps the watch open when no wait is left, for agents that run one step after the other: from the first wait until the
-    /// last clone of the hub is dropped.
-    #[must_use]
-    pub fn stay_open(self) -> Self {
-        self.with(|settings| settings.stays_open = true)
-    }
-
-    /// Another hub with such settings. It has no wait in common with this one.
-    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = self.inner.settings.clone();
-        change(&mut settings);
-        Self::of(self.inner.client.clone(), settings)
     }
 
     /// Waits for a pod, as [`wait`](crate::wait()) does. A pod outside of the scope has a watch of its own.
@@ -210,6 +194,34 @@ impl Hub {
                 Err(_) => unreachable!("the task replies to each wait, also when it is dropped"),
             };
         }
+    }
+}
+
+/// A hub that is not made yet, from [`Hub::builder`].
+#[must_use = "a builder makes a hub with `build`"]
+pub struct HubBuilder {
+    client: kube::Client,
+    settings: Settings,
+}
+
+impl HubBuilder {
+    /// How many requests per second the hub may send, and for a moment twice as many. Default: 10; 0 counts as 1.
+    pub fn requests_per_second(mut self, requests: u32) -> Self {
+        self.settings.requests_per_second = requests;
+        self
+    }
+
+    /// Keeps the watch open when no wait is left, for agents that run one step after the other: from the first wait until the
+    /// last clone of the hub is dropped.
+    pub fn stay_open(mut self) -> Self {
+        self.settings.stays_open = true;
+        self
+    }
+
+    /// The hub. It does nothing until there is a wait.
+    #[must_use]
+    pub fn build(self) -> Hub {
+        Hub::of(self.client, self.settings)
     }
 }
 

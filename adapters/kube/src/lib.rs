@@ -87,7 +87,7 @@ pub use drive::drive;
 pub use ends::Ends;
 #[cfg(feature = "hold")]
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
-pub use hub::Hub;
+pub use hub::{Hub, HubBuilder};
 #[cfg(feature = "jobs")]
 pub use job::{JobEnd, JobPod, JobWait, check_job_access, wait_job};
 #[cfg(feature = "journal")]

@@ -57,7 +57,7 @@ async fn wait_for_all(hub: &Hub) -> usize {
 async fn ten_thousand_waits_hold_little_and_give_it_back() {
     let cluster = cluster();
     // With one wait that goes on, and with a watch that stays open for nobody.
-    let hub = Hub::new(cluster.client(), Scope::namespace("ci")).stay_open();
+    let hub = Hub::builder(cluster.client(), Scope::namespace("ci")).stay_open().build();
     let _other = tokio::spawn(hub.wait("ci", name(0)).into_future());
     for round in 0..2 {
         let before = ALLOCATOR.allocated();

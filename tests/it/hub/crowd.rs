@@ -58,7 +58,7 @@ fn waits_that_come_and_go_on_many_threads_disturb_no_other() {
             let cluster = Cluster::new();
             let scope = Scope::namespace("ci");
             let scope = if is_labelled { scope.labels(super::OURS) } else { scope };
-            let hub = Hub::new(cluster.client(), scope).requests_per_second(10_000);
+            let hub = Hub::builder(cluster.client(), scope).requests_per_second(10_000).build();
             let lives = tokio::spawn(live(cluster.clone()));
             let tasks = (0..TASKS).map(|task| tokio::spawn(come_and_go(hub.clone(), Dice::new(task))));
             let tasks: Vec<_> = tasks.collect();

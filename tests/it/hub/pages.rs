@@ -1,6 +1,6 @@
 //! LISTs of several pages, and what happens between them.
 
-use super::{NEVER, Told, code, hub, is_error, is_page, name, running, secs, traffic, traffic_with};
+use super::{NEVER, Told, builder, code, hub, is_error, is_page, name, running, secs, traffic, traffic_with};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use podwait::{FailReason, Hub, Observed, Scope, Via};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 #[tokio::test(start_paused = true)]
 async fn pages_come_out_of_the_budget() {
     let cluster = Cluster::new();
-    let hub = hub(&cluster).requests_per_second(1);
+    let hub = builder(&cluster).requests_per_second(1).build();
     for n in 0..2600 {
         running(&name(n)).after(secs(30)).finished(code(n)).spawn(&cluster);
     }

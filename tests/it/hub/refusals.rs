@@ -1,6 +1,6 @@
 //! Hubs that are refused: for a while, or for good.
 
-use super::{NEVER, code, hub, name, running, secs, traffic_with};
+use super::{NEVER, builder, code, hub, name, running, secs, traffic_with};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use podwait::{Hub, Scope};
@@ -113,7 +113,7 @@ async fn a_hub_that_is_refused_for_good_asks_once_a_minute_and_says_so() {
 async fn retry_after_holds_for_all_who_go_on_by_themselves() {
     let cluster = Cluster::new();
     // Ten requests a second for those.
-    let hub = hub(&cluster).requests_per_second(1);
+    let hub = builder(&cluster).requests_per_second(1).build();
     for n in 0..100 {
         running(&name(n)).after(secs(100)).finished(code(n)).spawn(&cluster);
     }
