@@ -1,7 +1,7 @@
 //! The holds of one command: none is left on a pod because its wait was dropped.
 
 use crate::output::{self, with_cause};
-use crate::shutdown::{DRAIN, FAREWELL, Shutdown};
+use crate::shutdown::{DRAIN, LAST_RELEASE, Shutdown};
 use futures_util::stream::{StreamExt, iter};
 use podwait::{Hold, HoldState};
 use std::collections::BTreeMap;
@@ -67,14 +67,14 @@ impl Holds {
             }
         };
         let release = iter(rest).for_each_concurrent(AT_ONCE, release);
-        let farewell = async {
+        let last_release = async {
             shutdown.second().await;
-            tokio::time::sleep(FAREWELL).await;
+            tokio::time::sleep(LAST_RELEASE).await;
         };
         tokio::select! {
             () = release => {}
             () = tokio::time::sleep(DRAIN) => {}
-            () = farewell => {}
+            () = last_release => {}
             () = shutdown.drained() => {}
         }
         let left: Vec<String> = self.lock().values().map(|held| held.name.clone()).collect();

@@ -34,7 +34,7 @@ pub(crate) struct Lines {
 
 /// What was told of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Printed {
     Whole,
     /// Lines may be missing.
     InPart,
@@ -113,16 +113,16 @@ impl Lines {
     }
 
     /// Prints all that a stream tells.
-    pub(crate) async fn print_all(&self, of: Of<'_>, stream: LogStream) -> Told {
+    pub(crate) async fn print_all(&self, of: Of<'_>, stream: LogStream) -> Printed {
         tokio::select! {
-            told = self.print_stream(of, stream) => told,
+            printed = self.print_stream(of, stream) => printed,
             // Nothing can be printed any more.
-            _ = self.outlet.closed() => Told::InPart,
+            _ = self.outlet.closed() => Printed::InPart,
         }
     }
 
-    async fn print_stream(&self, of: Of<'_>, mut stream: LogStream) -> Told {
-        let (mut told, mut is_in_line, mut is_denied) = (Told::Whole, None, false);
+    async fn print_stream(&self, of: Of<'_>, mut stream: LogStream) -> Printed {
+        let (mut printed, mut is_in_line, mut is_denied) = (Printed::Whole, None, false);
         let mut text = Vec::new();
         loop {
             // What has come already goes in one piece, since each may have to wake the thread.
@@ -143,8 +143,8 @@ impl Lines {
                     self.print(of, &line, &mut is_in_line, &mut text);
                 }
                 Some(LogEvent::Gap(gap)) => {
-                    told = if is_denied { Told::Denied } else { Told::InPart };
-                    self.tell_gap(of, &gap, &mut text);
+                    printed = if is_denied { Printed::Denied } else { Printed::InPart };
+                    self.print_gap(of, &gap, &mut text);
                 }
                 Some(LogEvent::Trouble(trouble)) => {
                     is_denied = matches!(trouble.failure.code, 401 | 403);
@@ -161,7 +161,7 @@ impl Lines {
             }
         }
         self.hand_over(&mut text).await;
-        told
+        printed
     }
 
     async fn hand_over(&self, text: &mut Vec<u8>) {
@@ -222,7 +222,7 @@ impl Lines {
         }
     }
 
-    fn tell_gap(&self, of: Of<'_>, gap: &LogGap, text: &mut Vec<u8>) {
+    fn print_gap(&self, of: Of<'_>, gap: &LogGap, text: &mut Vec<u8>) {
         let (first, last) = (*gap.attempts.start(), *gap.attempts.end());
         if self.output == Output::Json {
             let view = GapView {

@@ -16,7 +16,7 @@ use std::time::Duration;
 const LONGEST: usize = 1000;
 
 /// How long the last words may take, where standard error may not be read.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const FINAL_NOTE: Duration = Duration::from_secs(1);
 
 /// A line that is fit for standard output.
 pub(crate) struct Line(String);
@@ -67,15 +67,15 @@ pub(crate) fn note(line: &str) {
 }
 
 /// The last note of a process that ends now, even if nothing reads it.
-pub(crate) fn last_words(line: &str) {
+pub(crate) fn final_note(line: &str) {
     let line = line.to_owned();
-    let (said, is_said) = channel();
-    let speaker = std::thread::Builder::new().spawn(move || {
+    let (done, is_done) = channel();
+    let writer = std::thread::Builder::new().spawn(move || {
         note(&line);
-        let _ = said.send(());
+        let _ = done.send(());
     });
-    if speaker.is_ok() {
-        let _ = is_said.recv_timeout(LAST_WORDS);
+    if writer.is_ok() {
+        let _ = is_done.recv_timeout(FINAL_NOTE);
     }
 }
 
@@ -132,14 +132,14 @@ struct Escaped(CompactFormatter);
 impl Formatter for Escaped {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> std::io::Result<()> {
         let mut rest = text;
-        let acts = |character: char| match character {
+        let controls_terminal = |character: char| match character {
             '\x7f' => true,
             character if character.is_ascii() => false,
             character => {
                 one_line(character.encode_utf8(&mut [0; 4]), 4) != *character.encode_utf8(&mut [0; 4])
             }
         };
-        while let Some(at) = rest.find(acts) {
+        while let Some(at) = rest.find(controls_terminal) {
             let (before, after) = rest.split_at(at);
             self.0.write_string_fragment(out, before)?;
             let mut after = after.chars();
@@ -158,15 +158,15 @@ mod tests {
 
     const HOSTILE: &str = "a\u{1b}]52;c;eA==\u{7}b\r\npodwait: c\u{9b}2J\u{202e}d\0\u{2028}e\u{7f}";
 
-    fn acts(text: &str) -> bool {
+    fn controls_terminal(text: &str) -> bool {
         text.chars().any(|c| c.is_control() || "\u{2028}\u{2029}\u{202e}\u{61c}\u{200e}\u{2066}".contains(c))
     }
 
     #[test]
-    fn a_line_for_people_has_nothing_that_acts_and_keeps_its_columns() {
+    fn a_line_for_people_has_no_control_characters_and_keeps_its_columns() {
         assert_eq!(clean("  a   b  "), "  a   b  ");
         assert!(matches!(clean("ci/p: container step exited 0"), Cow::Borrowed(_)));
-        assert!(!acts(&clean(HOSTILE)), "{:?}", clean(HOSTILE));
+        assert!(!controls_terminal(&clean(HOSTILE)), "{:?}", clean(HOSTILE));
         let long = clean(&"äö ".repeat(1 << 20)).into_owned();
         assert!(long.len() <= LONGEST && long.ends_with('…'), "{}", long.len());
         assert!(clean(&"x".repeat(1 << 20)).len() <= LONGEST);
@@ -177,10 +177,10 @@ mod tests {
         let view =
             serde_json::json!({ "text": HOSTILE, "pod": HOSTILE, "ends": [{ "message": "x".repeat(5000) }] });
         let line = Line::json_with(&view, Some("text"));
-        assert!(!acts(line.as_str()), "{}", line.as_str());
+        assert!(!controls_terminal(line.as_str()), "{}", line.as_str());
         let read: Value = serde_json::from_str(line.as_str()).expect("JSON");
         assert_eq!(read["text"], HOSTILE, "nothing is lost");
-        assert!(!acts(read["pod"].as_str().expect("text")));
+        assert!(!controls_terminal(read["pod"].as_str().expect("text")));
         assert!(read["ends"][0]["message"].as_str().is_some_and(|text| text.len() <= LONGEST));
     }
 

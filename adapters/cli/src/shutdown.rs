@@ -5,10 +5,10 @@
 //!
 //! | what | before there is work to undo | afterwards |
 //! |---|---|---|
-//! | first SIGINT, SIGTERM or SIGHUP | ends at once | cancels; ends after [`Patience::signal`] at the latest |
-//! | second | - | holds are released for [`FAREWELL`] at most, then it ends |
+//! | first SIGINT, SIGTERM or SIGHUP | ends at once | cancels; ends after [`TimeToEnd::signal`] at the latest |
+//! | second | - | holds are released for [`LAST_RELEASE`] at most, then it ends |
 //! | third | - | ends in the signal handler |
-//! | `--timeout` | ends after [`LAST_LOOK`] | the waits end by themselves; it ends after [`Patience::limit`] at the latest |
+//! | `--timeout` | ends after [`LIMIT_MARGIN`] | the waits end by themselves; it ends after [`TimeToEnd::limit`] at the latest |
 
 mod supervisor;
 
@@ -30,21 +30,21 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 const SLACK: Duration = Duration::from_secs(2);
 
 /// How long holds may take to be released after the second signal.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+pub(crate) const LAST_RELEASE: Duration = Duration::from_secs(1);
 
 /// How long after `--timeout` the waits may take to say so in their own words.
-const LAST_LOOK: Duration = Duration::from_secs(3);
+const LIMIT_MARGIN: Duration = Duration::from_secs(3);
 
 /// How long a command that has work to undo may take for that.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct TimeToEnd {
     /// After the first signal.
     pub(crate) signal: Duration,
     /// After `--timeout`.
     pub(crate) limit: Duration,
 }
 
-impl Default for Patience {
+impl Default for TimeToEnd {
     fn default() -> Self {
         Self { signal: DRAIN, limit: DRAIN }
     }
@@ -92,7 +92,7 @@ struct State {
 enum Stage {
     /// Nothing has to be undone; this is what it does.
     Starting(&'static str),
-    Working(Patience),
+    Working(TimeToEnd),
 }
 
 enum Event {
@@ -112,20 +112,20 @@ impl Shutdown {
     pub(crate) fn start() -> std::io::Result<(Self, Supervisor)> {
         let (events, received) = channel();
         // A third signal ends the process in the handler itself, whatever the threads do.
-        let is_hopeless = Arc::new(AtomicBool::new(false));
+        let exits_in_handler = Arc::new(AtomicBool::new(false));
         let handled = handled();
         for signal in &handled {
             let status = i32::from(Status::Cancelled as u8);
-            signal_hook::flag::register_conditional_shutdown(*signal, status, Arc::clone(&is_hopeless))?;
+            signal_hook::flag::register_conditional_shutdown(*signal, status, Arc::clone(&exits_in_handler))?;
         }
         let mut signals = Signals::new(&handled)?;
-        let heard = events.clone();
+        let sender = events.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut is_second = false;
             for signal in signals.forever() {
-                is_hopeless.store(is_second, Ordering::SeqCst);
+                exits_in_handler.store(is_second, Ordering::SeqCst);
                 is_second = true;
-                let _ = heard.send(Event::Signal(name(signal)));
+                let _ = sender.send(Event::Signal(name(signal)));
             }
         })?;
         let state = State {
@@ -185,8 +185,8 @@ impl Shutdown {
     }
 
     /// From now on the command ends by itself after a signal or its limit, and gets so long for that.
-    pub(crate) fn work(&self, patience: Patience) {
-        self.change(|state| state.stage = Stage::Working(patience));
+    pub(crate) fn work(&self, time_to_end: TimeToEnd) {
+        self.change(|state| state.stage = Stage::Working(time_to_end));
     }
 
     /// The answer is known: this is the exit status, however the command ends.

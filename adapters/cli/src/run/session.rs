@@ -8,7 +8,7 @@ use crate::holds::Holds;
 use crate::lines::{Lines, Of};
 use crate::output;
 use crate::report::Report;
-use crate::shutdown::{Patience, Shutdown};
+use crate::shutdown::{Shutdown, TimeToEnd};
 use crate::status::Complaint;
 use podwait::core::{Decision, Input, Instant};
 use podwait::{Exit, Failure, Hold, Logs, Policy, WaitMachine};
@@ -24,7 +24,7 @@ const BEYOND_GRACE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(300);
 
 /// How long the pod's end may take after a signal, and its deletion after `--timeout`.
-const PATIENCE: Patience = Patience {
+const TIME_TO_END: TimeToEnd = TimeToEnd {
     signal: Duration::from_secs(GRACE.as_secs() + 2 * BEYOND_GRACE.as_secs()),
     limit: BEYOND_GRACE,
 };
@@ -60,7 +60,7 @@ impl Session {
         let objects = Objects { connection: &self.connection };
         self.shutdown.doing("the API server was asked what may be done");
         let prepared = self.prepare(&objects, template).await?;
-        self.shutdown.work(PATIENCE);
+        self.shutdown.work(TIME_TO_END);
         let namespace = &self.connection.namespace;
         let mut tries_left = self.args.retry_infra;
         loop {
@@ -206,13 +206,13 @@ impl Session {
         objects.delete(created).await;
         // Its own grace period is not known here, and need not be: the kubelet keeps to it.
         let outcome = timeout(GRACE + BEYOND_GRACE, &mut outcome).await.ok();
-        Ended { outcome: outcome.unwrap_or_else(|| Err(cancelled_by_nobody())), is_cancelled: true }
+        Ended { outcome: outcome.unwrap_or_else(|| Err(cancellation())), is_cancelled: true }
     }
 }
 
 /// The failure of a wait that was cancelled, with the code of the step that was stopped for it.
 fn cancelled(outcome: &Result<Exit, Failure>) -> Failure {
-    let mut failure = cancelled_by_nobody();
+    let mut failure = cancellation();
     failure.exit_code = match outcome {
         Ok(exit) => Some(exit.code),
         Err(failure) => failure.exit_code,
@@ -220,7 +220,7 @@ fn cancelled(outcome: &Result<Exit, Failure>) -> Failure {
     failure
 }
 
-fn cancelled_by_nobody() -> Failure {
+fn cancellation() -> Failure {
     let mut machine = WaitMachine::new(Policy::default().into());
     match machine.handle(Instant::ZERO, Input::Cancel) {
         Decision::Fail(failure) => failure,

@@ -1,6 +1,6 @@
 //! The main thread: it waits for the command's end, and ends the process where the command does not.
 
-use super::{Event, FAREWELL, LAST_LOOK, SLACK, Shutdown, Stage, State, Stop};
+use super::{Event, LAST_RELEASE, LIMIT_MARGIN, SLACK, Shutdown, Stage, State, Stop};
 use crate::output;
 use crate::status::Status;
 use std::process::ExitCode;
@@ -39,20 +39,20 @@ impl Supervisor {
         let shared = &self.shutdown.0;
         // Held while the process is ended, so that no work begins meanwhile.
         let mut state = self.shutdown.lock();
-        let patience = match state.stage {
+        let time_to_end = match state.stage {
             Stage::Starting(doing) => {
                 leave(Status::Cancelled as u8, &format!("interrupted by {name} while {doing}"))
             }
-            Stage::Working(patience) => patience,
+            Stage::Working(time_to_end) => time_to_end,
         };
         let now = Instant::now();
         if std::mem::replace(&mut state.is_signalled, true) {
-            state.force(now + FAREWELL + SLACK);
+            state.force(now + LAST_RELEASE + SLACK);
             shared.second.cancel();
             return;
         }
         state.stop.get_or_insert(Stop::Signal);
-        state.force(now + patience.signal + SLACK);
+        state.force(now + time_to_end.signal + SLACK);
         state.cancel_at = None;
         drop(state);
         shared.stopping.cancel();
@@ -78,17 +78,17 @@ impl Supervisor {
         }
         match state.stage {
             Stage::Starting(doing) => {
-                if is_due(state.limit.map(|limit| limit + LAST_LOOK)) {
+                if is_due(state.limit.map(|limit| limit + LIMIT_MARGIN)) {
                     leave(
                         Status::Limit as u8,
                         &format!("the time limit of the command ran out while {doing}"),
                     );
                 }
             }
-            Stage::Working(patience) => {
+            Stage::Working(time_to_end) => {
                 state.stop = Some(Stop::Limit);
-                state.force(now + patience.limit + SLACK);
-                state.cancel_at = Some(now + LAST_LOOK);
+                state.force(now + time_to_end.limit + SLACK);
+                state.cancel_at = Some(now + LIMIT_MARGIN);
                 drop(state);
                 shared.stopping.cancel();
             }
@@ -105,7 +105,7 @@ impl State {
     /// When something is to be done.
     fn due(&self) -> Option<Instant> {
         let limit = self.limit.filter(|_| self.stop.is_none()).map(|limit| match self.stage {
-            Stage::Starting(_) => limit + LAST_LOOK,
+            Stage::Starting(_) => limit + LIMIT_MARGIN,
             Stage::Working(_) => limit,
         });
         [limit, self.cancel_at, self.force_at].into_iter().flatten().min()
@@ -113,7 +113,7 @@ impl State {
 }
 
 /// Ends the process. Nothing that is buffered is written any more: that could block, too.
-fn leave(status: u8, words: &str) -> ! {
-    output::last_words(words);
+fn leave(status: u8, sentence: &str) -> ! {
+    output::final_note(sentence);
     signal_hook::low_level::exit(status.into())
 }

@@ -7,7 +7,7 @@ use super::target::{Awaited, Pod};
 use crate::args::Output;
 use crate::output::{Line, with_cause};
 use crate::report::{JobReport, Report};
-use crate::shutdown::Patience;
+use crate::shutdown::TimeToEnd;
 use crate::status::Complaint;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -26,16 +26,16 @@ impl Session {
                 Awaited::Job { namespace, name } => Box::pin(self.job(index, namespace, name, &table)),
             });
         }
-        self.shutdown.work(Patience::default());
-        let (mut first_failed, mut is_refusal_told) = (0, false);
+        self.shutdown.work(TimeToEnd::default());
+        let (mut first_failed, mut is_refusal_printed) = (0, false);
         loop {
             let status = tokio::select! {
                 status = waits.next() => status,
                 () = table.tick() => continue,
             };
             let Some(status) = status else { break };
-            if let Some(failure) = hub.refusal().filter(|_| !is_refusal_told) {
-                is_refusal_told = true;
+            if let Some(failure) = hub.refusal().filter(|_| !is_refusal_printed) {
+                is_refusal_printed = true;
                 table.note(&with_cause("the pods are not watched together", &failure.message));
             }
             if self.args.any {

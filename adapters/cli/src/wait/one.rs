@@ -5,7 +5,7 @@ use super::record::Record;
 use super::target::{Awaited, Pod};
 use crate::output;
 use crate::report::{JobReport, Report};
-use crate::shutdown::Patience;
+use crate::shutdown::TimeToEnd;
 use crate::status::Complaint;
 use podwait::trace::Pods;
 use podwait::{Failure, JobEnd, JobPod};
@@ -16,7 +16,7 @@ impl Session {
         match awaited {
             Awaited::Pod(pod) => self.wait_for_pod(pod).await,
             Awaited::Job { namespace, name } => {
-                self.shutdown.work(Patience::default());
+                self.shutdown.work(TimeToEnd::default());
                 let label = format!("{namespace}/job/{name}");
                 let note = move |pod: &JobPod| output::note(&format!("{label}: {}", pod_line(pod)));
                 let outcome = self.job_outcome(namespace, name, note).await;
@@ -43,7 +43,7 @@ impl Session {
             }
             None => None,
         };
-        self.shutdown.work(Patience::default());
+        self.shutdown.work(TimeToEnd::default());
         let outcome = self.outcome(wait, pod).await;
         let report = Report { namespace: &pod.namespace, pod: &pod.name, outcome };
         self.shutdown.answered(report.status());
