@@ -89,10 +89,10 @@ pub(crate) async fn run(args: LogsArgs, shutdown: &Shutdown) -> Result<ExitCode,
         output::note(&format!("{namespace}/{}: {failure}", args.pod));
     }
     Ok(match (written, failure) {
-        // Its reader has seen what it wanted to see.
+        // The reader has closed the output, as `head` does: no error.
         (Written::Closed, None) => ExitCode::SUCCESS,
         (Written::Failed | Written::Stalled, _) => Status::Infrastructure.into(),
-        // How the container ended is not what was asked.
+        // How the container ended is not the question of `podwait logs`.
         (_, Some(failure)) if failure.class() != Class::Infrastructure => Status::of(&failure).into(),
         (Written::All | Written::Open | Written::Closed, _) => match printed {
             Printed::Whole => ExitCode::SUCCESS,
@@ -102,5 +102,5 @@ pub(crate) async fn run(args: LogsArgs, shutdown: &Shutdown) -> Result<ExitCode,
     })
 }
 
-/// How long what has been read may take to be printed after a signal.
+/// How long the lines that were read may take to be printed after a signal.
 const FLUSH: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! The main thread: it waits for the command's end, and ends the process where the command does not.
+//! The main thread: it waits for the command's end, and ends the process if the command does not end.
 
 use super::{Event, LAST_RELEASE, LIMIT_MARGIN, SLACK, Shutdown, Stage, State, Stop};
 use crate::output;
@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// The other side of [`Shutdown`].
+/// The main thread's end of the connection to the [`Shutdown`].
 pub(crate) struct Supervisor {
     shutdown: Shutdown,
     events: Receiver<Event>,
 }
 
-/// The longest sleep; what is due later is looked at again.
+/// The longest sleep. Later deadlines are checked again after it.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Supervisor {
@@ -37,7 +37,7 @@ impl Supervisor {
 
     fn signal(&self, name: &str) {
         let shared = &self.shutdown.0;
-        // Held while the process is ended, so that no work begins meanwhile.
+        // The lock is held until the process has ended, so that no work begins meanwhile.
         let mut state = self.shutdown.lock();
         let time_to_end = match state.stage {
             Stage::Starting(doing) => {
@@ -59,7 +59,7 @@ impl Supervisor {
         shared.cancel.cancel();
     }
 
-    /// Does what is due.
+    /// Acts on the deadlines that are due.
     fn act(&self, now: Instant) {
         let shared = &self.shutdown.0;
         let mut state = self.shutdown.lock();
@@ -97,12 +97,12 @@ impl Supervisor {
 }
 
 impl State {
-    /// The process ends then, or earlier.
+    /// Ends the process by force at this time, unless an earlier time is set.
     fn force(&mut self, at: Instant) {
         self.force_at = Some(self.force_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// When something is to be done.
+    /// The next deadline.
     fn due(&self) -> Option<Instant> {
         let limit = self.limit.filter(|_| self.stop.is_none()).map(|limit| match self.stage {
             Stage::Starting(_) => limit + LIMIT_MARGIN,
@@ -112,7 +112,7 @@ impl State {
     }
 }
 
-/// Ends the process. Nothing that is buffered is written any more: that could block, too.
+/// Ends the process without flushing buffers, since a flush could block too.
 fn leave(status: u8, sentence: &str) -> ! {
     output::final_note(sentence);
     signal_hook::low_level::exit(status.into())

@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use podwait::{Decision, Hub, JobPod, Scope, Turn};
 
 impl Session {
-    /// The exit status. Holds of waits that are dropped stay in [`Holds`](crate::holds::Holds).
+    /// Returns the exit status. The holds of dropped waits stay in [`Holds`](crate::holds::Holds).
     pub(super) async fn wait_for_many(&self, all: &[Awaited]) -> Result<u8, Complaint> {
         let table = Table::new(all.iter().map(Awaited::label).collect(), self.lines.is_none());
         let client = self.connection.client.clone();
@@ -48,7 +48,7 @@ impl Session {
         Ok(first_failed)
     }
 
-    /// The exit status that the wait by itself would have.
+    /// Returns the exit status of the wait, as if it were the only one.
     fn pod<'a>(
         &'a self,
         hub: &Hub,

@@ -11,7 +11,7 @@ use podwait::trace::Pods;
 use podwait::{Failure, JobEnd, JobPod};
 
 impl Session {
-    /// The exit status.
+    /// Waits for the pod or job, and returns the exit status.
     pub(super) async fn wait_for_one(&self, awaited: &Awaited) -> Result<u8, Complaint> {
         match awaited {
             Awaited::Pod(pod) => self.wait_for_pod(pod).await,
@@ -50,7 +50,7 @@ impl Session {
         report.print(self.args.output, self.lines.as_ref()).await;
         self.release(hold).await;
         if let Some(record) = record {
-            // Last, since it may take a moment.
+            // This is last, since it may take some seconds.
             record.finish().await;
         }
         Ok(report.status())
@@ -69,7 +69,7 @@ impl Session {
     }
 }
 
-/// A pod of a Job that has ended, in a few words.
+/// One line about an ended pod of a Job.
 pub(super) fn pod_line(pod: &JobPod) -> String {
     let ends = pod.ends.iter().map(|(container, end)| match end {
         Ok(exit) => format!("{container} exited {}", exit.code),
