@@ -41,7 +41,7 @@ pub(crate) enum Command {
     Demo,
 }
 
-/// Which cluster, and which namespace of it.
+/// The cluster and the namespace.
 #[derive(clap::Args)]
 pub(crate) struct ConnectArgs {
     /// The namespace [default: that of the context].

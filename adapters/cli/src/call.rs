@@ -1,7 +1,7 @@
 //! One call of the API server, with limits of time and size.
 //!
-//! kube's typed calls have neither: a server that never answers would hold the command up for ever, and one whose answer
-//! has no end would fill the memory.
+//! kube's typed calls have neither: without a limit of time a silent server would block the command for ever, and without a
+//! limit of size an endless response would fill the memory.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -15,44 +15,44 @@ use std::error::Error;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a call may take, its whole answer included.
+/// How long a call may take, including its complete response.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest answer other than 200 that is read, in bytes.
+/// Longest body of a response without success that is read, in bytes.
 const LONGEST_REFUSAL: usize = 64 << 10;
 
-/// Longest message that is kept, in bytes.
+/// Longest message that an error keeps, in bytes.
 const LONGEST_MESSAGE: usize = 300;
 
-/// Longest pause that a `Retry-After` can ask for.
+/// Longest pause after a `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A request.
 pub(crate) struct Call<'a> {
     pub(crate) method: Method,
-    /// Path and query. The names in it must be names: nothing here escapes them.
+    /// Path and query. The names in it must be valid: nothing here escapes them.
     pub(crate) path: String,
     /// Media type and content.
     pub(crate) body: Option<(&'a str, Vec<u8>)>,
     pub(crate) accept: &'a str,
     pub(crate) limit: Duration,
-    /// Longest answer that is read, in bytes.
+    /// Longest body of a response with success that is read, in bytes.
     pub(crate) longest: usize,
 }
 
-/// Why there is no answer that can be used.
+/// Why there is no usable response.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
-    /// The HTTP status; 0 where no answer came, or none that can be read.
+    /// The HTTP status; 0 if no response came, or none that can be read.
     pub(crate) code: u16,
-    /// The `reason` of the API server's `Status`; `None` where something else has answered.
+    /// The `reason` of the API server's `Status`; `None` if the response has no `Status`.
     pub(crate) reason: Option<String>,
     pub(crate) retry_after: Duration,
     /// One line for people.
     pub(crate) message: String,
 }
 
-/// `metav1.Status`, as far as it is read.
+/// The fields of `metav1.Status` that are read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Status {
@@ -62,7 +62,7 @@ struct Status {
 }
 
 impl Call<'_> {
-    /// Sends it, and reads the answer if it is one of success.
+    /// Sends the request, and returns the body of a response with success.
     pub(crate) async fn send(self, client: &Client) -> Result<Bytes, Trouble> {
         let mut request = Request::builder().method(self.method).uri(self.path);
         request = request.header(header::ACCEPT, self.accept);
@@ -89,7 +89,7 @@ impl Call<'_> {
     }
 }
 
-/// The path of a namespace's pods, or of one of them. What is no name would make it another path.
+/// The path of a namespace's pods, or of one of them. An invalid name is an error, since it could lead to another path.
 pub(crate) fn pods_path(namespace: &str, name: Option<&str>) -> Result<String, Trouble> {
     for text in [Some(namespace), name].into_iter().flatten() {
         if !is_dns_subdomain(text) {
@@ -106,7 +106,7 @@ pub(crate) fn pods_path(namespace: &str, name: Option<&str>) -> Result<String, T
 }
 
 impl Trouble {
-    /// An answer that cannot be used, for this reason.
+    /// A response that cannot be used, with the reason.
     pub(crate) fn unreadable(message: &str) -> Self {
         let message = one_line(message, LONGEST_MESSAGE).into_owned();
         Self { code: 0, reason: None, retry_after: Duration::ZERO, message }
@@ -135,12 +135,12 @@ impl Trouble {
         }
     }
 
-    /// Whether the API server itself refuses the request, now and later. A page of a proxy says nothing about it.
+    /// Whether the API server refuses the request for good. A page of a proxy is no such refusal.
     pub(crate) fn is_refusal(&self) -> bool {
         self.reason.is_some() && (400..500).contains(&self.code) && !matches!(self.code, 408 | 409 | 429)
     }
 
-    /// Whether it says that an object is not there.
+    /// Whether the API server reports that an object does not exist.
     pub(crate) fn is_absence(&self) -> bool {
         self.code == 404 && self.reason.as_deref() == Some("NotFound")
     }

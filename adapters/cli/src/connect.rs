@@ -1,4 +1,4 @@
-//! From kubeconfig or in-cluster configuration to a client that works.
+//! Makes a working client from a kubeconfig or the in-cluster configuration.
 
 mod kubeconfig;
 
@@ -9,16 +9,16 @@ use kube::{Client, Config};
 use podwait::ApiFailure;
 use tokio::task::spawn_blocking;
 
-/// A client, and the namespace that was asked for or that its context names.
+/// A client, and the namespace of the arguments or of the context.
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     server: String,
 }
 
-/// Reads the configuration and gets the credentials that it names. Nothing is sent yet.
+/// Reads the configuration and its credentials, and sends nothing to the API server.
 ///
-/// It may be dropped at any time: files and pipes are read on another thread, and a credential plugin ends with this.
+/// The future may be dropped at any time: another thread reads files and pipes, and a credential plugin ends with the future.
 pub(crate) async fn connect(args: &ConnectArgs) -> Result<Connection, Complaint> {
     let (path, context) = (args.kubeconfig.clone(), args.context.clone());
     let config = spawn_blocking(move || kubeconfig::config(path.as_deref(), context)).await;
@@ -33,7 +33,7 @@ fn unusable(what: &str) -> Complaint {
     Complaint::new(Status::Config, format!("the configuration cannot be used: {what}"))
 }
 
-/// The server's URL for people: without the name and password that it may have.
+/// The server's URL for messages: without a name and a password.
 fn address(config: &Config) -> String {
     let url = &config.cluster_url;
     let scheme = url.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
@@ -42,13 +42,13 @@ fn address(config: &Config) -> String {
 }
 
 impl Connection {
-    /// Reads the pod once, so that a server that cannot be used is told at once and not after the wait's budgets. What
-    /// may pass (429, 5xx) is left to the wait.
+    /// Reads the pod once, so that an unusable server is reported at once and not after the wait's budgets. Temporary errors (429,
+    /// 5xx) are left to the wait.
     pub(crate) async fn check(&self, namespace: &str, pod: &str) -> Result<(), Complaint> {
         self.judge(podwait::check_access(&self.client, namespace, pod).await)
     }
 
-    /// The same for a job.
+    /// The same as [`check`](Self::check), for a job.
     pub(crate) async fn check_job(&self, namespace: &str, job: &str) -> Result<(), Complaint> {
         self.judge(podwait::check_job_access(&self.client, namespace, job).await)
     }
@@ -57,7 +57,7 @@ impl Connection {
         access.or_else(|failure| self.complaint(&failure).map_or(Ok(()), Err))
     }
 
-    /// What is wrong where the API server answers a call of the command so; the code is 0 where no answer came.
+    /// The error for the command when a call fails with this code; the code is 0 if no response came.
     pub(crate) fn api_complaint(&self, code: u16, message: &str) -> Complaint {
         let complaint = match code {
             401 | 403 => Status::Denied,
@@ -67,7 +67,7 @@ impl Connection {
         Complaint::new(complaint, with_cause(&self.server, message))
     }
 
-    /// What is wrong with a server that answers so; `None` if that may pass.
+    /// The error for the command when a first read fails so; `None` if the failure may be temporary.
     pub(crate) fn complaint(&self, failure: &ApiFailure) -> Option<Complaint> {
         let (server, message) = (&self.server, &failure.message);
         Some(match failure.code {
@@ -76,7 +76,7 @@ impl Connection {
                 with_cause(&format!("{server} does not accept the credentials"), message),
             ),
             403 => Complaint::new(Status::Denied, with_cause(&format!("{server} denies access"), message)),
-            // One object may be the trouble, and not the server. The wait would read it again and again.
+            // The cause may be one object, and not the server. The wait would read this object again and again.
             200 => Complaint::new(
                 Status::Api,
                 with_cause(&format!("{server} gave an answer that cannot be used"), message),

@@ -16,7 +16,7 @@ pub(crate) async fn run() -> Result<std::process::ExitCode, crate::status::Compl
 #[cfg(all(test, not(feature = "demo")))]
 mod tests {
     #[tokio::test]
-    async fn without_the_feature_it_says_how_to_get_it() {
+    async fn without_the_feature_the_error_names_the_command_to_build_it() {
         let complaint = super::run().await.expect_err("no simulated cluster");
         assert!(complaint.to_string().contains("--features demo -- demo"), "{complaint}");
     }

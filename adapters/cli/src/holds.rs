@@ -1,16 +1,16 @@
-//! The holds of one command: none is left on a pod because its wait was dropped.
+//! The holds of one command: a dropped wait leaves no hold on its pod.
 
 use crate::output::{self, with_cause};
-use crate::shutdown::{DRAIN, FAREWELL, Shutdown};
+use crate::shutdown::{DRAIN, LAST_RELEASE, Shutdown};
 use futures_util::stream::{StreamExt, iter};
 use podwait::{Hold, HoldState};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many are released at the same time.
+/// How many holds are released at the same time.
 const AT_ONCE: usize = 32;
 
-/// Those that were not released yet; clones are the same.
+/// The holds that are not released yet. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Holds(Arc<Mutex<BTreeMap<usize, Held>>>);
 
@@ -26,7 +26,7 @@ impl Holds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a hold before it can be on its pod. The number names it.
+    /// Adds a hold before it can be on its pod. Returns its number.
     pub(crate) fn add(&self, namespace: &str, pod: &str, hold: Hold) -> usize {
         let mut held = self.lock();
         let number = held.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -34,7 +34,7 @@ impl Holds {
         number
     }
 
-    /// Lets the pod go, once its answer was used, and says what kept it from being held.
+    /// Releases a hold once the answer was used. Reports why the pod could not be held, or could not be released.
     pub(crate) async fn release(&self, number: usize) {
         let Some(held) = self.lock().get(&number).cloned() else { return };
         let released = held.hold.release().await;
@@ -57,7 +57,7 @@ impl Holds {
         }
     }
 
-    /// Releases what is left of waits that were dropped, side by side and within a bound: a short one after a second signal.
+    /// Releases the holds of dropped waits concurrently and within a limit, which is short after a second signal.
     pub(crate) async fn release_rest(&self, shutdown: &Shutdown) {
         let rest: Vec<(usize, Held)> =
             self.lock().iter().map(|(number, held)| (*number, held.clone())).collect();
@@ -67,14 +67,14 @@ impl Holds {
             }
         };
         let release = iter(rest).for_each_concurrent(AT_ONCE, release);
-        let farewell = async {
+        let last_release = async {
             shutdown.second().await;
-            tokio::time::sleep(FAREWELL).await;
+            tokio::time::sleep(LAST_RELEASE).await;
         };
         tokio::select! {
             () = release => {}
             () = tokio::time::sleep(DRAIN) => {}
-            () = farewell => {}
+            () = last_release => {}
             () = shutdown.drained() => {}
         }
         let left: Vec<String> = self.lock().values().map(|held| held.name.clone()).collect();

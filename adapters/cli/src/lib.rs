@@ -28,7 +28,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-/// Runs the command line under the given name, and says how to exit.
+/// Runs the command line under the given name, and returns the exit status.
 #[must_use]
 pub fn main(name: &'static str) -> ExitCode {
     let (shutdown, supervisor) = match Shutdown::start() {
@@ -45,10 +45,10 @@ pub fn main(name: &'static str) -> ExitCode {
     }
 }
 
-/// The exit status of Rust programs that panicked. The panic itself has been printed.
+/// The exit status of Rust programs that panicked. The panic was printed already.
 const PANICKED: u8 = 101;
 
-/// As much as a main thread has.
+/// The stack size of a main thread.
 const STACK: usize = 8 << 20;
 
 fn cannot_start(error: &io::Error) -> ExitCode {
@@ -69,14 +69,14 @@ fn command(name: &'static str, shutdown: &Shutdown) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    // The process's choice, so it is made here and not in the library.
+    // The choice is the program's, so it is made here and not in the library.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cannot_start(&error),
     };
     let ended = runtime.block_on(run(args, shutdown));
-    // Not by dropping it: that waits for what blocks a thread of it.
+    // A drop would wait for blocked threads of the runtime.
     runtime.shutdown_background();
     ended.unwrap_or_else(|complaint| {
         output::note(&complaint.to_string());
@@ -84,7 +84,7 @@ fn command(name: &'static str, shutdown: &Shutdown) -> ExitCode {
     })
 }
 
-/// The complaint without the usage and the tips around it.
+/// The error message without the usage and the tips.
 fn complaint(error: &clap::Error) -> String {
     let text = error.to_string();
     let complaint = text.split("\n\n").next().unwrap_or_default();
@@ -92,7 +92,7 @@ fn complaint(error: &clap::Error) -> String {
     complaint.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Runs a command to its end, or as far as signals and limits let it, and releases the holds that it leaves.
+/// Runs a command until it ends, or a signal or limit ends it, and releases the holds that are left.
 async fn run(args: Args, shutdown: &Shutdown) -> Result<ExitCode, Complaint> {
     let holds = Holds::default();
     let ended = tokio::select! {

@@ -1,4 +1,4 @@
-//! Lines of logs on standard output.
+//! Prints lines of logs on standard output.
 
 use crate::args::Output;
 use crate::outlet::{Outlet, Written};
@@ -11,17 +11,17 @@ use std::io::Write;
 use std::pin::pin;
 use std::time::SystemTime;
 
-/// How much of what has come goes into one piece.
+/// Longest piece that is passed to the outlet at once, in bytes.
 const LONGEST_PIECE: usize = 64 << 10;
 
-/// What stands before a line.
+/// The parts of the prefix before a line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Prefix {
     /// The pod.
     pub(crate) pod: bool,
-    /// The container, and which run of it if not the first.
+    /// The container, and the number of its run if that is not the first.
     pub(crate) container: bool,
-    /// When the container's runtime got the line.
+    /// The time at which the container runtime received the line.
     pub(crate) time: bool,
 }
 
@@ -32,9 +32,9 @@ pub(crate) struct Lines {
     prefix: Prefix,
 }
 
-/// What was told of a log.
+/// How much of a log was printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Printed {
     Whole,
     /// Lines may be missing.
     InPart,
@@ -42,14 +42,14 @@ pub(crate) enum Told {
     Denied,
 }
 
-/// Of which pod.
+/// The pod whose log is printed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Of<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) pod: &'a str,
 }
 
-/// A line, or a part of one, for programs.
+/// A line, or a part of one, as JSON.
 #[derive(Serialize)]
 struct LineView<'a> {
     event: &'static str,
@@ -58,7 +58,7 @@ struct LineView<'a> {
     container: &'a str,
     attempt: u32,
     time: Option<String>,
-    /// Bytes that are no UTF-8 are replaced.
+    /// Invalid UTF-8 is replaced.
     text: std::borrow::Cow<'a, str>,
     ends_line: bool,
 }
@@ -80,7 +80,7 @@ impl Lines {
         Self { outlet: Outlet::new(), output, prefix }
     }
 
-    /// Ends [`print_all`](Self::print_all) when the reader of standard output has gone, though there is nothing to print.
+    /// Ends [`print_all`](Self::print_all) when the reader of standard output has closed it, even if there is nothing to print.
     pub(crate) fn watch_reader(&self) {
         self.outlet.watch_reader();
     }
@@ -90,8 +90,8 @@ impl Lines {
         self.outlet.closed().await
     }
 
-    /// Drives a wait and prints its log beside it. What is left of the log once the wait is over does not hold up the answer
-    /// where standard output takes nothing, nor beyond `cut`.
+    /// Drives a wait and prints its log meanwhile. Once the wait is over, the rest of the log delays the answer only while standard
+    /// output accepts it, and at most until `cut`.
     pub(crate) async fn beside<T>(
         &self,
         wait: impl Future<Output = T>,
@@ -112,20 +112,20 @@ impl Lines {
         answer
     }
 
-    /// Prints all that a stream tells.
-    pub(crate) async fn print_all(&self, of: Of<'_>, stream: LogStream) -> Told {
+    /// Prints all events of a stream.
+    pub(crate) async fn print_all(&self, of: Of<'_>, stream: LogStream) -> Printed {
         tokio::select! {
-            told = self.print_stream(of, stream) => told,
+            printed = self.print_stream(of, stream) => printed,
             // Nothing can be printed any more.
-            _ = self.outlet.closed() => Told::InPart,
+            _ = self.outlet.closed() => Printed::InPart,
         }
     }
 
-    async fn print_stream(&self, of: Of<'_>, mut stream: LogStream) -> Told {
-        let (mut told, mut is_in_line, mut is_denied) = (Told::Whole, None, false);
+    async fn print_stream(&self, of: Of<'_>, mut stream: LogStream) -> Printed {
+        let (mut printed, mut is_in_line, mut is_denied) = (Printed::Whole, None, false);
         let mut text = Vec::new();
         loop {
-            // What has come already goes in one piece, since each may have to wake the thread.
+            // Lines that are here already go in one piece, since each piece may have to wake the thread.
             let event = match stream.next().now_or_never() {
                 Some(event) if text.len() < LONGEST_PIECE => event,
                 known => {
@@ -143,8 +143,8 @@ impl Lines {
                     self.print(of, &line, &mut is_in_line, &mut text);
                 }
                 Some(LogEvent::Gap(gap)) => {
-                    told = if is_denied { Told::Denied } else { Told::InPart };
-                    self.tell_gap(of, &gap, &mut text);
+                    printed = if is_denied { Printed::Denied } else { Printed::InPart };
+                    self.print_gap(of, &gap, &mut text);
                 }
                 Some(LogEvent::Trouble(trouble)) => {
                     is_denied = matches!(trouble.failure.code, 401 | 403);
@@ -161,7 +161,7 @@ impl Lines {
             }
         }
         self.hand_over(&mut text).await;
-        told
+        printed
     }
 
     async fn hand_over(&self, text: &mut Vec<u8>) {
@@ -188,12 +188,12 @@ impl Lines {
                 text: String::from_utf8_lossy(&line.text),
                 ends_line: line.ends_line,
             };
-            // The line itself stays as it is.
+            // The text of the line is not cleaned.
             let _ = writeln!(text, "{}", Line::json_with(&view, Some("text")).as_str());
         } else {
             let goes_on = !line.is_first && is_in_line.as_ref() == Some(&line.container);
             if is_in_line.is_some() && !goes_on {
-                // A long line of another container is under way.
+                // A long line of another container is not finished.
                 text.push(b'\n');
             }
             if !goes_on {
@@ -222,7 +222,7 @@ impl Lines {
         }
     }
 
-    fn tell_gap(&self, of: Of<'_>, gap: &LogGap, text: &mut Vec<u8>) {
+    fn print_gap(&self, of: Of<'_>, gap: &LogGap, text: &mut Vec<u8>) {
         let (first, last) = (*gap.attempts.start(), *gap.attempts.end());
         if self.output == Output::Json {
             let view = GapView {
@@ -260,7 +260,7 @@ impl Lines {
         ));
     }
 
-    /// Prints a line of another kind after what was told so far.
+    /// Prints a line of another kind after everything that was printed so far.
     pub(crate) async fn add(&self, line: Line) {
         tokio::select! {
             () = self.outlet.write(format!("{}\n", line.as_str()).into_bytes()) => {}
@@ -268,13 +268,13 @@ impl Lines {
         }
     }
 
-    /// Returns when all is printed, or nothing can be.
+    /// Returns when everything is printed, or nothing can be printed any more.
     pub(crate) async fn finish(mut self) -> Written {
         self.outlet.close();
         self.outlet.closed().await
     }
 
-    /// The same after an answer, which is not held up where standard output takes nothing.
+    /// The same after an answer: returns after a limit if standard output accepts nothing.
     pub(crate) async fn finish_soon(mut self) {
         self.outlet.close();
         tokio::select! {

@@ -2,10 +2,10 @@
 
 use crate::args::{ConnectArgs, Output, name, pod_name};
 use crate::connect::connect;
-use crate::lines::{Lines, Of, Prefix, Told};
+use crate::lines::{Lines, Of, Prefix, Printed};
 use crate::outlet::Written;
 use crate::output;
-use crate::shutdown::{Patience, Shutdown};
+use crate::shutdown::{Shutdown, TimeToEnd};
 use crate::status::{Complaint, Status};
 use podwait::{Class, Logs};
 use std::process::ExitCode;
@@ -59,21 +59,21 @@ pub(crate) async fn run(args: LogsArgs, shutdown: &Shutdown) -> Result<ExitCode,
     let lines = Lines::new(args.output, Prefix { pod: false, container: args.prefix, time: args.timestamps });
     lines.watch_reader();
     let of = Of { namespace: &namespace, pod: &args.pod };
-    shutdown.work(Patience { signal: FLUSH, limit: FLUSH });
+    shutdown.work(TimeToEnd { signal: FLUSH, limit: FLUSH });
     let read = async {
         if args.follow {
             let (wait, stream) = wait.logs(logs);
-            let (exit, told) = tokio::join!(wait, lines.print_all(of, stream));
-            return (told, exit.err());
+            let (exit, printed) = tokio::join!(wait, lines.print_all(of, stream));
+            return (printed, exit.err());
         }
         match wait.logs_so_far(logs).await {
             Ok(stream) => (lines.print_all(of, stream).await, None),
-            Err(failure) => (Told::InPart, Some(failure)),
+            Err(failure) => (Printed::InPart, Some(failure)),
         }
     };
-    let (told, failure) = tokio::select! {
+    let (printed, failure) = tokio::select! {
         read = read => read,
-        _ = lines.closed() => (Told::InPart, None),
+        _ = lines.closed() => (Printed::InPart, None),
         () = shutdown.stopping() => {
             output::note(&format!("{namespace}/{}: interrupted", args.pod));
             shutdown.answered(Status::Cancelled as u8);
@@ -89,18 +89,18 @@ pub(crate) async fn run(args: LogsArgs, shutdown: &Shutdown) -> Result<ExitCode,
         output::note(&format!("{namespace}/{}: {failure}", args.pod));
     }
     Ok(match (written, failure) {
-        // Its reader has seen what it wanted to see.
+        // The reader has closed the output, as `head` does: no error.
         (Written::Closed, None) => ExitCode::SUCCESS,
         (Written::Failed | Written::Stalled, _) => Status::Infrastructure.into(),
-        // How the container ended is not what was asked.
+        // How the container ended is not the question of `podwait logs`.
         (_, Some(failure)) if failure.class() != Class::Infrastructure => Status::of(&failure).into(),
-        (Written::All | Written::Open | Written::Closed, _) => match told {
-            Told::Whole => ExitCode::SUCCESS,
-            Told::InPart => Status::Infrastructure.into(),
-            Told::Denied => Status::Denied.into(),
+        (Written::All | Written::Open | Written::Closed, _) => match printed {
+            Printed::Whole => ExitCode::SUCCESS,
+            Printed::InPart => Status::Infrastructure.into(),
+            Printed::Denied => Status::Denied.into(),
         },
     })
 }
 
-/// How long what has been read may take to be printed after a signal.
+/// How long the lines that were read may take to be printed after a signal.
 const FLUSH: Duration = Duration::from_secs(1);

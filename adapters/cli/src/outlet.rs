@@ -1,4 +1,4 @@
-//! Standard output for what never ends: written by a thread of its own, so that a reader that does not read holds up nothing.
+//! Standard output for logs: a separate thread writes, so a reader that does not read delays nothing else.
 
 use crate::output;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -11,27 +11,27 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-/// How many pieces are kept for the thread.
+/// How many pieces wait for the thread.
 const KEPT: usize = 16;
 
-/// The longest piece that is made of several.
+/// The length, in bytes, up to which pieces are joined.
 const LONGEST_PIECE: usize = 64 << 10;
 
-/// How much is written at once: what a slow reader takes counts as progress so often.
+/// How many bytes are written at once. Each such chunk counts as progress of a slow reader.
 const CHUNK: usize = 16 << 10;
 
-/// How standard output is.
+/// The state of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It takes what it is given.
+    /// It accepts data.
     Open,
-    /// All that was given was written.
+    /// All data was written.
     All,
-    /// It was closed by its reader.
+    /// The reader has closed it.
     Closed,
-    /// It takes no more: a disk is full, for instance. That was said on standard error.
+    /// It cannot be written any more: a disk is full, for instance. A note on standard error has reported that.
     Failed,
-    /// It has taken nothing for too long.
+    /// It has accepted nothing for too long.
     Stalled,
 }
 
@@ -65,12 +65,12 @@ impl Outlet {
         Self { pieces, state, progress }
     }
 
-    /// Finds out that the reader has gone though there is nothing to write.
+    /// Detects that the reader has closed standard output, even if there is nothing to write.
     pub(crate) fn watch_reader(&self) {
         let state = self.state.clone();
         std::thread::spawn(move || {
             let out = std::io::stdout();
-            // Nothing is asked for, and so only an error or a hangup is reported.
+            // Without flags poll reports only an error or a hangup.
             let mut files = [PollFd::new(&out, PollFlags::empty())];
             loop {
                 match poll(&mut files, None) {
@@ -85,7 +85,7 @@ impl Outlet {
         });
     }
 
-    /// Writes a piece after those before, once there is room for it; not if nothing can be written any more.
+    /// Queues a piece once there is room for it. Drops the piece if nothing can be written any more.
     pub(crate) async fn write(&self, piece: Vec<u8>) {
         tokio::select! {
             _ = self.pieces.send(piece) => {}
@@ -99,7 +99,7 @@ impl Outlet {
         state.wait_for(|state| *state != Written::Open).await.map_or(Written::Closed, |state| *state)
     }
 
-    /// Gives up, and returns, when nothing of what was given was taken for so long.
+    /// Gives up, and returns, when standard output has accepted nothing for the given time.
     pub(crate) async fn stalled(&self, limit: Duration) {
         let (mut chunks, mut since) = (0, Instant::now());
         loop {
@@ -116,14 +116,14 @@ impl Outlet {
         }
     }
 
-    /// Nothing more will come.
+    /// Ends the output: no piece follows.
     pub(crate) fn close(&mut self) {
-        // The thread ends after what it has.
+        // The thread writes the queued pieces and ends.
         self.pieces = mpsc::channel(1).0;
     }
 }
 
-/// The first end is the one that counts.
+/// Sets the final state, unless there is one already. Returns whether it was set.
 fn end_with(state: &watch::Sender<Written>, end: Written) -> bool {
     state.send_if_modified(|state| {
         let is_open = *state == Written::Open;
@@ -135,7 +135,7 @@ fn end_with(state: &watch::Sender<Written>, end: Written) -> bool {
 }
 
 fn write_all(mut pieces: mpsc::Receiver<Vec<u8>>, progress: &Progress) -> std::io::Result<Written> {
-    // Without the standard library's own buffer, which would be flushed at the process's end and could block there.
+    // Not through the buffer of the standard library, whose flush at the end of the process could block.
     let mut out = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     while let Some(mut piece) = pieces.blocking_recv() {
         while piece.len() < LONGEST_PIECE
@@ -159,7 +159,7 @@ fn write_chunk(out: &mut File, mut chunk: &[u8]) -> std::io::Result<()> {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => chunk = &chunk[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Another process has made it so for all that share it.
+            // Another process has set O_NONBLOCK for all processes that share standard output.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 poll(&mut [PollFd::new(out, PollFlags::OUT)], None)?;
             }

@@ -1,6 +1,6 @@
-//! Everything that is printed, but for the lines of logs: one place where text from elsewhere is made harmless.
+//! Prints everything except the lines of logs, and cleans text from elsewhere.
 //!
-//! A pod's author, a node, a registry or a server chooses what a message says, and a lax server what names are. No such
+//! Messages come from a pod's author, a node, a registry or a server, and names from a server that may not check them. No such
 //! text moves the cursor, forges a line or fills the screen. Printing never panics and never changes the exit status.
 
 use podwait::core::one_line;
@@ -12,22 +12,22 @@ use std::io::{ErrorKind, Write};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// Longest line for people, and longest text in one for programs, in bytes.
+/// Longest line of text, and longest string in a JSON line, in bytes.
 const LONGEST: usize = 1000;
 
-/// How long the last words may take, where standard error may not be read.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the final note may take if nothing reads standard error.
+const FINAL_NOTE: Duration = Duration::from_secs(1);
 
 /// A line that is fit for standard output.
 pub(crate) struct Line(String);
 
 impl Line {
-    /// An object for programs. Text from elsewhere in it is cleaned.
+    /// A JSON object. Its strings are cleaned.
     pub(crate) fn json(view: &impl Serialize) -> Self {
         Self::json_with(view, None)
     }
 
-    /// The same, with one member whose text is kept as it is: what would act on a terminal is escaped in it.
+    /// The same, with one member whose text is kept: characters that control a terminal are escaped in it.
     pub(crate) fn json_with(view: &impl Serialize, raw: Option<&str>) -> Self {
         let mut value = serde_json::to_value(view).unwrap_or_default();
         clean_all(&mut value, raw);
@@ -42,17 +42,17 @@ impl Line {
 }
 
 impl<T: AsRef<str>> From<T> for Line {
-    /// A line for people.
+    /// A line of text, cleaned.
     fn from(line: T) -> Self {
         Self(clean(line.as_ref()).into_owned())
     }
 }
 
-/// A line on standard output: results only.
+/// Prints a line on standard output, which is for results only.
 pub(crate) fn result(line: impl Into<Line>) {
     let line = format!("{}\n", line.into().0);
     let written = std::io::stdout().write_all(line.as_bytes());
-    // Who has closed it wants no more of it.
+    // A reader that has closed it needs no more results.
     if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
     {
@@ -60,26 +60,26 @@ pub(crate) fn result(line: impl Into<Line>) {
     }
 }
 
-/// A line on standard error: what happened, for people.
+/// Prints a line on standard error, which reports what happened.
 pub(crate) fn note(line: &str) {
-    // In one piece, so that no other process's words come between.
+    // In one write, so that no output of another process comes between.
     let _ = std::io::stderr().write_all(format!("podwait: {}\n", clean(line)).as_bytes());
 }
 
-/// The last note of a process that ends now, even if nothing reads it.
-pub(crate) fn last_words(line: &str) {
+/// Prints the final note of a process that ends now. Returns after a limit if nothing reads standard error.
+pub(crate) fn final_note(line: &str) {
     let line = line.to_owned();
-    let (said, is_said) = channel();
-    let speaker = std::thread::Builder::new().spawn(move || {
+    let (done, is_done) = channel();
+    let writer = std::thread::Builder::new().spawn(move || {
         note(&line);
-        let _ = said.send(());
+        let _ = done.send(());
     });
-    if speaker.is_ok() {
-        let _ = is_said.recv_timeout(LAST_WORDS);
+    if writer.is_ok() {
+        let _ = is_done.recv_timeout(FINAL_NOTE);
     }
 }
 
-/// A sentence and what somebody else says about it, if anything.
+/// A sentence, and the cause in the words of another program, if there is one.
 pub(crate) fn with_cause(sentence: &str, cause: &str) -> String {
     match one_line(cause, LONGEST) {
         cause if cause.is_empty() => sentence.to_owned(),
@@ -87,7 +87,7 @@ pub(crate) fn with_cause(sentence: &str, cause: &str) -> String {
     }
 }
 
-/// Without control characters, what turns text round, and line breaks; cut at [`LONGEST`]. Spaces stay, which tables need.
+/// Without control characters, bidirectional overrides and line breaks; cut at [`LONGEST`]. Spaces stay, which tables need.
 pub(crate) fn clean(line: &str) -> Cow<'_, str> {
     let is_clean = |word: &str| word.is_empty() || one_line(word, usize::MAX) == word;
     if line.len() <= LONGEST && line.split(' ').all(is_clean) {
@@ -126,20 +126,20 @@ fn clean_all(value: &mut Value, raw: Option<&str>) {
     }
 }
 
-/// JSON in which nothing acts on a terminal: beside what JSON escapes, DEL, C1, and what is no part of a clean line.
+/// JSON that cannot control a terminal: it also escapes DEL, C1, and all characters that a clean line must not have.
 struct Escaped(CompactFormatter);
 
 impl Formatter for Escaped {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> std::io::Result<()> {
         let mut rest = text;
-        let acts = |character: char| match character {
+        let controls_terminal = |character: char| match character {
             '\x7f' => true,
             character if character.is_ascii() => false,
             character => {
                 one_line(character.encode_utf8(&mut [0; 4]), 4) != *character.encode_utf8(&mut [0; 4])
             }
         };
-        while let Some(at) = rest.find(acts) {
+        while let Some(at) = rest.find(controls_terminal) {
             let (before, after) = rest.split_at(at);
             self.0.write_string_fragment(out, before)?;
             let mut after = after.chars();
@@ -158,15 +158,15 @@ mod tests {
 
     const HOSTILE: &str = "a\u{1b}]52;c;eA==\u{7}b\r\npodwait: c\u{9b}2J\u{202e}d\0\u{2028}e\u{7f}";
 
-    fn acts(text: &str) -> bool {
+    fn controls_terminal(text: &str) -> bool {
         text.chars().any(|c| c.is_control() || "\u{2028}\u{2029}\u{202e}\u{61c}\u{200e}\u{2066}".contains(c))
     }
 
     #[test]
-    fn a_line_for_people_has_nothing_that_acts_and_keeps_its_columns() {
+    fn a_line_for_people_has_no_control_characters_and_keeps_its_columns() {
         assert_eq!(clean("  a   b  "), "  a   b  ");
         assert!(matches!(clean("ci/p: container step exited 0"), Cow::Borrowed(_)));
-        assert!(!acts(&clean(HOSTILE)), "{:?}", clean(HOSTILE));
+        assert!(!controls_terminal(&clean(HOSTILE)), "{:?}", clean(HOSTILE));
         let long = clean(&"äö ".repeat(1 << 20)).into_owned();
         assert!(long.len() <= LONGEST && long.ends_with('…'), "{}", long.len());
         assert!(clean(&"x".repeat(1 << 20)).len() <= LONGEST);
@@ -177,10 +177,10 @@ mod tests {
         let view =
             serde_json::json!({ "text": HOSTILE, "pod": HOSTILE, "ends": [{ "message": "x".repeat(5000) }] });
         let line = Line::json_with(&view, Some("text"));
-        assert!(!acts(line.as_str()), "{}", line.as_str());
+        assert!(!controls_terminal(line.as_str()), "{}", line.as_str());
         let read: Value = serde_json::from_str(line.as_str()).expect("JSON");
         assert_eq!(read["text"], HOSTILE, "nothing is lost");
-        assert!(!acts(read["pod"].as_str().expect("text")));
+        assert!(!controls_terminal(read["pod"].as_str().expect("text")));
         assert!(read["ends"][0]["message"].as_str().is_some_and(|text| text.len() <= LONGEST));
     }
 

@@ -85,7 +85,7 @@ pub(crate) async fn run(args: ReleaseArgs, shutdown: &Shutdown) -> Result<ExitCo
             is_done &= args.pods.is_empty();
             continue;
         }
-        // Read before it is released: after that nobody can.
+        // Its end was read before: once it is released, the pod may be gone.
         let released = match args.dry_run {
             true => false,
             false => match pod.release().await {

@@ -33,7 +33,7 @@ const DIFFERENT: u8 = 1;
 /// A trace cannot be read.
 const UNREADABLE: u8 = 2;
 
-/// What a trace came to, as JSON; `null` where it does not apply.
+/// The result of a trace as JSON; `null` where a field does not apply.
 #[derive(Default, Serialize)]
 struct ReplayView<'a> {
     id: Option<Cow<'a, str>>,
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &ReplayArgs) -> ExitCode {
 fn one(file: &Path, name: &str, output: Output) -> Result<Replay, Unreadable> {
     let trace = TraceReader::new(BufReader::new(File::open(file)?))?;
     let header = trace.header().clone();
-    // A trace may come from anywhere, and what it says of itself is printed on a terminal.
+    // A trace may come from anywhere, and its id and title are printed on a terminal.
     let id = header.id.as_deref().map(|id| one_line(id, LONGEST));
     let replayed = match output {
         Output::Text => {

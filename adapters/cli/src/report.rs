@@ -1,4 +1,4 @@
-//! Results: a sentence for people, a line for programs, one exit status.
+//! Results: a sentence, a line of JSON, and an exit status.
 
 use crate::args::Output;
 use crate::lines::Lines;
@@ -7,14 +7,14 @@ use crate::status::Status;
 use podwait::{Exit, Failure, JobEnd};
 use serde::Serialize;
 
-/// What came of a wait for a pod.
+/// The result of a wait for a pod.
 pub(crate) struct Report<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) pod: &'a str,
     pub(crate) outcome: Result<Exit, Failure>,
 }
 
-/// The result as JSON; `null` where it does not apply.
+/// The result as JSON; `null` where a field does not apply.
 #[derive(Serialize)]
 struct ReportView<'a> {
     event: &'static str,
@@ -40,7 +40,7 @@ struct ReportView<'a> {
 }
 
 impl Report<'_> {
-    /// The result on standard output, unless the step's own lines are there; what happened on standard error.
+    /// Prints the result on standard output, unless the step's log is printed there, and the sentence on standard error.
     pub(crate) async fn print(&self, output: Output, lines: Option<&Lines>) {
         output::note(&self.sentence());
         match (output, lines) {
@@ -51,7 +51,7 @@ impl Report<'_> {
         }
     }
 
-    /// The container's own code if it is one, podwait's otherwise.
+    /// The exit status: the container's own code if there is one, podwait's otherwise.
     pub(crate) fn status(&self) -> u8 {
         match &self.outcome {
             Ok(exit) => u8::try_from(exit.code).unwrap_or(u8::MAX),
@@ -59,7 +59,7 @@ impl Report<'_> {
         }
     }
 
-    /// What happened.
+    /// The result as a sentence.
     pub(crate) fn sentence(&self) -> String {
         format!("{}/{}: {}", self.namespace, self.pod, self.message())
     }
@@ -72,7 +72,7 @@ impl Report<'_> {
         }
     }
 
-    /// All facts.
+    /// The result as JSON.
     pub(crate) fn json(&self) -> Line {
         Line::json(&self.view())
     }
@@ -120,7 +120,7 @@ impl Report<'_> {
     }
 }
 
-/// What came of a wait for a job.
+/// The result of a wait for a job.
 pub(crate) struct JobReport<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
@@ -150,7 +150,7 @@ struct PodView<'a> {
 }
 
 impl JobReport<'_> {
-    /// The result on standard output, what happened on standard error.
+    /// Prints the result on standard output, and the sentence on standard error.
     pub(crate) fn print(&self, output: Output) {
         output::note(&self.sentence());
         match output {
@@ -159,7 +159,7 @@ impl JobReport<'_> {
         }
     }
 
-    /// 0 if it is complete, the code of its last pod that failed if it failed, podwait's status otherwise.
+    /// The exit status: 0 if the job is complete, the code of its last failed pod if it failed, podwait's status otherwise.
     pub(crate) fn status(&self) -> u8 {
         match &self.outcome {
             Ok(end) if !end.has_failed => 0,
@@ -171,7 +171,7 @@ impl JobReport<'_> {
         }
     }
 
-    /// What happened.
+    /// The result as a sentence.
     pub(crate) fn sentence(&self) -> String {
         format!("{}/job/{}: {}", self.namespace, self.name, self.message())
     }
@@ -205,7 +205,7 @@ impl JobReport<'_> {
         }
     }
 
-    /// All facts.
+    /// The result as JSON.
     pub(crate) fn json(&self) -> Line {
         let (end, failure) = (self.outcome.as_ref().ok(), self.outcome.as_ref().err());
         let pods = end.into_iter().flat_map(|end| &end.pods);

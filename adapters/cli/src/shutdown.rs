@@ -1,14 +1,14 @@
-//! How the command ends: signals and `--timeout`, decided in one place that nothing can hold up.
+//! Decides in one place how the command ends: signals and `--timeout`. Nothing can block this place.
 //!
-//! The command runs on a thread of its own. The main thread only waits: for the command's end, for signals and for limits.
-//! So an exec plugin that hangs, a pipe that is not read or a server that never answers blocks the command and not its end.
+//! The command runs on its own thread. The main thread only waits: for the command's end, for signals and for limits. So a
+//! plugin that hangs, a pipe without a reader or a silent server can block the command, but not the end of the process.
 //!
 //! | what | before there is work to undo | afterwards |
 //! |---|---|---|
-//! | first SIGINT, SIGTERM or SIGHUP | ends at once | cancels; ends after [`Patience::signal`] at the latest |
-//! | second | - | holds are released for [`FAREWELL`] at most, then it ends |
+//! | first SIGINT, SIGTERM or SIGHUP | ends at once | cancels; ends after [`TimeToEnd::signal`] at the latest |
+//! | second | - | holds are released for [`LAST_RELEASE`] at most, then it ends |
 //! | third | - | ends in the signal handler |
-//! | `--timeout` | ends after [`LAST_LOOK`] | the waits end by themselves; it ends after [`Patience::limit`] at the latest |
+//! | `--timeout` | ends after [`LIMIT_MARGIN`] | the waits end by themselves; it ends after [`TimeToEnd::limit`] at the latest |
 
 mod supervisor;
 
@@ -23,28 +23,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 pub(crate) use supervisor::Supervisor;
 
-/// How long what stands beside an answer (logs, holds) may take after a signal, after `--timeout`, and after the answer.
+/// How long logs and holds may take after a signal, after `--timeout`, and after the answer.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// How much later than its own bounds the command is ended by force.
+/// How long after its own limits the command is ended by force.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// How long holds may take to be released after the second signal.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the release of holds may take after the second signal.
+pub(crate) const LAST_RELEASE: Duration = Duration::from_secs(1);
 
-/// How long after `--timeout` the waits may take to say so in their own words.
-const LAST_LOOK: Duration = Duration::from_secs(3);
+/// How long after `--timeout` the waits may take to end with a failure of their own.
+const LIMIT_MARGIN: Duration = Duration::from_secs(3);
 
-/// How long a command that has work to undo may take for that.
+/// How long a command may take to undo its work.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct TimeToEnd {
     /// After the first signal.
     pub(crate) signal: Duration,
     /// After `--timeout`.
     pub(crate) limit: Duration,
 }
 
-impl Default for Patience {
+impl Default for TimeToEnd {
     fn default() -> Self {
         Self { signal: DRAIN, limit: DRAIN }
     }
@@ -57,7 +57,7 @@ pub(crate) enum Stop {
     Limit,
 }
 
-/// The command's side of it; clones are the same.
+/// The command's end of the connection to the [`Supervisor`]. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Shutdown(Arc<Shared>);
 
@@ -67,7 +67,7 @@ struct Shared {
     events: Sender<Event>,
     /// The first signal or the limit.
     stopping: CancellationToken,
-    /// The first signal, or the limit where a wait did not keep to it.
+    /// The first signal; or some time after the limit, for waits that have not ended by themselves.
     cancel: CancellationToken,
     /// The second signal.
     second: CancellationToken,
@@ -79,7 +79,7 @@ struct State {
     stop: Option<Stop>,
     /// A signal came.
     is_signalled: bool,
-    /// When the waits are cancelled that have not kept to the limit.
+    /// When the waits that run beyond the limit are cancelled.
     cancel_at: Option<Instant>,
     /// When the command is ended by force.
     force_at: Option<Instant>,
@@ -87,12 +87,12 @@ struct State {
     answer: Option<u8>,
 }
 
-/// How far the command is.
+/// The stage of the command.
 #[derive(Clone, Copy)]
 enum Stage {
-    /// Nothing has to be undone; this is what it does.
+    /// Nothing has to be undone yet. The text says what the command does.
     Starting(&'static str),
-    Working(Patience),
+    Working(TimeToEnd),
 }
 
 enum Event {
@@ -105,27 +105,27 @@ enum Event {
 }
 
 impl Shutdown {
-    /// Listens to signals from now on.
+    /// Handles signals from now on.
     ///
     /// # Errors
-    /// The system does not let us.
+    /// The system does not allow it.
     pub(crate) fn start() -> std::io::Result<(Self, Supervisor)> {
         let (events, received) = channel();
-        // A third signal ends the process in the handler itself, whatever the threads do.
-        let is_hopeless = Arc::new(AtomicBool::new(false));
+        // A third signal ends the process in the handler itself, even if all threads are blocked.
+        let exits_in_handler = Arc::new(AtomicBool::new(false));
         let handled = handled();
         for signal in &handled {
             let status = i32::from(Status::Cancelled as u8);
-            signal_hook::flag::register_conditional_shutdown(*signal, status, Arc::clone(&is_hopeless))?;
+            signal_hook::flag::register_conditional_shutdown(*signal, status, Arc::clone(&exits_in_handler))?;
         }
         let mut signals = Signals::new(&handled)?;
-        let heard = events.clone();
+        let sender = events.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut is_second = false;
             for signal in signals.forever() {
-                is_hopeless.store(is_second, Ordering::SeqCst);
+                exits_in_handler.store(is_second, Ordering::SeqCst);
                 is_second = true;
-                let _ = heard.send(Event::Signal(name(signal)));
+                let _ = sender.send(Event::Signal(name(signal)));
             }
         })?;
         let state = State {
@@ -162,13 +162,13 @@ impl Shutdown {
         let _ = self.0.events.send(Event::Ended(code));
     }
 
-    /// The command may take so long, counted from its start. The time must be one that [`Policy`] takes.
+    /// Sets the time limit of the command, counted from its start. The time must be valid for a [`Policy`].
     pub(crate) fn limit(&self, time: Option<Duration>) {
         let limit = time.and_then(|time| self.0.begin.checked_add(time));
         self.change(|state| state.limit = limit);
     }
 
-    /// What is left of the limit goes into the policy of waits that begin now.
+    /// The policy for waits that begin now: its deadline is the rest of the time limit.
     pub(crate) fn within(&self, policy: &Policy) -> Policy {
         let Some(limit) = self.lock().limit else { return policy.clone() };
         let left = limit.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -176,7 +176,7 @@ impl Shutdown {
         within.unwrap_or_else(|_| policy.clone())
     }
 
-    /// What the command does now. Until [`work`](Self::work) nothing has to be undone, and the first signal ends it at once.
+    /// Sets what the command does now. Until [`work`](Self::work) nothing has to be undone, and the first signal ends the command.
     pub(crate) fn doing(&self, what: &'static str) {
         let mut state = self.lock();
         if let Stage::Starting(doing) = &mut state.stage {
@@ -184,17 +184,17 @@ impl Shutdown {
         }
     }
 
-    /// From now on the command ends by itself after a signal or its limit, and gets so long for that.
-    pub(crate) fn work(&self, patience: Patience) {
-        self.change(|state| state.stage = Stage::Working(patience));
+    /// From now on the command ends by itself after a signal or its limit, within the given time.
+    pub(crate) fn work(&self, time_to_end: TimeToEnd) {
+        self.change(|state| state.stage = Stage::Working(time_to_end));
     }
 
-    /// The answer is known: this is the exit status, however the command ends.
+    /// Sets the exit status once the answer is known, however the command ends.
     pub(crate) fn answered(&self, status: u8) {
         self.lock().answer = Some(status);
     }
 
-    /// Cancels waits: by the first signal, or some time after the limit, which waits know by themselves.
+    /// The token that cancels waits: at the first signal, or some time after the limit, which is also the deadline of the waits.
     pub(crate) fn token(&self) -> CancellationToken {
         self.0.cancel.clone()
     }
@@ -204,12 +204,12 @@ impl Shutdown {
         self.0.stopping.cancelled().await;
     }
 
-    /// Returns when the time is over that the command gets after a signal or its limit.
+    /// Returns when the time to end after a signal or a limit is over.
     pub(crate) async fn drained(&self) {
         self.0.stopping.cancelled().await;
         let left = || self.lock().force_at?.checked_duration_since(Instant::now() + SLACK);
         while let Some(left) = left() {
-            // A second signal shortens it, and is looked for by itself.
+            // A second signal shortens the time; the caller waits for it separately.
             tokio::time::sleep(left).await;
         }
     }
@@ -219,13 +219,13 @@ impl Shutdown {
         self.0.second.cancelled().await;
     }
 
-    /// The exit status of a command that had to be given up.
+    /// The exit status of a command that was ended by force.
     pub(crate) fn status(&self) -> u8 {
         let state = self.lock();
         state.answer.unwrap_or_else(|| state.stopped().0 as u8)
     }
 
-    /// Names a failure by what has cancelled the wait.
+    /// Changes the failure of a cancelled wait if the limit has cancelled the wait.
     pub(crate) fn named<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
         outcome.map_err(|mut failure| {
             if failure.reason == FailReason::Cancelled && self.lock().stop == Some(Stop::Limit) {
@@ -238,7 +238,7 @@ impl Shutdown {
 }
 
 impl State {
-    /// The status and the words for why the command has to end.
+    /// The exit status and the sentence for the end of the command.
     fn stopped(&self) -> (Status, &'static str) {
         match self.stop {
             Some(Stop::Limit) => (Status::Limit, "the time limit of the command ran out"),
@@ -247,10 +247,10 @@ impl State {
     }
 }
 
-/// The signals that end the command. Those that are ignored at its start stay so: `nohup` and shells that run something in
-/// the background mean that. SIGTERM always ends it, so that nothing needs SIGKILL.
+/// The signals that end the command. Signals that are ignored at its start stay ignored, as `nohup` and background jobs of a
+/// shell expect. SIGTERM always ends the command, so that SIGKILL is not needed.
 fn handled() -> Vec<i32> {
-    // Where there is no /proc, none counts as ignored.
+    // Without /proc no signal counts as ignored.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -1,12 +1,12 @@
-//! The exit statuses that are podwait's own.
+//! podwait's own exit statuses.
 
 use podwait::{Class, FailReason, Failure};
 use std::process::ExitCode;
 
-/// Exit statuses for everything that is not a container's exit code.
+/// Exit statuses for all ends of the command other than a container's exit code.
 ///
-/// They lie between 193 and 254: above 128 + 64, the highest status that a signal leaves behind, and below 255,
-/// which many programs use for "something is wrong".
+/// They are between 193 and 254: above 128 + 64, the highest exit status after a signal, and below 255, which many programs
+/// use for any error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Status {
@@ -14,11 +14,11 @@ pub(crate) enum Status {
     Infrastructure = 220,
     /// The step or its pod cannot work as it is.
     Step = 221,
-    /// The wait's own limits.
+    /// A limit of the wait ran out.
     Limit = 222,
     /// SIGINT, SIGTERM or SIGHUP.
     Cancelled = 223,
-    /// The API server failed during the wait, or what it answers cannot be read.
+    /// The API server failed during the wait, or its responses cannot be read.
     Api = 224,
     /// The command line is wrong.
     Usage = 230,
@@ -26,7 +26,7 @@ pub(crate) enum Status {
     Config = 231,
     /// The API server cannot be reached, or not be trusted.
     Unreachable = 232,
-    /// The API server does not let us read the pod.
+    /// The API server denies access to the pod.
     Denied = 233,
 }
 
@@ -49,7 +49,7 @@ impl Status {
     }
 }
 
-/// One sentence about what the user can mend, and the status to exit with.
+/// An error that the user can correct: one sentence, and the exit status.
 #[derive(Debug, thiserror::Error)]
 #[error("{sentence}")]
 pub(crate) struct Complaint {

@@ -1,20 +1,20 @@
-//! Observations and decisions as readable lines.
+//! Formats observations and decisions as lines of text.
 
 use podwait::core::{ContainerState, ContainerStatus, PodSnapshot, one_line};
 use podwait::{Decision, Observed, Turn};
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Longest piece of text from elsewhere on a line, in bytes.
+/// Longest quotation from elsewhere on a line, in bytes.
 const LONGEST: usize = 200;
 
 /// Longest sentence about a decision, in bytes.
 const LONGEST_SENTENCE: usize = 1000;
 
-/// Most containers on a line; there may be thousands.
+/// Most containers on a line; a pod may have thousands.
 const CONTAINERS: usize = 10;
 
-/// One line for one turn of a wait: when, what was observed, what was decided.
+/// One line for one turn of a wait: its time, the observation and the decision.
 pub(crate) fn line(turn: Turn<'_>) -> String {
     let seconds = turn.at.as_millis() as f64 / 1000.0;
     format!("{seconds:>8.3} s  {:<52} {}", observed(turn.observed), decided(turn.decision))

@@ -1,4 +1,4 @@
-//! Which configuration: a kubeconfig, several, or that of a pod.
+//! Finds the configuration: one kubeconfig, several, or that of a pod.
 
 use crate::connect::unusable;
 use crate::status::{Complaint, Status};
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 /// Longest file that is read, in bytes.
 const LONGEST: u64 = 8 << 20;
 
-/// Stands for "no `proxy-url`" while kube reads a kubeconfig, so that kube does not look for a proxy in the environment,
-/// where it cannot read all that Go can. `podwait::client` does that.
+/// Stands for "no `proxy-url`" while kube reads a kubeconfig, so that kube ignores proxies in the environment. kube cannot read
+/// every form that Go reads; `podwait::client` can, and reads them.
 const NO_PROXY_URL: &str = "http://none.invalid";
 
-/// Reads what the arguments name, else `$KUBECONFIG`, `~/.kube/config`, or what a pod is given. It may block.
+/// Reads the file of the arguments, else `$KUBECONFIG`, `~/.kube/config`, or the in-cluster configuration. It may block.
 pub(super) fn config(path: Option<&Path>, context: Option<String>) -> Result<Config, Complaint> {
     let kubeconfig = match path {
         Some(path) => Some(read(path)?.ok_or_else(|| {
@@ -27,7 +27,7 @@ pub(super) fn config(path: Option<&Path>, context: Option<String>) -> Result<Con
         })?),
         None => usual()?,
     };
-    // As kubectl does: nothing asked for and no kubeconfig there may mean that this runs in a pod.
+    // As in kubectl: without arguments and without a kubeconfig the command may run in a pod.
     let kubeconfig = match (kubeconfig, &context) {
         (Some(kubeconfig), _) => kubeconfig,
         (None, Some(_)) => {
@@ -82,7 +82,7 @@ fn of(mut kubeconfig: Kubeconfig, context: Option<String>) -> Result<Config, Com
     Ok(config)
 }
 
-/// What is empty counts as absent, as in client-go.
+/// Empty values count as absent, as in client-go.
 fn prepare(cluster: &mut Cluster) {
     cluster.certificate_authority.take_if(|text| text.is_empty());
     cluster.certificate_authority_data.take_if(|text| text.is_empty());
@@ -111,8 +111,7 @@ fn check_file(path: &str) -> Result<(), Complaint> {
     }
 }
 
-/// `$KUBECONFIG` or `~/.kube/config`, if there is something in it. Files of a list that are not there count as empty, as
-/// for kubectl.
+/// `$KUBECONFIG` or `~/.kube/config`, if it is not empty. Missing files of a list count as empty, as for kubectl.
 fn usual() -> Result<Option<Kubeconfig>, Complaint> {
     let list = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
     let paths: Vec<PathBuf> = match list {
@@ -151,14 +150,14 @@ fn read(path: &Path) -> Result<Option<Kubeconfig>, Complaint> {
     if is_utf16 && bytes.len() % 2 == 1 {
         return Err(cannot(&"it is no text"));
     }
-    // A pipe cannot be read twice, and paths in it are relative to nothing.
+    // A pipe cannot be read twice, and relative paths in it have no base.
     let read = if is_file {
         Kubeconfig::read_from(path)
     } else {
         Kubeconfig::from_yaml(&String::from_utf8(bytes).map_err(|_| cannot(&"it is no text"))?)
     };
     read.map(Some).map_err(|error| match error {
-        // The parser's own words may quote a token or a password.
+        // The parser's message may quote a token or a password.
         KubeconfigError::Parse(error) => {
             let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
             unusable(&format!("{} is no kubeconfig{}", path.display(), place.unwrap_or_default()))
@@ -168,7 +167,7 @@ fn read(path: &Path) -> Result<Option<Kubeconfig>, Complaint> {
     })
 }
 
-/// What an error says at the bottom of its chain, where the cause is.
+/// The message of the last error in the chain, which is the cause.
 fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

@@ -8,12 +8,12 @@ use podwait_sim::{Cluster, Life, Terminated, pod};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// One thing to show.
+/// One wait to show.
 struct Scene {
     pod: &'static str,
     title: &'static str,
     life: Life,
-    /// Whether to GET instead of to watch.
+    /// Whether the wait polls instead of watching.
     poll: bool,
     expect: fn(&Result<Exit, Failure>) -> bool,
 }

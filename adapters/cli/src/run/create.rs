@@ -1,4 +1,4 @@
-//! Creates a pod once, whatever becomes of the answers.
+//! Creates a pod once, even if responses are lost.
 
 use super::manifest::NewPod;
 use super::objects::{Created, Found, Objects, PAUSE};
@@ -11,15 +11,14 @@ use tokio::time::{Instant, sleep};
 /// How long the API server may take to accept a pod.
 const CREATE: Duration = Duration::from_secs(60);
 
-/// How long an answer is still waited for once the command is to end.
+/// How long `create` waits for a response once the command is to end.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 impl Objects<'_> {
-    /// Creates the pod; `None` if the command is to end before it is there.
+    /// Creates the pod. Returns `None` if the command is to end before the pod exists.
     ///
-    /// The client has chosen the name, so the same POST can be sent again: the API server refuses a second pod of that name
-    /// (409, `AlreadyExists`). Whether the one that is there is ours is said by its label. This holds however late the
-    /// first request is carried out, behind a slow admission webhook for instance.
+    /// The client has chosen the name, so the same POST can be sent again: the API server refuses a second pod of that name (409,
+    /// `AlreadyExists`), and the label of the existing pod shows whether it is of this run. See ARCHITECTURE.md.
     pub(super) async fn create(
         &self,
         pod: &NewPod,
@@ -27,7 +26,7 @@ impl Objects<'_> {
     ) -> Result<Option<Created>, Complaint> {
         let begin = Instant::now();
         let name = format!("{}/{}", self.connection.namespace, pod.name);
-        // Whether a request may have been carried out, or may be so later, of which no answer says so.
+        // Whether a request without a response may have been carried out, or may still be.
         let mut is_doubtful = false;
         let mut doubt = Doubt { name: &name, is_open: false };
         loop {
@@ -41,7 +40,7 @@ impl Objects<'_> {
                 Err(trouble) => trouble,
             };
             let is_there = trouble.code == 409 && trouble.reason.as_deref() == Some("AlreadyExists");
-            // A 409 of another kind is a conflict over a quota, a 429 was not let in: neither was carried out.
+            // Any other 409 is a quota conflict, and a 429 is a rejection: these requests were not carried out.
             is_doubtful |= !is_there && !trouble.is_refusal() && !matches!(trouble.code, 409 | 429);
             doubt.is_open = is_there || is_doubtful;
             if doubt.is_open {
@@ -70,14 +69,14 @@ impl Objects<'_> {
     }
 }
 
-/// Says on its way out, also where the creation is given up midway, that there may be a pod that no wait knows of.
+/// Prints a note when it is dropped while it is open, also if the creation is cancelled: a pod without a wait may exist.
 struct Doubt<'a> {
     name: &'a str,
     is_open: bool,
 }
 
 impl Doubt<'_> {
-    /// What is known now leaves no doubt.
+    /// Closes the doubt, since the result is known.
     fn settled<T>(&mut self, known: T) -> T {
         self.is_open = false;
         known

@@ -14,17 +14,17 @@ use tokio::sync::oneshot;
 /// k8s.io/apiserver; etcd stores half of that at most).
 pub(super) const LONGEST: usize = 3 << 20;
 
-/// Longest part of a parser's complaint that is repeated, in characters.
+/// Longest part of a parser's error message that is quoted, in bytes.
 const LONGEST_COMPLAINT: usize = 200;
 
-/// The pod in the file, `-` for standard input.
+/// Reads the pod in the file, `-` for standard input.
 ///
-/// A thread of its own reads: the other end of a FIFO may never write, and that must hold up neither a signal nor the
-/// end of the process.
+/// A separate thread reads: the other end of a FIFO may never write, and this must delay neither a signal nor the end of the
+/// process.
 pub(super) async fn read(file: PathBuf) -> Result<Value, Complaint> {
     let (answer, answered) = oneshot::channel();
     thread::spawn(move || {
-        // Nothing to do where the command has ended meanwhile.
+        // An error means that the command has ended meanwhile.
         let _ = answer.send(parse(&file));
     });
     answered.await.unwrap_or_else(|_| Err(usage("the manifest cannot be read")))
@@ -59,7 +59,7 @@ fn parse(file: &Path) -> Result<Value, Complaint> {
     Ok(pod)
 }
 
-/// The content, or one byte more than the limit where there is more.
+/// The content; if it is longer than the limit, one byte more than the limit.
 fn bytes(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = LONGEST as u64 + 1;

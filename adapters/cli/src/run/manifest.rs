@@ -1,4 +1,4 @@
-//! The pod that is to be run.
+//! The pod that `podwait run` creates.
 
 use super::{RunArgs, file};
 use crate::status::{Complaint, Status};
@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// The label that says which attempt a pod belongs to. Its value is random and is not in the name, so that a pod of the
-/// same name is not taken for ours.
+/// The label that identifies the attempt of a pod. Its value is random and is not in the name, so a pod of the same name from
+/// elsewhere does not match.
 pub(super) const RUN_LABEL: &str = "podwait.dev/run";
 
-/// Longest name of a pod: it is the name of its host, too (RFC 1123, a label).
+/// Longest name of a pod, since it is also the pod's hostname (a label of RFC 1123).
 const LONGEST_NAME: usize = 63;
 
-/// How much of a name is random: 64 bits as hexadecimal digits.
+/// The random part of a name: 64 bits as hexadecimal digits.
 const RANDOM: usize = 16;
 
-/// What the API server sets in the metadata, as in a manifest that was read from a cluster, and the name.
+/// The name, and the metadata that the API server sets. A manifest that was read from a cluster contains them.
 const NOT_OURS: [&str; 10] = [
     "name",
     "generateName",
@@ -31,7 +31,7 @@ const NOT_OURS: [&str; 10] = [
     "selfLink",
 ];
 
-/// What all attempts of one run have in common.
+/// The common part of all attempts of a run.
 #[derive(Debug)]
 pub(super) struct Template {
     /// The pod, without a name and without a hold.
@@ -40,7 +40,7 @@ pub(super) struct Template {
     prefix: String,
 }
 
-/// A pod that is to be created once.
+/// The pod of one attempt, before it is created.
 #[derive(Debug)]
 pub(super) struct NewPod {
     pub(super) name: String,
@@ -51,7 +51,7 @@ pub(super) struct NewPod {
 }
 
 impl Template {
-    /// Reads the arguments, and the manifest if they name one.
+    /// Makes the template from the arguments, and from the manifest if they name one.
     pub(super) async fn read(args: &RunArgs) -> Result<Self, Complaint> {
         let pod = match (&args.file, &args.image) {
             (Some(path), _) => file::read(path.clone()).await?,
@@ -83,7 +83,7 @@ impl Template {
         if args.labels.iter().any(|(key, _)| key == RUN_LABEL) {
             return Err(usage(format!("the label {RUN_LABEL} is podwait's own, choose another key")));
         }
-        // Only the hold of an attempt is taken off again.
+        // Only a hold that an attempt adds is removed again.
         if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
             finalizers.retain(|finalizer| finalizer != FINALIZER);
         }
@@ -93,7 +93,7 @@ impl Template {
         }
         let policy = &mut pod["spec"]["restartPolicy"];
         if policy.is_null() {
-            // What the API server would make of nothing never ends.
+            // The API server's default is Always, and such a pod never ends.
             *policy = json!("Never");
         } else if policy == "Always" {
             return Err(usage("a pod with restartPolicy Always never ends; make it Never or OnFailure"));
@@ -112,12 +112,12 @@ impl Template {
         Duration::from_secs(seconds.unwrap_or(30))
     }
 
-    /// A name that no pod has.
+    /// A new random name.
     pub(super) fn name(&self) -> String {
         format!("{}{}", self.prefix, random())
     }
 
-    /// The pod of one attempt, with a name of its own.
+    /// The pod of one attempt, with a new name.
     ///
     /// The client chooses the whole name, so that the API server refuses to create the pod a second time.
     pub(super) fn attempt(&self, namespace: &str, is_held: bool) -> Result<NewPod, Complaint> {
@@ -142,12 +142,12 @@ impl Template {
     }
 }
 
-/// The beginning of the pod's name: short enough for what is random, and so that the whole is a name.
+/// The beginning of the pod's name: it leaves room for the random part, and makes a valid name with it.
 fn prefix(asked: Option<&str>, metadata: &Map<String, Value>) -> Result<String, Complaint> {
     let text = |key: &str| match metadata.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
-        // A prefix may end where a name may not.
+        // A prefix may end with a character that a name must not end with.
         Some(Value::String(text)) if is_dns_subdomain(&format!("{text}0")) => Ok(Some(text.as_str())),
         Some(_) => Err(usage(format!("metadata.{key} of the pod is no name of a pod"))),
     };

@@ -1,4 +1,4 @@
-//! What `podwait run` asks of the API server: to create a pod, to show it, to delete it.
+//! The requests of `podwait run`: create, read and delete a pod.
 
 use super::manifest::{NewPod, RUN_LABEL};
 use crate::call::{CALL_TIMEOUT, Call, Trouble, pods_path};
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long the kubelet may take from the end of a pod's containers to its phase: it unmounts its volumes before.
+/// How long the kubelet may take from the end of a pod's containers to the final phase: before that it unmounts volumes.
 const UNTIL_PHASE: Duration = Duration::from_secs(10);
 
-/// How long a DELETE is tried.
+/// How long a DELETE is retried.
 const DELETE: Duration = Duration::from_secs(10);
 
-/// How long one POST may take: the time that an admission webhook may have (`timeoutSeconds`, at most 30 s).
+/// How long one POST may take: the longest time of an admission webhook (`timeoutSeconds`, at most 30 s).
 const POST: Duration = Duration::from_secs(30);
 
-/// How long to wait before something is tried again.
+/// The pause before a retry.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Longest pod that is read, in bytes: etcd stores 1.5 MiB at most.
@@ -36,21 +36,21 @@ pub(super) struct Objects<'a> {
 pub(super) struct Created {
     pub(super) name: String,
     pub(super) uid: String,
-    /// It has the hold.
+    /// Whether the pod was created with the hold.
     pub(super) is_held: bool,
 }
 
-/// Whether a hold could be taken off again.
+/// Whether there is the right to remove a hold again.
 pub(super) enum MayHold {
     Yes,
     No(String),
 }
 
-/// What stands under a name.
+/// The result of a GET by name.
 pub(super) enum Found {
     /// The pod of this attempt.
     Ours(Created),
-    /// Another one.
+    /// Another pod of that name.
     Other,
     Nothing,
     Unknown,
@@ -74,10 +74,10 @@ impl Objects<'_> {
             .map_err(|error| Trouble::unreadable(&format!("unreadable answer: {error}")))
     }
 
-    /// Whether a hold could be taken off again. If not, the pod must not have one.
+    /// Whether there is the right to remove a hold again. Without it the pod must not have a hold.
     ///
-    /// Asked by doing so: a PATCH of a pod that is not there is 404 for those who may patch pods and 403 for all others,
-    /// since the API server looks at the right first. So `run` needs no rights but those on pods.
+    /// A PATCH of a pod that does not exist returns 404 with the right to patch pods and 403 without it, since the API server
+    /// checks the right first. So `run` needs only rights on pods.
     pub(super) async fn may_hold(&self, unused_name: &str) -> MayHold {
         let mut tries = 3;
         loop {
@@ -105,7 +105,7 @@ impl Objects<'_> {
         }
     }
 
-    /// Asks for the pod once. An answer that does not show it is no answer.
+    /// Sends the POST once. A response that does not contain the pod is an error.
     pub(super) async fn post(&self, pod: &NewPod) -> Result<Created, Trouble> {
         let mut call = self.call(Method::POST, None, None)?;
         (call.body, call.limit) = (Some((JSON, pod.body.clone())), POST);
@@ -114,7 +114,7 @@ impl Objects<'_> {
             .ok_or_else(|| Trouble::unreadable("the answer to the creation does not show the pod"))
     }
 
-    /// What stands under the name of the pod.
+    /// Looks up the pod by its name.
     pub(super) async fn find(&self, pod: &NewPod) -> Found {
         match self.send(self.call(Method::GET, Some(&pod.name), None)).await {
             Ok(answer) => match self.ours(pod, &answer) {
@@ -126,7 +126,7 @@ impl Objects<'_> {
         }
     }
 
-    /// The pod of this attempt, if the answer shows it. Its name does not suffice, and is taken from the request only.
+    /// The pod of this attempt, if the response contains it. The name alone does not suffice, and is taken from the request.
     fn ours(&self, pod: &NewPod, answer: &Value) -> Option<Created> {
         let metadata = &answer["metadata"];
         let uid = metadata["uid"].as_str().filter(|uid| !uid.is_empty())?;
@@ -136,7 +136,7 @@ impl Objects<'_> {
         is_ours.then(|| Created { name: pod.name.clone(), uid: uid.to_owned(), is_held: pod.is_held })
     }
 
-    /// The pod as it is, `None` where it is gone or another one has its name.
+    /// The current pod; `None` if it is gone or another pod has its name.
     async fn get(&self, pod: &Created) -> Result<Option<Value>, Trouble> {
         match self.send(self.call(Method::GET, Some(&pod.name), None)).await {
             Ok(found) => Ok(Some(found).filter(|found| found["metadata"]["uid"] == *pod.uid)),
@@ -145,7 +145,7 @@ impl Objects<'_> {
         }
     }
 
-    /// Whether nothing of the pod runs or will run any more, as far as can be read.
+    /// Whether no container of the pod runs or will run; false if the pod cannot be read.
     pub(super) async fn is_over(&self, pod: &Created) -> bool {
         let begin = Instant::now();
         loop {
@@ -167,7 +167,7 @@ impl Objects<'_> {
         }
     }
 
-    /// Whether the object is gone within this time.
+    /// Waits until the object is gone. Returns false if that takes longer than `within`.
     pub(super) async fn is_gone(&self, pod: &Created, within: Duration) -> bool {
         let begin = Instant::now();
         loop {
@@ -183,7 +183,7 @@ impl Objects<'_> {
         }
     }
 
-    /// Deletes the pod, with its own grace period if it still runs. Says so if that cannot be done.
+    /// Deletes the pod, with its own grace period if it still runs. Prints a note if that fails.
     pub(super) async fn delete(&self, pod: &Created) {
         let options =
             json!({ "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": { "uid": pod.uid } });
@@ -191,7 +191,7 @@ impl Objects<'_> {
         loop {
             let call = self.call(Method::DELETE, Some(&pod.name), Some((JSON, options.clone())));
             let Err(trouble) = self.send(call).await else { return };
-            // It is gone, or another one has its name.
+            // The pod is gone, or another pod has its name.
             if trouble.is_absence() || trouble.code == 409 && trouble.reason.is_some() {
                 return;
             }

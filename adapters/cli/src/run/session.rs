@@ -8,7 +8,7 @@ use crate::holds::Holds;
 use crate::lines::{Lines, Of};
 use crate::output;
 use crate::report::Report;
-use crate::shutdown::{Patience, Shutdown};
+use crate::shutdown::{Shutdown, TimeToEnd};
 use crate::status::Complaint;
 use podwait::core::{Decision, Input, Instant};
 use podwait::{Exit, Failure, Hold, Logs, Policy, WaitMachine};
@@ -17,19 +17,19 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a pod that was asked to stop may take beyond its grace period.
+/// How long a deleted pod may take beyond its grace period.
 const BEYOND_GRACE: Duration = Duration::from_secs(30);
 
-/// The longest grace period that a pod is given to stop in.
+/// The longest grace period that `run` waits for.
 const GRACE: Duration = Duration::from_secs(300);
 
-/// How long the pod's end may take after a signal, and its deletion after `--timeout`.
-const PATIENCE: Patience = Patience {
+/// How long the end of the pod may take after a signal, and its deletion after `--timeout`.
+const TIME_TO_END: TimeToEnd = TimeToEnd {
     signal: Duration::from_secs(GRACE.as_secs() + 2 * BEYOND_GRACE.as_secs()),
     limit: BEYOND_GRACE,
 };
 
-/// What all attempts have in common.
+/// The common state of all attempts.
 pub(super) struct Session {
     pub(super) args: RunArgs,
     pub(super) connection: Connection,
@@ -41,13 +41,13 @@ pub(super) struct Session {
 
 /// Why there is no next attempt.
 enum Obstacle {
-    /// The pod of the last one is still there.
+    /// The pod of the last attempt still exists.
     Pod,
     /// A signal came, or the time limit ran out.
     Shutdown,
 }
 
-/// How one try ended.
+/// How one attempt ended.
 struct Ended {
     outcome: Result<Exit, Failure>,
     /// A signal came.
@@ -55,12 +55,12 @@ struct Ended {
 }
 
 impl Session {
-    /// Runs the pod, again where that is asked for and safe, and gives the exit status.
+    /// Runs the pod, and runs it again if that is requested and safe. Returns the exit status.
     pub(super) async fn run(&self, template: &Template) -> Result<u8, Complaint> {
         let objects = Objects { connection: &self.connection };
         self.shutdown.doing("the API server was asked what may be done");
         let prepared = self.prepare(&objects, template).await?;
-        self.shutdown.work(PATIENCE);
+        self.shutdown.work(TIME_TO_END);
         let namespace = &self.connection.namespace;
         let mut tries_left = self.args.retry_infra;
         loop {
@@ -98,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Finds out whether the API server can be used, and whether pods are to be held.
+    /// Checks that the API server can be used. Returns whether pods are to be held.
     async fn prepare(&self, objects: &Objects<'_>, template: &Template) -> Result<bool, Complaint> {
         let unused = template.name();
         self.connection.check(&self.connection.namespace, &unused).await?;
@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Waits until nothing of an attempt is left: there is one pod at a time.
+    /// Waits until the pod of an attempt is gone, since there is one pod at a time.
     async fn obstacle(
         &self,
         objects: &Objects<'_>,
@@ -156,7 +156,7 @@ impl Session {
         report.status()
     }
 
-    /// Its end has been read: it may go.
+    /// Releases the pod, whose end has been read, and deletes it if `is_deleted`.
     async fn clean_up(
         &self,
         objects: &Objects<'_>,
@@ -174,11 +174,11 @@ impl Session {
                 objects.delete(created).await;
             }
         };
-        // Either may take its whole time where the API server does not answer, and the other one must be sent all the same.
+        // If the API server is silent, each takes its full time, and the other must be sent meanwhile.
         tokio::join!(release, delete);
     }
 
-    /// Waits for the pod's end and prints what it writes. After the first signal it is asked to stop.
+    /// Waits for the pod's end and prints its log. Deletes the pod after the first signal.
     async fn follow(&self, objects: &Objects<'_>, created: &Created) -> Ended {
         let namespace = &self.connection.namespace;
         let mut wait = podwait::wait(self.connection.client.clone(), namespace, &created.name)
@@ -204,15 +204,15 @@ impl Session {
         }
         output::note(&format!("{namespace}/{}: asked to stop", created.name));
         objects.delete(created).await;
-        // Its own grace period is not known here, and need not be: the kubelet keeps to it.
+        // The pod's own grace period is not known here; the kubelet enforces it.
         let outcome = timeout(GRACE + BEYOND_GRACE, &mut outcome).await.ok();
-        Ended { outcome: outcome.unwrap_or_else(|| Err(cancelled_by_nobody())), is_cancelled: true }
+        Ended { outcome: outcome.unwrap_or_else(|| Err(cancellation())), is_cancelled: true }
     }
 }
 
-/// The failure of a wait that was cancelled, with the code of the step that was stopped for it.
+/// The failure of a cancelled wait, with the exit code of the stopped step.
 fn cancelled(outcome: &Result<Exit, Failure>) -> Failure {
-    let mut failure = cancelled_by_nobody();
+    let mut failure = cancellation();
     failure.exit_code = match outcome {
         Ok(exit) => Some(exit.code),
         Err(failure) => failure.exit_code,
@@ -220,7 +220,7 @@ fn cancelled(outcome: &Result<Exit, Failure>) -> Failure {
     failure
 }
 
-fn cancelled_by_nobody() -> Failure {
+fn cancellation() -> Failure {
     let mut machine = WaitMachine::new(Policy::default().into());
     match machine.handle(Instant::ZERO, Input::Cancel) {
         Decision::Fail(failure) => failure,

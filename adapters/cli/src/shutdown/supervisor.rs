@@ -1,19 +1,19 @@
-//! The main thread: it waits for the command's end, and ends the process where the command does not.
+//! The main thread: it waits for the command's end, and ends the process if the command does not end.
 
-use super::{Event, FAREWELL, LAST_LOOK, SLACK, Shutdown, Stage, State, Stop};
+use super::{Event, LAST_RELEASE, LIMIT_MARGIN, SLACK, Shutdown, Stage, State, Stop};
 use crate::output;
 use crate::status::Status;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// The other side of [`Shutdown`].
+/// The main thread's end of the connection to the [`Shutdown`].
 pub(crate) struct Supervisor {
     shutdown: Shutdown,
     events: Receiver<Event>,
 }
 
-/// The longest sleep; what is due later is looked at again.
+/// The longest sleep. Later deadlines are checked again after it.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Supervisor {
@@ -37,29 +37,29 @@ impl Supervisor {
 
     fn signal(&self, name: &str) {
         let shared = &self.shutdown.0;
-        // Held while the process is ended, so that no work begins meanwhile.
+        // The lock is held until the process has ended, so that no work begins meanwhile.
         let mut state = self.shutdown.lock();
-        let patience = match state.stage {
+        let time_to_end = match state.stage {
             Stage::Starting(doing) => {
                 leave(Status::Cancelled as u8, &format!("interrupted by {name} while {doing}"))
             }
-            Stage::Working(patience) => patience,
+            Stage::Working(time_to_end) => time_to_end,
         };
         let now = Instant::now();
         if std::mem::replace(&mut state.is_signalled, true) {
-            state.force(now + FAREWELL + SLACK);
+            state.force(now + LAST_RELEASE + SLACK);
             shared.second.cancel();
             return;
         }
         state.stop.get_or_insert(Stop::Signal);
-        state.force(now + patience.signal + SLACK);
+        state.force(now + time_to_end.signal + SLACK);
         state.cancel_at = None;
         drop(state);
         shared.stopping.cancel();
         shared.cancel.cancel();
     }
 
-    /// Does what is due.
+    /// Acts on the deadlines that are due.
     fn act(&self, now: Instant) {
         let shared = &self.shutdown.0;
         let mut state = self.shutdown.lock();
@@ -78,17 +78,17 @@ impl Supervisor {
         }
         match state.stage {
             Stage::Starting(doing) => {
-                if is_due(state.limit.map(|limit| limit + LAST_LOOK)) {
+                if is_due(state.limit.map(|limit| limit + LIMIT_MARGIN)) {
                     leave(
                         Status::Limit as u8,
                         &format!("the time limit of the command ran out while {doing}"),
                     );
                 }
             }
-            Stage::Working(patience) => {
+            Stage::Working(time_to_end) => {
                 state.stop = Some(Stop::Limit);
-                state.force(now + patience.limit + SLACK);
-                state.cancel_at = Some(now + LAST_LOOK);
+                state.force(now + time_to_end.limit + SLACK);
+                state.cancel_at = Some(now + LIMIT_MARGIN);
                 drop(state);
                 shared.stopping.cancel();
             }
@@ -97,23 +97,23 @@ impl Supervisor {
 }
 
 impl State {
-    /// The process ends then, or earlier.
+    /// Ends the process by force at this time, unless an earlier time is set.
     fn force(&mut self, at: Instant) {
         self.force_at = Some(self.force_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// When something is to be done.
+    /// The next deadline.
     fn due(&self) -> Option<Instant> {
         let limit = self.limit.filter(|_| self.stop.is_none()).map(|limit| match self.stage {
-            Stage::Starting(_) => limit + LAST_LOOK,
+            Stage::Starting(_) => limit + LIMIT_MARGIN,
             Stage::Working(_) => limit,
         });
         [limit, self.cancel_at, self.force_at].into_iter().flatten().min()
     }
 }
 
-/// Ends the process. Nothing that is buffered is written any more: that could block, too.
-fn leave(status: u8, words: &str) -> ! {
-    output::last_words(words);
+/// Ends the process without flushing buffers, since a flush could block too.
+fn leave(status: u8, sentence: &str) -> ! {
+    output::final_note(sentence);
     signal_hook::low_level::exit(status.into())
 }

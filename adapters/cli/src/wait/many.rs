@@ -7,14 +7,14 @@ use super::target::{Awaited, Pod};
 use crate::args::Output;
 use crate::output::{Line, with_cause};
 use crate::report::{JobReport, Report};
-use crate::shutdown::Patience;
+use crate::shutdown::TimeToEnd;
 use crate::status::Complaint;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use podwait::{Decision, Hub, JobPod, Scope, Turn};
 
 impl Session {
-    /// The exit status. Holds of waits that are dropped stay in [`Holds`](crate::holds::Holds).
+    /// Returns the exit status. The holds of dropped waits stay in [`Holds`](crate::holds::Holds).
     pub(super) async fn wait_for_many(&self, all: &[Awaited]) -> Result<u8, Complaint> {
         let table = Table::new(all.iter().map(Awaited::label).collect(), self.lines.is_none());
         let client = self.connection.client.clone();
@@ -26,16 +26,16 @@ impl Session {
                 Awaited::Job { namespace, name } => Box::pin(self.job(index, namespace, name, &table)),
             });
         }
-        self.shutdown.work(Patience::default());
-        let (mut first_failed, mut is_refusal_told) = (0, false);
+        self.shutdown.work(TimeToEnd::default());
+        let (mut first_failed, mut is_refusal_printed) = (0, false);
         loop {
             let status = tokio::select! {
                 status = waits.next() => status,
                 () = table.tick() => continue,
             };
             let Some(status) = status else { break };
-            if let Some(failure) = hub.refusal().filter(|_| !is_refusal_told) {
-                is_refusal_told = true;
+            if let Some(failure) = hub.refusal().filter(|_| !is_refusal_printed) {
+                is_refusal_printed = true;
                 table.note(&with_cause("the pods are not watched together", &failure.message));
             }
             if self.args.any {
@@ -48,7 +48,7 @@ impl Session {
         Ok(first_failed)
     }
 
-    /// The exit status that the wait by itself would have.
+    /// Returns the exit status of the wait, as if it were the only one.
     fn pod<'a>(
         &'a self,
         hub: &Hub,

@@ -95,7 +95,7 @@ pub(crate) async fn run(args: WaitArgs, shutdown: Shutdown, holds: Holds) -> Res
     Ok(status.into())
 }
 
-/// What all waits of one command have in common.
+/// The common state of all waits of one command.
 struct Session {
     args: WaitArgs,
     connection: crate::connect::Connection,
@@ -107,7 +107,7 @@ struct Session {
 }
 
 impl Session {
-    /// A wait with all that was asked for, and the number of its hold.
+    /// Adds everything that the arguments ask for to a wait. Returns the wait and the number of its hold.
     fn equip(&self, wait: Wait, pod: &target::Pod) -> Result<(Wait, Option<usize>), Complaint> {
         let mut wait = wait.policy(self.policy.clone()).cancel(self.shutdown.token());
         if let Some(container) = &pod.container {
@@ -131,14 +131,14 @@ impl Session {
         Ok((wait, hold.map(|hold| self.holds.add(&pod.namespace, &pod.name, hold))))
     }
 
-    /// Waits, and prints the log beside it if that was asked for.
+    /// Waits, and prints the log meanwhile if the arguments ask for it.
     async fn outcome(&self, wait: Wait, pod: &target::Pod) -> Result<Exit, Failure> {
         let of = Of { namespace: &pod.namespace, pod: &pod.name };
         let outcome = match &self.lines {
             None => wait.await,
             Some(lines) => {
                 let (wait, stream) = wait.logs(Logs::of_target());
-                // After a signal nobody waits for what a node may still have to say.
+                // After a signal the command does not wait for more lines from a node.
                 let cut = async {
                     self.shutdown.token().cancelled().await;
                     tokio::time::sleep(FLUSH).await;
@@ -149,7 +149,7 @@ impl Session {
         self.shutdown.named(outcome)
     }
 
-    /// Lets the pod go, once its answer was used.
+    /// Releases the hold once the answer was used.
     async fn release(&self, hold: Option<usize>) {
         if let Some(hold) = hold {
             self.holds.release(hold).await;
@@ -157,5 +157,5 @@ impl Session {
     }
 }
 
-/// How long what has been read of a log may take to be printed after a signal.
+/// How long the lines that were read may take to be printed after a signal.
 const FLUSH: Duration = Duration::from_secs(1);

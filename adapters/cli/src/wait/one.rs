@@ -5,18 +5,18 @@ use super::record::Record;
 use super::target::{Awaited, Pod};
 use crate::output;
 use crate::report::{JobReport, Report};
-use crate::shutdown::Patience;
+use crate::shutdown::TimeToEnd;
 use crate::status::Complaint;
 use podwait::trace::Pods;
 use podwait::{Failure, JobEnd, JobPod};
 
 impl Session {
-    /// The exit status.
+    /// Waits for the pod or job, and returns the exit status.
     pub(super) async fn wait_for_one(&self, awaited: &Awaited) -> Result<u8, Complaint> {
         match awaited {
             Awaited::Pod(pod) => self.wait_for_pod(pod).await,
             Awaited::Job { namespace, name } => {
-                self.shutdown.work(Patience::default());
+                self.shutdown.work(TimeToEnd::default());
                 let label = format!("{namespace}/job/{name}");
                 let note = move |pod: &JobPod| output::note(&format!("{label}: {}", pod_line(pod)));
                 let outcome = self.job_outcome(namespace, name, note).await;
@@ -43,14 +43,14 @@ impl Session {
             }
             None => None,
         };
-        self.shutdown.work(Patience::default());
+        self.shutdown.work(TimeToEnd::default());
         let outcome = self.outcome(wait, pod).await;
         let report = Report { namespace: &pod.namespace, pod: &pod.name, outcome };
         self.shutdown.answered(report.status());
         report.print(self.args.output, self.lines.as_ref()).await;
         self.release(hold).await;
         if let Some(record) = record {
-            // Last, since it may take a moment.
+            // This is last, since it may take some seconds.
             record.finish().await;
         }
         Ok(report.status())
@@ -69,7 +69,7 @@ impl Session {
     }
 }
 
-/// A pod of a Job that has ended, in a few words.
+/// One line about an ended pod of a Job.
 pub(super) fn pod_line(pod: &JobPod) -> String {
     let ends = pod.ends.iter().map(|(container, end)| match end {
         Ok(exit) => format!("{container} exited {}", exit.code),

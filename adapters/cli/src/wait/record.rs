@@ -13,16 +13,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// How long the wait for the pod is put off for the file to be opened. A FIFO that nothing reads opens later, or never.
+/// How long the start of the wait is delayed until the file is open. A FIFO without a reader opens later, or never.
 const OPENING: Duration = Duration::from_secs(1);
 
-/// How long the command stays, after the wait, for what is not written yet.
+/// How long the command waits, after the answer, for the rest of the trace to be written.
 const DRAINING: Duration = Duration::from_secs(5);
 
-/// Most bytes that are kept for a file that is slower than the wait. A single turn may have more.
+/// Most bytes that are queued for a slow file. A single turn may have more.
 const KEPT: usize = 16 << 20;
 
-/// A trace that is being written, by a thread of its own: neither a pipe that nothing reads nor a slow disk holds up the wait.
+/// A trace that a separate thread writes: neither a pipe without a reader nor a slow disk delays the wait.
 pub(crate) struct Record {
     file: PathBuf,
     recorder: Arc<Mutex<Option<Recorder<Queue>>>>,
@@ -33,7 +33,7 @@ impl Record {
     /// Creates the file, and begins the trace.
     ///
     /// # Errors
-    /// The file cannot be opened. What happens to it later is said by [`finish`](Self::finish).
+    /// The file cannot be opened. [`finish`](Self::finish) reports later errors.
     pub(crate) async fn new(file: &Path, header: &Header, pods: Pods) -> Result<Self, Complaint> {
         let complaint = |error: io::Error| {
             Complaint::new(Status::Usage, format!("cannot write the trace {}: {error}", shown(file)))
@@ -43,11 +43,11 @@ impl Record {
         let (turns, received) = mpsc::channel::<Vec<u8>>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let (path, taken) = (file.to_owned(), Arc::clone(&waiting));
-        // It is never joined: it may be blocked for ever, and ends with the process.
+        // The thread is never joined: it may be blocked for ever, and ends with the process.
         let thread = std::thread::Builder::new().name(String::from("trace"));
         let thread = thread.spawn(move || {
             let written = trace::create(path).map(|file| {
-                // A wait that does not wait for it any more learns of an error at the end.
+                // If the delay is over, `finish` reports an error.
                 let _ = opened.send(());
                 write_all(file, &received, &taken)
             });
@@ -64,7 +64,7 @@ impl Record {
         Ok(record)
     }
 
-    /// Lets the recorder look on.
+    /// Makes the recorder an observer of the wait.
     pub(crate) fn attach(&self, wait: Wait) -> Wait {
         let recorder = Arc::clone(&self.recorder);
         wait.look(move |turn: Turn<'_>| {
@@ -74,31 +74,30 @@ impl Record {
         })
     }
 
-    /// Ends the trace after its wait, and stays a few seconds for what is still to be written. What could not be written does
-    /// not change the wait's answer.
+    /// Ends the trace after its wait, and waits a few seconds until it is written. A failure to write does not change the answer.
     pub(crate) async fn finish(self) {
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Without its queue the thread ends, once it has written everything.
+        // With the end of the queue the thread ends, once it has written everything.
         let recorded = recorder.map_or(Ok(()), Recorder::finish);
         let written = match timeout(DRAINING, self.written).await {
             Ok(Ok(written)) => written,
-            // It panicked, which its own message has said.
+            // The thread panicked, and the panic was printed.
             Ok(Err(_)) => Err(io::Error::other("its thread is gone")),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long to be written")),
         };
-        // The thread knows better why the queue was closed.
+        // The error of the thread comes first: it is the cause of a closed queue.
         if let Err(error) = written.and(recorded) {
             output::note(&format!("the trace {} is not complete: {error}", shown(&self.file)));
         }
     }
 }
 
-/// The name of a file for a sentence.
+/// The name of a file, cleaned for a sentence.
 fn shown(file: &Path) -> String {
     one_line(&file.to_string_lossy(), 1000).into_owned()
 }
 
-/// Writes what is received, until there is no more to come.
+/// Writes all received turns until the queue ends.
 fn write_all(mut file: impl Write, turns: &mpsc::Receiver<Vec<u8>>, waiting: &AtomicUsize) -> io::Result<()> {
     for turn in turns {
         file.write_all(&turn)?;
@@ -107,7 +106,7 @@ fn write_all(mut file: impl Write, turns: &mpsc::Receiver<Vec<u8>>, waiting: &At
     Ok(())
 }
 
-/// What the thread is still to write. It never blocks.
+/// The queue to the thread. A write never blocks.
 struct Queue {
     turn: Vec<u8>,
     turns: mpsc::Sender<Vec<u8>>,
@@ -121,7 +120,7 @@ impl Write for Queue {
         Ok(bytes.len())
     }
 
-    /// Hands over what was written since the last time.
+    /// Sends the bytes since the last flush to the thread.
     fn flush(&mut self) -> io::Result<()> {
         let length = self.turn.len();
         let waiting = self.waiting.load(Ordering::Relaxed);

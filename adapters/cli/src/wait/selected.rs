@@ -1,4 +1,4 @@
-//! The pods that a label selector matches.
+//! Lists the pods that a label selector matches.
 
 use crate::call::{CALL_TIMEOUT, Call, Trouble, pods_path};
 use crate::connect::Connection;
@@ -12,21 +12,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long pods that a selector matches may take to appear.
+/// How long the first pod that a selector matches may take to appear.
 const APPEAR: Duration = Duration::from_secs(10);
 
 /// How long all pages of one LIST may take.
 const LIST: Duration = Duration::from_secs(60);
 
-/// How many pods one page has, and how many bytes: the metadata alone, of which 256 KiB may be annotations.
+/// How many pods one page has, and how many bytes: only metadata, of which 256 KiB may be annotations.
 const PAGE: u32 = 100;
 const LONGEST_PAGE: usize = 32 << 20;
 
-/// Most pods that are waited for at once, and most pages that they may come in.
+/// Most pods in one command, and most pages of their LIST.
 const MOST: usize = 50_000;
 const MOST_PAGES: usize = 2 * MOST / PAGE as usize;
 
-/// Names and types only: neither specs nor states are read here.
+/// The metadata only: neither specs nor statuses are read here.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 #[derive(Default, Deserialize)]
@@ -57,7 +57,7 @@ struct Meta {
     uid: String,
 }
 
-/// Names and uids of the pods that the selector matches, once there are any.
+/// Returns names and uids of the pods that the selector matches, once there is one.
 pub(super) async fn matching(
     connection: &Connection,
     selector: &str,
@@ -67,7 +67,7 @@ pub(super) async fn matching(
         let pause = match list(connection, selector).await {
             Ok(found) if !found.is_empty() => return Ok(found),
             Ok(_) => Duration::from_millis(500),
-            // What may pass, as far as it does in time. A LIST whose pages have run out (410) begins again.
+            // Temporary errors are retried for a time. A LIST whose continue token has expired (410) begins again.
             Err(trouble) if matches!(trouble.code, 410 | 429 | 500..=599) && begin.elapsed() < APPEAR => {
                 trouble.retry_after.max(Duration::from_secs(1))
             }

@@ -1,4 +1,4 @@
-//! What many waits are doing, as a table that is kept up to date on a terminal.
+//! The states of many waits, as a table that is updated on a terminal.
 
 use crate::output::{self, Line};
 use std::fmt::Write as _;
@@ -6,20 +6,20 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often it is drawn anew.
+/// The shortest time between two updates.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Rows that are shown where the terminal does not say how high it is.
+/// Rows that are shown if the height of the terminal is unknown.
 const ROWS: usize = 20;
 
-/// The table; clones are the same. Where standard error is no terminal nothing is drawn.
+/// The table. Clones share it. Nothing is drawn if standard error is not a terminal.
 #[derive(Clone)]
 pub(super) struct Table(Arc<Mutex<State>>);
 
 struct State {
     rows: Vec<Row>,
     is_drawn: bool,
-    /// Lines that are on the terminal.
+    /// The number of lines on the terminal.
     lines: usize,
     last: Option<Instant>,
     begin: Instant,
@@ -28,12 +28,12 @@ struct State {
 struct Row {
     label: String,
     what: String,
-    /// How long it took.
+    /// The duration of the wait, once it has ended.
     ended: Option<Duration>,
 }
 
 impl Table {
-    /// A row for each of these; drawn if `may_draw` and there is a terminal.
+    /// A table with a row for each label. It is drawn if `may_draw` and there is a terminal.
     pub(super) fn new(labels: Vec<String>, may_draw: bool) -> Self {
         let row = |label: String| Row {
             label: output::clean(&label).into_owned(),
@@ -50,13 +50,13 @@ impl Table {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Draws it once a second, for the time goes on.
+    /// Draws the table after a second, since it shows the time.
     pub(super) async fn tick(&self) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.lock().draw(false);
     }
 
-    /// What a wait waits for.
+    /// Sets the state of a wait: the reason why it still waits.
     pub(super) fn see(&self, index: usize, what: &str) {
         let mut state = self.lock();
         if state.rows[index].what != what {
@@ -65,7 +65,7 @@ impl Table {
         }
     }
 
-    /// A wait has its answer: a sentence for people, a line for programs, and a few words for the table.
+    /// Notes the answer of a wait: a sentence, a result line, and a few words for the table.
     pub(super) fn end(&self, index: usize, sentence: &str, result: Option<Line>, short: String) {
         let mut state = self.lock();
         state.erase();
@@ -81,7 +81,7 @@ impl Table {
         state.draw(true);
     }
 
-    /// A line for people above the table.
+    /// Prints a note above the table.
     pub(super) fn note(&self, line: &str) {
         let mut state = self.lock();
         state.erase();
@@ -93,7 +93,7 @@ impl Table {
 impl State {
     fn erase(&mut self) {
         if self.lines > 0 {
-            // So many lines up, and away with all that is below.
+            // Moves the cursor up by the lines of the table, and erases everything below.
             let _ = write!(std::io::stderr(), "\x1b[{}A\x1b[J", self.lines);
             self.lines = 0;
         }
@@ -111,7 +111,7 @@ impl State {
             });
         let mut text = String::new();
         let ended = self.rows.iter().filter(|row| row.ended.is_some()).count();
-        // Those that go on come first where not all fit.
+        // Open waits come first, if not all rows fit.
         let open = self.rows.iter().filter(|row| row.ended.is_none());
         let rows = open.chain(self.rows.iter().filter(|row| row.ended.is_some()));
         let shown: Vec<&Row> = rows.take(height.max(1)).collect();

@@ -1,4 +1,4 @@
-//! What is waited for.
+//! The pods and jobs of a wait.
 
 use super::WaitArgs;
 use crate::args::name;
@@ -7,7 +7,7 @@ use crate::status::{Complaint, Status};
 use podwait::Journal;
 use std::str::FromStr;
 
-/// As it is written on the command line.
+/// A pod or a job on the command line.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     Pod(String),
@@ -27,26 +27,26 @@ impl FromStr for Target {
     }
 }
 
-/// One wait.
+/// The pod or job of one wait.
 pub(super) enum Awaited {
     Pod(Pod),
     Job { namespace: String, name: String },
 }
 
-/// A wait for a pod.
+/// The pod of a wait.
 #[derive(Clone, Debug)]
 pub(super) struct Pod {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) container: Option<String>,
-    /// The uid that it must have.
+    /// The uid that the pod must have.
     pub(super) uid: Option<String>,
     /// The uid of a pod that an earlier process may have held.
     pub(super) held_uid: Option<String>,
 }
 
 impl Awaited {
-    /// The name as results have it.
+    /// The name in results.
     pub(super) fn label(&self) -> String {
         match self {
             Self::Pod(pod) => format!("{}/{}", pod.namespace, pod.name),
@@ -55,7 +55,7 @@ impl Awaited {
     }
 }
 
-/// All that is to be waited for.
+/// All pods and jobs that the command waits for.
 pub(super) async fn all(
     args: &WaitArgs,
     connection: &Connection,
@@ -78,7 +78,7 @@ pub(super) async fn all(
     }
     let entries = journal.map(Journal::entries).unwrap_or_default();
     if args.targets.is_empty() {
-        // A selector may match others by now, or none; what was begun goes on.
+        // The selector may match other pods by now, or none. The waits of the journal are continued.
         all.extend(entries.iter().map(|entry| {
             let target = entry.target.clone();
             let (container, uid) = (target.container, target.uid);
