@@ -335,8 +335,8 @@ impl Run {
             restart_count == self.restart_count
         };
         let ends = [self.record.finished_at, record.finished_at];
-        let is_told = !exit::is_fabricated(record) && ends.iter().all(Option::is_some);
-        same_count && (!is_told || ends[0] == ends[1])
+        let has_both_times = !exit::is_fabricated(record) && ends.iter().all(Option::is_some);
+        same_count && (!has_both_times || ends[0] == ends[1])
     }
 
     /// `is_deleted` if the pod was ever seen being deleted: a store that was restored from a backup may have forgotten

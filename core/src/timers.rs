@@ -4,7 +4,7 @@ use crate::decision::{Exit, Failure};
 use crate::reason::FailReason;
 use crate::rules::api::ApiFailure;
 use crate::rules::pull::Said;
-use crate::rules::waiting::{Stuck, Trouble};
+use crate::rules::waiting::{Stuck, WaitingContainer};
 use crate::text::{in_parentheses, one_line};
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -127,15 +127,15 @@ impl Pull {
     pub(crate) const REFUSAL: Duration = Duration::from_secs(15);
 
     /// What is known now. In back-off the last attempt's words stand, unless they are another container's.
-    fn of(before: Option<Box<Self>>, at: Instant, trouble: Trouble<'_>) -> Box<Self> {
+    fn of(before: Option<Box<Self>>, at: Instant, waiting: WaitingContainer<'_>) -> Box<Self> {
         let since = before.as_ref().map_or(at, |pull| pull.since);
-        let of_container = before.filter(|pull| pull.container == trouble.container);
-        let refused = match (trouble.said(), of_container) {
+        let of_container = before.filter(|pull| pull.container == waiting.container);
+        let refused = match (waiting.said(), of_container) {
             (Said::Nothing, Some(before)) => return before,
             (Said::Refused, before) => before.and_then(|pull| pull.refused).or(Some(at)),
             (Said::Passing | Said::Nothing, _) => None,
         };
-        Box::new(Self { since, container: trouble.container.into(), refused, failure: trouble.failure() })
+        Box::new(Self { since, container: waiting.container.into(), refused, failure: waiting.failure() })
     }
 }
 
@@ -144,7 +144,7 @@ impl Timers {
     /// sight, not restarted by flapping inside the group.
     pub(crate) fn set_graces(&mut self, at: Instant, stuck: &Stuck<'_>) {
         let before = self.image_pull.take();
-        self.image_pull = stuck.image_pull.map(|trouble| Pull::of(before, at, trouble));
+        self.image_pull = stuck.image_pull.map(|waiting| Pull::of(before, at, waiting));
         set_grace(&mut self.config_error, at, stuck.config_error);
     }
 
@@ -165,12 +165,12 @@ impl Timers {
     }
 }
 
-fn set_grace(timer: &mut Option<Box<Grace>>, at: Instant, trouble: Option<Trouble<'_>>) {
-    if timer.is_none() && trouble.is_none() {
+fn set_grace(timer: &mut Option<Box<Grace>>, at: Instant, waiting: Option<WaitingContainer<'_>>) {
+    if timer.is_none() && waiting.is_none() {
         return;
     }
     let since = timer.as_ref().map_or(at, |grace| grace.since);
-    *timer = trouble.map(|trouble| Box::new(Grace { since, failure: trouble.failure() }));
+    *timer = waiting.map(|waiting| Box::new(Grace { since, failure: waiting.failure() }));
 }
 
 /// Starts the timer if the condition holds and it is not running, cancels it if the condition does not hold.

@@ -73,7 +73,7 @@ fn a_run_that_is_seen_again_beside_the_deletion_is_still_the_one_from_before() {
 }
 
 #[test]
-fn the_latest_word_about_a_run_is_the_one_that_counts() {
+fn the_latest_record_of_a_run_counts() {
     let first = pod(10, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5));
     let corrected = pod(11, RestartPolicy::OnFailure, ended("step", "a", 0, 2, 5));
     let answer = decide(&[Input::Snapshot(&first), Input::Snapshot(&corrected), Input::NotFound]);
@@ -139,7 +139,7 @@ fn an_init_container_that_fails_again_after_the_deletion_has_not_failed_by_itsel
 }
 
 #[test]
-fn a_step_that_may_have_done_its_work_is_told_from_one_that_has_not() {
+fn a_step_that_may_have_finished_is_distinguished_from_one_that_has_not() {
     use RestartPolicy::{Never, OnFailure};
     let running = || ContainerStatus {
         name: "step".into(),

@@ -272,7 +272,7 @@ fn a_code_that_was_seen_goes_along_with_a_failure() {
 }
 
 #[test]
-fn targets_that_nobody_can_find() {
+fn targets_that_cannot_be_found() {
     let snapshot = |names: &[&str]| {
         let container = |name: &&str| Container { name: (*name).into(), ..Default::default() };
         PodSnapshot { containers: names.iter().map(container).collect(), ..pod(Phase::Running, None) }

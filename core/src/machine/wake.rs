@@ -194,7 +194,7 @@ impl Wait<'_> {
 
     /// A failure of the API server with what it said last.
     pub(super) fn api_failure(&self, failure: ApiFailure) -> Failure {
-        let what = failure.complaint();
+        let what = failure.phrase();
         let message = format!("the API server {what}{}", self.waiting.last_word.in_parentheses());
         Failure::new(failure.fail_reason(), message, self.seen_code())
     }

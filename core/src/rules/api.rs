@@ -55,7 +55,7 @@ impl ApiFailure {
     }
 
     /// The same as the end of a sentence about the API server.
-    pub(crate) const fn complaint(self) -> &'static str {
+    pub(crate) const fn phrase(self) -> &'static str {
         match self {
             Self::Rejected => "rejects the request",
             Self::Unauthorized => "does not accept the credentials",

@@ -133,7 +133,7 @@ mod tests {
 
     /// KEP-5532.
     #[test]
-    fn who_is_through_restarts_nobody_and_who_may_exit_again_does() {
+    fn a_container_that_has_finished_restarts_no_other_and_one_that_may_exit_again_does() {
         use RestartPolicy::{Always, Never};
         let may = |is_init: bool, policy: RestartPolicy, exit_code: Option<i32>| {
             let all = RestartRule {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_init_container_that_is_through_is_not_run_again() {
+    fn an_init_container_that_has_succeeded_is_not_run_again() {
         use RestartPolicy::{Always, Never, OnFailure};
         for (policy, after_0, after_1) in
             [(Always, true, true), (OnFailure, false, true), (Never, false, false)]

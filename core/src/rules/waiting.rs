@@ -48,9 +48,9 @@ pub(crate) fn group(reason: &str) -> Option<Group> {
 /// the init containers before it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Stuck<'a> {
-    pub(crate) image_pull: Option<Trouble<'a>>,
-    pub(crate) config_error: Option<Trouble<'a>>,
-    pub(crate) invalid_image_name: Option<Trouble<'a>>,
+    pub(crate) image_pull: Option<WaitingContainer<'a>>,
+    pub(crate) config_error: Option<WaitingContainer<'a>>,
+    pub(crate) invalid_image_name: Option<WaitingContainer<'a>>,
 }
 
 impl<'a> Stuck<'a> {
@@ -77,20 +77,20 @@ impl<'a> Stuck<'a> {
             Group::ConfigError => &mut self.config_error,
             Group::InvalidImageName => &mut self.invalid_image_name,
         };
-        of_group.get_or_insert(Trouble { group, container: &status.name, reason, message });
+        of_group.get_or_insert(WaitingContainer { group, container: &status.name, reason, message });
     }
 }
 
 /// A container that waits for a reason of some [`Group`].
 #[derive(Clone, Copy)]
-pub(crate) struct Trouble<'a> {
+pub(crate) struct WaitingContainer<'a> {
     group: Group,
     pub(crate) container: &'a str,
     reason: &'a str,
     message: &'a str,
 }
 
-impl Trouble<'_> {
+impl WaitingContainer<'_> {
     /// What the last attempt to pull said, as far as this tells.
     pub(crate) fn said(&self) -> Said {
         pull::said(self.reason, self.message)
