@@ -341,7 +341,7 @@ fn reads_at_once_have_a_limit() {
 }
 
 #[test]
-fn a_pause_is_told_with_what_is_left_of_it() {
+fn a_pause_is_reported_with_the_time_that_remains() {
     let mut host = Host::hub(None);
     let wait = host.join("a");
     let _ = host.watch(&[]);
@@ -363,7 +363,7 @@ fn a_pause_is_told_with_what_is_left_of_it() {
 }
 
 #[test]
-fn a_refusal_is_told_and_forgotten_when_it_is_over() {
+fn a_refusal_is_reported_until_it_is_over() {
     let mut host = Host::hub(None);
     let wait = host.join("a");
     let (list, _) = host.request(200);

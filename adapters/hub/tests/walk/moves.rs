@@ -3,7 +3,7 @@
 use crate::promises::Promises;
 use crate::server::{Answer, Outage, failure};
 use crate::sim::Sim;
-use crate::waiter::Mind;
+use crate::waiter::Decider;
 use podwait_hub::{PodName, Reflector, Scope, Via};
 use std::rc::Rc;
 
@@ -131,9 +131,9 @@ impl Sim {
     pub fn go(&mut self, step: Move) {
         self.note(format!("# {step:?}"));
         match step {
-            Move::Join => self.join(POD, true, Mind::simple()),
-            Move::JoinMachine => self.join(POD, true, Mind::machine(None)),
-            Move::JoinPolled => self.join(POD, false, Mind::simple()),
+            Move::Join => self.join(POD, true, Decider::simple()),
+            Move::JoinMachine => self.join(POD, true, Decider::machine(None)),
+            Move::JoinPolled => self.join(POD, false, Decider::simple()),
             Move::Leave => self.leave(0),
             Move::Create => self.world.create(POD, true),
             Move::Change => self.world.step_on(POD),

@@ -4,7 +4,7 @@
 use crate::promises::Promises;
 use crate::server::{Answer, Outage, failure};
 use crate::sim::Sim;
-use crate::waiter::Mind;
+use crate::waiter::Decider;
 use podwait_hub::{PodName, Reflector, Scope, Via};
 use std::rc::Rc;
 
@@ -78,12 +78,12 @@ fn write(sim: &mut Sim, dice: &mut Dice) {
 fn wait(sim: &mut Sim, dice: &mut Dice) {
     if sim.waiters.len() < 12 && dice.roll(4) > 0 {
         let name = dice.roll(PODS + 1) as usize;
-        let mind = match dice.roll(8) {
-            0 => Mind::machine(sim.world.uids(name).nth(dice.roll(3) as usize)),
-            1..5 => Mind::machine(None),
-            _ => Mind::simple(),
+        let decider = match dice.roll(8) {
+            0 => Decider::machine(sim.world.uids(name).nth(dice.roll(3) as usize)),
+            1..5 => Decider::machine(None),
+            _ => Decider::simple(),
         };
-        sim.join(name, dice.roll(6) > 0, mind);
+        sim.join(name, dice.roll(6) > 0, decider);
     } else if !sim.waiters.is_empty() {
         sim.leave(dice.roll(sim.waiters.len() as u64) as usize);
     }

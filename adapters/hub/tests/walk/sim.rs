@@ -3,7 +3,7 @@
 use crate::pod::Pod;
 use crate::promises::Promises;
 use crate::server::{Answer, Listed, Open, Weather};
-use crate::waiter::{Mind, Waiter, Wish};
+use crate::waiter::{Decider, Waiter, Wish};
 use crate::world::World;
 use podwait_core::Instant;
 use podwait_hub::{Command, Observed, PodName, Reflector, RequestId, WaitId};
@@ -91,18 +91,18 @@ impl Sim {
         Instant::from_millis(self.now)
     }
 
-    pub fn join(&mut self, name: usize, may_watch: bool, mut mind: Mind) {
+    pub fn join(&mut self, name: usize, may_watch: bool, mut decider: Decider) {
         self.world.tick += 1;
         let pod = self.world.names[name].clone();
-        let id = self.reflector.join(self.at(), pod, may_watch, mind.uid());
+        let id = self.reflector.join(self.at(), pod, may_watch, decider.uid());
         note!(self, "join {} as {id:?}", self.world.names[name]);
-        let wish = mind.start(self.now);
+        let wish = decider.start(self.now);
         self.waiters.push(Waiter {
             id,
             name,
             may_watch,
-            uid: mind.uid().map(Into::into),
-            mind,
+            uid: decider.uid().map(Into::into),
+            decider,
             joined: self.world.tick,
             due: u64::MAX,
             confirming_since: None,
@@ -183,7 +183,7 @@ impl Sim {
             Observed::NotFound(_) => waiter.last = Some(None),
             Observed::Failed(_) | Observed::Silence | Observed::Cancelled => {}
         }
-        let wish = waiter.mind.on(self.now, observed);
+        let wish = waiter.decider.on(self.now, observed);
         self.follow(index, wish);
     }
 

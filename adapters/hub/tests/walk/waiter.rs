@@ -32,7 +32,7 @@ pub enum End {
 
 /// What decides for a wait.
 #[derive(Clone, Debug)]
-pub enum Mind {
+pub enum Decider {
     Simple(Simple),
     Machine(Rc<WaitMachine>),
 }
@@ -45,7 +45,7 @@ pub struct Simple {
     failures: u32,
 }
 
-impl Mind {
+impl Decider {
     pub fn simple() -> Self {
         Self::Simple(Simple::default())
     }
@@ -171,7 +171,7 @@ pub struct Waiter {
     pub may_watch: bool,
     /// The uid of its pod, if it was known when it joined.
     pub uid: Option<String>,
-    pub mind: Mind,
+    pub decider: Decider,
     /// The tick of its joining.
     pub joined: u64,
     /// By when something has to be delivered.
