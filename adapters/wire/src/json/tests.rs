@@ -93,7 +93,7 @@ fn an_error_is_short_and_clean_and_quotes_no_values() {
 }
 
 #[test]
-fn what_is_no_pod_is_told_apart() {
+fn what_is_no_pod_is_reported_as_such() {
     let message = |json: &str| read(json).expect_err(json).to_string();
     assert_eq!(message(r#"{"kind":"Node","metadata":{"name":"n","uid":"u"}}"#), "not a Pod but a Node");
     assert_eq!(
@@ -215,7 +215,7 @@ fn the_fields_of_an_event_may_come_in_any_order_and_with_space() {
 }
 
 #[test]
-fn a_bookmark_an_error_and_a_type_of_the_future_are_told_apart() {
+fn a_bookmark_an_error_and_an_unknown_type_are_distinguished() {
     let bookmark = r#"{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"12746","creationTimestamp":null},"spec":{"containers":null},"status":{}}}"#;
     assert_eq!(of(&event(bookmark)), (EventKind::Bookmark, "", "", "12746"));
     assert!(!event(bookmark).ends_initial_events().expect("a bookmark"));
