@@ -82,14 +82,14 @@ mod tests {
     }
 
     /// What `client` says of a configuration.
-    fn told(config: kube::Config) -> Result<(), String> {
+    fn check(config: kube::Config) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _inside = runtime.enter();
         client(config).map(drop).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn users_that_cannot_be_used_are_told_without_their_secrets() {
+    fn users_that_cannot_be_used_are_reported_without_their_secrets() {
         let plugin = |more: serde_json::Value| {
             let mut exec =
                 json!({ "apiVersion": "client.authentication.k8s.io/v1", "command": "secret-free" });
@@ -123,7 +123,7 @@ mod tests {
         ] {
             let mut config = config("https://h");
             config.auth_info = user(&json);
-            let error = told(config).expect_err(words);
+            let error = check(config).expect_err(words);
             assert!(
                 error.contains(words) && !error.replace("secret-free", "").contains("secret"),
                 "{json}: {error}"
@@ -142,13 +142,13 @@ mod tests {
         ] {
             let mut config = config("https://h");
             config.auth_info = user(&json);
-            assert_eq!(told(config), Ok(()), "{json}");
+            assert_eq!(check(config), Ok(()), "{json}");
         }
         // Nothing of TLS is read where there is no TLS, as for kubectl.
         let mut plain = config("http://h");
         plain.root_cert = Some(vec![b"none".to_vec()]);
         plain.accept_invalid_certs = true;
-        assert_eq!(told(plain), Ok(()));
+        assert_eq!(check(plain), Ok(()));
     }
 
     /// client-go: "specifying a root certificates file with the insecure flag is not allowed".
@@ -156,14 +156,14 @@ mod tests {
     fn an_authority_and_no_verification_exclude_each_other() {
         let mut config = config("https://h");
         config.accept_invalid_certs = true;
-        assert_eq!(told(config.clone()), Ok(()));
+        assert_eq!(check(config.clone()), Ok(()));
         config.root_cert = Some(Vec::new());
-        assert_eq!(told(config.clone()), Ok(()), "an empty one is none");
+        assert_eq!(check(config.clone()), Ok(()), "an empty one is none");
         config.root_cert = Some(vec![b"certificate".to_vec()]);
-        assert!(told(config.clone()).expect_err("both").contains("insecure-skip-tls-verify"));
+        assert!(check(config.clone()).expect_err("both").contains("insecure-skip-tls-verify"));
         config.accept_invalid_certs = false;
         config.root_cert = Some(Vec::new());
-        assert!(told(config).expect_err("no certificate").contains("holds no certificate"));
+        assert!(check(config).expect_err("no certificate").contains("holds no certificate"));
     }
 
     proptest! {

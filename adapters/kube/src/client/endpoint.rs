@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_told_without_its_password() {
+    fn what_is_no_server_is_reported_without_its_password() {
         for (server, words) in [
             ("/api", "no host"),
             ("ftp://u:secret@h", "another scheme"),

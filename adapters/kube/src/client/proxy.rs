@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_told() {
+    fn a_proxy_that_cannot_be_used_is_reported() {
         let own: Uri = "own:1".parse().expect("what kube takes for a URL");
         let error = choose(Some(&own), &endpoint("https://h"), &Environment::of([])).expect_err("no scheme");
         assert!(error.to_string().starts_with("proxy-url has no scheme"), "{error}");

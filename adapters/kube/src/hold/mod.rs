@@ -156,7 +156,7 @@ impl Hold {
         if let Some(adding) = adding {
             // It has a timeout of its own.
             let patched = adding.answer.clone().await;
-            self.hear(&adding, patched);
+            self.take_in(&adding, patched);
         }
         let Some(uid) = self.lock().may_hold.clone() else { return Ok(()) };
         let is_doubtful = self.state() == HoldState::NotYet && self.lock().unanswered_until.is_none();
@@ -243,7 +243,7 @@ impl Hold {
         let mut pause = PAUSE.0;
         while let Some(adding) = self.ask(uid) {
             let patched = adding.answer.clone().await;
-            let Some(failure) = self.hear(&adding, patched) else { return };
+            let Some(failure) = self.take_in(&adding, patched) else { return };
             let asked_for = failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
             sleep(pause.max(asked_for)).await;
             pause = (pause * 2).min(PAUSE.1);
@@ -263,7 +263,7 @@ impl Hold {
     }
 
     /// Takes in what came of a request, once: the wait and a release may both await it. The failure, if another try may help.
-    fn hear(&self, adding: &Adding, patched: Patched) -> Option<ApiFailure> {
+    fn take_in(&self, adding: &Adding, patched: Patched) -> Option<ApiFailure> {
         let mut inner = self.lock();
         inner.adding.take_if(|own| own.sent == adding.sent)?;
         match patched {

@@ -138,7 +138,7 @@ impl Task {
         loop {
             // Before anything else is sent: waits that come together share what they need.
             while let Ok(message) = self.messages.try_recv() {
-                self.hear(message);
+                self.handle(message);
             }
             self.advance();
             if !stays_open && self.members.by_wait.is_empty() && self.rests() {
@@ -147,7 +147,7 @@ impl Task {
             tokio::select! {
                 biased;
                 message = self.messages.recv() => match message {
-                    Some(message) => self.hear(message),
+                    Some(message) => self.handle(message),
                     None => return,
                 },
                 () = self.driver.take(&mut self.members) => {}
@@ -155,7 +155,7 @@ impl Task {
         }
     }
 
-    fn hear(&mut self, message: Message) {
+    fn handle(&mut self, message: Message) {
         match message {
             Message::Join(join) => {
                 let Join { ticket, start, looks, reply } = *join;

@@ -24,14 +24,14 @@ const WATCH_SECONDS: u32 = 290;
 const INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) struct JobSource {
-    asks: Asks,
+    requests: JobRequests,
     place: Place,
     /// No watch before that time.
     rest: Instant,
 }
 
-/// Asks for one Job.
-struct Asks {
+/// JobRequests for one Job.
+struct JobRequests {
     calls: Calls,
     job: PodName,
     /// What the Job said last, for those who look at its pods.
@@ -44,23 +44,23 @@ enum Place {
     /// To be watched from this resourceVersion.
     Read(String),
     Watched(Watch),
-    /// To be read at that time, or when the machine asks.
+    /// To be read at that time, or when the machine requests.
     Resting(Instant),
 }
 
 impl JobSource {
     pub(super) fn new(calls: Calls, job: PodName, state: Arc<Mutex<Option<JobState>>>) -> Self {
-        Self { asks: Asks { calls, job, state }, place: Place::Unread, rest: Instant::now() }
+        Self { requests: JobRequests { calls, job, state }, place: Place::Unread, rest: Instant::now() }
     }
 }
 
 /// Reads the Job once.
 pub(super) async fn check(calls: Calls, job: PodName) -> Result<(), ApiFailure> {
-    let asks = Asks { calls, job, state: Arc::default() };
-    asks.get().await.map(|_| ())
+    let requests = JobRequests { calls, job, state: Arc::default() };
+    requests.get().await.map(|_| ())
 }
 
-impl Asks {
+impl JobRequests {
     fn path(&self) -> Result<String, ApiFailure> {
         for (what, name) in [("namespace", self.job.namespace()), ("job", self.job.name())] {
             if !is_dns_subdomain(name) {
@@ -107,7 +107,7 @@ impl Asks {
     }
 
     /// What a line of the watch says; `None` if nothing of this Job.
-    fn hear(&self, line: &[u8]) -> Result<Option<Observed>, ApiFailure> {
+    fn read_line(&self, line: &[u8]) -> Result<Option<Observed>, ApiFailure> {
         let unreadable = |error: &dyn std::fmt::Display| {
             failure(Via::Watch, 0, format!("unreadable watch event: {error}"))
         };
@@ -158,7 +158,7 @@ impl Watch {
 impl JobSource {
     /// The Job, from a GET.
     async fn look(&mut self) -> Observed {
-        let observed = self.asks.get().await.unwrap_or_else(Observed::Failed);
+        let observed = self.requests.get().await.unwrap_or_else(Observed::Failed);
         self.place = match &observed {
             Observed::Pod(_, job) if self.rest <= Instant::now() => {
                 Place::Read(job.pod.snapshot.resource_version.clone())
@@ -186,7 +186,7 @@ impl PodSource for JobSource {
                 }
                 Place::Read(version) => {
                     let version = version.clone();
-                    self.place = match self.asks.watch(&version).await {
+                    self.place = match self.requests.watch(&version).await {
                         Ok(watch) => Place::Watched(watch),
                         // A watch is not needed, and what is wrong with it is not the Job's trouble.
                         Err(_) => {
@@ -199,7 +199,7 @@ impl PodSource for JobSource {
                     // For a last look, as the machine's timers run out with silence.
                     Err(_) => self.place = Place::Unread,
                     Ok(Err(_)) => self.place = Place::Resting(Instant::now() + Duration::from_millis(200)),
-                    Ok(Ok(line)) => match self.asks.hear(&line) {
+                    Ok(Ok(line)) => match self.requests.read_line(&line) {
                         Ok(Some(observed)) => return observed,
                         Ok(None) => {}
                         Err(_) => {

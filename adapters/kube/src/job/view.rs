@@ -96,7 +96,7 @@ impl JobView {
         if state.uid.is_empty() || self.name().is_empty() {
             return Err(DecodeError::Missing("metadata.uid"));
         }
-        let (phase, told) = match &state.end {
+        let (phase, state_of_container) = match &state.end {
             None => (Phase::Running, ContainerState::Running),
             Some((has_failed, ..)) => {
                 let phase = if *has_failed { Phase::Failed } else { Phase::Succeeded };
@@ -111,7 +111,7 @@ impl JobView {
             containers: vec![Container { name: CONTAINER.into(), ..Container::default() }],
             container_statuses: vec![ContainerStatus {
                 name: CONTAINER.into(),
-                state: Some(told),
+                state: Some(state_of_container),
                 ..ContainerStatus::default()
             }],
             phase,

@@ -45,12 +45,12 @@ fn hash(text: &[u8]) -> u64 {
 /// What was told of the log of one run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cursor {
-    told: Option<Told>,
+    reported: Option<Reported>,
     reading: Reading,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Reported {
     /// The first line of the second in which the last one is.
     first: Mark,
     /// How many lines there are from that one to the last one.
@@ -103,7 +103,7 @@ pub(crate) enum Taken {
 impl Cursor {
     /// The time of the last line that was told.
     pub(crate) fn last(&self) -> Option<Timestamp> {
-        self.told.map(|told| told.last.time)
+        self.reported.map(|reported| reported.last.time)
     }
 
     /// Whether what comes now is new: there was nothing, or the last line that was told has come again.
@@ -116,16 +116,16 @@ impl Cursor {
 
     /// Begins to read again. The second from which on to ask, if not from the beginning.
     pub(crate) fn resume(&mut self) -> Option<i64> {
-        self.reading = if self.told.is_some() { Reading::Counting(0) } else { Reading::New };
-        self.told.map(|told| told.last.time.as_second())
+        self.reading = if self.reported.is_some() { Reading::Counting(0) } else { Reading::New };
+        self.reported.map(|reported| reported.last.time.as_second())
     }
 
     /// Takes the next piece of a stream, of a line with this time.
     pub(crate) fn take(&mut self, piece: &Piece, time: Timestamp) -> Taken {
-        let Some(told) = self.told else { return self.tell(piece, time) };
+        let Some(reported) = self.reported else { return self.report(piece, time) };
         if piece.is_first {
             self.reading = match self.reading {
-                Reading::Counting(0) if !told.first.is_of(piece, time) => Reading::Searching(0),
+                Reading::Counting(0) if !reported.first.is_of(piece, time) => Reading::Searching(0),
                 Reading::New | Reading::Skipping(Next::New) | Reading::Last(_) => Reading::New,
                 Reading::Counting(count) | Reading::Skipping(Next::Counting(count)) => {
                     Reading::Counting(count)
@@ -136,25 +136,25 @@ impl Cursor {
             };
         }
         match self.reading {
-            Reading::New => self.tell(piece, time),
-            Reading::Counting(count) if count + 1 == told.count => self.meet_last(piece, told),
+            Reading::New => self.report(piece, time),
+            Reading::Counting(count) if count + 1 == reported.count => self.meet_last(piece, reported),
             Reading::Counting(count) => self.skip(Next::Counting(count + 1)),
             Reading::Searching(alike) => {
-                let is_last = told.last.is_of(piece, time);
-                if is_last && alike + 1 == told.alike {
-                    self.meet_last(piece, told)
+                let is_last = reported.last.is_of(piece, time);
+                if is_last && alike + 1 == reported.alike {
+                    self.meet_last(piece, reported)
                 } else if is_last {
                     self.skip(Next::Searching(alike + 1))
-                } else if time > told.latest {
+                } else if time > reported.latest {
                     // What of the last line has not been told is lost with its end.
-                    self.tell(piece, time);
+                    self.report(piece, time);
                     Taken::AfterGap(piece.text.clone())
                 } else {
                     self.skip(Next::Searching(0))
                 }
             }
             Reading::Skipping(_) => Taken::Old,
-            Reading::Last(left) => self.tell_rest(piece, left),
+            Reading::Last(left) => self.report_rest(piece, left),
         }
     }
 
@@ -164,52 +164,54 @@ impl Cursor {
     }
 
     /// The last line that was told comes again.
-    fn meet_last(&mut self, piece: &Piece, told: Told) -> Taken {
-        if told.is_whole {
+    fn meet_last(&mut self, piece: &Piece, reported: Reported) -> Taken {
+        if reported.is_whole {
             return self.skip(Next::New);
         }
-        self.tell_rest(piece, told.length)
+        self.report_rest(piece, reported.length)
     }
 
     /// What of a line that was told in part is new.
-    fn tell_rest(&mut self, piece: &Piece, left: usize) -> Taken {
+    fn report_rest(&mut self, piece: &Piece, left: usize) -> Taken {
         let old = left.min(piece.text.len());
         self.reading = Reading::Last(left - old);
         let rest = piece.text.slice(old..);
         if rest.is_empty() && !(piece.ends_line && left == old) {
             return Taken::Old;
         }
-        if let Some(told) = &mut self.told {
-            told.length += rest.len();
-            told.is_whole = piece.ends_line;
+        if let Some(reported) = &mut self.reported {
+            reported.length += rest.len();
+            reported.is_whole = piece.ends_line;
         }
         Taken::New(rest)
     }
 
-    fn tell(&mut self, piece: &Piece, time: Timestamp) -> Taken {
+    fn report(&mut self, piece: &Piece, time: Timestamp) -> Taken {
         self.reading = Reading::New;
         let (length, is_whole) = (piece.text.len(), piece.ends_line);
-        match &mut self.told {
-            Some(told) if !piece.is_first => {
-                told.length += length;
-                told.is_whole = is_whole;
+        match &mut self.reported {
+            Some(reported) if !piece.is_first => {
+                reported.length += length;
+                reported.is_whole = is_whole;
             }
-            told => {
+            reported => {
                 let mark = Mark::of(piece, time);
-                let is_same_second = |told: &&mut Told| told.last.time.as_second() == mark.time.as_second();
-                *told = Some(match told.as_mut().filter(is_same_second) {
-                    Some(told) => Told {
-                        count: told.count + 1,
-                        alike: if told.last == mark { told.alike + 1 } else { 1 },
+                let is_same_second =
+                    |reported: &&mut Reported| reported.last.time.as_second() == mark.time.as_second();
+                *reported = Some(match reported.as_mut().filter(is_same_second) {
+                    Some(reported) => Reported {
+                        count: reported.count + 1,
+                        alike: if reported.last == mark { reported.alike + 1 } else { 1 },
                         last: mark,
                         length,
                         is_whole,
-                        latest: told.latest.max(mark.time),
-                        first: told.first,
+                        latest: reported.latest.max(mark.time),
+                        first: reported.first,
                     },
                     None => {
-                        let latest = told.as_ref().map_or(mark.time, |told| told.latest.max(mark.time));
-                        Told { first: mark, count: 1, last: mark, alike: 1, length, is_whole, latest }
+                        let latest =
+                            reported.as_ref().map_or(mark.time, |reported| reported.latest.max(mark.time));
+                        Reported { first: mark, count: 1, last: mark, alike: 1, length, is_whole, latest }
                     }
                 });
             }

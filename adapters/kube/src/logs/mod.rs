@@ -6,9 +6,9 @@
 //! wait knows that the run has ended and a read that began after that brings nothing new.
 
 mod beside;
-mod complaint;
 mod cursor;
 mod event;
+mod kubelet_message;
 mod pieces;
 mod prefix;
 mod request;

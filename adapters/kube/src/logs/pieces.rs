@@ -1,6 +1,6 @@
 //! A log's body as pieces of lines, with the time that the kubelet writes before each line.
 
-use super::complaint::{NoLog, complaint};
+use super::kubelet_message::{NoLog, kubelet_message};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -158,8 +158,8 @@ impl Pieces {
             self.times = Times::Given;
             return Ok(Some((Some(time), length + 1)));
         }
-        match complaint(&self.buffer, is_end) {
-            Some(Some(complaint)) => Err(EndOfPieces::NoLog(complaint)),
+        match kubelet_message(&self.buffer, is_end) {
+            Some(Some(message)) => Err(EndOfPieces::NoLog(message)),
             // It may become one.
             Some(None) => Ok(None),
             None if self.times == Times::Unknown => {
@@ -318,11 +318,11 @@ mod tests {
             ] {
                 for is_whole in [true, false] {
                     let (pieces, end) = read_from(text.as_bytes(), frame, is_whole).await;
-                    let is_complaint = matches!(
+                    let is_message = matches!(
                         end,
                         EndOfPieces::NoLog(NoLog::Removed | NoLog::Unfollowable | NoLog::Unreadable)
                     );
-                    assert!(pieces.is_empty() && is_complaint, "{text:?}: {pieces:?}, {end:?}");
+                    assert!(pieces.is_empty() && is_message, "{text:?}: {pieces:?}, {end:?}");
                 }
             }
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 /// So much was handed on, and so much was read since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Prefix {
-    told: Mark,
+    reported: Mark,
     read: Mark,
 }
 
@@ -19,7 +19,7 @@ struct Mark {
 
 /// What a piece is worth.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Compared {
     /// It was handed on already.
     Old,
     /// This of it is new; whether it begins the line.
@@ -47,12 +47,12 @@ impl Prefix {
 
     /// Whether all that was handed on has come again.
     pub(crate) fn is_met(&self) -> bool {
-        self.read.length >= self.told.length
+        self.read.length >= self.reported.length
     }
 
     /// Takes the next piece of a stream.
-    pub(crate) fn take(&mut self, piece: &Piece) -> Told {
-        let left = self.told.length.saturating_sub(self.read.length);
+    pub(crate) fn take(&mut self, piece: &Piece) -> Compared {
+        let left = self.reported.length.saturating_sub(self.read.length);
         let old = usize::try_from(left).unwrap_or(usize::MAX).min(piece.text.len());
         let end: &[u8] = if piece.ends_line { b"\n" } else { b"" };
         let (known, new) = piece.text.split_at(old);
@@ -61,16 +61,16 @@ impl Prefix {
         if is_all_known {
             self.read.add(end);
         }
-        if left > 0 && self.is_met() && !self.read.is(&self.told) {
-            return Told::Other;
+        if left > 0 && self.is_met() && !self.read.is(&self.reported) {
+            return Compared::Other;
         }
         if is_all_known {
-            return Told::Old;
+            return Compared::Old;
         }
         self.read.add(new);
         self.read.add(end);
-        self.told = self.read.clone();
-        Told::New(piece.text.slice(old..), piece.is_first && left == 0)
+        self.reported = self.read.clone();
+        Compared::New(piece.text.slice(old..), piece.is_first && left == 0)
     }
 }
 
@@ -88,12 +88,12 @@ mod tests {
             let ends_line = text.is_some();
             let text = Bytes::copy_from_slice(text.unwrap_or(piece).as_bytes());
             match prefix.take(&Piece { time: None, text, is_first, ends_line }) {
-                Told::Old => {}
-                Told::New(text, _) => {
+                Compared::Old => {}
+                Compared::New(text, _) => {
                     new += &String::from_utf8_lossy(&text);
                     new += if ends_line { "\n" } else { "" };
                 }
-                Told::Other => return None,
+                Compared::Other => return None,
             }
             is_first = ends_line;
         }

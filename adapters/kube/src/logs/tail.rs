@@ -1,11 +1,11 @@
 //! The log of one container: run after run, stream after stream.
 
 mod limit;
+mod report;
+mod retry;
 mod run;
-mod tell;
-mod trouble;
 
-use super::complaint::NoLog;
+use super::kubelet_message::NoLog;
 use super::pieces::{EndOfPieces, Piece, Pieces};
 use super::request::{LogAnswer, LogQuery};
 use super::{GapReason, LogEvent};
@@ -69,7 +69,7 @@ pub(super) struct Tail {
     /// What the kubelet serves as the previous run as long as the one that is read is the current one.
     before: Before,
     /// How often in a row it did not.
-    strays: u32,
+    retries_ahead: u32,
     /// The cursor of the run after this one, of which a stream turned out to be.
     ahead: Option<super::cursor::Cursor>,
     stream: Option<Open>,
@@ -131,7 +131,7 @@ impl Tail {
             run: None,
             done: None,
             before: Before::Unknown,
-            strays: 0,
+            retries_ahead: 0,
             ahead: None,
             stream: None,
             look: None,
@@ -259,7 +259,7 @@ impl Tail {
         match answer.unwrap_or_else(|failure| Some(LogAnswer::Failed(failure))) {
             None => self.come_back(),
             Some(LogAnswer::Body(body)) => {
-                self.strays = 0;
+                self.retries_ahead = 0;
                 let is_whole = since.is_none();
                 let pieces = if is_whole { Pieces::of_whole(body) } else { Pieces::of_part(body) };
                 let heard = Instant::now();
@@ -306,11 +306,11 @@ impl Tail {
         let (is_followed, opened) = (stream.is_followed, stream.opened);
         match read {
             Ok(piece) => {
-                self.tell(&piece, &mut stream);
+                self.report(&piece, &mut stream);
                 while self.events.len() < AHEAD
                     && let Ok(Some(piece)) = stream.pieces.take()
                 {
-                    self.tell(&piece, &mut stream);
+                    self.report(&piece, &mut stream);
                 }
                 if self.run.is_none() {
                     // It is not the log that it was.
@@ -346,7 +346,7 @@ impl Tail {
         let has_ended = self.run.as_ref().is_some_and(|run| run.has_ended);
         // Of a run that goes on, the rest of the line comes with another stream if there is one.
         if let Some(rest) = rest.filter(|_| has_ended || self.end.is_some()) {
-            self.tell(&rest, &mut stream);
+            self.report(&rest, &mut stream);
         }
         self.not_before = Instant::now();
         match &mut self.run {

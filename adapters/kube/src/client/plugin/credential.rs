@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_and_not_quoted() {
+    fn what_cannot_be_used_is_reported_and_not_quoted() {
         for (status, words) in [
             ("null", "without a status"),
             ("{}", "neither a token nor a certificate"),

@@ -58,8 +58,8 @@ impl Environment {
         }
         // A value without a scheme is a host.
         let url = if url.contains("://") { url.clone() } else { format!("http://{url}") };
-        let told = |what| ConfigError::new(format!("the proxy of the environment ({name}) {what}"));
-        Proxy::parse(url.trim()).map(Some).map_err(told)
+        let wrong = |what| ConfigError::new(format!("the proxy of the environment ({name}) {what}"));
+        Proxy::parse(url.trim()).map(Some).map_err(wrong)
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_proxy_is_told_without_its_text_and_only_where_it_counts() {
+    fn a_variable_that_is_no_proxy_is_reported_without_its_text_and_only_where_it_counts() {
         let bad = Environment::of([("HTTPS_PROXY", "gopher://u:secret@p"), ("NO_PROXY", "exempt")]);
         let error = bad.proxy_to(&Uri::from_static("https://h")).expect_err("no proxy").to_string();
         assert!(error.contains("HTTPS_PROXY") && !error.contains("secret"), "{error}");

@@ -1,8 +1,8 @@
 //! Which run is read, and how far it was read.
 
 use super::super::GapReason;
-use super::super::complaint::NoLog;
 use super::super::cursor::Cursor;
+use super::super::kubelet_message::NoLog;
 use super::super::pieces::{EndOfPieces, Pieces};
 use super::super::prefix::Prefix;
 use super::super::request::{LogAnswer, LogQuery};
@@ -25,7 +25,7 @@ const FILE_CHECK: (usize, Duration) = (128 << 10, Duration::from_secs(2));
 const FARTHEST: i64 = 64;
 
 /// How often to come back where the kubelet seems to be ahead: some seconds. It is not if its files are not what they were.
-const STRAYS: u32 = 6;
+const MOST_RETRIES_AHEAD: u32 = 6;
 
 /// How much of a file is asked for to know the time of its first line.
 const FIRST_LINE: u32 = 64;
@@ -262,7 +262,7 @@ impl Tail {
         };
         let expected = self.done.as_ref().map_or(1, |(_, attempt)| attempt.saturating_add(1));
         if facts.attempt > expected && self.since.is_none() {
-            self.tell_gap(expected..=facts.attempt - 1, None, None, GapReason::Gone);
+            self.report_gap(expected..=facts.attempt - 1, None, None, GapReason::Gone);
         }
         if facts.attempt == 1 {
             self.before = Before::Nothing;
@@ -285,7 +285,7 @@ impl Tail {
             None => Before::Unknown,
         };
         if let Some(reason) = gap {
-            self.tell_gap(run.attempt..=run.attempt, run.cursor.last(), None, reason);
+            self.report_gap(run.attempt..=run.attempt, run.cursor.last(), None, reason);
         }
         self.done = Some((run.id, run.attempt));
         self.look = None;
@@ -297,7 +297,7 @@ impl Tail {
         let is_cut = run.is_cut;
         if run.untimed.is_some() {
             if is_cut {
-                self.tell_gap(run.attempt..=run.attempt, None, None, GapReason::Rotated);
+                self.report_gap(run.attempt..=run.attempt, None, None, GapReason::Rotated);
             }
             self.finish_run(None);
             return true;
@@ -317,7 +317,7 @@ impl Tail {
             Ok(None) if is_cut => {
                 let after = self.run.as_ref().and_then(Run::whole_until);
                 let attempt = self.run.as_ref().map_or(1, |run| run.attempt);
-                self.tell_gap(attempt..=attempt, after, None, GapReason::Rotated);
+                self.report_gap(attempt..=attempt, after, None, GapReason::Rotated);
                 self.finish_run(None);
             }
             Ok(begin) => {
@@ -341,9 +341,9 @@ impl Tail {
     /// Waits a little for the API server to hear of the next run.
     pub(super) fn come_back(&mut self) {
         self.rest();
-        self.strays += 1;
-        if self.strays >= STRAYS {
-            (self.before, self.strays) = (Before::Unknown, 0);
+        self.retries_ahead += 1;
+        if self.retries_ahead >= MOST_RETRIES_AHEAD {
+            (self.before, self.retries_ahead) = (Before::Unknown, 0);
         }
     }
 
@@ -382,7 +382,7 @@ impl Tail {
         file.bytes = 0;
         let last = std::mem::replace(&mut file.last, run.cursor.last());
         if file.begin.replace(begin).is_some_and(|old| old != begin) {
-            self.tell_gap(attempt..=attempt, last, Some(begin), GapReason::Rotated);
+            self.report_gap(attempt..=attempt, last, Some(begin), GapReason::Rotated);
         }
     }
 }

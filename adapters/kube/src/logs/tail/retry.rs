@@ -12,7 +12,7 @@ use tokio::time::Instant;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// How long reading may fail before that is told.
-const TELL_AFTER: Duration = Duration::from_secs(5);
+const REPORT_AFTER: Duration = Duration::from_secs(5);
 
 /// How often a node is asked for what it says that it does not have.
 const ASK: u32 = 3;
@@ -53,8 +53,8 @@ impl Tail {
         let longest = if self.end.is_some() && !will_last { LAST_PAUSES } else { PAUSE.1 };
         let asked_for = failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
         self.not_before = later(self.next_pause().min(longest).max(asked_for));
-        let (since, was_told) = *self.failing.get_or_insert((now, false));
-        if !was_told && (will_last || now - since >= TELL_AFTER) {
+        let (since, was_reported) = *self.failing.get_or_insert((now, false));
+        if !was_reported && (will_last || now - since >= REPORT_AFTER) {
             self.failing = Some((since, true));
             let container = Arc::clone(&self.container);
             self.events.push_back(LogEvent::Trouble(LogTrouble { container, failure }));
@@ -81,7 +81,7 @@ impl Tail {
     pub(super) fn give_up(&mut self, stream: Option<Open>) {
         if let Some(mut stream) = stream {
             let rest = stream.pieces.rest();
-            rest.iter().for_each(|rest| self.tell(rest, &mut stream));
+            rest.iter().for_each(|rest| self.report(rest, &mut stream));
         }
         let has_ended = self.run.as_ref().is_some_and(|run| run.has_ended);
         if has_ended || self.failing.is_some() {

@@ -35,10 +35,10 @@ const SENTENCES: [(&str, NoLog); 13] = [
 ];
 
 /// Which sentence of a kubelet a text begins with, if any; `Some(None)` if it is too short to know, and does not end here.
-pub(crate) fn complaint(text: &[u8], is_end: bool) -> Option<Option<NoLog>> {
+pub(crate) fn kubelet_message(text: &[u8], is_end: bool) -> Option<Option<NoLog>> {
     let known = SENTENCES.iter().find(|(sentence, _)| text.starts_with(sentence.as_bytes()));
-    if let Some((_, complaint)) = known {
-        return Some(Some(*complaint));
+    if let Some((_, message)) = known {
+        return Some(Some(*message));
     }
     let may_become = SENTENCES.iter().any(|(sentence, _)| sentence.as_bytes().starts_with(text));
     (may_become && !is_end).then_some(None)
