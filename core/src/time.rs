@@ -4,9 +4,9 @@ use core::time::Duration;
 
 /// A point on the machine's monotonic time line: whole milliseconds since a start that the caller chooses.
 ///
-/// The machine owns no clock, so every input carries one of these. Milliseconds are the unit on purpose: a
-/// recorded wait then replays exactly, because the recording holds everything the machine ever saw.
-/// All arithmetic saturates. Timestamps *inside* a pod are another thing, see [`crate::Timestamp`].
+/// The machine owns no clock, so every input carries one of these. The unit is milliseconds so that a recorded wait
+/// replays exactly: a recording holds the same times that the machine received. All arithmetic saturates. Timestamps
+/// *inside* a pod have their own type, [`crate::Timestamp`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct Instant(u64);
