@@ -208,6 +208,6 @@ impl Failure {
     /// the pod does not count, because it may have been intended.
     #[must_use]
     pub const fn is_safe_to_rerun(&self) -> bool {
-        !self.may_have_finished && self.reason.is_the_cluster_s_doing()
+        !self.may_have_finished && self.reason.is_by_the_cluster()
     }
 }

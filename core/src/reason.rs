@@ -184,7 +184,7 @@ impl FailReason {
     }
 
     /// Whether the cluster stopped the pod, and not its creator.
-    pub(crate) const fn is_the_cluster_s_doing(self) -> bool {
+    pub(crate) const fn is_by_the_cluster(self) -> bool {
         matches!(self, Self::Evicted | Self::Disrupted | Self::NodeShutdown | Self::RejectedByNode)
     }
 

@@ -92,8 +92,8 @@ fn another_may_restart_all(pod: &PodSnapshot, target: &Target<'_>) -> bool {
     let armed = |container: &Container, statuses: &Statuses<'_>, is_init: bool| {
         // An init container that succeeded is never run again.
         let runs_again = |code: i32| {
-            let is_through = is_init && code == 0 && !is_sidecar(container);
-            !is_through && restarts(container, pod.restart_policy, code)
+            let has_succeeded = is_init && code == 0 && !is_sidecar(container);
+            !has_succeeded && restarts(container, pod.restart_policy, code)
         };
         let all = |rule: &&RestartRule| rule.action == RestartAction::RestartAllContainers;
         let mut rules = container.restart_policy_rules.iter().filter(all).peekable();
