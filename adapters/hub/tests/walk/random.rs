@@ -1,5 +1,5 @@
-//! Long runs with many pods and every fault, each from a seed. `WALK_SEED=7` runs that seed alone and prints what happens,
-//! `WALK_SEEDS=100000` that many.
+//! Long runs with many pods and every fault, each from a seed. `WALK_SEED=7` runs that seed alone and prints its log,
+//! `WALK_SEEDS=100000` runs that many seeds.
 
 use crate::promises::Promises;
 use crate::server::{Answer, Outage, failure};
@@ -51,7 +51,7 @@ fn sim(dice: &mut Dice) -> Sim {
     sim
 }
 
-/// Something is written.
+/// A write to the store.
 fn write(sim: &mut Sim, dice: &mut Dice) {
     let name = dice.roll(PODS + 1) as usize;
     let Some(pod) = sim.world.pods[name].clone() else {
@@ -89,7 +89,7 @@ fn wait(sim: &mut Sim, dice: &mut Dice) {
     }
 }
 
-/// Something happens to the connections that there are.
+/// A fault of the existing connections.
 fn stir(sim: &mut Sim, dice: &mut Dice) {
     sim.promises.stirred(sim.now);
     match dice.roll(8) {

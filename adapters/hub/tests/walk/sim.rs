@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a delivery comes from.
+/// The source of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A consistent read that began at this tick.
@@ -36,17 +36,17 @@ pub struct Sim {
     wake: Option<u64>,
     pub cause: Cause,
     pub promises: Promises,
-    /// What happened, if that is wanted.
+    /// A log, if it is wanted.
     pub log: Option<Vec<String>>,
-    /// What comes of a request that was closed is handed over all the same.
+    /// Answers to closed requests are handed over too.
     pub hands_over_late: bool,
     /// The next object cannot be read.
     pub garbles: bool,
-    /// Some object could not be read, and so may be a final state.
+    /// An object could not be read; it may have been a final state.
     pub has_garbled: bool,
 }
 
-/// Tells what happens, if that is wanted.
+/// Writes a line of the log, if it is wanted.
 macro_rules! note {
     ($sim:expr, $($arg:tt)*) => {
         if $sim.log.is_some() {
@@ -115,7 +115,7 @@ impl Sim {
         self.settle();
     }
 
-    /// Takes one out that is still waiting.
+    /// Removes a waiter that still waits.
     pub fn leave(&mut self, waiter: usize) {
         let waiter = self.waiters.remove(waiter);
         note!(self, "leave {:?}", waiter.id);
