@@ -9,7 +9,7 @@ fn read(json: &str) -> Result<Pod, DecodeError> {
     crate::pod(Encoding::Json, json.as_bytes())
 }
 
-/// A pod with this beside what it must have.
+/// A pod with these fields and the required ones.
 fn with(fields: &str) -> Result<Pod, String> {
     read(&format!(r#"{{"metadata":{{"name":"p","uid":"u"}},{fields}}}"#)).map_err(|error| error.to_string())
 }
@@ -182,7 +182,7 @@ fn an_event_is_read_up_to_its_head() {
     let start = r#"{"type":"MODIFIED","object":{"kind":"Pod","metadata":{"name":"p","namespace":"n","uid":"u","resourceVersion":"7""#;
     assert_eq!(of(&event(start)), (EventKind::Modified, "n", "p", "7"));
     assert!(event(start).pod().is_err() && event(start).object().is_err());
-    // What the head does not show is found with the pod.
+    // Errors after the head are found when the pod is read.
     let pod = r#"{"metadata":{"name":"p","namespace":"n","resourceVersion":"7","uid":"u"}}"#;
     for (tail, expected) in [
         ("", "EOF while parsing"),
