@@ -1,30 +1,30 @@
-//! How far a log was read whose lines have no times: by its beginning, which must be what it was when it is read again.
+//! The position in a log without times: its beginning, which must be unchanged when the log is read again.
 
 use super::pieces::Piece;
 use bytes::Bytes;
 
-/// So much was handed on, and so much was read since.
+/// The reported part, and the part that was read since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Prefix {
     reported: Mark,
     read: Mark,
 }
 
-/// The beginning of a text, by its length and checksum.
+/// Identifies the beginning of a text by its length and checksum.
 #[derive(Clone, Debug, Default)]
 struct Mark {
     length: u64,
     sum: crc32fast::Hasher,
 }
 
-/// What a piece is worth.
+/// How a piece compares with the reported part.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// It was handed on already.
+    /// It was reported already.
     Old,
-    /// This of it is new; whether it begins the line.
+    /// This part of it is new; the flag is whether it begins the line.
     New(Bytes, bool),
-    /// The text is not what it was: where what was handed on has ended cannot be known.
+    /// The text has changed, so the end of the reported part cannot be found.
     Other,
 }
 
@@ -45,7 +45,7 @@ impl Prefix {
         self.read = Mark::default();
     }
 
-    /// Whether all that was handed on has come again.
+    /// Whether the whole reported part has come again.
     pub(crate) fn is_met(&self) -> bool {
         self.read.length >= self.reported.length
     }
@@ -78,7 +78,7 @@ impl Prefix {
 mod tests {
     use super::*;
 
-    /// What of a text, in such pieces, is new.
+    /// The new part of a text in these pieces.
     fn read(prefix: &mut Prefix, pieces: &[&str]) -> Option<String> {
         prefix.begin();
         let mut new = String::new();

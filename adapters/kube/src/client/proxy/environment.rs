@@ -1,17 +1,17 @@
-//! Proxies from the environment, as Go's `http.ProxyFromEnvironment` has them (golang.org/x/net/http/httpproxy).
+//! Proxies from the environment, by the rules of Go's `http.ProxyFromEnvironment` (golang.org/x/net/http/httpproxy).
 
 use crate::client::error::ConfigError;
 use crate::client::proxy::Proxy;
 use crate::client::proxy::no_proxy;
 use http::Uri;
 
-/// The variables, the first that is not empty of both spellings.
+/// The variables; of the two spellings of each, the first one that is not empty.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
     https_proxy: Option<String>,
     http_proxy: Option<String>,
     no_proxy: String,
-    /// In a CGI script HTTP_PROXY is a header of the request, so anybody may have set it (httpoxy).
+    /// In a CGI script HTTP_PROXY comes from a header of the request, so any client may have set it (httpoxy).
     is_cgi: bool,
 }
 
@@ -36,7 +36,7 @@ impl Environment {
         }
     }
 
-    /// Whether kube has found this proxy here.
+    /// Whether kube has copied this proxy from the environment.
     pub(super) fn has_given(&self, proxy: &Uri) -> bool {
         self.https_proxy.as_ref().is_some_and(|it| it.parse::<Uri>().is_ok_and(|it| it == *proxy))
     }

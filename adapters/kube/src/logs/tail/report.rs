@@ -1,4 +1,4 @@
-//! What of a stream is handed on.
+//! Reports the new part of a stream.
 
 use super::{AFTER_BREAK, Open, PAUSE, SILENCE, Tail};
 use crate::client::later;
@@ -25,7 +25,7 @@ impl Tail {
             run.file.begin(Some(time));
         }
         if self.since.is_some_and(|since| time.as_second() < since) {
-            // Only asked for to know when the next line began.
+            // This part was requested only for the time of the next line.
             return;
         }
         let whole_until = run.whole_until();
@@ -52,7 +52,7 @@ impl Tail {
         self.report_text(text, piece.is_first, piece, stream);
     }
 
-    /// A piece of a log without times.
+    /// Reports a piece of a log without times.
     pub(super) fn report_untimed(&mut self, piece: &Piece, stream: &mut Open) {
         let Some(run) = &mut self.run else { return };
         let attempt = run.attempt;
@@ -71,7 +71,7 @@ impl Tail {
         }
     }
 
-    /// Hands on what is new.
+    /// Reports new text.
     pub(super) fn report_text(&mut self, text: Bytes, is_first: bool, piece: &Piece, stream: &mut Open) {
         let Some(run) = &self.run else { return };
         stream.has_news = true;
