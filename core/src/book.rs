@@ -102,8 +102,8 @@
 //!    that says that nothing will come (410, 403, a refused request) ends it at once; other errors change nothing.
 //! 10. **Unknown, lost, stuck.** Phase `Unknown` (`PodUnknown` in `k8s.io/api/core/v1`), a lost node and a pod that
 //!     stays Terminating (only the kubelet confirms a delete, kubernetes#120917) are not results; the unknown grace
-//!     bounds each. A change from a terminal phase to another one is ignored: the kubelet refuses it, the API server
-//!     does not (`ValidatePodStatusUpdate`).
+//!     bounds each. A change from a terminal phase back to a non-terminal one is ignored: the kubelet refuses it, the
+//!     API server does not (`ValidatePodStatusUpdate`).
 //! 11. **API errors.** 429, 5xx and broken connections are retried, `Retry-After` obeyed (API priority and fairness,
 //!     KEP-1040, and servers that shut down send it), within a budget that any good read resets; 401 and 403 have a
 //!     shorter budget, which rests while the newest error is of another kind. 410 means read again (client-go takes the
