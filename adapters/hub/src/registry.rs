@@ -22,7 +22,7 @@ use podwait_core::Instant;
 keys! {
     /// One wait, from [`join`](crate::Reflector::join) to [`leave`](crate::Reflector::leave).
     pub struct WaitId;
-    /// A pod that is waited for.
+    /// A pod with at least one wait.
     pub(crate) struct PodId;
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Before {
     pub(crate) has_matched: bool,
 }
 
-/// A pod that is waited for.
+/// A pod with at least one wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<O> {
     pub(crate) name: PodName,
