@@ -18,7 +18,7 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long this agent sleeps at most between two GETs: it has no watch to wake it.
+/// The longest sleep between two GETs: this agent has no watch that could wake it.
 const POLL: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The whole adapter: ask, tell the machine, do as it says.
+/// The whole adapter: read the pod, pass the answer to the machine, follow its decision.
 fn wait(server: &str, namespace: &str, pod: &str, container: &str) -> Decision {
     let mut machine = WaitMachine::new(Default::default()).container(container);
     let start = std::time::Instant::now();
@@ -86,8 +86,8 @@ fn get(server: &str, path: &str) -> std::io::Result<(u16, Value)> {
     Ok((code, serde_json::from_str(body).unwrap_or_default()))
 }
 
-/// The facts that this agent's pods can show. `podwait::decode` reads all that the rules know of; whoever has pods with
-/// restart rules, init containers or sidecars needs those fields as well.
+/// The facts that this agent's pods can show. `podwait::decode` reads every field that the rules use; pods with restart
+/// rules, init containers or sidecars need those fields as well.
 fn snapshot(pod: &Value) -> Option<PodSnapshot> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -122,7 +122,8 @@ fn container_status(status: &Value) -> ContainerStatus {
             Some(exit_code) => Some(ContainerState::Terminated(Terminated {
                 exit_code,
                 reason: text(&state["terminated"]["reason"]),
-                // Without times the machine takes an end beside a deletion for its consequence: doubt is never green.
+                // Without times, an end that is seen with a deletion counts as caused by the deletion: doubt is never
+                // green.
                 ..Default::default()
             })),
             None if state["running"].is_object() => Some(ContainerState::Running),

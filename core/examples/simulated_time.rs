@@ -17,7 +17,7 @@ struct Outage {
     pod: PodSnapshot,
 }
 
-/// One simulated wait: what came of it, when, and how many calls it took.
+/// The result of one simulated wait: its decision, the time, and the number of calls.
 struct Outcome {
     decision: Decision,
     at: Instant,
@@ -25,7 +25,7 @@ struct Outcome {
 }
 
 fn main() -> Result<(), podwait_core::PolicyError> {
-    // The agent's policy is to sit out an API server that is upgraded, which takes four minutes here.
+    // The policy is to wait until an upgrade of the API server is over, which takes four minutes here.
     let policy = Policy::builder().api_error_budget(Duration::from_secs(600)).jitter_seed(7u64).build()?;
 
     let survived = simulate(&policy, &Outage::of(60, 60 + 240));
@@ -68,7 +68,7 @@ fn simulate(policy: &Policy, server: &Outage) -> Outcome {
 }
 
 impl Outage {
-    /// An outage between these seconds, and a pod that ends while it lasts.
+    /// An outage between these seconds, and a pod that ends during the outage.
     fn of(begins: u64, ends: u64) -> Self {
         let pod = PodSnapshot {
             uid: "5f1d".into(),

@@ -5,8 +5,8 @@ use core::time::Duration;
 
 /// The delay before retry number `attempt` (0 is the first): `initial` doubled `attempt` times, at most `max`.
 ///
-/// With a `seed` the delay is drawn from its upper half, so that many waiters do not come back together,
-/// and never past the cap. Same arguments, same delay.
+/// With a `seed` the delay is drawn from its upper half, never above the cap, so that many waits do not retry at the
+/// same time. Same arguments, same delay.
 pub(crate) fn next_delay(initial: Duration, max: Duration, attempt: u32, seed: Option<u64>) -> Duration {
     let cap = millis(max).max(1);
     let doubled = 1u64.checked_shl(attempt).map_or(u64::MAX, |factor| millis(initial).saturating_mul(factor));

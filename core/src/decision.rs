@@ -38,7 +38,7 @@ impl Decision {
         }
     }
 
-    /// Whether this is the last word.
+    /// Whether this is the final answer.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         match self {
@@ -48,7 +48,7 @@ impl Decision {
     }
 }
 
-/// The last word: the target's own exit, or the reason why there is none.
+/// The final answer: the target's own exit, or the reason why there is none.
 impl From<Result<Exit, Failure>> for Decision {
     fn from(verdict: Result<Exit, Failure>) -> Self {
         match verdict {
@@ -65,7 +65,7 @@ impl From<Result<Exit, Failure>> for Decision {
 pub struct Exit {
     /// `exitCode`, an i32 in Kubernetes: Windows codes and negative ones exist.
     pub code: i32,
-    /// Whether the code was read or concluded.
+    /// Whether the code was observed or inferred.
     pub evidence: Evidence,
     /// Why this is the answer.
     pub reason: DoneReason,
@@ -75,7 +75,7 @@ pub struct Exit {
     pub container: String,
     /// The record's own `reason`, such as `Completed`; empty when there is none.
     pub container_reason: String,
-    /// The record's `message`, what the step wrote to its termination message path; empty when there is none.
+    /// The record's `message`: the text that the step wrote to its termination message path; empty when there is none.
     /// It is the step's own output: keep it out of logs and metrics where that matters.
     pub container_message: String,
     /// The record says that the container was killed for memory.
@@ -106,8 +106,8 @@ impl Exit {
     }
 }
 
-/// One sentence for people, on one line and of at most 1 KiB. It quotes the runtime where the command could not be started,
-/// and never what the step wrote.
+/// One sentence for people, on one line and of at most 1 KiB. It quotes the runtime if the command could not be
+/// started, and never the step's output.
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = name(&self.container);
@@ -173,15 +173,17 @@ pub struct Failure {
     pub reason: FailReason,
     /// The rule that decided, by its number in [the book](crate::book).
     pub rule: u8,
-    /// One sentence for people: what happened, from which facts, what to do. It quotes what the pod, its node and the API server
-    /// say about that, and never what the step wrote. It is on one line, without control characters, and of at most 1 KiB.
+    /// One sentence for people: what happened, from which facts, what to do. It quotes messages of the pod, its node
+    /// and the API server, and never the step's output. It is on one line, without control characters, and of at most 1
+    /// KiB.
     pub message: String,
     /// An exit code that was seen, if any. Information, never a result.
     pub exit_code: Option<i32>,
-    /// The step may have run to its end: nothing shows otherwise, or it exited 0 when it was stopped.
+    /// Whether the step may have run to its end: nothing shows the contrary, or it exited 0 when it was stopped.
     ///
-    /// It is false where the newest state of the pod shows that the step never started, or that it ended with another code.
-    /// It is true where that state may be out of date: the pod is gone, or the API server could not be read since.
+    /// It is false if the newest state of the pod shows that the step never started, or that it ended with another
+    /// code. It is true if that state may be out of date: the pod is gone, or no read of the API server has succeeded
+    /// since.
     pub may_have_finished: bool,
 }
 
@@ -195,17 +197,17 @@ impl Failure {
         self
     }
 
-    /// Who can do something about it.
+    /// Where the failure has to be fixed.
     #[must_use]
     pub const fn class(&self) -> Class {
         self.reason.class()
     }
 
-    /// Whether the step can be run again without running anything twice that had been done: the cluster refused it or stopped
-    /// it (eviction, preemption, drain, node shutdown), and it cannot have finished. A pod that was simply deleted is not of
-    /// these, for somebody may have wanted that.
+    /// Whether the step can be run again without the risk that finished work runs twice: the cluster refused or stopped
+    /// the step (eviction, preemption, drain, node shutdown), and the step cannot have finished. A plain deletion of
+    /// the pod does not count, because it may have been intended.
     #[must_use]
     pub const fn is_safe_to_rerun(&self) -> bool {
-        !self.may_have_finished && self.reason.is_the_cluster_s_doing()
+        !self.may_have_finished && self.reason.is_by_the_cluster()
     }
 }

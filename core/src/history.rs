@@ -1,4 +1,4 @@
-//! What one pod has shown so far, as far as the rules ask for it later: a fold over its snapshots.
+//! The facts about one pod that the rules need later: a fold over its snapshots.
 
 use crate::decision::Failure;
 use crate::rules::cause::Cause;
@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
-/// Facts about the pinned pod that outlive the snapshot that showed them.
+/// Facts about the pinned pod that are kept after the snapshot that showed them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct History {
     /// The target's name.
@@ -25,15 +25,15 @@ pub(crate) struct History {
     pub(crate) failure_is_explained: bool,
     /// The last real end of the target's latest run.
     pub(crate) run: Option<Box<Run>>,
-    /// What the pod was under in snapshots before that with the target's latest end.
+    /// The outside causes in the snapshots before the one with the target's latest end.
     pub(crate) unfinished: Under,
-    /// What the pod was under in any snapshot in which it was not over.
+    /// The outside causes in any snapshot in which the pod had not ended.
     pub(crate) open: Under,
-    /// The failure of an init container before the target, and what the pod was under before that.
+    /// The failure of an init container before the target, with the outside causes before that failure.
     pub(crate) failed_init: Option<Box<FailedInit>>,
     /// The deletion, as first seen.
     pub(crate) deletion: Option<Deletion>,
-    /// An outside cause other than a plain delete that the newest snapshot carries, as the failure it would be.
+    /// An outside cause in the newest snapshot other than a plain delete, as the failure that it would become.
     pub(crate) disrupted: Option<Box<Failure>>,
     /// Phase `Succeeded` says something about this target (it is no sidecar and no ephemeral container).
     pub(crate) succeeds_with_the_pod: bool,
@@ -41,7 +41,7 @@ pub(crate) struct History {
     pub(crate) is_init: bool,
     /// Something has shown that the target was started.
     pub(crate) has_started: bool,
-    /// What the newest snapshot says about why the target does not go on, or why the pod ended.
+    /// What the newest snapshot says about why the target does not make progress, or why the pod ended.
     pub(crate) said: Option<Box<str>>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct History {
 pub(crate) struct FailedInit {
     pub(crate) container: String,
     pub(crate) run: Run,
-    /// What the pod was under in snapshots before that.
+    /// The outside causes in the snapshots before that.
     pub(crate) unfinished: Under,
 }
 
@@ -60,7 +60,7 @@ impl FailedInit {
         !self.run.may_be_followed
     }
 
-    /// And nobody had touched the pod when it was seen.
+    /// And no outside cause was on the pod when the failure was seen.
     pub(crate) const fn is_by_itself(&self) -> bool {
         let run = &self.run;
         self.is_for_good()
@@ -70,7 +70,7 @@ impl FailedInit {
     }
 }
 
-/// What kept a pod from ending by itself.
+/// The outside causes that kept a pod from ending by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Under {
     /// It was being deleted.
@@ -88,7 +88,7 @@ pub(crate) struct Run {
     pub(crate) restart_count: i32,
     /// Another run may have followed, unseen.
     pub(crate) may_be_followed: bool,
-    /// The record was in an object that was not being deleted, so the end came before the delete.
+    /// The record was in an object without a deletion, so the end came before the delete.
     pub(crate) seen_without_deletion: bool,
     /// Likewise without `DisruptionTarget`.
     pub(crate) seen_without_disruption: bool,
@@ -96,11 +96,11 @@ pub(crate) struct Run {
     pub(crate) seen_without_reason: bool,
     /// The record was written by a kubelet that had not yet observed the delete (generations).
     pub(crate) written_before_delete: bool,
-    /// Nor any other change of the spec. Of several nobody knows which one was the delete (KEP-5067).
+    /// Nor any other change of the spec. If there are several, it is not known which one was the delete (KEP-5067).
     pub(crate) written_before_edits: bool,
 }
 
-/// When a deletion was requested, as far as can be told.
+/// When a deletion was requested, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deletion {
     /// The earliest moment of the request.
@@ -144,7 +144,7 @@ impl History {
         if self.container != target.spec.name {
             self.container.clone_from(&target.spec.name);
         }
-        // What a terminal pod said stands, whatever comes after it (rule 10).
+        // The facts of a terminal pod stay, whatever comes after it (rule 10).
         if pod.phase.is_terminal() || !self.phase.is_terminal() {
             self.said = Some(words::of_pod(pod, target)).filter(|said| !said.is_empty()).map(Into::into);
         }
@@ -174,12 +174,12 @@ impl History {
         if pod.phase.is_terminal() && !is_marked && self.open.reason.is_none() {
             self.clean_terminal = Some(pod.phase);
         } else if pod.phase == Phase::Failed && self.clean_terminal == Some(Phase::Succeeded) {
-            // The phase was corrected: the earlier Succeeded stands for nothing.
+            // The phase was corrected: the earlier Succeeded no longer counts.
             self.clean_terminal = None;
         }
     }
 
-    /// The first sight of a deletion knows most: only a shorter grace can follow, requested later.
+    /// The first sight of a deletion has the most information: only a shorter grace can follow, requested later.
     fn record_deletion(&mut self, pod: &PodSnapshot) {
         if self.deletion.is_some() {
             return;
@@ -210,20 +210,20 @@ impl History {
                 self.run = Some(run);
                 is_new
             }
-            // A made-up record takes nothing away from its own run; one of another run says that there was another.
+            // A made-up record of the same run changes nothing; one of another run shows that there was another run.
             Some(record) => {
                 self.run = self.run.take().filter(|run| run.is_same(record, restart_count, is_current));
                 self.run.is_none()
             }
             None => {
-                // Neither does a status that went missing.
+                // A status that went missing changes nothing either.
                 if target.is_running() {
                     self.run = None;
                 }
                 false
             }
         };
-        // Whatever was seen of the pod before a new end, that end was not there yet.
+        // All earlier snapshots were from before the new end.
         if is_new_end {
             self.unfinished.add(self.open);
         }
@@ -250,7 +250,7 @@ impl History {
         self.failed_init = Some(failed);
     }
 
-    /// What a deletion of this pod would be called, if not plainly that.
+    /// The more specific cause for a deletion of this pod, if there is one.
     fn cause_beside_deletion(&self, pod: &PodSnapshot) -> Option<Cause> {
         if pod.phase == Phase::Failed
             && let Some(reason) = cause::of_reason(&pod.reason)
@@ -263,7 +263,7 @@ impl History {
         cause::of_open_pod(pod).or_else(|| cause::disruption(pod).map(|_| Cause::Disrupted))
     }
 
-    /// Whether the target may have run to its end; `is_current` if the pod's state is known and not only what it was.
+    /// Whether the target may have run to its end; `is_current` if the newest snapshot is the pod's present state.
     pub(crate) fn may_have_finished(&self, is_current: bool) -> bool {
         let is_over = self.phase.is_terminal();
         match self.last_run() {
@@ -272,13 +272,13 @@ impl History {
         }
     }
 
-    /// What the pod says, in parentheses with a space before them, or nothing.
+    /// The pod's own message, in parentheses with a space before them, or nothing.
     pub(crate) fn said(&self) -> String {
         in_parentheses(self.said.as_deref().unwrap_or_default())
     }
 
-    /// The target's last real end, as far as nothing shows that there was another one after it: a container that failed and
-    /// was to be started again has run again, and ended otherwise, by the time its pod has succeeded.
+    /// The target's last real end, unless a later end must exist: if a container failed and was to be restarted, and
+    /// its pod has succeeded, then the container has run again and exited 0.
     pub(crate) fn last_run(&self) -> Option<&Run> {
         let outlived = |run: &Run| self.proves_success() && run.may_be_followed && run.record.exit_code != 0;
         self.run.as_deref().filter(|run| !outlived(run))
@@ -323,10 +323,11 @@ impl Run {
         }
     }
 
-    /// Whether a record belongs to this run; `is_current` if it is the container's state, and not the one before.
+    /// Whether a record belongs to this run; `is_current` if the record is the container's `state`, not its
+    /// `lastState`.
     ///
-    /// restartCount is best effort (a kubelet restart may reset it), so container ids decide where both are known. But a
-    /// count that has gone up, or an end at another time, is another run whatever the ids say.
+    /// restartCount is best effort (a kubelet restart may reset it), so container ids decide where both are known. But
+    /// a higher count, or an end at another time, means another run even if the ids are equal.
     pub(crate) fn is_same(&self, record: &Terminated, restart_count: i32, is_current: bool) -> bool {
         let ids = [&self.record.container_id, &record.container_id];
         let same_count = if ids.iter().all(|id| !id.is_empty()) {
@@ -335,12 +336,12 @@ impl Run {
             restart_count == self.restart_count
         };
         let ends = [self.record.finished_at, record.finished_at];
-        let is_told = !exit::is_fabricated(record) && ends.iter().all(Option::is_some);
-        same_count && (!is_told || ends[0] == ends[1])
+        let has_both_times = !exit::is_fabricated(record) && ends.iter().all(Option::is_some);
+        same_count && (!has_both_times || ends[0] == ends[1])
     }
 
-    /// `is_deleted` if the pod was ever seen being deleted: a store that was restored from a backup may have forgotten
-    /// that, and the kubelet has not.
+    /// `is_deleted` if a deletion of the pod was ever seen: a store that was restored from a backup may have lost the
+    /// deletion, but the kubelet still carries it out.
     fn see(&mut self, pod: &PodSnapshot, is_deleted: bool) {
         self.seen_without_deletion |= !is_deleted;
         self.seen_without_disruption |= cause::disruption(pod).is_none();

@@ -6,9 +6,9 @@
 //! > come back with a new input, or with a tick, once `after` has passed. Coming back early is harmless. `Done` and
 //! > `Fail` never change.
 //!
-//! The machine is [`WaitMachine`], its only method that matters [`WaitMachine::handle`]. It takes [`Input`]s: snapshots
-//! of the pod, its deletion, a 404, API errors, ticks and a cancellation, each with an [`Instant`] on a time line of the
-//! caller's. It answers with a [`Decision`].
+//! The machine is [`WaitMachine`], its main method [`WaitMachine::handle`]. It takes [`Input`]s: snapshots of the pod,
+//! its deletion, a 404, API errors, ticks and a cancellation, each with an [`Instant`] on a time line of the caller's.
+//! It answers with a [`Decision`].
 //!
 //! ```text
 //!                   ┌────────────── Retry { after, why } ◀─┐
@@ -70,8 +70,8 @@
 //!
 //! # In scope
 //!
-//! Which pod and which container are meant, when an exit is final, whether something else stopped the step first, what a
-//! code is worth, what a 404 means, how long to wait for what, when to come back. Every rule names its source in
+//! Which pod and which container are meant, when an exit is final, whether an outside cause stopped the step first,
+//! whether a code is real, what a 404 means, how long to wait, when to come back. Every rule names its source in
 //! Kubernetes where it is implemented; [`book`] has them in one place, with every reason code.
 //!
 //! # Out of scope
@@ -82,17 +82,17 @@
 //! # Known limits
 //!
 //! * A pod evicted for its use of local storage whose process exits 0 on SIGTERM can be left as `Succeeded` with code 0
-//!   and no mark of the eviction at all (kubernetes#141483). Nobody can tell it from success.
-//! * A pod that is force-deleted between two observations loses its code, unless a finalizer holds the object.
-//! * Where a node is gone for good the step may have finished; nobody knows.
-//! * A step that a failing liveness probe or a node's own shutdown has stopped, without a word in the pod, is told as the
-//!   code that it exits with.
-//! * CRI-O writes code 255 with the reason `Error` where it has lost the real code (cri-o#8980), and gVisor's shim 128 with
-//!   `Error` where the sandbox is gone (gvisor#12873). A step can exit so itself, so both codes are passed on; the sentence says
-//!   so of CRI-O's.
-//! * A kubelet that starts again may refuse a pod that had run already, and wipes its statuses with that (kubernetes#127374). A
-//!   wait that sees the pod for the first time afterwards reports a pod that never ran, and so does
-//!   [`Failure::is_safe_to_rerun`]. A wait that saw the pod before keeps what it saw.
+//!   and no mark of the eviction (kubernetes#141483). Its object is the same as that of a success.
+//! * If a pod is force-deleted between two observations, its code is lost, unless a finalizer holds the object.
+//! * If a node is gone for good, it cannot be known whether the step finished.
+//! * If a failing liveness probe or a node's own shutdown stopped the step and left no mark in the pod, the wait
+//!   reports the step's exit code as its own exit.
+//! * CRI-O writes code 255 with the reason `Error` when it has lost the real code (cri-o#8980), and gVisor's shim
+//!   writes 128 with `Error` when the sandbox is gone (gvisor#12873). A step can exit with these codes itself, so both
+//!   are reported; for CRI-O's the sentence mentions the doubt.
+//! * A restarted kubelet may refuse a pod that has already run, which also removes the pod's statuses
+//!   (kubernetes#127374). A wait that first sees the pod after that reports a pod that never ran, and so does
+//!   [`Failure::is_safe_to_rerun`]. A wait that saw the pod before keeps those facts.
 #![no_std]
 #![forbid(unsafe_code)]
 

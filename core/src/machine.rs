@@ -1,4 +1,4 @@
-//! The machine and its state. What an input does to it is in `machine/wait.rs`, when to come back in `machine/wake.rs`.
+//! The machine and its state. `machine/wait.rs` handles inputs, `machine/wake.rs` decides when to come back.
 
 mod wait;
 mod wake;
@@ -31,7 +31,7 @@ use wait::Wait;
 ///
 /// The machine does no I/O and owns no clock, no randomness and no global state. The same policy and the same
 /// inputs give the same decisions. Time that runs backwards counts as no time passed. Snapshots may be skipped,
-/// repeated or stale; missing facts never make an answer greener.
+/// repeated or stale; a missing fact never turns a failure into a success.
 ///
 /// ```
 /// use podwait_core::{Decision, Input, Instant, Phase, PodSnapshot, RetryReason, WaitMachine};
@@ -74,16 +74,16 @@ pub struct WaitMachine {
 pub(crate) enum State {
     /// Nothing is decided.
     Waiting(Box<Waiting>),
-    /// The last word.
+    /// The final answer.
     Over(Box<Result<Exit, Failure>>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub(crate) timers: Timers,
-    /// The pod as far as it was seen; `None` before its first snapshot.
+    /// The known facts about the pod; `None` before its first snapshot.
     pub(crate) history: Option<History>,
-    /// What is being waited for as long as reads succeed.
+    /// The reason to wait as long as reads succeed.
     pub(crate) situation: RetryReason,
     /// When the caller is to come back, and why.
     pub(crate) wake: Option<(Instant, RetryReason)>,
@@ -95,7 +95,7 @@ pub(crate) struct Waiting {
     pub(crate) relists: (u32, Instant),
     pub(crate) missing: Missing,
     pub(crate) last_word: LastWord,
-    /// Since when everything that comes is older than what was seen. Boxed, for it hardly ever happens.
+    /// Since when every object is older than the newest accepted one. Boxed, because it is rare.
     pub(crate) older: Option<Box<Older>>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Older {
     /// The first of them.
     pub(crate) since: Instant,
-    /// The first that a consistent read brought.
+    /// The first from a consistent read.
     pub(crate) read: Option<Instant>,
 }
 
@@ -114,12 +114,12 @@ impl Waiting {
         self.timers.absent.filter(|_| self.history.is_some())
     }
 
-    /// Whether what was seen last is not how things are: it is being looked for what came in between.
+    /// Whether the newest accepted object is not the pod's present state: the machine waits for what came after it.
     pub(crate) fn is_confirming(&self) -> bool {
         self.gone().is_some() || self.timers.lost_record.is_some()
     }
 
-    /// Whether what was seen last of the pod is its present state, as far as a caller can know that.
+    /// Whether the newest accepted object is the pod's present state, as far as a caller can know.
     fn is_current(&self, uid: Option<&str>, input: &Input<'_>) -> bool {
         match input {
             Input::Snapshot(pod) | Input::Read(pod) => !self.is_confirming() && uid == Some(&pod.uid),
@@ -129,12 +129,12 @@ impl Waiting {
     }
 }
 
-/// How long a terminal pod has missed the target's record.
+/// How long the target's record of a terminal pod has been missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// Time between good reads that missed it.
+    /// Time between good reads without the record.
     pub(crate) observed: Duration,
-    /// The last of them, if no error came since.
+    /// The last of these reads, if no error came since.
     pub(crate) last_read: Option<Instant>,
     /// The first of them.
     pub(crate) since: Option<Instant>,
@@ -160,7 +160,8 @@ impl WaitMachine {
         Self { policy, container: None, uid: None, now: Instant::ZERO, state }
     }
 
-    /// Sets the target: the container whose exit is wanted, of whatever list. After the first input it changes nothing.
+    /// Sets the target: the container whose exit is wanted, from any of the pod's lists. After the first input this
+    /// changes nothing.
     #[must_use]
     pub fn container(mut self, name: impl Into<String>) -> Self {
         if !self.has_begun() {
@@ -204,10 +205,10 @@ impl WaitMachine {
         self.now
     }
 
-    /// By when the machine wants the next input, a tick at least: when the newest [`Decision::Retry`] is over. At once before the
-    /// first input. `None` once there is a last word.
+    /// When the next input is due, a tick at least: the end of the newest [`Decision::Retry`]. Before the first input
+    /// this is now; `None` once there is a final answer.
     ///
-    /// For loops that keep no decision: that of many machines, or after a restore.
+    /// For loops that do not keep the decision: loops over many machines, or after a restore.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let State::Waiting(waiting) = &self.state else { return None };
@@ -216,7 +217,7 @@ impl WaitMachine {
         Some(timer.map_or(wake, |at| at.min(wake)).max(self.now.after(Duration::from_millis(1))))
     }
 
-    /// The last word, once there is one.
+    /// The final answer, once there is one.
     #[must_use]
     pub fn verdict(&self) -> Option<Result<&Exit, &Failure>> {
         match &self.state {
@@ -246,7 +247,7 @@ impl WaitMachine {
                     let is_current = waiting.is_current(self.uid.as_deref(), &input);
                     failure.may_have_finished = match &waiting.history {
                         Some(history) => history.may_have_finished(is_current),
-                        // What the spec does not have cannot run.
+                        // A container that the spec does not have cannot run.
                         None => failure.reason != FailReason::ContainerNotInSpec,
                     };
                 }
@@ -261,7 +262,7 @@ impl WaitMachine {
 mod tests {
     use super::{WaitMachine, Waiting};
 
-    /// An agent may hold ten thousand of them. The names and versions that were seen come on top, some 100 bytes.
+    /// An agent may hold ten thousand machines. The names and versions of the pod add some 100 bytes.
     #[test]
     fn a_waiting_machine_is_small() {
         let size = size_of::<WaitMachine>() + size_of::<Waiting>();

@@ -1,4 +1,4 @@
-//! How long to wait for what, and what to answer when evidence is missing.
+//! The limits of a wait, and what to answer when evidence is missing.
 
 use crate::time::millis;
 use core::time::Duration;
@@ -19,7 +19,7 @@ pub enum OnMissingTerminated {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum OnGone {
-    /// What had been seen of the pod decides; absence alone is never success.
+    /// The facts seen before decide; absence alone is never success.
     #[default]
     Evidence,
     /// Every 404 is `Done` with code 0, as Woodpecker's `WaitStep` answers since v3.15.
@@ -53,8 +53,8 @@ impl Policy {
         PolicyBuilder::default()
     }
 
-    /// How long a watching adapter may stay silent before it must GET the pod: a half-open connection tells
-    /// nobody that it is dead.
+    /// How long an adapter with a watch may go without news before it must GET the pod: a half-open connection gives no
+    /// sign that it is dead.
     #[must_use]
     pub const fn reobserve(&self) -> Duration {
         self.0.reobserve
@@ -172,17 +172,17 @@ setters! {
     finalize_initial: Duration;
     /// Longest delay of the backoff. Default 5 s.
     finalize_max: Duration;
-    /// How much *observed* time a terminal pod may lack the record: only time between good reads that still
-    /// miss it counts, so an API outage does not burn it. Default 15 s.
+    /// How much *observed* time a terminal pod may lack the record: only time between good reads without the record
+    /// counts, so an API outage does not use it up. Default 15 s.
     finalize_budget: Duration;
     /// What to answer when that budget is used up on a `Succeeded` pod. Default: infer exit 0.
     on_missing_terminated: OnMissingTerminated;
-    /// What to answer on a 404. Default: what the evidence says.
+    /// What to answer on a 404. Default: the evidence decides.
     on_gone: OnGone;
-    /// How long the final state of a pod that was seen may still come after a 404, or after the sight of another pod of its name,
-    /// before the absence decides; and how long the record of an end may still come after a read has shown that it is lost. A caller
-    /// that can watch from where it saw the pod last gives itself a few seconds. Default 0: both decide at once. An absence is not
-    /// confirmed with [`OnGone::AssumeSuccess`].
+    /// How long to wait for the final state of a pod that was seen, after a 404 or the sight of another pod of its
+    /// name; and for the record of an end, after a read has shown that it is lost. Then the absence decides. A few
+    /// seconds suit a caller that can watch from the last seen resourceVersion. Default 0: both decide at once. An
+    /// absence is not confirmed with [`OnGone::AssumeSuccess`].
     gone_grace: Duration;
     /// How long a pod that was never seen may answer 404. Default 10 s.
     absent_grace: Duration;
@@ -194,13 +194,13 @@ setters! {
     config_error_grace: Duration;
     /// How long a lost node may stay silent, and a pod stay Terminating beyond its own grace. Default 120 s.
     unknown_grace: Duration;
-    /// How long an exit 0 that was seen under a non-terminal phase waits for the phase before it is the answer, unless
-    /// another container still runs and so holds the phase. Default off: the kubelet publishes an end that it brought
-    /// about together with its reason, in 2649 of 2649 pods that real kubelets ended, starved ones among them (see
-    /// `tests/RELIABILITY.md`). Its price is about a second for each step that exits 0.
+    /// How long an exit 0 under a non-terminal phase waits for a terminal phase before it is the answer. It does not
+    /// wait if another container still runs, which keeps the phase. Default off: when the kubelet ends a pod, it
+    /// publishes the end together with the reason, in 2649 of 2649 pods that real kubelets ended, including starved
+    /// kubelets (see `tests/RELIABILITY.md`). The cost is about a second for each step that exits 0.
     settle: Option<Duration>;
-    /// Tolerance between the node's clock and the API server's where only timestamps can tell whether the
-    /// step ended before the delete request. Default 0.
+    /// Tolerance between the node's clock and the API server's, used if only timestamps can show whether the step ended
+    /// before the delete request. Default 0.
     clock_skew: Duration;
     /// How long the target may be neither running nor between restarts. Default 10 min; `None` is off.
     start_deadline: Option<Duration>;
@@ -212,11 +212,12 @@ setters! {
     auth_error_budget: Duration;
     /// See [`Policy::reobserve`]. Default 30 s.
     reobserve: Duration;
-    /// Seed of the backoff's jitter; `None` is no jitter. Default `None`. Waits of one seed stay together.
+    /// Seed of the backoff's jitter; `None` is no jitter. Default `None`. Waits with the same seed retry at the same
+    /// times.
     jitter_seed: Option<u64>;
 }
 
-/// Longest duration that is taken for meant: a year and a day.
+/// Longest valid duration: a year and a day.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 impl PolicyBuilder {

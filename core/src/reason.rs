@@ -36,11 +36,11 @@ macro_rules! reasons {
 reasons! {
     /// What a [`crate::Decision::Retry`] waits for.
     RetryReason {
-        /// The pod was not seen yet; somebody may still be creating it.
+        /// The pod was not seen yet; it may still be created.
         AwaitingPod = "awaiting_pod",
         /// The target has not started.
         Pending = "pending",
-        /// The target runs, or has ended and the rules want to see the phase before they trust it.
+        /// The target runs, or has exited 0 and the exit waits for the phase.
         Running = "running",
         /// The target ended and will start again.
         Restarting = "restarting",
@@ -72,8 +72,8 @@ reasons! {
         OomKilled = "oom_killed",
         /// The runtime could not start the command (`StartError`, `ContainerCannotRun`); the code is the runtime's.
         StartError = "start_error",
-        /// Nobody published the target's record. The code 0 follows from phase `Succeeded`, or, under
-        /// `on_gone: assume_success`, from nothing but a 404.
+        /// The target's record was never published. The code 0 follows from phase `Succeeded`, or, under
+        /// `on_gone: assume_success`, from a 404 alone.
         InferredFromPhase = "inferred_from_phase",
     }
 }
@@ -88,7 +88,7 @@ reasons! {
         Disrupted = "disrupted",
         /// The node was shut down.
         NodeShutdown = "node_shutdown",
-        /// The node stopped answering; the step may have finished, nobody knows.
+        /// The node stopped answering; whether the step finished is not known.
         NodeLost = "node_lost",
         /// The kubelet refused to run the pod.
         RejectedByNode = "rejected_by_node",
@@ -100,7 +100,7 @@ reasons! {
         PodNeverSeen = "pod_never_seen",
         /// The kubelet or the runtime lost the container and wrote a made-up code.
         ContainerStatusUnknown = "container_status_unknown",
-        /// The pod is terminal and nobody published the target's record.
+        /// The pod is terminal and the target's record was never published.
         TerminatedStateMissing = "terminated_state_missing",
         /// A process of the target was killed for memory, yet the target exited with 0.
         OomKilled = "oom_killed",
@@ -120,7 +120,7 @@ reasons! {
         ContainerNotInSpec = "container_not_in_spec",
         /// No container was named and the pod does not have exactly one.
         ContainerAmbiguous = "container_ambiguous",
-        /// The caller gave up.
+        /// The caller cancelled the wait.
         Cancelled = "cancelled",
         /// The wait's own deadline passed.
         Deadline = "deadline",
@@ -138,13 +138,13 @@ reasons! {
 }
 
 reasons! {
-    /// Who can do something about a failure.
+    /// Where a failure has to be fixed.
     Class {
         /// The cluster: run the step again, elsewhere if possible.
         Infrastructure = "infrastructure",
         /// The step or its pod: running it again will not help.
         Step = "step",
-        /// The caller's own limits or its own word.
+        /// The caller's own limits or its cancellation.
         Caller = "caller",
         /// The API server or the rights to use it.
         Api = "api",
@@ -185,12 +185,12 @@ impl FailReason {
         }
     }
 
-    /// Whether the cluster stopped the pod for reasons of its own.
-    pub(crate) const fn is_the_cluster_s_doing(self) -> bool {
+    /// Whether the cluster stopped the pod, and not its creator.
+    pub(crate) const fn is_by_the_cluster(self) -> bool {
         matches!(self, Self::Evicted | Self::Disrupted | Self::NodeShutdown | Self::RejectedByNode)
     }
 
-    /// Who can do something about it.
+    /// Where the failure has to be fixed.
     #[must_use]
     pub const fn class(self) -> Class {
         match self {

@@ -1,4 +1,4 @@
-//! A wait as a value: for a process that wants to go on with it later, or elsewhere.
+//! A wait as a value, so that a process can continue it later or elsewhere.
 
 mod convert;
 
@@ -13,17 +13,19 @@ use alloc::string::String;
 /// The version of the saved form that this crate writes. It also reads those before it.
 const SAVED_VERSION: u32 = 2;
 
-/// A [`WaitMachine`](crate::WaitMachine) at one point of its life, made by [`WaitMachine::save`](crate::WaitMachine::save).
+/// The state of a [`WaitMachine`](crate::WaitMachine) between two inputs, made by
+/// [`WaitMachine::save`](crate::WaitMachine::save).
 ///
 /// With the feature `serde` it can be written in every format that describes itself, such as JSON, and read by this version of
-/// the crate and by later ones. Its times are milliseconds on the machine's own time line: a machine that is restored in another
-/// process goes on from [`now`](Self::now), plus the time for which nothing was observed.
+/// the crate and by later ones. Its times are milliseconds on the machine's own time line: a machine that is restored
+/// in another process continues from [`now`](Self::now), plus the time without observations.
 ///
-/// The form holds facts, not the machine's private fields: what was observed of the pod and since when something lasts.
+/// The form holds facts, not the machine's private fields: the observed facts about the pod, and when each timer began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SavedWait {
-    /// [`SAVED_VERSION`] when it was written; once it was read, its content is of that version.
+    /// The version in which the wait was written. After reading this is [`SAVED_VERSION`], and the content is in that
+    /// version.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "known_version"))]
     pub(crate) version: u32,
     /// The policy.
@@ -34,7 +36,7 @@ pub struct SavedWait {
     pub(crate) uid: Option<String>,
     /// The time of the latest input.
     pub(crate) now: Instant,
-    /// How far the wait is.
+    /// The state of the wait.
     pub(crate) state: SavedState,
 }
 
@@ -60,8 +62,8 @@ impl SavedWait {
         }
     }
 
-    /// The same but for when the pod was observed last and when to look again: two that are equal so differ in nothing that would be
-    /// lost.
+    /// The saved wait without the time of the last observation and of the next wake-up. If two saved waits are equal in
+    /// this form, either can replace the other without loss.
     #[must_use]
     pub fn without_time(mut self) -> Self {
         self.now = Instant::ZERO;
@@ -74,27 +76,27 @@ impl SavedWait {
     }
 }
 
-/// How far a saved wait is.
+/// The state of a saved wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub(crate) enum SavedState {
     /// Nothing is decided.
     Waiting(Box<SavedWaiting>),
-    /// The last word was `Done`.
+    /// The final answer was `Done`.
     Done(Box<Exit>),
-    /// The last word was `Fail`.
+    /// The final answer was `Fail`.
     Fail(Box<Failure>),
 }
 
-/// What a wait remembers that is not decided yet.
+/// The facts of a wait that is not decided yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct SavedWaiting {
-    /// What was seen of the pod; `None` before its first snapshot.
+    /// The facts about the pod; `None` before its first snapshot.
     pub(crate) pod: Option<SavedPod>,
-    /// Since when what lasts.
+    /// When each timer began.
     pub(crate) since: SavedTimers,
-    /// What is being waited for as long as reads succeed.
+    /// The reason to wait as long as reads succeed.
     pub(crate) situation: RetryReason,
     /// When the caller is to come back, and why.
     pub(crate) wake: Option<(Instant, RetryReason)>,
@@ -104,21 +106,22 @@ pub(crate) struct SavedWaiting {
     pub(crate) errors: u32,
     /// 410s in a row, and the time of the last.
     pub(crate) relists: (u32, Instant),
-    /// Observed milliseconds for which a terminal pod missed the record.
+    /// Observed milliseconds without the record of a terminal pod.
     pub(crate) missing_ms: u64,
-    /// The last good read that missed it, if no error came since.
+    /// The last good read without the record, if no error came since.
     pub(crate) missing_read: Option<Instant>,
-    /// The first good read that missed it.
+    /// The first good read without the record.
     pub(crate) missing_since: Option<Instant>,
-    /// The last thing that the API server said when it failed.
+    /// The last error message of the API server.
     pub(crate) last_word: String,
-    /// The first object in an unbroken row of such that are older than what was seen before them.
+    /// The first of consecutive objects that are older than the newest accepted one.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) older_since: Option<Instant>,
-    /// The first of them that a consistent read brought.
+    /// The first of these from a consistent read.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) older_read: Option<Instant>,
-    /// Until when neither a grace nor a missing record speaks, where after errors or older objects only events have come.
+    /// Set if only events came after errors or older objects: before this time neither a grace nor a missing record
+    /// decides.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) behind_until: Option<Instant>,
 }
@@ -139,15 +142,15 @@ pub(crate) struct SavedPod {
     pub(crate) failure_is_explained: bool,
     /// The end of the target's latest run, if it left a real code.
     pub(crate) run: Option<SavedRun>,
-    /// What snapshots before that with the target's latest end showed the pod to be under.
+    /// The outside causes in the snapshots before the one with the target's latest end.
     pub(crate) unfinished: SavedUnder,
-    /// What any snapshot showed the pod to be under while it was not over.
+    /// The outside causes in any snapshot in which the pod had not ended.
     pub(crate) open: SavedUnder,
-    /// The failure of an init container before the target: its name, its end, and what the pod was under before that.
+    /// The failure of an init container before the target: its name, its end, and the outside causes before that end.
     pub(crate) failed_init: Option<(String, SavedRun, SavedUnder)>,
     /// The earliest moment of the delete request, and the grace period in milliseconds when it was first seen.
     pub(crate) deletion: Option<(Timestamp, u64)>,
-    /// The failure that the pod's absence would be, if the newest snapshot carries a cause for it.
+    /// The failure that the pod's absence would become, if the newest snapshot has a cause for it.
     pub(crate) disrupted: Option<Failure>,
     /// Phase `Succeeded` says something about this target.
     pub(crate) succeeds_with_the_pod: bool,
@@ -156,12 +159,13 @@ pub(crate) struct SavedPod {
     pub(crate) is_init: bool,
     /// Something has shown that the target was started.
     pub(crate) has_started: bool,
-    /// What the newest snapshot says about why the target does not go on, or why the pod ended, cleaned and cut.
+    /// What the newest snapshot says about why the target does not make progress, or why the pod ended, cleaned and
+    /// cut.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) said: String,
 }
 
-/// What kept a pod from ending by itself.
+/// The outside causes that kept a pod from ending by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct SavedUnder {
@@ -179,11 +183,11 @@ pub(crate) struct SavedUnder {
 pub(crate) struct SavedRun {
     /// Its `terminated` record.
     pub(crate) record: Terminated,
-    /// `restartCount` beside it.
+    /// The `restartCount` of the same status.
     pub(crate) restart_count: i32,
     /// Another run may have followed, unseen.
     pub(crate) may_be_followed: bool,
-    /// It was seen in an object that was not being deleted.
+    /// It was seen in an object without a deletion.
     pub(crate) seen_without_deletion: bool,
     /// It was seen in an object without `DisruptionTarget`.
     pub(crate) seen_without_disruption: bool,
@@ -191,11 +195,11 @@ pub(crate) struct SavedRun {
     pub(crate) seen_without_reason: bool,
     /// Its object's generations say that it was written before the delete.
     pub(crate) written_before_delete: bool,
-    /// And before any other change of the spec.
+    /// It was also written before any other change of the spec.
     pub(crate) written_before_edits: bool,
 }
 
-/// Since when what lasts; `None` is not running.
+/// When each timer began; `None` is not running.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct SavedTimers {
@@ -206,7 +210,7 @@ pub(crate) struct SavedTimers {
     /// The start deadline rests.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) resting: Option<Instant>,
-    /// The pod was never seen, and its name answers 404 or has another pod.
+    /// The pod was never seen: the API server answers 404, or another pod has the name.
     pub(crate) absent: Option<Instant>,
     /// The newest answer was another pod of the name.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -234,7 +238,7 @@ pub(crate) struct SavedTimers {
     /// The API server answers 410.
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) expired: Option<Instant>,
-    /// The last time that the API server was heard of.
+    /// The time of the last answer or error of the API server.
     pub(crate) heard: Option<Instant>,
 }
 
@@ -244,9 +248,9 @@ pub(crate) struct SavedTimers {
 pub(crate) struct SavedPull {
     /// Since when some image cannot be pulled.
     pub(crate) since: Instant,
-    /// The container whose image it is now.
+    /// The container whose image is meant.
     pub(crate) container: String,
-    /// Since when its attempts say that the registry refuses the image for good.
+    /// Since when every attempt reports a permanent refusal by the registry.
     pub(crate) refused: Option<Instant>,
     /// The failure that this becomes.
     pub(crate) failure: Failure,
@@ -259,7 +263,7 @@ pub enum RestoreError {
     /// It was written by a later version of this crate.
     #[error("the saved wait has version {0}, this reads up to version {SAVED_VERSION}")]
     Version(u32),
-    /// A field has a value that no machine saves.
+    /// A field has a value that `save` never writes.
     #[error("the saved wait has an impossible {0}")]
     Impossible(&'static str),
 }
@@ -267,13 +271,13 @@ pub enum RestoreError {
 #[cfg(feature = "serde")]
 fn known_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match serde::Deserialize::deserialize(deserializer)? {
-        // What is different is read field by field.
+        // Differences between versions are handled in each field.
         1..=SAVED_VERSION => Ok(SAVED_VERSION),
         version => Err(serde::de::Error::custom(RestoreError::Version(version))),
     }
 }
 
-/// Version 1 knew of no container and no refusal.
+/// Version 1 had neither the container nor the refusal.
 #[cfg(feature = "serde")]
 fn pull<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SavedPull>, D::Error> {
     #[derive(serde::Deserialize)]

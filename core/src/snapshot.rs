@@ -1,7 +1,7 @@
-//! The few facts about a pod that the rules read, in Kubernetes' own words.
+//! The facts about a pod that the rules read, with Kubernetes' own names.
 //!
-//! An adapter fills a [`PodSnapshot`] from pod JSON and decides nothing while doing so: lists keep their
-//! order and their names, strings that the rules compare are kept as they came.
+//! An adapter fills a [`PodSnapshot`] from a pod's object and decides nothing: lists keep their order and names, and
+//! strings that the rules compare stay unchanged.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,7 +30,7 @@ pub struct PodSnapshot {
 
     /// `spec.restartPolicy`
     pub restart_policy: RestartPolicy,
-    /// `spec.terminationGracePeriodSeconds`; the API server writes 30 where the user wrote nothing.
+    /// `spec.terminationGracePeriodSeconds`; the API server sets 30 if the field is absent.
     pub termination_grace_period_seconds: Option<i64>,
     /// `spec.schedulingGates` is not empty: the scheduler leaves the pod alone until another controller removes them
     /// (KEP-3521).
@@ -52,7 +52,7 @@ pub struct PodSnapshot {
     pub message: String,
     /// The condition `DisruptionTarget`, whatever its status.
     pub disruption_target: Option<Condition>,
-    /// The condition `PodScheduled`, whatever its status; read only for what the scheduler says.
+    /// The condition `PodScheduled`, whatever its status; read only for the scheduler's message.
     pub pod_scheduled: Option<Condition>,
     /// `status.containerStatuses`, in the order received (the kubelet sorts them by name).
     pub container_statuses: Vec<ContainerStatus>,
@@ -73,9 +73,9 @@ pub enum Phase {
     Running,
     /// Every regular container ended with 0 and none will restart.
     Succeeded,
-    /// Every container ended or never will run, at least one of them badly.
+    /// Every container has ended or will never run, and at least one failed.
     Failed,
-    /// The node could not be asked. Not set by Kubernetes since 2015, still seen.
+    /// The node did not answer. Kubernetes has not set this since 2015, but it still occurs.
     Unknown,
     /// A phase that this version does not know; it decides nothing.
     Unrecognized,
@@ -179,7 +179,7 @@ impl RestartRule {
 pub enum RestartAction {
     /// `Restart`: this container starts again in place.
     Restart,
-    /// `RestartAllContainers`: every container of the pod starts again, also those that had succeeded.
+    /// `RestartAllContainers`: every container of the pod starts again, including those that succeeded.
     RestartAllContainers,
     /// An action that this version does not know; as in the kubelet, the container's own policy decides then.
     Unrecognized,
@@ -195,7 +195,7 @@ pub struct ContainerStatus {
     pub restart_count: i32,
     /// `containerID`; empty when absent.
     pub container_id: String,
-    /// `state`; `None` when it says nothing, which in Kubernetes means waiting.
+    /// `state`; `None` when it is empty, which in Kubernetes means waiting.
     pub state: Option<ContainerState>,
     /// `lastState.terminated`
     pub last_terminated: Option<Terminated>,
@@ -226,7 +226,7 @@ pub struct Terminated {
     pub exit_code: i32,
     /// `reason`; empty when absent.
     pub reason: String,
-    /// `message`; empty when absent. What the step wrote to its termination message path, so it may be long.
+    /// `message`; empty when absent. The step writes it to its termination message path, so it may be long.
     pub message: String,
     /// `startedAt`
     pub started_at: Option<Timestamp>,

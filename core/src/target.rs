@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 /// What a wait is for: a pod by its name, and a container in it.
 ///
-/// The machine itself knows neither namespace nor name: its caller observes that pod and no other.
+/// The machine itself has neither namespace nor name: its caller must pass only observations of this pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct Target {

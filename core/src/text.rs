@@ -1,20 +1,21 @@
-//! Text from elsewhere, made fit for one line of a sentence.
+//! Makes foreign text safe for one line of a sentence.
 //!
-//! A pod's author, a registry, a node or a server chooses what a message says. Printed as it is, an escape sequence in it
-//! changes the terminal, a line break forges a line of output, and a bidirectional override shows other text than there
-//! is (CVE-2021-25743 was that in kubectl).
+//! A message may come from a pod's author, a registry, a node or a server. Printed unchanged, an escape sequence in it
+//! controls the terminal, a line break forges a line of output, and a bidirectional override changes the order of the
+//! text (CVE-2021-25743 was such a defect of kubectl).
 
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 
-/// Longest message of a pod, a node or a server in it.
+/// Longest message of a pod, a node or a server in a sentence, in bytes.
 const LONGEST_MESSAGE: usize = 600;
 
-/// Longest name or reason in it. Kubernetes' own have 63 bytes at most; a lax server may send any.
+/// Longest name or reason in a sentence, in bytes. Kubernetes' own have 63 bytes at most; a lax server may send longer
+/// ones.
 const LONGEST_NAME: usize = 80;
 
-/// What a removed character leaves behind, so that a reader sees that there was one.
+/// Replaces a removed character, so that the removal is visible.
 const REPLACEMENT: char = '\u{FFFD}';
 
 /// Marks the place where a text was cut.
@@ -25,7 +26,7 @@ const ELLIPSIS: char = '…';
 /// Runs of white space and line breaks become one space each. Control characters (C0, DEL and C1) and the characters
 /// that change the direction of text become U+FFFD. A text that is cut ends in `…`, which counts into its length.
 ///
-/// Borrows where nothing has to be changed.
+/// Borrows the text if nothing has to be changed.
 ///
 /// ```
 /// use podwait_core::one_line;
@@ -41,7 +42,7 @@ pub fn one_line(text: &str, longest: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len().min(longest));
-    // Where the line ends if it has to be cut: the last place that leaves room for the ellipsis.
+    // Where to cut the line if it is too long: the last position that leaves room for the ellipsis.
     let mut cut = 0;
     let mut space = false;
     for character in text.chars() {
@@ -90,7 +91,7 @@ pub(crate) fn in_parentheses(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 
-/// Whether nothing in it has to be replaced. ASCII, as nearly all of it is, takes one pass over the bytes.
+/// Whether nothing in the text has to be replaced. ASCII, the usual case, takes one pass over the bytes.
 fn is_clean(text: &str) -> bool {
     let mut after_space = false;
     text.chars().all(|character| {
@@ -100,7 +101,7 @@ fn is_clean(text: &str) -> bool {
     })
 }
 
-/// White space and whatever ends a line (Unicode's `White_Space`, which has U+0085, U+2028 and U+2029, too).
+/// White space, including all line ends (Unicode's `White_Space`, with U+0085, U+2028 and U+2029).
 fn is_space(character: char) -> bool {
     character.is_whitespace()
 }
@@ -138,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(one_line(text, 100), expected, "{text:?}");
         }
-        // All of them at once: no character of the result is one that was to go.
+        // All characters at once: the result has none that had to be replaced.
         let all: String = ('\0'..='\u{ffff}').collect();
         let line = one_line(&all, usize::MAX);
         assert!(

@@ -6,9 +6,10 @@ use core::time::Duration;
 
 /// A point on the machine's monotonic time line: whole milliseconds since a start that the caller chooses.
 ///
-/// The machine owns no clock, so every input carries one of these. Milliseconds are the unit on purpose: a
-/// recorded wait then replays exactly, because the recording holds everything the machine ever saw.
-/// All arithmetic saturates, at [`Instant::LAST`]. Timestamps *inside* a pod are another thing, see [`crate::Timestamp`].
+/// The machine owns no clock, so every input carries one of these. The unit is milliseconds so that a recorded wait
+/// replays exactly: a recording holds the same times that the machine received. All arithmetic saturates, at
+/// [`Instant::LAST`]. Timestamps
+/// *inside* a pod have their own type, [`crate::Timestamp`].
 // One more than the milliseconds: an `Option` of it takes no more room, and a machine has a dozen of those.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);

@@ -1,25 +1,25 @@
-//! The machine's own timers, each an absolute point or the point it counts from.
+//! The machine's own timers, each stored as the time when it began.
 
 use crate::decision::{Exit, Failure};
 use crate::reason::FailReason;
 use crate::rules::api::ApiFailure;
 use crate::rules::pull::Said;
-use crate::rules::waiting::{Stuck, Trouble};
+use crate::rules::waiting::{Stuck, WaitingContainer};
 use crate::text::{in_parentheses, one_line};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
-/// When what began. `None` is not running.
+/// When each timer began. `None` is not running.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timers {
     /// The first input: the overall deadline counts from here.
     pub(crate) started: Option<Instant>,
     /// The start deadline.
     pub(crate) start: Start,
-    /// The pod is not found, or another one of its name is there. Of a pod that was seen, until a read shows it again: its
-    /// final state may still come.
+    /// The pod is not found, or another pod has its name. If the pod was seen before, this lasts until a read shows it
+    /// again, because its final state may still come.
     pub(crate) absent: Option<Absent>,
     /// A consistent read has shown that the record of the target's end is lost, and what that comes to, unless the record that was
     /// there before is found.
@@ -40,15 +40,15 @@ pub(crate) struct Timers {
     pub(crate) auth_error: Option<AuthError>,
     /// The first 410 since the last good read.
     pub(crate) expired: Option<Instant>,
-    /// After errors, or objects that were older than what was seen, only events have come, which may be of the time before: neither
-    /// a grace nor a missing record speaks before this time.
+    /// Only events have come after errors or older objects, and these events may be old: before this time neither a
+    /// grace nor a missing record decides.
     pub(crate) behind_until: Option<Instant>,
-    /// The last time that the API server was heard of: a good read or an error.
+    /// The time of the last good read or error.
     pub(crate) heard: Option<Instant>,
 }
 
-/// How long the target has not started. Time that it rests does not count, and time before and after that adds up: an init
-/// container that is restarted again and again does not put the deadline off for ever.
+/// How long the target has not started. Rests do not count, and the times between them add up, so an init container in
+/// a crash loop cannot postpone the deadline for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Start {
     /// The target runs, or is between restarts, or is over.
@@ -56,13 +56,13 @@ pub(crate) enum Start {
     Off,
     /// The deadline counts from there.
     Counts(Instant),
-    /// It counts from `from`, and has rested since `since`, the last time that this was seen: another controller holds the pod by
-    /// scheduling gates, or an init container works.
+    /// The deadline counts from `from`. It rests, last confirmed at `since`, because another controller holds the pod
+    /// with scheduling gates, or an init container runs.
     Rests { from: Instant, since: Instant },
 }
 
 impl Start {
-    /// Takes in whether the target has yet to start, and whether the deadline rests meanwhile.
+    /// Updates whether the target has yet to start, and whether the deadline rests.
     pub(crate) fn set(&mut self, at: Instant, is_idle: bool, rests: bool) {
         let from = match *self {
             Self::Off => at,
@@ -80,14 +80,14 @@ impl Start {
 /// A pod that is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Absent {
-    /// The first answer that did not have it.
+    /// The first answer without the pod.
     pub(crate) since: Instant,
     /// The newest answer was another pod of its name.
     pub(crate) has_namesake: bool,
 }
 
 impl Absent {
-    /// What became of a pod that was seen, if nothing better is known.
+    /// The failure for a pod that was seen, if no better cause is known.
     pub(crate) const fn how(self) -> FailReason {
         if self.has_namesake { FailReason::PodReplaced } else { FailReason::PodDeleted }
     }
@@ -100,7 +100,7 @@ pub(crate) struct AuthError {
     pub(crate) since: Instant,
     /// The newest of them.
     pub(crate) failure: ApiFailure,
-    /// The newest error is another one, and what reports that did not look at the credentials.
+    /// The newest error is of another kind, which says nothing about the credentials.
     pub(crate) rests: bool,
 }
 
@@ -116,29 +116,29 @@ pub(crate) struct Grace {
 pub(crate) struct Pull {
     /// First sight of the group.
     pub(crate) since: Instant,
-    /// The container whose last attempt this is.
+    /// The container of the last attempt.
     pub(crate) container: String,
-    /// Since when every attempt of it that was seen said that the registry refuses the image for good.
+    /// Since when every seen attempt of this container reports a permanent refusal by the registry.
     pub(crate) refused: Option<Instant>,
-    /// The failure this becomes, in the words of that attempt.
+    /// The failure when the grace is over, with the message of that attempt.
     pub(crate) failure: Failure,
 }
 
 impl Pull {
-    /// How long a refusal must stand: the kubelet's second attempt comes 10 s after the first (`imageBackOffPeriod` in
-    /// `pkg/kubelet/kubelet.go`), and then it stands to reason that all others end likewise.
+    /// How long a refusal must last: the kubelet's second attempt comes 10 s after the first (`imageBackOffPeriod` in
+    /// `pkg/kubelet/kubelet.go`), and after two refusals further attempts are not expected to succeed.
     pub(crate) const REFUSAL: Duration = Duration::from_secs(15);
 
-    /// What is known now. In back-off the last attempt's words stand, unless they are another container's.
-    fn of(before: Option<Box<Self>>, at: Instant, trouble: Trouble<'_>) -> Box<Self> {
+    /// The present state. During back-off the message of the last attempt stays, unless that was another container's.
+    fn of(before: Option<Box<Self>>, at: Instant, waiting: WaitingContainer<'_>) -> Box<Self> {
         let since = before.as_ref().map_or(at, |pull| pull.since);
-        let of_container = before.filter(|pull| pull.container == trouble.container);
-        let refused = match (trouble.said(), of_container) {
+        let of_container = before.filter(|pull| pull.container == waiting.container);
+        let refused = match (waiting.said(), of_container) {
             (Said::Nothing, Some(before)) => return before,
             (Said::Refused, before) => before.and_then(|pull| pull.refused).or(Some(at)),
             (Said::Passing | Said::Nothing, _) => None,
         };
-        Box::new(Self { since, container: trouble.container.into(), refused, failure: trouble.failure() })
+        Box::new(Self { since, container: waiting.container.into(), refused, failure: waiting.failure() })
     }
 }
 
@@ -147,12 +147,12 @@ impl Timers {
     /// sight, not restarted by flapping inside the group.
     pub(crate) fn set_graces(&mut self, at: Instant, stuck: &Stuck<'_>) {
         let before = self.image_pull.take();
-        self.image_pull = stuck.image_pull.map(|trouble| Pull::of(before, at, trouble));
+        self.image_pull = stuck.image_pull.map(|waiting| Pull::of(before, at, waiting));
         set_grace(&mut self.config_error, at, stuck.config_error);
     }
 
-    /// A good read: the API server works. What is no consistent read may be behind for so long, after errors or where `is_behind`
-    /// says that the last object was.
+    /// A good read: the API server works. An event may be stale for the time `lag` after an error, or after an older
+    /// object (`is_behind`).
     pub(crate) fn clear_errors(&mut self, at: Instant, is_consistent: bool, is_behind: bool, lag: Duration) {
         let is_behind = is_behind || !is_consistent && (self.is_failing() || self.behind_until.is_some());
         self.behind_until = is_behind.then(|| self.behind_until.unwrap_or_else(|| at.after(lag)));
@@ -162,18 +162,18 @@ impl Timers {
         self.heard = Some(at);
     }
 
-    /// Whether the API server has not been read since an error.
+    /// Whether no good read has come since an error.
     pub(crate) const fn is_failing(&self) -> bool {
         self.api_error.is_some() || self.auth_error.is_some() || self.expired.is_some()
     }
 }
 
-fn set_grace(timer: &mut Option<Box<Grace>>, at: Instant, trouble: Option<Trouble<'_>>) {
-    if timer.is_none() && trouble.is_none() {
+fn set_grace(timer: &mut Option<Box<Grace>>, at: Instant, waiting: Option<WaitingContainer<'_>>) {
+    if timer.is_none() && waiting.is_none() {
         return;
     }
     let since = timer.as_ref().map_or(at, |grace| grace.since);
-    *timer = trouble.map(|trouble| Box::new(Grace { since, failure: trouble.failure() }));
+    *timer = waiting.map(|waiting| Box::new(Grace { since, failure: waiting.failure() }));
 }
 
 /// Starts the timer if the condition holds and it is not running, cancels it if the condition does not hold.
@@ -181,7 +181,7 @@ pub(crate) fn set(timer: &mut Option<Instant>, at: Instant, condition: bool) {
     *timer = condition.then(|| timer.unwrap_or(at));
 }
 
-/// The last thing that the API server said when it failed.
+/// The last error message of the API server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LastWord(pub(crate) String);
 
@@ -189,10 +189,10 @@ impl LastWord {
     /// Longest message that is kept, in bytes: foreign text ends up in failures and logs.
     const LONGEST: usize = 300;
 
-    /// Keeps the beginning of `text`, on one line, without allocating where it says the same again.
+    /// Keeps the beginning of `text`, on one line, and allocates nothing if the text is the same as before.
     pub(crate) fn set(&mut self, text: &str) {
-        // Nothing to keep, as nearly always. Told apart first because comparing two empty strings costs more than all the
-        // rest of a decision: some vectorised `memcmp`s load from the pointer, which for an empty String is invalid.
+        // The usual case, checked first: comparing two empty strings costs more than the rest of a decision, because
+        // some vectorised `memcmp`s load from the pointer, which for an empty String is invalid.
         if text.is_empty() {
             self.0.clear();
             return;

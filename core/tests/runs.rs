@@ -1,4 +1,4 @@
-//! What counts as the same run of a container, and whether a step may have done its work by the time its wait fails.
+//! What counts as the same run of a container, and whether a step may have finished when its wait fails.
 
 use podwait_core::{
     Container, ContainerState, ContainerStatus, Decision, Failure, Input, Instant, Phase, PodSnapshot,
@@ -28,7 +28,7 @@ fn ended(container: &str, id: &str, restart_count: i32, exit_code: i32, finished
     }
 }
 
-/// The pod as it is once it was deleted at that time, with 30 s to end.
+/// The pod after a deletion at that time, with a grace of 30 s.
 fn deleting(at: i64, pod: PodSnapshot) -> PodSnapshot {
     PodSnapshot {
         deletion_timestamp: Some(Timestamp(at + 30)),
@@ -37,7 +37,7 @@ fn deleting(at: i64, pod: PodSnapshot) -> PodSnapshot {
     }
 }
 
-/// The answer upon these inputs, a second apart.
+/// The answer to these inputs, a second apart.
 fn decide(inputs: &[Input<'_>]) -> Decision {
     let mut machine = WaitMachine::new(Policy::default().into()).container("step");
     let handle = |(second, input): (usize, &Input<'_>)| {
@@ -46,7 +46,7 @@ fn decide(inputs: &[Input<'_>]) -> Decision {
     inputs.iter().enumerate().map(handle).last().expect("there are inputs")
 }
 
-/// The failure, and whether the step may have done its work.
+/// The failure, and whether the step may have finished.
 #[track_caller]
 fn failure(inputs: &[Input<'_>]) -> (&'static str, bool) {
     match decide(inputs) {
@@ -66,21 +66,21 @@ fn a_code_that_comes_again_after_the_deletion_is_not_the_one_from_before() {
 #[test]
 fn a_run_that_is_seen_again_beside_the_deletion_is_still_the_one_from_before() {
     let first = pod(10, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5));
-    // The clocks differ, and the times say otherwise.
+    // The clocks differ, so the times contradict the order of the observations.
     let same = deleting(2, pod(11, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5)));
     let answer = decide(&[Input::Snapshot(&first), Input::Snapshot(&same), Input::Deleted(&same)]);
     assert!(matches!(&answer, Decision::Done(exit) if exit.code == 1), "{answer:?}");
 }
 
 #[test]
-fn the_latest_word_about_a_run_is_the_one_that_counts() {
+fn the_latest_record_of_a_run_counts() {
     let first = pod(10, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5));
     let corrected = pod(11, RestartPolicy::OnFailure, ended("step", "a", 0, 2, 5));
     let answer = decide(&[Input::Snapshot(&first), Input::Snapshot(&corrected), Input::NotFound]);
     assert!(matches!(&answer, Decision::Done(exit) if exit.code == 2), "{answer:?}");
 }
 
-/// restartCount may be reset by a kubelet that is started again, so ids tell more.
+/// A restarted kubelet may reset restartCount, so ids take precedence.
 #[test]
 fn a_code_that_is_made_up_for_another_run_says_that_there_was_one() {
     for (id, is_another) in [("a", false), ("b", true)] {
@@ -96,10 +96,10 @@ fn a_code_that_is_made_up_for_another_run_says_that_there_was_one() {
     }
 }
 
-/// What the kubelet had not observed may have been an edit after the delete, if the times say so beyond all doubt.
+/// The change that the kubelet had not observed may be an edit after the delete, if the times leave no doubt.
 #[test]
 fn an_end_that_a_kubelet_wrote_before_it_saw_the_deletion_is_later_if_it_is_seconds_later() {
-    // The request was in the second of 100, which is over at 101.
+    // The request was within second 100, which ends at 101.
     for (finished_at, expected) in [(99, "nonzero_exit"), (101, "nonzero_exit"), (102, "pod_deleted")] {
         let status = ended("step", "a", 0, 1, finished_at);
         let pod =
@@ -127,7 +127,7 @@ fn an_init_container_that_fails_again_after_the_deletion_has_not_failed_by_itsel
     for after in [
         // The same container, with another code.
         vec![ended("first", "", 1, 1, 9)],
-        // Another one, of which all else is the same, with the code or without.
+        // Another container that is the same otherwise, with the code or without.
         vec![done(), ended("second", "", 0, 42, 5)],
         vec![done(), ended("second", "", 0, 1, 5)],
     ] {
@@ -139,7 +139,7 @@ fn an_init_container_that_fails_again_after_the_deletion_has_not_failed_by_itsel
 }
 
 #[test]
-fn a_step_that_may_have_done_its_work_is_told_from_one_that_has_not() {
+fn a_step_that_may_have_finished_is_distinguished_from_one_that_has_not() {
     use RestartPolicy::{Never, OnFailure};
     let running = || ContainerStatus {
         name: "step".into(),

@@ -28,7 +28,7 @@ fn disrupted(reason: &str, at: i64) -> Option<Condition> {
     Some(Condition { is_true: true, reason: reason.into(), message: String::new(), last_transition_time })
 }
 
-/// The verdict upon these inputs, a second apart, and then ticks.
+/// The verdict for these inputs, a second apart, followed by ticks.
 #[track_caller]
 fn decide(inputs: &[Input<'_>]) -> Decision {
     let policy = Policy::builder().deadline(Duration::from_secs(3600)).build().expect("a policy");
@@ -45,7 +45,7 @@ fn decide(inputs: &[Input<'_>]) -> Decision {
     last.expect("there are inputs")
 }
 
-/// Its sentence.
+/// The sentence of that verdict.
 #[track_caller]
 fn say(inputs: &[Input<'_>]) -> String {
     match decide(inputs) {
@@ -272,7 +272,7 @@ fn a_code_that_was_seen_goes_along_with_a_failure() {
 }
 
 #[test]
-fn targets_that_nobody_can_find() {
+fn targets_that_cannot_be_found() {
     let snapshot = |names: &[&str]| {
         let container = |name: &&str| Container { name: (*name).into(), ..Default::default() };
         PodSnapshot { containers: names.iter().map(container).collect(), ..pod(Phase::Running, None) }
@@ -295,7 +295,7 @@ fn targets_that_nobody_can_find() {
     }
 }
 
-/// The rule that decides is told with the verdict, and it is not always the one that its reason code is known for.
+/// A verdict names the rule that decided, which is not always the usual rule of its reason code.
 #[test]
 fn rules() {
     let rule = |inputs: &[Input<'_>]| match decide(inputs) {
@@ -363,14 +363,14 @@ fn what_may_be_run_again() {
         (&[Input::Snapshot(&with("Evicted", waiting()))], ("evicted", true)),
         (&[Input::Snapshot(&with("Evicted", exit(143, "Error", 5)))], ("evicted", true)),
         (&[Input::Snapshot(&drained(143))], ("disrupted", true)),
-        // It may have been done by then.
+        // The step may have finished by then.
         (&[Input::Snapshot(&drained(0))], ("disrupted", false)),
         (&[Input::Snapshot(&with("Evicted", exit(0, "Completed", 5)))], ("evicted", false)),
-        // Nobody knows how it ended.
+        // It is not known how the step ended.
         (&[Input::Snapshot(&running), Input::Snapshot(&newer(with("Evicted", None)))], ("evicted", false)),
         (&[Input::Snapshot(&with("Evicted", exit(137, "ContainerStatusUnknown", 5)))], ("evicted", false)),
         (&[Input::Snapshot(&with("NodeLost", None))], ("node_lost", false)),
-        // Somebody may have wanted that.
+        // The deletion may have been intended.
         (&[Input::Snapshot(&running), Input::NotFound], ("pod_deleted", false)),
     ];
     for (inputs, expected) in cases {

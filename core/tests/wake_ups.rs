@@ -1,4 +1,4 @@
-//! When the machine wants to be called again, to the millisecond.
+//! When the machine is to be called again, to the millisecond.
 
 use podwait_core::{
     ApiError, Container, ContainerState, ContainerStatus, Decision, Input, Instant, Phase, PodSnapshot,
@@ -6,7 +6,7 @@ use podwait_core::{
 };
 use std::time::Duration;
 
-/// A wait, told in milliseconds.
+/// A wait with its times in milliseconds.
 struct Wait(WaitMachine);
 
 impl Wait {
@@ -83,7 +83,7 @@ fn errors_double_their_delay_and_a_good_read_starts_anew() {
         assert_eq!(wait.at(now, error(503)), (expected, RetryReason::ApiError));
         now += expected;
     }
-    // A tick that is due is one more attempt, one that is early is none.
+    // A tick that is due counts as an attempt; an early one does not.
     assert_eq!(wait.at(now - 1, Input::Tick), (1, RetryReason::ApiError));
     assert_eq!(wait.at(now, Input::Tick), (5000, RetryReason::ApiError));
     assert_eq!(wait.at(now, Input::Snapshot(&running)), (30_000, RetryReason::Running));

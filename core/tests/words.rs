@@ -1,4 +1,4 @@
-//! Sentences carry what the pod, its node and the API server say themselves, and never what the step wrote.
+//! Sentences quote messages of the pod, its node and the API server, and never the step's output.
 
 use podwait_core::{
     ApiError, Condition, Container, ContainerState, ContainerStatus, Decision, Input, Instant, Phase,
@@ -28,7 +28,7 @@ fn disruption(reason: &str, message: &str) -> Option<Condition> {
     Some(Condition { is_true: true, reason, message, last_transition_time })
 }
 
-/// The sentence of the verdict upon these inputs, a second apart, and then ticks.
+/// The sentence of the verdict for these inputs, a second apart, followed by ticks.
 #[track_caller]
 fn say(inputs: &[Input<'_>]) -> String {
     let mut machine = WaitMachine::new(std::sync::Arc::default());
@@ -47,7 +47,7 @@ fn said(reason: &str, message: &str) -> PodSnapshot {
     PodSnapshot { reason: reason.into(), message: message.into(), ..pod(Phase::Failed, None) }
 }
 
-/// A record of a container, with what stands in its `message`.
+/// A record of a container with this `message`.
 fn record(exit_code: i32, reason: &str, message: &str) -> Option<ContainerState> {
     Some(ContainerState::Terminated(Terminated {
         exit_code,
@@ -102,7 +102,7 @@ fn the_pod_s_own_words() {
             &[Input::Snapshot(&by_kubelet)],
             "the pod was evicted (Evicted: Pod was evicted: ephemeral local storage usage exceeds the total limit) before the step's exit was known; run it again",
         ),
-        // Also when the pod is gone by then.
+        // The same when the pod is gone by then.
         (
             &[Input::Snapshot(&provider), Input::NotFound],
             "the pod is Failed (ProviderFailed: quota is used up), and nobody published how the step ended; run it again",
@@ -125,7 +125,7 @@ fn the_pod_s_own_words() {
     }
 }
 
-/// The runtime's words about a command that never ran are for people, the step's own termination message is not.
+/// The runtime's message about a command that never ran is quoted; the step's own termination message is not.
 #[test]
 fn records_speak_where_the_step_did_not_write_them() {
     let init = |state| PodSnapshot {
@@ -174,7 +174,7 @@ fn records_speak_where_the_step_did_not_write_them() {
     }
 }
 
-/// A limit says what was being waited for when it ran out.
+/// When a limit is reached, the sentence says what the wait was for.
 #[test]
 fn limits_say_what_was_being_waited_for() {
     let late = |inputs: &[Input<'_>]| {
@@ -183,7 +183,7 @@ fn limits_say_what_was_being_waited_for() {
         for (second, input) in inputs.iter().enumerate() {
             let _ = machine.handle(Instant::from_millis(1000 * second as u64), *input);
         }
-        // What it quotes survives the machine's being saved.
+        // Quotes are kept when the machine is saved and restored.
         let mut machine = WaitMachine::restore(machine.save()).expect("it was saved");
         match machine.handle(Instant::from_millis(20_000), Input::Tick) {
             Decision::Fail(failure) => failure.to_string(),
@@ -258,7 +258,7 @@ fn limits_say_what_was_being_waited_for() {
         let sentence = late(&[Input::Snapshot(&pod), error(message)]);
         assert_eq!(sentence, format!("the step did not end within 20s ({what})"));
     }
-    // What the API server said before it answered again is over.
+    // A message from before the API server recovered is not quoted.
     assert_eq!(
         late(&[error("etcd is down"), Input::Snapshot(&pod)]),
         "the step did not end within 20s (0/3 nodes are available)"
@@ -266,7 +266,7 @@ fn limits_say_what_was_being_waited_for() {
     assert_eq!(late(&[Input::Tick]), "the step did not end within 20s (the pod was not seen yet)");
 }
 
-/// An attempt's words stand while the kubelet says no more than that it waits.
+/// The message of an attempt stays while the kubelet only says that it waits.
 #[test]
 fn a_back_off_does_not_forget_what_the_registry_said() {
     let refused = pod(Phase::Pending, waiting("ErrImagePull", "r.example/a:1: not found"));

@@ -1,4 +1,4 @@
-//! Requests: what is asked, and what for.
+//! Requests to the API server, and their purposes.
 
 use crate::failure::{ApiFailure, Via};
 use crate::lane::Lane;
@@ -22,24 +22,24 @@ keys! {
 /// How long a call may take, its whole answer included; for a watch, until it is open.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a page of a LIST may take as long as bytes come: a slow connection may, one that crawls for ever may not.
+/// How long a page of a LIST may take while bytes arrive: a slow connection is allowed, one that never finishes is not.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the host is to do.
+/// A command for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Send this request, and hand over what comes of it under this id.
+    /// Send this request, and hand over its answer under this id.
     Send(RequestId, Request),
-    /// Drop this request: nothing that comes of it is of use.
+    /// Drop this request: its answer is not needed any more.
     Close(RequestId),
 }
 
 /// A request: all are GETs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Read one pod from etcd: no resourceVersion, since a cache may show a pod that is long gone.
+    /// Read one pod from etcd: no resourceVersion, because a cache may still have a pod that is gone.
     Get(PodName),
-    /// One page of a LIST, the first or that of a continue token, of so many items at most.
+    /// One page of a LIST, the first or that of a continue token, with at most `limit` items.
     List {
         /// Of which pods.
         selection: Selection,
@@ -86,7 +86,7 @@ impl Request {
         }
     }
 
-    /// A name in it that cannot stand in a path, and what it is the name of.
+    /// An invalid name in the request, which cannot be part of a path, and the kind of the name.
     #[must_use]
     pub fn invalid_name(&self) -> Option<(&'static str, &str)> {
         let (namespace, pod) = match self {
@@ -136,25 +136,25 @@ pub fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label)
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The watch of the scope.
     SharedWatch,
-    /// The final states of pods in the scope.
+    /// The probe for final states of pods in the scope.
     SharedProbe,
     /// A page of the scope's LIST.
     Page,
     /// The watch of one pod by its name.
     OwnWatch(PodId),
-    /// The final state of one pod, by its name.
+    /// The probe for the final state of one pod, by its name.
     OwnProbe(PodId),
-    /// A read of one pod, which was in this generation when it was sent, in this lane.
+    /// A read of one pod in this lane, sent when the pod was in this generation.
     Read {
         pod: PodId,
         generation: u64,
         lane: Lane,
-        /// It is a LIST by name: whether the selector of the watch matches the pod.
+        /// It is a LIST by name, which shows whether the selector of the watch matches the pod.
         is_question: bool,
     },
 }
@@ -173,11 +173,11 @@ impl Purpose {
 struct InFlight {
     purpose: Purpose,
     sent: Instant,
-    /// By when something must come.
+    /// The time by which an answer must come.
     deadline: Option<Instant>,
 }
 
-/// The requests that are under way, and what the host is to do.
+/// The requests that are under way, and the commands for the host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
     in_flight: Table<RequestId, InFlight>,
@@ -195,12 +195,12 @@ impl Calls {
         id
     }
 
-    /// What a request that is under way is for.
+    /// The purpose of a request that is under way.
     pub(crate) fn purpose(&self, id: RequestId) -> Option<&Purpose> {
         self.in_flight.get(id).map(|call| &call.purpose)
     }
 
-    /// Takes a request that has ended, and what it was for.
+    /// Removes a request that has ended. Returns its purpose.
     pub(crate) fn end(&mut self, id: RequestId) -> Option<Purpose> {
         let call = self.in_flight.remove(id)?;
         if let Some(deadline) = call.deadline {
@@ -209,19 +209,19 @@ impl Calls {
         Some(call.purpose)
     }
 
-    /// Drops a request if it is under way. What it was for.
+    /// Drops a request if it is under way. Returns its purpose.
     pub(crate) fn close(&mut self, id: RequestId) -> Option<Purpose> {
         let purpose = self.end(id)?;
         self.commands.push_back(Command::Close(id));
         Some(purpose)
     }
 
-    /// A watch is open: from now on it has all the time.
+    /// A watch is open: from now on it has no deadline.
     pub(crate) fn opened(&mut self, id: RequestId) {
         self.set_deadline(id, None);
     }
 
-    /// Something came of a page.
+    /// Bytes of a page arrived.
     pub(crate) fn progress(&mut self, now: Instant, id: RequestId) {
         let Some(call) = self.in_flight.get(id) else { return };
         if call.purpose == Purpose::Page {
@@ -240,7 +240,7 @@ impl Calls {
         }
     }
 
-    /// Takes a request whose time is up.
+    /// Removes a request whose deadline has passed.
     pub(crate) fn next_late(&mut self, now: Instant) -> Option<(Purpose, ApiFailure)> {
         let (deadline, id) = *self.deadlines.first()?;
         if deadline > now {
@@ -252,7 +252,7 @@ impl Calls {
         Some((purpose, failure))
     }
 
-    /// When the next one is late.
+    /// The earliest deadline.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }

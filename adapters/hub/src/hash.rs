@@ -1,14 +1,13 @@
-//! A short stand-in for a text that is compared with one or a few others.
+//! A short hash in place of a text that is compared with one or a few others.
 
 use core::num::NonZeroU64;
 
-/// A text's hash. Not 0, so that a place for one that may not be there is no larger.
+/// A text's hash. Not 0, so that an `Option` of it is no larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TextHash(NonZeroU64);
 
 impl TextHash {
-    /// FNV-1a: for continue tokens of one LIST and the uids of one name, of which nothing but a wrong guess comes of two that are
-    /// the same.
+    /// FNV-1a: for the continue tokens of one LIST and the uids of one name. A collision only leads to a wrong guess.
     pub(crate) fn of(text: &str) -> Self {
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -5,15 +5,15 @@ use crate::reads::Reads;
 use core::ops::{Index, IndexMut};
 use podwait_core::Instant;
 
-/// Reads at once for the scope: enough for the usual rate while the server takes a second for each.
+/// Concurrent reads for the scope: enough for the usual rate if each read takes a second.
 const READS_AT_ONCE: usize = 16;
 
 /// A kind of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// What is asked for the scope.
+    /// Requests for the scope.
     Shared,
-    /// What is asked for single pods.
+    /// Requests for single pods.
     Own,
 }
 
@@ -22,7 +22,7 @@ pub(crate) enum Lane {
 pub(crate) struct Traffic {
     pub(crate) reads: Reads,
     pub(crate) rate: RateLimiter,
-    /// The time that the rate gave for the next request.
+    /// The time that the rate limiter reserved for the next request.
     pub(crate) slot: Option<Instant>,
     /// Reads that are under way, and how many there may be.
     pub(crate) in_flight: usize,

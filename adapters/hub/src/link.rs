@@ -1,4 +1,4 @@
-//! One watch through its lives: wanted, being opened, open, down.
+//! The states of one watch: wanted, opening, open, down.
 
 use crate::call::RequestId;
 use crate::failure::ApiFailure;
@@ -11,25 +11,26 @@ use podwait_core::Instant;
 /// connections.
 pub(crate) const WATCH_SECONDS: u32 = 290;
 
-/// A watch that is open for longer than the server was asked for is a connection that nothing closed.
+/// The longest time a watch may be open: if it is open for longer than was asked of the server, its connection is dead.
 const LONGEST: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
-/// A watch that ends sooner than this did not work, whatever it said at its end.
+/// A watch that ends sooner than this counts as failed, whatever the reason for its end.
 pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
 
-/// A watch that was open for so long did work, though nothing came: something on the way cuts connections that are idle.
+/// A watch that was open for this long worked, even without events: something on the way cuts idle connections.
 const STOOD: Duration = Duration::from_secs(10);
 
-/// How long to do without a watch after one that failed; it doubles with each that fails as well.
+/// How long to wait before the next watch after one that failed; the time doubles with each further failure.
 pub(crate) const SHORTEST_REST: Duration = Duration::from_secs(1);
 
-/// How long at most, and at once if the server refuses to watch at all.
+/// The longest such time; it applies at once if the server refuses to watch.
 pub(crate) const LONGEST_REST: Duration = Duration::from_secs(60);
 
-/// The failures after which a watch that brings news and breaks is opened no less often: every four seconds.
+/// The number of failures that count for a watch that breaks but delivers events: it is opened at least every four
+/// seconds.
 const MOST_WITH_NEWS: u32 = 3;
 
-/// How far behind a read a watch may be before it counts as dead.
+/// How long a watch may lag behind a read before the watch counts as dead.
 pub(crate) const LAG: Duration = Duration::from_secs(5);
 
 /// Where a watch begins.
@@ -57,10 +58,10 @@ impl From {
     }
 }
 
-/// A watch, as far as there is one.
+/// The state of a watch.
 #[derive(Clone, Debug)]
 enum State {
-    /// There is none, and there is to be none before that time.
+    /// There is no watch, and none may be opened before that time.
     Down { until: Instant },
     /// To be opened.
     Wanted(From),
@@ -76,14 +77,14 @@ pub(crate) struct Link {
     state: State,
     /// Watches that failed in a row, and LISTs for them.
     failed: u32,
-    /// The place that the watch before this one had reached.
+    /// The resourceVersion that the previous watch had reached.
     left_at: u64,
-    /// A read was ahead of the watch: the time by which the watch should have come to this resourceVersion.
+    /// A read was ahead of the watch: the time by which the watch should have reached this resourceVersion.
     ahead: Option<(Instant, u64)>,
 }
 
 impl Link {
-    /// None, but at once if one is wanted.
+    /// No watch before `until`.
     pub(crate) const fn down(until: Instant) -> Self {
         Self { state: State::Down { until }, failed: 0, left_at: 0, ahead: None }
     }
@@ -96,23 +97,23 @@ impl Link {
         self.state = state;
     }
 
-    /// There is to be one.
+    /// Requests a watch.
     pub(crate) fn want(&mut self, from: From) {
         self.set(State::Wanted(from));
     }
 
-    /// There is to be none before that time.
+    /// Allows no watch before that time.
     pub(crate) fn rest(&mut self, until: Instant) {
         self.set(State::Down { until });
     }
 
-    /// Goes on from where it was: wants a watch from there.
+    /// Requests a watch from the resourceVersion that the last one had reached.
     pub(crate) fn resume(&mut self) {
         let reached = self.reached().unwrap_or_default().into();
         self.set(State::Wanted(From::After(reached)));
     }
 
-    /// What to ask for, if it is to be opened.
+    /// Where the watch begins, if it is to be opened.
     pub(crate) const fn wanted(&self) -> Option<&From> {
         match &self.state {
             State::Wanted(from) => Some(from),
@@ -135,7 +136,7 @@ impl Link {
         }
     }
 
-    /// Its request, to be closed if the state is left before it ended.
+    /// The request of the watch; it has to be closed if the state changes before the request ended.
     pub(crate) const fn request(&self) -> Option<RequestId> {
         match &self.state {
             State::Opening { id, .. } | State::Open { id, .. } => Some(*id),
@@ -143,7 +144,7 @@ impl Link {
         }
     }
 
-    /// Whether events come, or are about to.
+    /// Whether the watch is open or opening.
     pub(crate) const fn is_on(&self) -> bool {
         !matches!(self.state, State::Down { .. })
     }
@@ -153,7 +154,7 @@ impl Link {
         matches!(self.state, State::Open { .. })
     }
 
-    /// Until when there is to be none, if there is none.
+    /// Until when no watch may be opened, if there is none.
     pub(crate) const fn down_until(&self) -> Option<Instant> {
         match self.state {
             State::Down { until } => Some(until),
@@ -161,7 +162,7 @@ impl Link {
         }
     }
 
-    /// If there is none, there may be one now.
+    /// If there is no watch, one may be opened now.
     pub(crate) fn rest_no_longer(&mut self, now: Instant) {
         if let State::Down { until } = &mut self.state {
             *until = (*until).min(now);
@@ -177,12 +178,12 @@ impl Link {
         }
     }
 
-    /// The place up to which everything was delivered: that of this watch, or of the one before.
+    /// The resourceVersion up to which everything was delivered: that of this watch, or of the one before.
     pub(crate) fn place(&self) -> u64 {
         self.reached().map_or(self.left_at, parse_resource_version)
     }
 
-    /// It brought an object of this resourceVersion. `is_event` if that is no bookmark.
+    /// The watch delivered an object of this resourceVersion. `is_event` if it was no bookmark.
     pub(crate) fn has_reached(&mut self, version: &str, is_event: bool) {
         if let State::Open { reached, has_news, .. } = &mut self.state {
             *has_news |= is_event && parse_resource_version(version) > parse_resource_version(reached);
@@ -191,8 +192,8 @@ impl Link {
         }
     }
 
-    /// Whether it was open long enough to have been good for something: sooner if it brought news. One that brings something
-    /// and breaks at once, again and again, is no better than one that brings nothing.
+    /// Whether the watch was open long enough to count as working; the limit is shorter if it delivered events. A watch
+    /// that repeatedly delivers events and breaks at once is no better than one without events.
     fn has_stood(&self, now: Instant) -> bool {
         match &self.state {
             State::Open { since, has_news, .. } => {
@@ -202,19 +203,19 @@ impl Link {
         }
     }
 
-    /// Whether it was open long enough for its end to be one in the course of things.
+    /// Whether the watch was open long enough for its end to be a normal one.
     pub(crate) fn ends_in_order(&self, now: Instant) -> bool {
         matches!(&self.state, State::Open { since, .. } if now.since(*since) >= SHORTEST)
     }
 
-    /// It ended in the course of things.
+    /// The watch ended normally.
     pub(crate) fn end(&mut self, now: Instant) {
         if self.has_stood(now) {
             self.failed = 0;
         }
     }
 
-    /// It failed, or could not be opened. How many had failed in a row before it.
+    /// The watch failed, or could not be opened. Returns how many had failed in a row before it.
     pub(crate) fn fail(&mut self, now: Instant) -> u32 {
         let has_news = matches!(self.state, State::Open { has_news: true, .. });
         let before = match self.has_stood(now) {
@@ -226,12 +227,12 @@ impl Link {
         before
     }
 
-    /// A LIST for it failed: no failure is spared any more.
+    /// A LIST for the watch failed: from now on each failure counts.
     pub(crate) fn fail_without(&mut self) {
         self.failed = self.failed.max(1);
     }
 
-    /// A read was at that resourceVersion, which the watch should reach soon.
+    /// A read had that resourceVersion, which the watch should reach soon.
     pub(crate) fn expect(&mut self, now: Instant, version: u64) {
         if self.ahead.is_none()
             && self.reached().is_some_and(|reached| parse_resource_version(reached) < version)
@@ -240,7 +241,7 @@ impl Link {
         }
     }
 
-    /// When to look whether it is dead.
+    /// When to check whether the watch is dead.
     pub(crate) fn alarm(&self) -> Option<Instant> {
         let end = match &self.state {
             State::Open { since, .. } => Some(since.after(LONGEST)),
@@ -249,7 +250,7 @@ impl Link {
         [end, self.ahead.map(|(by, _)| by)].into_iter().flatten().min()
     }
 
-    /// Whether it is dead: it is open for too long, or too far behind.
+    /// Whether the watch is dead: open for too long, or too far behind.
     pub(crate) fn is_dead(&mut self, now: Instant) -> bool {
         if let State::Open { since, .. } = &self.state
             && now >= since.after(LONGEST)
@@ -262,10 +263,10 @@ impl Link {
     }
 }
 
-/// How long to do without a watch when so many had failed before this one.
+/// How long to wait before the next watch if `failed` watches had failed before this one.
 pub(crate) fn rest_after(failed: u32) -> Duration {
     match failed {
-        // The first failure may be a mere hiccup, and a 410 is no failure: the machine paces those.
+        // The first failure may be a short interruption, and a 410 is no failure: the machine spaces the retries.
         0 => Duration::ZERO,
         failed => SHORTEST_REST.saturating_mul(1 << (failed - 1).min(6)).min(LONGEST_REST),
     }

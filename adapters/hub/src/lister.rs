@@ -1,4 +1,4 @@
-//! The LIST of the scope: when there is to be one, and its pages.
+//! The LIST of the scope: when it is due, and its pages.
 
 use crate::call::RequestId;
 use crate::failure::{ApiFailure, Via};
@@ -10,26 +10,28 @@ use alloc::string::String;
 use core::time::Duration;
 use podwait_core::Instant;
 
-/// How many pods one page holds: some megabytes, which an API server has ready within a second.
+/// How many pods one page holds: some megabytes, which an API server prepares within a second.
 pub(crate) const PAGE: u32 = 500;
 
-/// Waits that come together share a LIST: it waits for more until none has come for so long, but no longer than that.
+/// Waits that join at about the same time share a LIST: it is sent when no wait has joined for the first of these
+/// times, and at the latest after the second.
 const GATHER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 
 /// Minimum gap between LISTs that replace GETs, as a multiple of the last LIST's duration, within the shortest and the longest
 /// rest. For a LIST that precedes a watch the factor is 1.
 pub(crate) const TO_SPARE_GETS: u32 = 10;
 
-/// How long a LIST may take before pods that need a read are read by GETs meanwhile.
+/// How long a LIST may take before pods that need a read are read by GETs.
 pub(crate) const SLOW: Duration = Duration::from_secs(10);
 
-/// How long a LIST may take. After five minutes an API server has usually forgotten what the next page belongs to.
+/// How long a LIST may take. After five minutes an API server usually no longer has the state that a continue token
+/// refers to.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// How many pages a LIST may have: twenty times what the largest clusters need.
 const MOST_PAGES: usize = 10_000;
 
-/// How long a LIST may be, in bytes, over all its pages: more than the pods of the largest clusters.
+/// The largest LIST, in bytes over all its pages: more than the pods of the largest clusters.
 const MOST_BYTES: u64 = 8 << 30;
 
 /// Longest continue token that is sent on. It goes into a URL, which has room for 64 KiB.
@@ -55,13 +57,13 @@ pub struct PageLimits {
 /// The page of a LIST that is next.
 #[derive(Clone, Debug)]
 pub(crate) enum Page {
-    /// To be asked for: the first, or that of a continue token.
+    /// To be requested: the first page, or that of a continue token.
     Wanted(Option<String>),
     /// Under way.
     Sent(RequestId),
 }
 
-/// When there is a LIST.
+/// When a LIST is due.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lister {
     pub(crate) listing: Option<Listing>,
@@ -71,24 +73,24 @@ pub(crate) struct Lister {
     pub(crate) generation: u64,
     /// When the last one was over, and how long it took.
     last: Option<(Instant, Duration)>,
-    /// When the first and the last wait came of those that have come since the last LIST began.
+    /// When the first and the last of the waits joined that joined since the last LIST began.
     came: Option<(Instant, Instant)>,
 }
 
 impl Lister {
-    /// A wait came.
+    /// A wait joined.
     pub(crate) fn join(&mut self, now: Instant) {
         let first = self.came.map_or(now, |(first, _)| first);
         self.came = Some((first, now));
     }
 
-    /// When the waits that have come since the last LIST began may have one.
+    /// When a LIST may begin for the waits that joined since the last one began.
     pub(crate) fn gathered(&self) -> Option<Instant> {
         let (lull, longest) = GATHER;
         self.came.map(|(first, last)| last.after(lull).min(first.after(longest)))
     }
 
-    /// When there may be another LIST, so many times as long after the last one as that took.
+    /// When another LIST may begin: after the last one, by `times` its duration.
     pub(crate) fn after(&self, times: u32) -> Option<Instant> {
         let (over, took) = self.last?;
         Some(over.after(took.saturating_mul(times).clamp(SHORTEST_REST, LONGEST_REST)))
@@ -110,10 +112,10 @@ impl Lister {
         }
     }
 
-    /// So many bytes came of it.
+    /// Bytes of the LIST arrived.
     ///
     /// # Errors
-    /// It is too long.
+    /// The LIST takes too long, or is too large.
     pub(crate) fn progress(&mut self, now: Instant, bytes: usize) -> Result<(), ApiFailure> {
         self.listing.as_mut().map_or(Ok(()), |listing| listing.limits.progress(now, bytes))
     }
@@ -137,10 +139,10 @@ impl PageLimits {
         Self { began: now, tokens: BTreeSet::new(), bytes: 0 }
     }
 
-    /// So many bytes came.
+    /// Bytes arrived.
     ///
     /// # Errors
-    /// The LIST takes too long, or is too long.
+    /// The LIST takes too long, or is too large.
     pub fn progress(&mut self, now: Instant, bytes: usize) -> Result<(), ApiFailure> {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if now.since(self.began) > LONGEST {
@@ -155,7 +157,7 @@ impl PageLimits {
     /// There is another page.
     ///
     /// # Errors
-    /// There cannot be a page with this token: none leads in a circle, and there is an end to them.
+    /// A page with this token is not allowed: the token was used before, is too long, or there are too many pages.
     pub fn turn_to(&mut self, token: &str) -> Result<(), ApiFailure> {
         if token.len() > LONGEST_TOKEN {
             return Err(unreadable(&format!("a continue token of {} bytes", token.len())));
@@ -170,7 +172,7 @@ impl PageLimits {
     }
 }
 
-/// An answer that came and cannot be used.
+/// An answer that arrived but cannot be read.
 pub(crate) fn unreadable(message: &str) -> ApiFailure {
     ApiFailure::new(Via::List, 200, message)
 }

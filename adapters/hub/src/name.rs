@@ -1,4 +1,4 @@
-//! Names of pods, and which pods a watch is about.
+//! Names of pods, and selections of pods.
 
 use alloc::format;
 use alloc::string::String;
@@ -57,22 +57,22 @@ impl Hash for PodName {
     }
 }
 
-/// What an event names, to look it up without making a [`PodName`] of it.
+/// The name in an event, for a lookup without a [`PodName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
 }
 
-/// The pods that are watched together: those of a namespace or of all, with or without a label selector.
+/// The pods that are watched together: those of one namespace or of all namespaces, with or without a label selector.
 ///
-/// The narrower, the better: the API server sends every event of these pods, whether a wait is for them or not. An agent does
-/// well to put a label of its own on the pods that it creates.
+/// A narrow scope is better: the API server sends every event of these pods, with or without a wait for them. An agent
+/// should put a label of its own on the pods that it creates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// The namespace; `None` for all.
     pub namespace: Option<Arc<str>>,
-    /// The label selector, in the words of the API; `None` for no selector.
+    /// The label selector, in the syntax of the API; `None` for no selector.
     pub labels: Option<Arc<str>>,
 }
 
@@ -89,28 +89,28 @@ impl Scope {
         Self { namespace: Some(name.into()), labels: None }
     }
 
-    /// Only those that this label selector matches, in the words of the API: `agent=7`, `app in (a, b)`.
+    /// Only pods that this label selector matches, in the syntax of the API: `agent=7`, `app in (a, b)`.
     ///
-    /// A pod that does not match, or no longer, is waited for all the same, by GETs.
+    /// A wait for a pod that does not match, or no longer matches, works too, by GETs.
     #[must_use]
     pub fn labels(mut self, selector: impl Into<Arc<str>>) -> Self {
         self.labels = Some(selector.into());
         self
     }
 
-    /// Whether pods of that namespace can be in it. An object that does not name its namespace contradicts nothing.
+    /// Whether pods of that namespace can be in the scope. An object without a namespace is accepted.
     pub(crate) fn includes(&self, namespace: &str) -> bool {
         namespace.is_empty() || self.namespace.as_deref().is_none_or(|own| own == namespace)
     }
 
-    /// Whether every pod of its namespaces is in it, so that a pod that is not in a LIST does not exist, and a DELETED is a
-    /// deletion.
+    /// Whether the scope has every pod of its namespaces. Then a pod that is not in a LIST does not exist, and a
+    /// DELETED is a deletion.
     pub(crate) const fn is_unfiltered(&self) -> bool {
         self.labels.is_none()
     }
 }
 
-/// What a LIST or a watch is about.
+/// The pods of a LIST or a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// The namespace; `None` for all.
@@ -133,12 +133,13 @@ impl Selection {
     }
 }
 
-/// A resourceVersion as a number, which it is in every released API server; one that is none counts as newer than all.
+/// A resourceVersion as a number, which it is in every released API server; any other text counts as newer than all
+/// numbers.
 pub(crate) fn parse_resource_version(text: &str) -> u64 {
     text.parse().unwrap_or(u64::MAX)
 }
 
-/// A resourceVersion as the API server gave it.
+/// A resourceVersion as the API server sent it.
 pub(crate) type ResourceVersion = String;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What is delivered to a wait.
+//! Observations, which are delivered to waits.
 
 use crate::failure::{ApiFailure, Via};
 
-/// A pod's object, as far as it is looked at here. Cheap to clone: several waits may be for one pod.
+/// A pod's object, as far as this crate reads it. Cheap to clone: several waits may be for one pod.
 pub trait Object: Clone {
     /// `metadata.uid`
     fn uid(&self) -> &str;
@@ -10,25 +10,25 @@ pub trait Object: Clone {
     fn resource_version(&self) -> &str;
 }
 
-/// One thing that was observed of a pod.
+/// One observation of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed<O> {
-    /// The pod, and the call that brought it. What comes by a GET or a LIST is a consistent read.
+    /// The pod, and the call that returned it. A GET and a LIST are consistent reads.
     Pod(Via, O),
-    /// The pod as the event of its deletion carried it.
+    /// The pod as the event of its deletion had it.
     Deleted(O),
-    /// The API server says that this very pod does not exist.
+    /// The API server says that this pod does not exist.
     NotFound(Via),
     /// The API server, or the way to it, failed.
     Failed(ApiFailure),
     /// Nothing but time has passed.
     Silence,
-    /// The caller gave up.
+    /// The caller cancelled the wait.
     Cancelled,
 }
 
 impl<O> Observed<O> {
-    /// Whether it is an answer that describes the pod.
+    /// Whether this describes the pod.
     #[must_use]
     pub const fn is_good_read(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! A pod that is watched by its name, or only read.
+//! A pod that has a watch by name, or is only read.
 
 use crate::link::Link;
 use podwait_core::Instant;
@@ -6,9 +6,10 @@ use podwait_core::Instant;
 /// Why a pod has a watch of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// It is outside of the scope, there is no scope, or the caller wants it so.
+    /// The pod is outside of the scope, there is no scope, or the caller chose this.
     Chosen,
-    /// The API server refuses the watch of the scope. `is_covered` once that one is open again and has shown the pod.
+    /// The API server refuses the watch of the scope. `is_covered` once the watch of the scope is open again and has
+    /// shown the pod.
     Refused { is_covered: bool },
 }
 
@@ -18,13 +19,13 @@ pub(crate) struct Own {
     pub(crate) cause: Cause,
     pub(crate) may_watch: bool,
     pub(crate) link: Link,
-    /// The server does not know any more what has happened since the pod's last change.
+    /// The server no longer has the history since the pod's last change.
     pub(crate) has_expired: bool,
     /// The last call has failed.
     pub(crate) is_failing: bool,
-    /// Until when a watch that has ended in the course of things is as good as open, since it is about to go on.
+    /// Until when a watch that ended normally counts as open, because it is about to be resumed.
     pub(crate) goes_on_until: Instant,
-    /// When its watch is looked at next.
+    /// When to check the watch next.
     pub(crate) alarm: Option<Instant>,
 }
 

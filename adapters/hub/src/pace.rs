@@ -4,42 +4,42 @@ use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use core::time::Duration;
 
-/// First time between two reads of a pod that does not change and is not watched; it grows by half each time.
+/// First interval between two reads of a pod that does not change and is not watched; it grows by half each time.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Longest time between two reads of a pod that does not change and is not watched.
+/// Longest interval between two reads of a pod that does not change and is not watched.
 pub(crate) const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How a pod is covered, if it is not read.
+/// How changes of a pod are noticed without a read of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coverage {
-    /// By events.
+    /// By events of a watch.
     Watched,
     /// By the LIST that is under way, and then by events.
     Listed,
-    /// By the LIST that is about to be.
+    /// By the LIST that is about to begin.
     Pending,
-    /// By nothing.
+    /// Not at all.
     Uncovered,
 }
 
-/// When the next read of a pod is due that is not watched.
+/// When the next read of a pod without a watch is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// Now: nothing is known yet.
     Now,
-    /// Now: what is known came another way.
+    /// Now: the last observation was no read.
     Again,
-    /// After this time, the pod being at this resourceVersion.
+    /// After this time; the pod is at this resourceVersion.
     Interval(Duration, u64),
-    /// When the machine says: there is no pod.
+    /// When the machine's delay is over: there is no pod.
     Absent,
-    /// When the machine says: the last call failed.
+    /// When the machine's delay is over: the last call failed.
     Asked,
 }
 
 impl Pace {
-    /// After this was delivered.
+    /// The pace after this delivery.
     pub(crate) fn next<O: Object>(self, observed: &Observed<O>) -> Self {
         match observed {
             Observed::Pod(_, pod) => {
@@ -61,7 +61,7 @@ impl Pace {
         }
     }
 
-    /// How long to wait before a read, where the machine comes back after that time.
+    /// How long to wait before a read, if the machine's own delay is `after`.
     pub(crate) fn delay(self, after: Duration, coverage: Coverage) -> Duration {
         match (self, coverage) {
             (Self::Now | Self::Again, Coverage::Listed | Coverage::Pending) => after,
@@ -73,8 +73,8 @@ impl Pace {
         }
     }
 
-    /// How long a read may wait for others, once it is asked for after so much delay. A read for safety, or of a pod
-    /// that was read a short time ago, comes after a read that a decision waits for. A `Retry-After` is not patience.
+    /// How long a read may wait for other reads once it is in the queue. A periodic check, or a read of a pod that was
+    /// read recently, comes after a read that a decision waits for. A `Retry-After` does not count as patience.
     pub(crate) fn patience(self, delay: Duration, after: Duration) -> Duration {
         match self {
             Self::Interval(..) if delay < after => LONGEST_INTERVAL,

@@ -1,7 +1,9 @@
-//! The final state of pods that are not found: a second watch, for a moment, from where they were seen last.
+//! The final states of pods that are not found: a second, short watch from the resourceVersion where the pods were seen
+//! last.
 //!
-//! A read that does not find a pod does not say how it ended, and neither does a LIST after an outage. The watch that would have
-//! brought it may be dead, or was not there. The API server keeps what happened, for some minutes, and sends it again.
+//! A read that does not find a pod does not show how the pod ended, and neither does a LIST after an outage. The watch
+//! that should have delivered the end may be dead, or did not exist. The API server keeps its history for some minutes
+//! and sends it again.
 
 use crate::call::RequestId;
 use crate::link::{From, SHORTEST_REST};
@@ -9,7 +11,8 @@ use crate::name::parse_resource_version;
 use alloc::string::{String, ToString};
 use podwait_core::Instant;
 
-/// How long the server is asked to keep the watch open, in seconds: longer than any confirmation lasts, should it not be closed.
+/// How long the server is asked to keep the watch open, in seconds: longer than any confirmation, in case the watch is
+/// not closed.
 pub(crate) const SECONDS: u32 = 10;
 
 /// A watch for final states.
@@ -18,17 +21,17 @@ pub(crate) enum Probe {
     /// No pod is missed.
     #[default]
     Off,
-    /// To be opened then, from there.
+    /// To be opened at `at`, from `from`.
     Due { at: Instant, from: u64 },
     /// The answer is awaited.
     Opening { id: RequestId, from: u64 },
-    /// Events come; the resourceVersion that they have reached.
+    /// Events arrive; the resourceVersion that they have reached.
     Open { id: RequestId, reached: String },
 }
 
 impl Probe {
-    /// A pod that was at `from` is missed: listens from there, but not before that time where nothing is under way. Returns a
-    /// request that is of no use any more.
+    /// A pod that was at `from` is missed: probes from there. If no probe is under way, it does not begin before `at`.
+    /// Returns a request that is not needed any more.
     pub(crate) fn listen(&mut self, from: u64, at: Instant) -> Option<RequestId> {
         match self {
             Self::Off => {
@@ -48,7 +51,7 @@ impl Probe {
                 Some(id)
             }
             Self::Open { id, reached } => {
-                // What was sent since is sent again.
+                // A new probe receives all events since then again.
                 if from >= parse_resource_version(reached) {
                     return None;
                 }
@@ -59,7 +62,7 @@ impl Probe {
         }
     }
 
-    /// When it is to be opened.
+    /// When the probe is to be opened.
     pub(crate) const fn due(&self) -> Option<Instant> {
         match self {
             Self::Due { at, .. } => Some(*at),
@@ -67,7 +70,7 @@ impl Probe {
         }
     }
 
-    /// Where it is to begin, if it is to be opened by now.
+    /// Where the probe begins, if it is due.
     pub(crate) fn wanted(&self, now: Instant) -> Option<From> {
         match self {
             Self::Due { at, from } if *at <= now => Some(From::After(from.to_string())),
@@ -94,7 +97,7 @@ impl Probe {
         }
     }
 
-    /// It ended before its time: once more, from where it was.
+    /// The probe ended early: one more, from where it was.
     pub(crate) fn ended(&mut self, now: Instant) {
         let from = match self {
             Self::Opening { from, .. } => *from,
@@ -104,7 +107,7 @@ impl Probe {
         *self = Self::Due { at: now.after(SHORTEST_REST), from };
     }
 
-    /// Its request, if it is under way.
+    /// The request of the probe, if it is under way.
     pub(crate) const fn request(&self) -> Option<RequestId> {
         match self {
             Self::Opening { id, .. } | Self::Open { id, .. } => Some(*id),

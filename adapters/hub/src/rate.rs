@@ -4,9 +4,9 @@ use crate::failure::ApiFailure;
 use core::time::Duration;
 use podwait_core::Instant;
 
-/// Longest time for which one `Retry-After` pauses all requests. A server that means it
-/// sends it again; a proxy that asks for hours on behalf of one request must not cost thousands of waits their final read,
-/// within a minute where access is denied.
+/// Longest time for which one `Retry-After` pauses all requests. A server that needs more time sends the header again.
+/// If a proxy asks for hours in the answer to one request, thousands of waits must still get their final read, within a
+/// minute if access is denied.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A limit of requests per second. Each request reserves a time before it is sent.
@@ -14,15 +14,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) struct RateLimiter {
     /// Milliseconds between two requests, times 1000; zero without a limit.
     interval_us: u64,
-    /// How much of it may be saved up, in the same unit.
+    /// How much unused time may accumulate, in the same unit.
     burst_us: u64,
-    /// When the next request would be sent if they were sent evenly, in microseconds.
+    /// When the next request would be sent at an even rate, in microseconds.
     next_us: u64,
     paused: Option<(Instant, ApiFailure)>,
 }
 
 impl RateLimiter {
-    /// So many requests per second, and for a moment twice as many. 0 counts as 1.
+    /// This many requests per second, with a burst of twice as many. 0 counts as 1.
     pub(crate) const fn per_second(requests: u32) -> Self {
         let requests = if requests == 0 { 1 } else { requests };
         let interval_us = 1_000_000 / requests as u64;
@@ -34,12 +34,12 @@ impl RateLimiter {
         }
     }
 
-    /// No limit, and nothing is paused: one wait on one pod has the machine's own backoff.
+    /// No limit, and no pause: a single wait has the machine's own backoff.
     pub(crate) const fn unlimited() -> Self {
         Self { interval_us: 0, burst_us: 0, next_us: 0, paused: None }
     }
 
-    /// The time from which on one request may be sent. It counts as sent.
+    /// Reserves one request. Returns the time when it may be sent.
     pub(crate) fn reserve(&mut self, now: Instant) -> Instant {
         let now_us = now.as_millis().saturating_mul(1000);
         let next = self.next_us.max(now_us);
@@ -48,12 +48,12 @@ impl RateLimiter {
         Instant::from_millis(next.saturating_sub(saved).div_ceil(1000)).max(now)
     }
 
-    /// When a request that was reserved for `slot` may be sent now that others have been answered.
+    /// When a request that was reserved for `slot` may be sent, after answers to other requests.
     pub(crate) fn not_before(&self, slot: Instant) -> Instant {
         self.paused.as_ref().map_or(slot, |(until, _)| slot.max(*until))
     }
 
-    /// Heeds `Retry-After`: it holds for all requests.
+    /// Obeys `Retry-After`, for all requests.
     pub(crate) fn heed(&mut self, now: Instant, failure: &ApiFailure) {
         let Some(time) = failure.retry_after.filter(|_| self.interval_us > 0) else { return };
         let until = now.after(time.min(LONGEST_PAUSE));

@@ -1,19 +1,19 @@
-//! Which pods are to be read, in which order.
+//! The queue of reads.
 
 use crate::registry::PodId;
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 use podwait_core::Instant;
 
-/// A read that is due sooner than this is urgent: a decision waits for it. The others are for safety.
+/// A read that is due sooner than this is urgent: a decision waits for it. The other reads are periodic checks.
 const URGENT: Duration = Duration::from_secs(10);
 
-/// Reads that are to be sent: the one first that is due first. So an urgent one overtakes the others, but none is overtaken
-/// for ever.
+/// Reads that are to be sent, in the order of their due times. So an urgent read overtakes others, but each read is
+/// sent in the end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
     queue: BTreeSet<Due>,
-    /// How many of the queue are urgent and would be spared by a LIST.
+    /// How many reads in the queue are urgent and could be replaced by a LIST.
     listable: usize,
     asked: u64,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Reads {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Due {
     by: Instant,
-    /// Distinguishes it from others that are due at the same time.
+    /// Distinguishes reads that are due at the same time.
     number: u64,
     pod: PodId,
     is_listable: bool,
@@ -39,7 +39,7 @@ impl Reads {
         due
     }
 
-    /// Takes a read back.
+    /// Removes a read from the queue.
     pub(crate) fn forget(&mut self, due: Due) {
         if self.queue.remove(&due) {
             self.listable -= usize::from(due.is_listable);
@@ -57,7 +57,7 @@ impl Reads {
         self.queue.is_empty()
     }
 
-    /// How many decisions wait for a read that a LIST would spare.
+    /// How many decisions wait for a read that a LIST could replace.
     pub(crate) const fn listable(&self) -> usize {
         self.listable
     }

@@ -1,4 +1,4 @@
-//! What is asked of the API server, for which wait, and what is delivered.
+//! Which requests are sent to the API server, and what is delivered to which wait.
 
 mod listing;
 mod own_watch;
@@ -24,7 +24,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use podwait_core::Instant;
 
-/// Something to look at when its time has come.
+/// A check that is due at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
     Wait(WaitId),
@@ -43,25 +43,26 @@ pub struct Head<'a> {
     pub resource_version: &'a str,
 }
 
-/// What a watch event says of its object.
+/// The type of a watch event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// ADDED or MODIFIED: this is its state.
     State,
-    /// DELETED: the watch has it no more.
+    /// DELETED: the object is no longer in the watch's selection.
     Deleted,
     /// BOOKMARK: there is only a resourceVersion.
     Bookmark,
 }
 
-/// Decides, for any number of waits, what to ask the API server and what to deliver to which wait.
+/// Decides, for any number of waits, which requests to send to the API server and what to deliver to which wait.
 ///
-/// Sans-IO: it sends nothing, reads no clock and takes no lock. The host does what [`next_command`](Self::next_command) says,
-/// hands over what comes of each request under its id, delivers what [`next_delivery`](Self::next_delivery) gives, and calls
-/// [`poll`](Self::poll) after that and when the time that `poll` returned has come. It delivers before it hands over the next
-/// object of a pod that is waited for: where a wait begins to confirm a deletion depends on what was known before that delivery.
+/// Sans-IO: it sends nothing, reads no clock and takes no lock. The host carries out each
+/// [`next_command`](Self::next_command), hands over the answer to each request under its id, and passes each
+/// [`next_delivery`](Self::next_delivery) to its wait. After that, and at the time that the last [`poll`](Self::poll)
+/// returned, it calls `poll`. The host must pass on all deliveries before it hands over the next object of a pod with a
+/// wait: where the confirmation of a deletion begins depends on the facts before that delivery.
 ///
-/// `O` is a pod's object, which is decoded by the host and not looked at here.
+/// `O` is a pod's object, which the host decodes; this type reads only its [`Object`] methods.
 #[derive(Clone, Debug)]
 pub struct Reflector<O> {
     shared: Option<Box<Shared>>,
@@ -76,14 +77,15 @@ pub struct Reflector<O> {
 }
 
 impl<O: Object> Reflector<O> {
-    /// For waits on single pods, each with a watch of its own, and no limit of requests but the machines' own backoff.
+    /// For waits on single pods, each with a watch of its own. Only the machines' own backoff limits the requests.
     #[must_use]
     pub fn single() -> Self {
         Self::new(None, Lanes::new(RateLimiter::unlimited(), RateLimiter::unlimited()))
     }
 
-    /// For waits on the pods of a scope: one LIST and one watch, and so many requests per second, for a moment twice as many.
-    /// Pods outside of the scope, and all where the API server refuses it, have watches of their own, with ten times that rate.
+    /// For waits on the pods of a scope: one LIST and one watch, with this many requests per second and a burst of
+    /// twice as many. Pods outside of the scope have watches of their own, with ten times that rate; so have all pods
+    /// if the API server refuses the scope.
     #[must_use]
     pub fn of_scope(scope: Scope, requests_per_second: u32) -> Self {
         let (of_scope, of_pods) = (requests_per_second, requests_per_second.saturating_mul(10));
@@ -104,7 +106,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Keeps the watch of the scope when no wait is left, for agents that run one step after the other.
+    /// Keeps the watch of the scope open when no wait is left, for agents that run one step after another.
     pub fn stay_open(&mut self, stays_open: bool) {
         self.stays_open = stays_open;
         if !stays_open && self.registry.is_empty() {
@@ -112,8 +114,8 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Why the pods of the scope are not watched together: what the API server said when it last refused that, until it has
-    /// opened a watch for them.
+    /// Why the pods of the scope are not watched together: the API server's last refusal, until it opens a watch of the
+    /// scope.
     #[must_use]
     pub fn refusal(&self) -> Option<&ApiFailure> {
         self.shared.as_ref()?.refusal.as_ref()
@@ -125,12 +127,12 @@ impl<O: Object> Reflector<O> {
         self.registry.is_empty()
     }
 
-    /// The next thing that the host is to do.
+    /// The next command for the host.
     pub fn next_command(&mut self) -> Option<Command> {
         self.calls.next_command()
     }
 
-    /// The next thing to be delivered. The wait then has to be [wanted](Self::want) or [left](Self::leave).
+    /// The next delivery. After it the host has to call [`want`](Self::want) or [`leave`](Self::leave) for the wait.
     pub fn next_delivery(&mut self) -> Option<(WaitId, Observed<O>)> {
         loop {
             let (wait, observed) = pop(&mut self.deliveries)?;
@@ -140,10 +142,11 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Adds a wait for a pod. It has to be [wanted](Self::want) next.
+    /// Adds a wait for a pod. The host has to call [`want`](Self::want) next.
     ///
-    /// `may_watch: false` for a pod that is only to be read; it has no part in the scope's watch. `uid` if it is for
-    /// the pod with this uid alone: that pod's past is delivered to it, too, if another one has the name by then.
+    /// `may_watch: false` for a pod that is only to be read; it does not use the scope's watch. `uid` if the wait is
+    /// only for the pod with this uid: then the past of that pod is delivered too, even if another pod has the name by
+    /// then.
     pub fn join(&mut self, now: Instant, pod: PodName, may_watch: bool, uid: Option<&str>) -> WaitId {
         let is_served =
             may_watch && self.shared.as_ref().is_some_and(|shared| shared.serves(now, pod.namespace()));
@@ -178,7 +181,7 @@ impl<O: Object> Reflector<O> {
         wait
     }
 
-    /// Takes a wait out, with or without an answer. The pod that it was for.
+    /// Removes a wait, with or without an answer. Returns the name of its pod.
     pub fn leave(&mut self, wait: WaitId) -> Option<PodName> {
         let (place, name, entry) = self.registry.leave(wait)?;
         if let Some(alarm) = place.alarm {
@@ -202,7 +205,7 @@ impl<O: Object> Reflector<O> {
         Some(name)
     }
 
-    /// Closes everything of the scope.
+    /// Closes all requests of the scope.
     fn stop(&mut self, service: Service) {
         let Some(shared) = &mut self.shared else { return };
         let page = shared.lister.listing.as_ref().and_then(|listing| match listing.page {
@@ -226,21 +229,21 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Closes a read that is of no use any more, if it is under way.
+    /// Closes a read that is not needed any more, if it is under way.
     fn close_read(&mut self, sent: Option<RequestId>) {
         if let Some(Purpose::Read { lane, .. }) = sent.and_then(|id| self.calls.close(id)) {
             self.lanes[lane].in_flight -= 1;
         }
     }
 
-    /// A request has ended without a usable answer, or its time is up.
+    /// A request has ended without a usable answer, or its deadline has passed.
     pub fn failed(&mut self, now: Instant, id: RequestId, failure: ApiFailure) {
         if let Some(purpose) = self.calls.end(id) {
             self.has_failed(now, purpose, failure);
         }
     }
 
-    /// The same for one that has not ended, and of which nothing more is of use.
+    /// The same for a request that has not ended and whose answer is not needed any more.
     pub fn close(&mut self, now: Instant, id: RequestId, failure: ApiFailure) {
         let Some(purpose) = self.calls.purpose(id).cloned() else { return };
         self.calls.close(id);
@@ -269,7 +272,7 @@ impl<O: Object> Reflector<O> {
         self.on_opened(now, &purpose);
     }
 
-    /// An event of a watch. `read` gives the object, and is called only if some wait needs it.
+    /// An event of a watch. `read` returns the object, and is called only if a wait needs it.
     pub fn event(
         &mut self,
         now: Instant,
@@ -289,7 +292,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// So many bytes have come of a request.
+    /// Bytes of an answer have arrived.
     pub fn progress(&mut self, now: Instant, id: RequestId, bytes: usize) {
         self.calls.progress(now, id);
         if self.calls.purpose(id) == Some(&Purpose::Page)
@@ -315,7 +318,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// The answer to a read: the pod, or that it is not there.
+    /// The answer to a read: the pod, or `None` if it is not there.
     pub fn answer(&mut self, now: Instant, id: RequestId, pod: Option<O>) {
         let Some(Purpose::Read { pod: asked, generation, lane, is_question }) = self.calls.end(id) else {
             return;
@@ -324,7 +327,7 @@ impl<O: Object> Reflector<O> {
         let via = if is_question { crate::failure::Via::List } else { crate::failure::Via::Get };
         let observed = match pod {
             Some(pod) => Some(Observed::Pod(via, pod)),
-            // A LIST by name within the label selector does not have it: it may be there all the same.
+            // A LIST by name with the label selector does not have the pod; the pod may exist without the label.
             None if is_question => None,
             None => Some(Observed::NotFound(via)),
         };

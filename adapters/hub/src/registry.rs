@@ -1,4 +1,4 @@
-//! The pods that are waited for, and the waits.
+//! The waits, and their pods.
 
 use crate::call::RequestId;
 use crate::failure::Via;
@@ -22,40 +22,40 @@ use podwait_core::Instant;
 keys! {
     /// One wait, from [`join`](crate::Reflector::join) to [`leave`](crate::Reflector::leave).
     pub struct WaitId;
-    /// A pod that is waited for.
+    /// A pod with at least one wait.
     pub(crate) struct PodId;
 }
 
-/// What the table keeps room for, however few there are.
+/// The minimum capacity of the table.
 const FEW: usize = 64;
 
 /// One wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) pod: PodId,
-    /// The uid of its pod, if it was known when the wait came.
+    /// The uid of its pod, if it was known when the wait joined.
     pub(crate) uid: Option<TextHash>,
     pub(crate) pace: Pace,
-    /// When the machine answered last, and after which time it comes back.
+    /// When the machine answered last, and the delay that it asked for.
     pub(crate) start: Instant,
     pub(crate) after: Duration,
-    /// Until when an answer is awaited: that time, or a little later for a final read that began in time.
+    /// When a delivery is due: after that delay, or a little later for a final read that began in time.
     pub(crate) end: Instant,
     /// What the machine confirms.
     pub(crate) confirms: Confirms,
-    /// When it is looked at next.
+    /// When the wait is checked next.
     pub(crate) alarm: Option<Instant>,
 }
 
 /// Whether a label selector matches a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SelectorMatch {
-    /// Not asked yet.
+    /// Not known yet.
     #[default]
     Unknown,
-    /// As far as is known.
+    /// The selector matched at the last check.
     Yes,
-    /// Not when it was asked. If that changes the watch says so.
+    /// The selector did not match at the last check. The watch shows a change.
     No,
 }
 
@@ -66,7 +66,7 @@ pub(crate) enum Read {
     None,
     /// In the queue of that lane.
     Queued(Lane, Due),
-    /// Sent; whether it asks if the selector of the watch matches the pod.
+    /// Sent; whether it is a LIST by name, which shows if the selector of the watch matches the pod.
     Sent(bool),
 }
 
@@ -85,68 +85,71 @@ pub enum Confirms {
 /// A pod whose deletion, or the loss of whose record, is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missed {
-    /// The newest resourceVersion that was delivered of it.
+    /// The newest delivered resourceVersion of the pod.
     pub(crate) at: u64,
     pub(crate) uid: TextHash,
-    /// A consistent read has shown that it does not exist any more.
+    /// A consistent read has shown that the pod does not exist any more.
     pub(crate) is_gone: bool,
-    /// Its final state is looked for by the probe of the scope, and not by its own.
+    /// The probe of the scope looks for its final state, not a probe of its own.
     pub(crate) is_shared: bool,
 }
 
-/// What was known of a pod before the last delivery. If that showed that the pod is gone, it was about the pod that is missed.
+/// The facts about a pod before the last delivery. If that delivery showed that the pod is gone, these are the facts
+/// about the missed pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Before {
     /// The resourceVersion of the object that was delivered last.
     pub(crate) version: Option<u64>,
     /// Its uid.
     pub(crate) uid: Option<TextHash>,
-    /// The place up to which the watch of the scope had shown everything. 0 if a watch brought the delivery, and so shows all.
+    /// The resourceVersion up to which the watch of the scope had shown everything. 0 if a watch made the delivery,
+    /// which then shows everything itself.
     pub(crate) place: u64,
-    /// Whether the label selector of the scope matched it when it was seen last.
+    /// Whether the label selector of the scope matched the pod when it was seen last.
     pub(crate) has_matched: bool,
 }
 
-/// A pod that is waited for.
+/// A pod with at least one wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<O> {
     pub(crate) name: PodName,
     pub(crate) waits: Vec<WaitId>,
     pub(crate) read: Read,
-    /// The last read that was sent. It may have ended, and its answer may be old by now.
+    /// The last read that was sent. It may have ended, and its answer may be out of date.
     pub(crate) sent: Option<RequestId>,
-    /// Grows with what is delivered, so that an answer that was overtaken is known as such.
+    /// Grows with each delivery, so that an answer from before a delivery can be recognised.
     pub(crate) generation: u64,
     /// The resourceVersion of the object that was delivered last, as a number.
     pub(crate) version: Option<u64>,
     /// Its uid.
     pub(crate) uid: Option<TextHash>,
     pub(crate) before: Before,
-    /// The place up to which the watch of the scope had shown everything before a LIST that did not have the pod, so that the pod
-    /// is read by itself.
+    /// The resourceVersion up to which the watch of the scope had shown everything before a LIST without the pod. The
+    /// pod is then read by a GET.
     pub(crate) unlisted_at: Option<u64>,
-    /// How many waits confirm a deletion or a record, and how its past is looked for.
+    /// How many waits confirm a deletion or a record, and the search for what came before.
     pub(crate) confirming: u32,
     pub(crate) missed: Option<Missed>,
-    /// The last thing that was delivered is an error.
+    /// The last delivery was an error.
     pub(crate) has_failed: bool,
-    /// LISTs that had begun when the last wait came, and the last one that had the pod.
+    /// The number of LISTs when the last wait joined, and that of the last LIST with the pod.
     pub(crate) came: u64,
     pub(crate) listed: u64,
     /// Whether the label selector of the scope matches the pod, and whether it did when the pod was last seen.
     pub(crate) matches: SelectorMatch,
     pub(crate) has_matched: bool,
-    /// What a DELETED of a watch with a label selector carried: a GET says whether that was a deletion.
+    /// The object of a DELETED from a watch with a label selector: a GET shows whether that was a deletion.
     pub(crate) unconfirmed: Option<O>,
-    /// The final state of this pod by its name.
+    /// The probe for the final state of this pod, by its name.
     pub(crate) probe: Option<Box<Probe>>,
-    /// Its own watch, while it needs one.
+    /// The pod's own watch, while it needs one.
     pub(crate) own: Option<Box<Own>>,
 }
 
 impl Place {
-    /// Whether an object that is older than what was delivered last, which was of the pod `shown`, is of use: the wait confirms a
-    /// deletion or a record, or it is for the very pod of the object, and came when another one had the name.
+    /// Whether the wait needs an object of the pod `uid` that is older than the last delivered one, of the pod `shown`.
+    /// That is so if the wait confirms a deletion or a record, or if it is for the pod `uid` and another pod had the name when it
+    /// joined.
     pub(crate) fn uses_replay(&self, shown: Option<TextHash>, uid: TextHash) -> bool {
         self.confirms != Confirms::Nothing || (self.uid == Some(uid) && shown != Some(uid))
     }
@@ -156,7 +159,7 @@ impl<O: Object> Entry<O> {
     fn new(name: PodName, generation: u64) -> Self {
         Self {
             name,
-            // Hardly ever more than one.
+            // Usually exactly one.
             waits: Vec::with_capacity(1),
             read: Read::None,
             sent: None,
@@ -178,13 +181,13 @@ impl<O: Object> Entry<O> {
         }
     }
 
-    /// The label selector matches it.
+    /// The label selector matches the pod.
     pub(crate) fn matched(&mut self) {
         (self.matches, self.has_matched) = (SelectorMatch::Yes, true);
     }
 
-    /// Whether an event of this resourceVersion has something new. Events of a pod that is missed are older than the absence, and
-    /// of use all the same.
+    /// Whether an event of this resourceVersion is to be delivered. Events of a missed pod are older than its absence,
+    /// but are needed.
     pub(crate) fn is_news(&self, version: u64) -> bool {
         match self.missed {
             Some(missed) => version > missed.at,
@@ -197,21 +200,22 @@ impl<O: Object> Entry<O> {
         self.missed.is_some_and(|missed| missed.is_gone && missed.uid == TextHash::of(pod.uid()))
     }
 
-    /// Whether a watch has sent what is older than what was delivered. Few waits have a use for it; see [`Place::uses_replay`].
+    /// Whether a watch has sent an object that is older than the last delivered one. Few waits need it; see
+    /// [`Place::uses_replay`].
     pub(crate) fn is_replay(&self, observed: &Observed<O>) -> bool {
         let (Observed::Pod(Via::Watch, pod) | Observed::Deleted(pod)) = observed else { return false };
         let version = parse_resource_version(pod.resource_version());
         version < u64::MAX && self.version >= Some(version)
     }
 
-    /// Whether an answer of that resourceVersion, which something else has overtaken, is worth delivering: it is newer, or an
-    /// error has overtaken it and it shows that the API server does answer.
+    /// Whether to deliver an answer of that resourceVersion although another delivery came first: the answer is newer,
+    /// or that delivery was an error and the answer shows that the API server works.
     pub(crate) fn is_worth(&self, version: u64) -> bool {
         let unconfirmed = self.unconfirmed.as_ref().map(|pod| parse_resource_version(pod.resource_version()));
         self.version.max(unconfirmed) < Some(version) || (self.has_failed && self.version == Some(version))
     }
 
-    /// Takes note of what is delivered. The watch of the scope has shown everything up to that place.
+    /// Records a delivery. The watch of the scope has shown everything up to `place`.
     pub(crate) fn delivered(&mut self, observed: &Observed<O>, place: u64) {
         let unlisted_at = self.unlisted_at;
         let place = match observed {
@@ -228,7 +232,7 @@ impl<O: Object> Entry<O> {
     }
 }
 
-/// The same run in the same order: nothing here is decided by chance.
+/// A fixed hash: the same inputs give the same order.
 fn name_hash(name: Key<'_>) -> u64 {
     FixedState::default().hash_one(name)
 }
@@ -240,7 +244,7 @@ pub(crate) struct Registry<O> {
     names: HashTable<PodId>,
     pub(crate) pods: Table<PodId, Entry<O>>,
     pub(crate) waits: Table<WaitId, Place>,
-    /// Never twice the same.
+    /// The last generation given; each is unique.
     generations: u64,
 }
 
@@ -258,7 +262,7 @@ impl<O: Object> Registry<O> {
         self.names.find(name_hash(key), is_meant).copied()
     }
 
-    /// Adds a wait. Whether it is the first one for its pod.
+    /// Adds a wait. Returns whether it is the first one for its pod.
     pub(crate) fn join(
         &mut self,
         now: Instant,
@@ -291,17 +295,17 @@ impl<O: Object> Registry<O> {
         (wait, pod, known.is_none())
     }
 
-    /// Whether an event of this resourceVersion may be of use to a wait for this pod.
+    /// Whether a wait for this pod may need an event of this resourceVersion.
     pub(crate) fn is_of_use(&self, pod: PodId, version: u64) -> bool {
         let Some(entry) = self.pods.get(pod) else { return false };
-        // Whose event it is shows when it is read.
+        // The pod's uid is known only after the object is decoded.
         let is_for_another = |wait: &WaitId| {
             self.waits.get(*wait).is_some_and(|place| place.uid.is_some_and(|uid| entry.uid != Some(uid)))
         };
         entry.is_news(version) || entry.waits.iter().any(is_for_another)
     }
 
-    /// Takes a wait out, and its pod with the last of them.
+    /// Removes a wait, and with the last wait its pod.
     pub(crate) fn leave(&mut self, wait: WaitId) -> Option<(Place, PodName, Option<Entry<O>>)> {
         let place = self.waits.remove(wait)?;
         let entry = self.pods.get_mut(place.pod)?;
@@ -318,7 +322,7 @@ impl<O: Object> Registry<O> {
         }
         let entry = self.pods.remove(place.pod)?;
         if self.names.capacity() > FEW && self.names.len() < self.names.capacity() / 4 {
-            // Ten thousand that are over leave nothing behind.
+            // Ten thousand ended waits must leave no memory behind.
             let pods = &self.pods;
             self.names.shrink_to(self.names.len() * 2, |pod| name_hash(pods[*pod].name.key()));
         }

@@ -1,4 +1,4 @@
-//! The LIST and the watch of a scope, and how well they are.
+//! The LIST and the watch of a scope, and their health.
 
 use crate::failure::ApiFailure;
 use crate::link::{Link, SHORTEST_REST};
@@ -7,7 +7,7 @@ use crate::name::{Scope, Selection};
 use crate::probe::Probe;
 use podwait_core::Instant;
 
-/// How many refusals in a row are taken for a passing trouble of a server that has let us watch: one that is being started
+/// How many refusals in a row are tolerated from a server that has allowed the watch before: a server that is starting
 /// may not know its rights and resources yet.
 pub(crate) const REFUSALS: u32 = 4;
 
@@ -18,7 +18,7 @@ pub(crate) enum Service {
     #[default]
     Idle,
     Running,
-    /// The API server refuses it; to be tried again at that time.
+    /// The API server refuses the scope; to be tried again at that time.
     Refused(Instant),
 }
 
@@ -30,46 +30,47 @@ pub(crate) struct Shared {
     pub(crate) link: Link,
     pub(crate) lister: Lister,
     pub(crate) probe: Probe,
-    /// How many pods are missed for which that is opened.
+    /// The number of missed pods that need this probe.
     pub(crate) missed: usize,
     pub(crate) health: Health,
     pub(crate) service: Service,
-    /// The last request was a page: where the LIST is slow a read comes next.
+    /// The last request was a page: if the LIST is slow, a read comes next.
     pub(crate) was_page: bool,
-    /// How many refusals in a row are to be forgiven.
+    /// How many refusals in a row are still tolerated.
     pub(crate) forgiven: u32,
     /// When a LIST was last made because the store had gone back.
     pub(crate) listed_anew: Option<Instant>,
-    /// Why the API server would not list or watch these pods when it was last asked, until it does.
+    /// The API server's last refusal to list or watch these pods, until it allows that.
     pub(crate) refusal: Option<ApiFailure>,
 }
 
-/// How much may be said of pods that nothing comes of.
+/// How much is known about pods without news.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
     /// The last call has failed.
     pub(crate) is_failing: bool,
     /// The last read of a pod has failed.
     pub(crate) has_failed_reads: bool,
-    /// Some wait has received that the state of its pod is unknown, and no watch or LIST has shown since that it is known.
+    /// A wait has received that the state of its pod is unknown, and no watch or LIST has shown the present state
+    /// since.
     pub(crate) is_behind: bool,
-    /// Until when a watch that has ended in the course of things is as good as open, since it is about to go on.
+    /// Until when a watch that ended normally counts as open, because it is about to be resumed.
     goes_on_until: Option<Instant>,
 }
 
 impl Health {
-    /// A watch or a LIST has shown how things are.
+    /// A watch or a LIST has shown the present state.
     pub(crate) const fn is_current(&mut self) {
         (self.is_behind, self.is_failing) = (false, false);
     }
 
-    /// The watch has ended in the course of things.
+    /// The watch has ended normally.
     pub(crate) fn ends_in_order(&mut self, now: Instant) {
         self.is_behind = false;
         self.goes_on_until = Some(now.after(SHORTEST_REST));
     }
 
-    /// Whether a watch that is not open is about to go on.
+    /// Whether a watch that is not open is about to be resumed.
     pub(crate) fn goes_on(&self, now: Instant) -> bool {
         self.goes_on_until.is_some_and(|until| now < until)
     }
@@ -93,7 +94,7 @@ impl Shared {
         }
     }
 
-    /// As it was before the first wait, but for what it has learnt of the API server.
+    /// The state before the first wait, except for what is known about the API server.
     pub(crate) fn stop(&mut self, service: Service) {
         let mut lister = Lister::default();
         lister.count = self.lister.count;
@@ -101,7 +102,7 @@ impl Shared {
         *self = Self { lister, service, refusal: self.refusal.take(), ..fresh };
     }
 
-    /// Whether that pod is served by it now, or may be.
+    /// Whether the scope serves pods of that namespace now, or may.
     pub(crate) fn serves(&self, now: Instant, namespace: &str) -> bool {
         let is_refused = matches!(self.service, Service::Refused(until) if now < until);
         self.scope.includes(namespace) && !is_refused

@@ -1,4 +1,4 @@
-//! Values by a key of their own, which is given once.
+//! Values by unique keys.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -7,12 +7,12 @@ use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-/// What a table keeps room for, however few there are.
+/// The minimum capacity of a table.
 const FEW: usize = 64;
 
 /// A key of a table.
 pub(crate) trait Key: Copy + Eq + core::hash::Hash {
-    /// The key of this number. Not 0, so that a place for a key that may not be there is no larger.
+    /// The key of this number. Not 0, so that an `Option` of a key is no larger.
     fn of(number: NonZeroU64) -> Self;
 }
 
@@ -32,7 +32,7 @@ macro_rules! keys {
 }
 pub(crate) use keys;
 
-/// Values by keys that are never given twice. It gives its memory back when most of them are gone.
+/// Values by unique keys. The table releases memory when most of its values are gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K, V> {
     values: HashMap<K, Box<V>, FixedState>,
@@ -51,7 +51,7 @@ impl<K: Key, V> Table<K, V> {
         key
     }
 
-    /// Puts a value under a key that another table has given.
+    /// Stores a value under a key of another table.
     pub(crate) fn put(&mut self, key: K, value: V) {
         self.values.insert(key, Box::new(value));
     }
@@ -104,7 +104,7 @@ impl<K, V> Default for Table<K, V> {
     }
 }
 
-/// Takes the first of a queue, which gives its memory back when it is empty.
+/// Takes the first element of a queue, which releases its memory when it is empty.
 pub(crate) fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
     let value = queue.pop_front()?;
     if queue.is_empty() && queue.capacity() > FEW {
@@ -113,7 +113,7 @@ pub(crate) fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
     Some(value)
 }
 
-/// Of a key that is known to be there.
+/// For a key that is known to be in the table.
 impl<K: Key, V> Index<K> for Table<K, V> {
     type Output = V;
 

@@ -1,4 +1,4 @@
-//! Waits over bytes: the machines, what feeds them, and the answers that come for them.
+//! Waits over bytes: the machines, their inputs, and the answers of the API server.
 
 mod body;
 #[cfg(test)]
@@ -23,10 +23,10 @@ use podwait_wire::{ACCEPT, Encoding, Pod};
 
 pub use body::ResponseHead;
 
-/// A pod as it came.
+/// A pod as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedPod {
-    /// What was read of it.
+    /// The decoded pod.
     pub pod: Pod,
     /// Its bytes, if [`Waits::keep_json`] is set.
     pub json: Option<Box<[u8]>>,
@@ -36,7 +36,7 @@ impl ObservedPod {
     /// Reads the answer to a GET of one pod, without keeping its bytes.
     ///
     /// # Errors
-    /// It cannot be read, or is about another pod.
+    /// The answer cannot be read, or is about another pod.
     pub fn of_answer(asked: &PodName, encoding: Encoding, bytes: &[u8]) -> Result<Self, ApiFailure> {
         let pod = podwait_wire::pod(encoding, bytes)
             .map_err(|error| body::unreadable(Via::Get, &format!("unreadable pod: {error}")))?;
@@ -55,36 +55,36 @@ impl Object for Arc<ObservedPod> {
     }
 }
 
-/// What was observed, and what a machine decided upon it.
+/// One observation, and the machine's decision on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn<'a> {
     /// The machine's time.
     pub at: Instant,
-    /// What was observed.
+    /// The observation.
     pub observed: &'a Observed<Arc<ObservedPod>>,
-    /// What the machine decided.
+    /// The machine's decision.
     pub decision: &'a Decision,
-    /// The machine after it.
+    /// The machine after the decision.
     pub machine: &'a WaitMachine,
 }
 
-/// Looks at every turn of every wait.
+/// Receives every turn of every wait.
 pub trait Observer {
     /// A wait took a turn.
     fn on_turn(&mut self, wait: WaitId, turn: Turn<'_>);
 }
 
-/// Looks at nothing.
+/// Ignores all turns.
 impl Observer for () {
     fn on_turn(&mut self, _: WaitId, _: Turn<'_>) {}
 }
 
-/// What the host is to do.
+/// An action for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a GET of this path and query, with this `Accept`.
     Send {
-        /// Under which the answer is handed over.
+        /// The id under which the answer is handed over.
         id: RequestId,
         /// Path and query.
         target: String,
@@ -98,11 +98,11 @@ pub enum Action {
 #[derive(Clone, Debug)]
 struct Wait {
     machine: WaitMachine,
-    /// The machine's time when it joined, and the host's.
+    /// The machine's time and the host's time when the wait joined.
     begin: Instant,
     joined: Instant,
-    /// For how long nothing fed the machine before. That time passes with the first good read and not before: a limit that ran
-    /// out meanwhile must not speak of a pod that was not read yet.
+    /// How long the machine had no input before. That time is added at the first good read and not before: a limit that
+    /// expired meanwhile must not decide before the pod was read.
     asleep: Duration,
 }
 
@@ -117,24 +117,24 @@ impl Wait {
 
 /// Waits for any number of pods, without I/O.
 ///
-/// The host sends what [`next_action`](Self::next_action) asks for and hands over what comes: the head of an answer, the pieces of
-/// its body, its end. After each of these, and when the time has come that [`poll`](Self::poll) returned, it calls `poll`, then
-/// does the actions and takes the answers of [`next_answer`](Self::next_answer).
+/// The host carries out each [`next_action`](Self::next_action) and hands over each answer of the API server: its head,
+/// the pieces of its body, its end. After each of these, and at the time that the last [`poll`](Self::poll) returned,
+/// the host calls `poll`, carries out the actions and takes the verdicts of [`next_answer`](Self::next_answer).
 #[derive(Debug)]
 pub struct Waits {
     reflector: Reflector<Arc<ObservedPod>>,
     waits: Table<WaitId, Wait>,
     bodies: Table<RequestId, Body>,
-    /// By when the body of a refusal must have come.
+    /// The deadlines for the bodies of refusals.
     refusals: BTreeSet<(Instant, RequestId)>,
-    /// Requests that were answered without their end.
+    /// Requests whose answer was used before its end.
     to_close: VecDeque<RequestId>,
     answers: VecDeque<(WaitId, Result<Exit, Failure>)>,
     keeps_json: bool,
 }
 
 impl Waits {
-    /// For single pods, each with a watch of its own.
+    /// For waits on single pods, each with a watch of its own.
     #[must_use]
     pub fn single() -> Self {
         Self::new(Reflector::single())
@@ -158,12 +158,12 @@ impl Waits {
         }
     }
 
-    /// Keeps the watch of the scope when no wait is left.
+    /// Keeps the watch of the scope open when no wait is left.
     pub fn stay_open(&mut self, stays_open: bool) {
         self.reflector.stay_open(stays_open);
     }
 
-    /// Asks for JSON only, and keeps each pod's text beside it, for recordings of whole pods.
+    /// Requests only JSON, and keeps each pod's text, for recordings of whole pods.
     pub const fn keep_json(&mut self, keeps_json: bool) {
         self.keeps_json = keeps_json;
     }
@@ -180,7 +180,7 @@ impl Waits {
         self.waits.is_empty()
     }
 
-    /// Adds a wait. `asleep` is the time for which nothing fed a machine that was restored; zero for a new one.
+    /// Adds a wait. `asleep` is how long a restored machine had no input; zero for a new machine.
     ///
     /// `may_watch: false` for a pod that is only to be read.
     pub fn join(
@@ -198,20 +198,20 @@ impl Waits {
         wait
     }
 
-    /// Ends a wait without an answer. Gives back its pod, its machine, and for how long nothing fed that before, if it has not
-    /// learnt that yet: as [`join`](Self::join) takes them.
+    /// Ends a wait without an answer. Returns its pod, its machine, and the part of `asleep` that was not added yet, as
+    /// [`join`](Self::join) takes them.
     pub fn leave(&mut self, wait: WaitId) -> Option<(PodName, WaitMachine, Duration)> {
         let pod = self.reflector.leave(wait)?;
         let wait = self.waits.remove(wait)?;
         Some((pod, wait.machine, wait.asleep))
     }
 
-    /// The caller of a wait gives up: its answer is `cancelled`, unless there was one before.
+    /// The caller cancels a wait: its answer is `cancelled`, unless there was one before.
     pub fn cancel(&mut self, now: Instant, wait: WaitId, observer: &mut impl Observer) {
         self.turn(now, wait, &Observed::Cancelled, observer);
     }
 
-    /// The next thing that the host is to do.
+    /// The next action for the host.
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
         if let Some(id) = pop(&mut self.to_close) {
             return Some(Action::Close(id));
@@ -229,23 +229,23 @@ impl Waits {
                     return Some(Action::Send { id, target, accept });
                 }
                 Command::Send(id, request) => {
-                    // What the API server would answer.
+                    // The failure is the same as the API server's answer would be.
                     self.reflector.failed(now, id, rejected(&request));
                 }
             }
         }
     }
 
-    /// The next wait that has its answer.
+    /// The next wait with a final answer.
     pub fn next_answer(&mut self) -> Option<(WaitId, Result<Exit, Failure>)> {
         pop(&mut self.answers)
     }
 
-    /// Does whatever is due. The time at which to call this again, if nothing comes before.
+    /// Does everything that is due. Returns the time at which to call this again, if there is no input before.
     pub fn poll(&mut self, now: Instant, observer: &mut impl Observer) -> Option<Instant> {
         while let Some((by, id)) = self.refusals.first().copied().filter(|(by, _)| *by <= now) {
             self.refusals.remove(&(by, id));
-            // A body that does not come still leaves the code.
+            // Without its body, a refusal still has its code.
             self.end(now, id, None, observer);
             self.to_close.push_back(id);
         }
@@ -258,7 +258,7 @@ impl Waits {
         }
     }
 
-    /// Hands what was delivered to the machines. Whether there was anything.
+    /// Passes deliveries to the machines. Returns whether there were any.
     fn take_deliveries(&mut self, now: Instant, observer: &mut impl Observer) -> bool {
         let mut has_any = false;
         while let Some((wait, observed)) = self.reflector.next_delivery() {
@@ -308,7 +308,7 @@ fn confirms(why: RetryReason) -> Confirms {
 }
 
 impl Observed<Arc<ObservedPod>> {
-    /// The same for the machine.
+    /// The same as an input of the machine.
     #[must_use]
     pub fn as_input(&self) -> Input<'_> {
         match self {
@@ -328,7 +328,7 @@ impl Observed<Arc<ObservedPod>> {
     }
 }
 
-/// A request that cannot be sent as it is. It fails as the API server would have it fail: for good.
+/// A request that cannot be sent. It fails as the API server would fail it: permanently.
 fn rejected(request: &Request) -> ApiFailure {
     let via = match request {
         Request::Get(_) => Via::Get,

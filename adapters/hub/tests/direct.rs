@@ -1,4 +1,4 @@
-//! What a walk of one pod or a few does not reach, driven by hand.
+//! Cases that walks of a few pods do not reach, driven by hand.
 #![allow(missing_docs, reason = "a test")]
 
 use podwait_core::Instant;
@@ -30,7 +30,7 @@ const STEADY: Duration = Duration::from_secs(30);
 struct Host {
     reflector: Reflector<Pod>,
     now: u64,
-    /// What was sent beside the last watch.
+    /// The requests that were sent with the last watch.
     beside: Vec<(RequestId, Request)>,
 }
 
@@ -60,7 +60,7 @@ impl Host {
         self.reflector.want(self.at(), wait, after, confirms);
     }
 
-    /// What is sent and closed after so many milliseconds.
+    /// The commands after so many milliseconds.
     fn commands(&mut self, millis: u64) -> Vec<Command> {
         self.now += millis;
         let mut all = Vec::new();
@@ -75,7 +75,7 @@ impl Host {
         all
     }
 
-    /// The requests among that.
+    /// The requests among those commands.
     fn requests(&mut self, millis: u64) -> Vec<(RequestId, Request)> {
         let sent = |command| match command {
             Command::Send(id, request) => Some((id, request)),
@@ -84,7 +84,7 @@ impl Host {
         self.commands(millis).into_iter().filter_map(sent).collect()
     }
 
-    /// The only request among that.
+    /// The only request among those commands.
     #[track_caller]
     fn request(&mut self, millis: u64) -> (RequestId, Request) {
         let mut requests = self.requests(millis);
@@ -140,7 +140,7 @@ fn a_watch_that_is_behind_does_not_bring_old_states_back() {
     let watch = host.watch(&[("a", pod("u2", 98))]);
     assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::List, pod("u2", 98)))]);
     host.want(wait, STEADY, false);
-    // What comes now is from before the LIST: the end of another, and the beginning of this one.
+    // These events are from before the LIST: the end of another pod, and the beginning of this one.
     host.event(watch, Event::Deleted, "a", &pod("u1", 95));
     host.event(watch, Event::State, "a", &pod("u2", 96));
     assert_eq!(host.deliveries(), []);
@@ -154,7 +154,7 @@ fn what_a_probe_by_name_shows_need_not_have_the_label() {
     let (first, second) = (host.join("a"), host.join("a"));
     let _ = host.watch(&[]);
     let read = host.beside.iter().find(|(_, request)| matches!(request, Request::Get(_))).expect("a read").0;
-    // It is there without the label, and then another.
+    // The pod exists without the label, and then another pod has the name.
     host.reflector.answer(host.at(), read, Some(pod("u1", 90)));
     host.deliveries();
     host.want(first, STEADY, false);
@@ -231,7 +231,7 @@ fn a_wait_that_came_when_another_pod_had_the_name_has_the_past_of_its_own() {
         host.join("b");
         let watch = host.watch(&[("b", pod("u0", 90))]);
         host.deliveries();
-        // Their pod is gone, which the watch has yet to show.
+        // The pod of these waits is gone, which the watch has yet to show.
         let pinned = host.join_for("a", Some("u1"));
         let any = host.join("a");
         let other = host.join_for("a", Some("u2"));
@@ -247,7 +247,7 @@ fn a_wait_that_came_when_another_pod_had_the_name_has_the_past_of_its_own() {
         host.want(pinned, STEADY, false);
         host.event(watch, Event::Deleted, "a", &pod("u1", 108));
         if labels.is_some() {
-            // It may have lost its label alone.
+            // The pod may only have lost its label.
             let (read, _) = host.request(200);
             host.reflector.answer(host.at(), read, Some(pod("u2", 110)));
         }
@@ -296,7 +296,7 @@ fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
     host.want(wait, Duration::from_secs(3), false);
     let (list, request) = host.request(1_000);
     assert!(matches!(request, Request::List { .. }), "{request:?}");
-    // The read that is due by then is held back, for the LIST is to bring the pod.
+    // The due read is held back, because the LIST will have the pod.
     assert_eq!((host.commands(2_000), host.deliveries()), (vec![], vec![]));
     assert_eq!((host.commands(1_000), host.deliveries()), (vec![], vec![(wait, Observed::Silence)]));
     host.want(wait, Duration::from_secs(3), false);
@@ -340,7 +340,7 @@ fn a_refused_watch_takes_no_final_state_along() {
     host.event(*probe, Event::State, "a", &crate::pod("u", 95));
     assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, crate::pod("u", 95)))]);
     host.want(wait, Duration::from_secs(3), true);
-    // It breaks, and goes on by the pod's name.
+    // The probe breaks, and continues by the pod's name.
     host.reflector.failed(host.at(), *probe, failure(0, None));
     let selection =
         Selection { namespace: Some("ci".into()), pod: Some(PodName::new("ci", "a")), labels: None };
@@ -367,7 +367,7 @@ fn reads_at_once_have_a_limit() {
 }
 
 #[test]
-fn a_pause_is_told_with_what_is_left_of_it() {
+fn a_pause_is_reported_with_the_time_that_remains() {
     let mut host = Host::hub(None);
     let wait = host.join("a");
     let _ = host.watch(&[]);
@@ -389,7 +389,7 @@ fn a_pause_is_told_with_what_is_left_of_it() {
 }
 
 #[test]
-fn a_refusal_is_told_and_forgotten_when_it_is_over() {
+fn a_refusal_is_reported_until_it_is_over() {
     let mut host = Host::hub(None);
     let wait = host.join("a");
     let (list, _) = host.request(200);

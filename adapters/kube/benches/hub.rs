@@ -1,8 +1,8 @@
-//! A hub in a crowd: 100,000 pods in one namespace of the simulated cluster, of which 10,000 are waited for.
+//! A hub with 100,000 pods in one namespace of the simulated cluster, and waits for 10,000 of them.
 //!
-//! `cargo bench -p podwait --bench hub`. Prints requests, the memory that the waits hold, and the time that the hub and its
-//! waits take for the LIST and for the events. That is all the time in which neither the simulated cluster nor kube's client
-//! is at work, both of which are timed at each call.
+//! `cargo bench -p podwait --bench hub`. Prints requests, the memory of the waits, and the time that the hub and its
+//! waits take for the LIST and for the events. The time of the simulated cluster and of kube's client is measured at
+//! each call and subtracted.
 
 use bytes::Bytes;
 use cap::Cap;
@@ -28,7 +28,7 @@ fn name(n: usize) -> String {
     format!("step-{n:06}")
 }
 
-/// Every tenth pod is ours.
+/// Every tenth pod has a wait.
 fn ours() -> impl Iterator<Item = usize> {
     (0..PODS).step_by(PODS / OURS)
 }
@@ -64,7 +64,7 @@ async fn end(cluster: &Cluster) {
 }
 
 thread_local! {
-    /// How long the simulated cluster, and the client, have been at work.
+    /// The time used by the simulated cluster, and by the client.
     static SERVER: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -75,7 +75,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A client of the cluster whose time is that of the server.
+/// A client of the cluster; its time counts as that of the server.
 fn client(cluster: &Cluster) -> kube::Client {
     let client = cluster.client();
     let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -101,7 +101,7 @@ impl http_body::Body for TimedBody {
     }
 }
 
-/// How long something took in all, and without the server.
+/// A duration in all, and without the server.
 struct Took {
     all: Duration,
     ours: Duration,
@@ -126,7 +126,7 @@ impl Took {
 async fn main() {
     println!("{PODS} pods, {OURS} of them waited for");
     let cluster = cluster();
-    // What was there before is gone by then.
+    // Earlier waits are gone by then.
     tokio::time::sleep(Duration::from_secs(60)).await;
     let hub = Hub::new(client(&cluster), Scope::namespace("ci"));
     let before = ALLOCATOR.allocated();
@@ -139,7 +139,7 @@ async fn main() {
             assert_eq!(exit.code, code(n));
         });
     }
-    // Until the watch is open: simulated time, so it takes none.
+    // Until the watch is open; this is simulated time, so it takes no real time.
     while cluster.requests().watch == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

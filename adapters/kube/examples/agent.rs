@@ -1,12 +1,12 @@
-//! An agent that may be killed at any time: started again in the same way it goes on where it was, and each pod's answer is
-//! in its results once.
+//! An agent that may be killed at any time: when it is started again with the same arguments, it continues where it
+//! was, and each pod's answer is in its results once.
 //!
 //! ```text
 //! cargo run -p podwait --example agent -- JOURNAL RESULTS NAMESPACE POD...
 //! ```
 //!
-//! It reads the kubeconfig of `$KUBECONFIG`. Three things make it survive: waits are kept in a [`Journal`]; pods are held
-//! until their answer is on the disk; and what has been answered is found in the results before anything is asked again.
+//! It reads the kubeconfig of `$KUBECONFIG`. Three things make this possible: waits are kept in a [`Journal`]; pods are
+//! held until their answer is on the disk; and the agent checks its results before it waits for a pod again.
 
 use futures_util::future::try_join_all;
 use podwait::{Fsync, Hold, Hub, Journal, Scope};
@@ -43,7 +43,7 @@ struct Agent {
 }
 
 impl Agent {
-    /// Sees one pod through, from whatever an earlier process left of it.
+    /// Follows one pod to its answer, from the state that an earlier process left.
     async fn follow(&self, pod: &str) -> Result<(), Anything> {
         let hold = self.hold(pod);
         if !self.results.has(pod) {
@@ -54,13 +54,13 @@ impl Agent {
             };
             self.results.write(pod, &answer)?;
         }
-        // The answer is safe, so the pod may go, and then the journal need not know of it any more.
+        // The answer is on the disk, so the pod may be released, and the journal's record is not needed any more.
         hold.release().await?;
         self.journal.forget(&self.namespace, pod)?;
         Ok(())
     }
 
-    /// The hold, also one that an earlier process has taken.
+    /// The hold, including one of an earlier process.
     fn hold(&self, pod: &str) -> Hold {
         let entries = self.journal.entries_of(&self.namespace, pod);
         let uid = entries.iter().find_map(|entry| entry.wait.pod_uid());
@@ -71,7 +71,7 @@ impl Agent {
     }
 }
 
-/// One line for each pod: its name, and what became of it.
+/// One line for each pod: its name, and its answer.
 struct Results {
     file: Mutex<File>,
     answered: BTreeSet<String>,
@@ -82,7 +82,7 @@ impl Results {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
-        // A process that was killed while it wrote has left half a line.
+        // A process that was killed during a write may have left a partial line.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64)?;
         file.seek(SeekFrom::End(0))?;

@@ -1,12 +1,13 @@
-//! A program that has a watcher of kube already, as a controller does, and feeds podwait's machines from it: one watch for all
-//! pods, and a GET where a machine asks for one.
+//! A program that already has a watcher of kube, as a controller does, and feeds podwait's machines from it: one watch
+//! for all pods, and a GET when a machine's delay is over.
 //!
 //! ```text
 //! cargo run -p podwait --example reflector -- NAMESPACE POD...
 //! ```
 //!
-//! It reads the kubeconfig of `$KUBECONFIG`, and prints a line for each pod. What this does without: the final state of a pod that
-//! went while the watch was broken, a budget of requests for all pods, `Retry-After`. [`podwait::Hub`] has them.
+//! It reads the kubeconfig of `$KUBECONFIG`, and prints a line for each pod. It lacks three things that
+//! [`podwait::Hub`] has: the final state of a pod that was deleted while the watch was broken, a request budget for all
+//! pods, and `Retry-After`.
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -48,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 Err(error) => {
                     let (message, code) = (error.to_string(), code_of_watch(&error));
                     waits.feed_all(|_| true, Input::ApiError(api_error(code, &message)));
-                    // A watcher that fails begins anew when it is polled next.
+                    // A failed watcher begins anew at the next poll.
                     sleep(Duration::from_secs(1)).await;
                 }
             },
@@ -79,7 +80,7 @@ impl Waits {
     }
 
     fn feed_pod(&mut self, pod: &Pod, input: impl FnOnce(&PodSnapshot) -> Input<'_>) {
-        // Most pods are not waited for, and need not be read.
+        // Most pods have no wait, and are not decoded.
         let name = pod.name_any();
         if self.machines.contains_key(&name) {
             self.feed(&name, input(&wire::Pod::from(pod).snapshot));

@@ -1,4 +1,4 @@
-//! What a wait knows of its pod, for what runs beside it: its hold and its logs.
+//! The facts that a wait publishes about its pod, for its hold and its logs.
 
 use crate::source::Observed;
 use crate::wait::Wait;
@@ -11,24 +11,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What a wait publishes.
+/// The published facts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Board {
-    /// The uid of the pod that was seen, by this wait or by the one that it goes on with.
+    /// The uid of the pod that was seen by this wait, or by the restored one.
     pub(crate) uid: Option<Arc<str>>,
-    /// The pod of this uid as it was seen last.
+    /// The newest state of the pod with this uid.
     pub(crate) pod: Option<Arc<PodFacts>>,
-    /// The wait has its answer: what is there is read, and no more awaited.
+    /// The wait has its answer: logs read what is there, and do not wait for more.
     pub(crate) is_over: bool,
 }
 
 impl Board {
-    /// The board of a wait that goes on with this machine, whose pod was seen before.
+    /// The board of a wait with this restored machine, which has seen its pod.
     pub(crate) fn of_restored(machine: &WaitMachine) -> Self {
         Self { uid: machine.pod_uid().map(Arc::from), ..Self::default() }
     }
 
-    /// The board of what is over, with a last look at the pod.
+    /// The board of a wait that is over, with the last state of the pod.
     pub(crate) fn of_last_look(pod: Option<&PodSnapshot>) -> Self {
         let (uid, pod) = (pod.map(|pod| pod.uid.as_str().into()), pod.map(|pod| Arc::new(PodFacts::of(pod))));
         Self { uid, pod, is_over: true }
@@ -37,7 +37,7 @@ impl Board {
 
 /// The snapshot in an observation, if it is of the pod that the machine waits for.
 ///
-/// Whatever happens beside a wait happens to the pod that this returns, and to no other: names are given again, uids are not.
+/// Holds and logs act only on the pod that this returns: names are reused, uids are not.
 pub(crate) fn own_pod<'a>(machine: &WaitMachine, observed: &'a Observed) -> Option<&'a PodSnapshot> {
     let pod = match observed {
         Observed::Pod(_, pod) | Observed::Deleted(pod) => &pod.pod.snapshot,
@@ -49,7 +49,7 @@ pub(crate) fn own_pod<'a>(machine: &WaitMachine, observed: &'a Observed) -> Opti
 }
 
 impl Wait {
-    /// Publishes what the wait learns on a board.
+    /// Publishes the wait's facts on a board.
     pub(crate) fn with_board(self) -> (Self, watch::Receiver<Board>) {
         let board = self.restored().map(Board::of_restored).unwrap_or_default();
         let (board, facts) = watch::channel(board);
@@ -57,7 +57,7 @@ impl Wait {
     }
 }
 
-/// Publishes what a turn of the wait has brought.
+/// Publishes the facts of one turn.
 fn publish(board: &watch::Sender<Board>, turn: Turn<'_>) {
     let pod = own_pod(turn.machine, turn.observed).map(PodFacts::of);
     board.send_if_modified(|board| {
@@ -82,13 +82,13 @@ pub(crate) struct PodFacts {
     pub(crate) only: Option<String>,
 }
 
-/// What can be read of a container.
+/// Which logs a container has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ContainerFacts {
     pub(crate) name: String,
-    /// There may be another run after one that has ended.
+    /// Another run may follow one that has ended.
     pub(crate) may_restart: bool,
-    /// The run that has begun last; none while the container waits.
+    /// The run that began last; none while the container waits.
     pub(crate) current: Option<RunFacts>,
     /// The one before.
     pub(crate) before: Option<RunFacts>,
@@ -101,7 +101,7 @@ pub(crate) struct RunFacts {
     pub(crate) id: String,
     /// Counted from 1.
     pub(crate) attempt: u32,
-    /// It is over.
+    /// Whether the run has ended.
     pub(crate) has_ended: bool,
     pub(crate) finished_at: Option<Timestamp>,
 }
@@ -118,7 +118,7 @@ impl PodFacts {
         let has_rules = specs.any(|container| !container.restart_policy_rules.is_empty());
         let may_all_restart = has_rules || pod.restart_policy != RestartPolicy::Never;
         let containers = lists.into_iter().flat_map(|(specs, statuses)| {
-            // By name once, however many there are. Of two of a name the first counts.
+            // An index by name. If two statuses have the same name, the first one counts.
             let by_name: HashMap<&str, &ContainerStatus> =
                 statuses.iter().rev().map(|status| (status.name.as_str(), status)).collect();
             specs.iter().map(move |spec| {

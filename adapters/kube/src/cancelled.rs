@@ -1,11 +1,12 @@
-//! Whether the caller gives up.
+//! Cancellation by the caller.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Ready once the caller's token is cancelled, and from then on. Most waits have no token, and pay a pointer for that.
+/// Ready once the caller's token is cancelled, and from then on. Most waits have no token; for them this is one
+/// pointer.
 pub(crate) enum Cancelled {
     Never,
     Awaited(Pin<Box<WaitForCancellationFutureOwned>>),

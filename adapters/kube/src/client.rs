@@ -1,8 +1,7 @@
-//! Raw calls for pods: every call has a timeout and a limit of size, every answer is an observation.
+//! Raw calls for pods: every call has a timeout and a size limit, and every answer is an observation.
 //!
-//! `kube` gives the configuration and TLS. Its typed calls are not used, because they lose what the
-//! rules need: the HTTP status of a proxy's answer, `Retry-After`, whose 404 it is, and the last object of a
-//! deletion.
+//! `kube` provides the configuration and TLS. Its typed calls are not used, because they drop facts that the rules
+//! need: the HTTP status of a proxy's answer, `Retry-After`, the source of a 404, and the last object of a deletion.
 
 pub(crate) mod answers;
 pub(crate) mod connect;
@@ -34,12 +33,12 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the body of a refusal once its status is there.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest time that is counted: a hundred years, so that no sum of times is too much for a clock.
+/// Longest time that is used: a hundred years, so that no sum of times overflows a clock.
 pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-/// Reads the pod once, to find out whether the API server can be reached and lets us. The pod need not exist.
+/// Reads the pod once, to check that the API server can be reached and allows the read. The pod need not exist.
 ///
-/// For programs that talk to a person: a wait itself gives a failing server the time that its policy allows.
+/// For interactive programs: a wait itself gives a failing server the time that its policy allows.
 ///
 /// # Errors
 /// The failure of the call, with code 0 when no answer came.
@@ -58,7 +57,8 @@ impl Calls {
         Self { client }
     }
 
-    /// Reads the pod from etcd (no resourceVersion: a cache may show a pod that is long gone); `None` if it does not exist.
+    /// Reads the pod from etcd (no resourceVersion: a cache may still have a pod that is gone); `None` if it does not
+    /// exist.
     pub(crate) async fn get(&self, pod: &PodName) -> Result<Option<Arc<ObservedPod>>, ApiFailure> {
         let request = json_request(Via::Get, &podwait_hub::Request::Get(pod.clone()))?;
         match self.call(Via::Get, request).await {
@@ -68,12 +68,12 @@ impl Calls {
         }
     }
 
-    /// Sends a request and reads its whole answer, which may be as long as an object.
+    /// Sends a request and reads its whole answer, of at most the size of an object.
     pub(crate) async fn call(&self, via: Via, request: Request<Vec<u8>>) -> Result<Bytes, Refusal> {
         self.call_for(via, request, CALL_TIMEOUT, LONGEST_OBJECT).await
     }
 
-    /// The same, within that time and of so many bytes at most.
+    /// The same, with these limits of time and size.
     async fn call_for(
         &self,
         via: Via,
@@ -94,7 +94,8 @@ impl Calls {
         timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
     }
 
-    /// Sends a request whose answer is read as it comes, by a reader that bounds it. It has to begin within that time.
+    /// Sends a request whose answer is read while it arrives; the reader limits its size. The answer has to begin
+    /// within that time.
     pub(crate) async fn open(
         &self,
         via: Via,
@@ -114,8 +115,8 @@ impl Calls {
     }
 }
 
-/// Sends one request that is none of a wait's, and reads its whole answer: the same limits, the same reading of what is no
-/// success.
+/// Sends a request outside of any wait, and reads its whole answer, with the same limits and the same handling of
+/// refusals.
 pub async fn call(
     client: &kube::Client,
     request: Request<Vec<u8>>,
@@ -125,7 +126,7 @@ pub async fn call(
     Ok(Calls::new(client.clone()).call_for(Via::Get, request, within, longest).await?)
 }
 
-/// A request for pods as JSON, if the names in it are names.
+/// A request for pods as JSON, if the names in it are valid.
 fn json_request(via: Via, asked: &podwait_hub::Request) -> Result<Request<Vec<u8>>, ApiFailure> {
     if let Some((what, name)) = asked.invalid_name() {
         // What the API server would answer.
@@ -138,7 +139,7 @@ fn json_request(via: Via, asked: &podwait_hub::Request) -> Result<Request<Vec<u8
 /// Reads an answer other than success.
 async fn refusal(via: Via, subject: &Subject, response: Response<Body>) -> Refusal {
     let (head, body) = response.into_parts();
-    // A body that breaks, is too long or does not come still leaves the code.
+    // If the body breaks, is too long or does not arrive, the refusal still has its code.
     let body = Limited::new(body, Refusal::LONGEST_BODY).collect();
     let body = timeout(REFUSAL_TIMEOUT, body).await.ok().and_then(Result::ok);
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
@@ -147,7 +148,7 @@ async fn refusal(via: Via, subject: &Subject, response: Response<Body>) -> Refus
     Refusal::read(via, subject, &answer)
 }
 
-/// The collection's path, if the names can stand in a path.
+/// The collection's path, if the names are valid.
 pub(crate) fn pods_path(namespace: Option<&str>, name: Option<&str>) -> Result<String, ApiFailure> {
     for (what, name) in [("pod", name), ("namespace", namespace)] {
         if let Some(name) = name
@@ -163,17 +164,17 @@ pub(crate) fn pods_path(namespace: Option<&str>, name: Option<&str>) -> Result<S
     })
 }
 
-/// A failure without a `Status`: the API server has said nothing about the request, or podwait could not read what it said.
+/// A failure without a `Status`: the API server sent none, or podwait could not read it.
 pub(crate) fn failure(via: Via, code: u16, message: impl AsRef<str>) -> ApiFailure {
     ApiFailure::new(via, code, message.as_ref())
 }
 
-/// A request that cannot be sent as it is. It fails as the API server would have it fail: for good.
+/// A request that cannot be sent. It fails as the API server would fail it: permanently.
 pub(crate) fn rejected(via: Via, message: impl AsRef<str>) -> ApiFailure {
     ApiFailure { is_status: true, ..failure(via, 400, message) }
 }
 
-/// An answer that came and cannot be read, or is not what was asked for. It may be this one object's trouble.
+/// An answer that arrived but cannot be read, or is not the requested object. The defect may concern only this object.
 pub(crate) fn unreadable(via: Via, message: impl AsRef<str>) -> ApiFailure {
     failure(via, StatusCode::OK.as_u16(), message)
 }
@@ -186,12 +187,12 @@ fn no_answer(via: Via, within: Duration) -> ApiFailure {
     failure(via, 0, format!("no answer within {within:?}"))
 }
 
-/// So long from now, whatever a caller or a server asks for.
+/// This long from now, limited to [`LONGEST_TIME`].
 pub(crate) fn later(time: Duration) -> Instant {
     Instant::now() + time.min(LONGEST_TIME)
 }
 
-/// What an error says at the bottom of its chain, where the cause is.
+/// The message at the end of an error's chain: the root cause.
 pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

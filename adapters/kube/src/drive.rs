@@ -1,14 +1,14 @@
-//! The wait loop for a source of one's own.
+//! The wait loop for a caller's own source.
 
 use crate::source::{Observed, PodSource};
 use podwait_core::{Decision, Exit, Failure, WaitMachine};
 use podwait_hub::Turn;
 use tokio_util::sync::CancellationToken;
 
-/// Feeds what `source` observes to `machine` until it decides.
+/// Feeds the observations of `source` to `machine` until it decides.
 ///
-/// `look` is called after every turn. When `cancel` fires, the machine receives that and the loop ends; dropping the
-/// future ends the wait as well, without an answer. A machine that was restored goes on from its own time.
+/// `look` is called after every turn. When `cancel` fires, the machine receives the cancellation and the loop ends;
+/// dropping the future also ends the wait, without an answer. A restored machine continues from its own time.
 ///
 /// # Errors
 /// The [`Failure`] says why there is no exit that the step itself produced.
@@ -30,7 +30,7 @@ pub async fn drive<S: PodSource>(
             Decision::Done(exit) => return Ok(exit),
             Decision::Fail(failure) => return Err(failure),
         };
-        // The pod ends before the next one comes.
+        // Frees the pod before the next observation.
         drop(observed);
         observed = tokio::select! {
             biased;

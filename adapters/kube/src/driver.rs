@@ -1,4 +1,4 @@
-//! The host of [`podwait_hub::Waits`]: sends what they ask for, and hands over what comes.
+//! The host of [`podwait_hub::Waits`]: sends their requests, and hands over the answers.
 
 use crate::cancelled::Cancelled;
 use crate::client::answers::{Answers, Came, response_head};
@@ -11,14 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
-/// What comes that is taken at once, before anything is done about it.
+/// How many parts of answers are taken in before the next advance.
 const AT_ONCE: usize = 64;
 
-/// A wait that is to begin. Boxed where it is passed on: a future that has begun has no room for it.
+/// A wait that is to begin. Boxed when it is passed on, so that a running future needs no room for it.
 pub(crate) struct Start {
     pub(crate) pod: PodName,
     pub(crate) machine: WaitMachine,
-    /// For how long nothing fed the machine.
+    /// How long the machine had no input.
     pub(crate) asleep: Duration,
     pub(crate) may_watch: bool,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Goes on with waits whose time began at `start`, and of which no request is under way.
+    /// Drives waits whose time began at `start` and that have no request under way.
     pub(crate) fn new(client: kube::Client, waits: Waits, start: TokioInstant) -> Self {
         Self { waits, answers: Answers::new(client), start, timer: Timer::default() }
     }
@@ -51,7 +51,7 @@ impl Driver {
         self.waits.cancel(self.now(), wait, observer);
     }
 
-    /// Does what is due. Then answers may have come.
+    /// Does everything that is due. After this there may be final answers.
     pub(crate) fn advance(&mut self, observer: &mut impl Observer) {
         let now = self.now();
         loop {
@@ -64,7 +64,7 @@ impl Driver {
                     Action::Close(id) => self.answers.close(id),
                 }
             }
-            // A request that cannot be sent fails in there.
+            // An invalid request fails inside `next_action`, which may cause more actions.
             if !has_acted {
                 let start = self.start;
                 return self.timer.set(next.map(|next| start + Duration::from_millis(next.as_millis())));
@@ -72,7 +72,7 @@ impl Driver {
         }
     }
 
-    /// Takes in what comes next, or returns when something is due. Cancel-safe.
+    /// Takes in the next parts of answers, or returns when something is due. Cancel-safe.
     pub(crate) async fn take(&mut self, observer: &mut impl Observer) {
         tokio::select! {
             biased;
@@ -97,7 +97,7 @@ impl Driver {
     }
 }
 
-/// A timer that is set anew only when its time changes.
+/// A timer that is reset only when its time changes.
 #[derive(Default)]
 struct Timer {
     at: Option<TokioInstant>,
@@ -130,7 +130,7 @@ impl Future for Timer {
     }
 }
 
-/// A wait by itself, with a watch of its own or by GETs.
+/// A single wait, with a watch of its own or by GETs.
 pub(crate) async fn wait_alone(
     client: kube::Client,
     start: Box<Start>,
@@ -156,7 +156,7 @@ pub(crate) async fn wait_alone(
         }
         tokio::select! {
             biased;
-            // The machine answers to that.
+            // The machine's answer to the cancellation comes next.
             () = &mut cancelled => driver.cancel(wait, &mut look),
             () = driver.take(&mut look) => {}
         }

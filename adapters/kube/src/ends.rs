@@ -1,13 +1,13 @@
-//! How the containers of a pod ended, by one look at it.
+//! How the containers of a pod ended, from one snapshot.
 
 use podwait_core::{Decision, Exit, Failure, Input, Instant, PodSnapshot, Policy, WaitMachine};
 use std::sync::Arc;
 
-/// How containers ended, by name: each as a wait for it would say upon this one look.
+/// How containers ended, by name: each entry is the answer of a wait that sees only this snapshot.
 pub type Ends = Vec<(String, Result<Exit, Failure>)>;
 
-/// Each container is judged by itself, with a look at all others, so that the work grows with the square of their number.
-/// Pods have a few; of one with more than so many no end is said.
+/// The verdict on each container needs all others, so the work grows with the square of their number. Most pods have a
+/// few; if a pod has more than this, no ends are returned.
 const MOST_CONTAINERS: usize = 250;
 
 /// The ends of the regular containers that have one, and whether all have, or the pod is over.
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
     use podwait_core::{Container, ContainerState, ContainerStatus, Phase, RestartPolicy, Terminated};
 
-    /// A pod of so many containers and init containers, that have ended or wait.
+    /// A pod with `count` containers and `count` init containers, which have all ended or all wait.
     fn pod(count: usize, has_ended: bool) -> PodSnapshot {
         let name = |n: usize| format!("c-{n}");
         let state = match has_ended {
@@ -62,7 +62,7 @@ mod tests {
         let (ends, is_over) = ends_of(&pod(MOST_CONTAINERS / 2, true));
         assert_eq!((ends.len(), is_over), (MOST_CONTAINERS / 2, true));
         assert_eq!(ends_of(&pod(MOST_CONTAINERS / 2 + 1, true)), (Ends::new(), false));
-        // As many as a text of 8 MiB has room for: this would take hours.
+        // As many as fit into 8 MiB of text: without the limit this would take hours.
         let over = PodSnapshot { phase: Phase::Failed, ..pod(50_000, false) };
         assert_eq!(ends_of(&over), (Ends::new(), true));
     }

@@ -1,4 +1,4 @@
-//! Files with what others must not read: termination messages in a journal, whole pods in a trace.
+//! Files that other users must not read: termination messages in a journal, whole pods in a trace.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -12,10 +12,10 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// Takes the rights of the group and of all others away from a file that was there before, as 0600 does from the start.
+/// Removes the rights of the group and of all others from an existing file, as if it had been created with 0600.
 ///
 /// # Errors
-/// There are such rights and they cannot be taken: the file is another user's, or its file system has no modes.
+/// There are such rights and they cannot be removed: the file belongs to another user, or its file system has no modes.
 #[cfg(unix)]
 pub(crate) fn make_private(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -32,13 +32,13 @@ pub(crate) fn make_private(file: &File) -> io::Result<()> {
     })
 }
 
-/// Elsewhere a file has the rights of its folder.
+/// On other systems a file has the rights of its folder.
 #[cfg(not(unix))]
 pub(crate) fn make_private(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// What this is instead of a regular file; `None` for one.
+/// The kind of a file that is not a regular one; `None` for a regular file.
 pub(crate) fn other_kind(metadata: &fs::Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     #[cfg(unix)]

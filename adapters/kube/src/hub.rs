@@ -26,34 +26,34 @@ use tokio::time::Instant;
 /// # }
 /// ```
 ///
-/// A wait may come at any time, also before its pod is there. The first wait starts a task on tokio's current runtime, which
-/// serves all waits of the hub and ends when the last one has its answer or is dropped; that runtime has to be driven
-/// meanwhile. Nothing is kept of pods for which there is no wait.
+/// A wait may join at any time, also before its pod exists. The first wait starts a task on tokio's current runtime.
+/// The task serves all waits of the hub and ends when the last one has its answer or is dropped; that runtime has to be
+/// driven meanwhile. The hub keeps nothing about pods without a wait.
 ///
-/// # What the API server is asked
+/// # Requests to the API server
 ///
-/// One LIST (in pages of 500) and one watch, which goes on from where it was for as long as the server lets it: a LIST
-/// comes again only when its history is gone (410) or after an outage. GETs come on top where those do not suffice: for a pod
-/// of which nothing came for as long as the [policy](crate::PolicyBuilder::reobserve) says, for a decision that hangs on
-/// a missing fact, for a pod whose wait came late. With a label selector that pod is asked for by a LIST of its name, which
-/// says whether the selector matches it, and read by a GET only if not. Many urgent reads are replaced by one LIST. Where
-/// pods that were known are not found, a second watch asks for some seconds how they ended.
+/// One LIST (in pages of 500) and one watch, which is resumed for as long as the server allows that: another LIST is
+/// needed only when the server's history is gone (410) or after an outage. GETs are added in three cases: a pod had no
+/// news for the time that the [policy](crate::PolicyBuilder::reobserve) sets, a decision needs a missing fact, or a
+/// wait joined late. With a label selector the hub first reads such a pod by a LIST of its name, which shows whether
+/// the selector matches it, and by a GET only if it does not match. Many urgent reads are replaced by one LIST. If
+/// known pods are not found, a second watch looks for their final states for some seconds.
 ///
-/// All of them, each page of a LIST as well, come out of a budget of [requests per second](HubBuilder::requests_per_second),
-/// whatever the number of waits. The read that was content to wait for long waits longest. `Retry-After` holds for all.
+/// All requests, including each page of a LIST, share a budget of [requests per second](HubBuilder::requests_per_second),
+/// whatever the number of waits. The least urgent reads wait longest. `Retry-After` holds for all.
 ///
 /// # Fairness
 ///
-/// The hub's task feeds all waits, also those whose futures are not polled. What is given to [`Wait::look`] runs on that task
-/// and must not block. An event that cannot be read fails the waits on its pod and no other.
+/// The hub's task feeds all waits, including those whose futures are not polled. Closures of [`Wait::look`] run on that
+/// task and must not block. An event that cannot be read is an error for the waits on its pod only.
 ///
 /// # Rights
 ///
-/// `list` and `watch` on `pods`, and `get`. Where the server does not let the hub list and watch the whole scope, for
-/// instance because RBAC names the pods, each pod has a watch of its own or is polled, as with [`wait`](crate::wait()), within
-/// ten times the budget; [`refusal`](Self::refusal) says so. A minute later the hub tries again, and a pod's own watch ends once
-/// that of the scope is open and has shown the pod. A server that has let the hub watch and refuses it now is given some seconds
-/// first.
+/// `list` and `watch` on `pods`, and `get`. If the server refuses to list and watch the whole scope, for instance
+/// because RBAC names the pods, each pod has a watch of its own or is polled, as with [`wait`](crate::wait()), within
+/// ten times the budget; [`refusal`](Self::refusal) returns the refusal. A minute later the hub tries again, and a
+/// pod's own watch ends once that of the scope is open and has shown the pod. If the server allowed the watch before,
+/// the hub first retries for some seconds.
 #[derive(Clone)]
 pub struct Hub {
     inner: Arc<Inner>,
@@ -63,7 +63,7 @@ struct Inner {
     client: kube::Client,
     settings: Settings,
     shared: Arc<Shared>,
-    /// Never twice the same.
+    /// The next ticket; each is unique.
     tickets: AtomicU64,
 }
 
@@ -73,7 +73,7 @@ struct Settings {
     stays_open: bool,
 }
 
-/// What the hub and its task share.
+/// The state that the hub and its task share.
 struct Shared {
     place: Mutex<Place>,
     refusal: Mutex<Option<ApiFailure>>,
@@ -81,7 +81,7 @@ struct Shared {
 
 /// Where the hub's waits are.
 enum Place {
-    /// No task runs. What was learnt of the API server, and what is left of the budget, since that time.
+    /// No task runs. Keeps the facts about the API server and the rest of the budget, as of that time.
     Here(Option<Box<(Waits, Instant)>>),
     /// With a task.
     Task(mpsc::UnboundedSender<Message>),
@@ -91,7 +91,7 @@ enum Place {
 const REQUESTS_PER_SECOND: u32 = 10;
 
 impl Hub {
-    /// A hub for the pods of this scope. Does nothing until there is a wait.
+    /// A hub for the pods of this scope. It does nothing until there is a wait.
     ///
     /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
     #[must_use]
@@ -117,8 +117,7 @@ impl Hub {
         Wait::in_hub(self.clone(), namespace.into(), pod.into())
     }
 
-    /// Why the pods are not watched together: what the API server said when it last refused that, until it has opened a
-    /// watch for the hub.
+    /// Why the pods are not watched together: the API server's last refusal, until it opens a watch for the hub.
     #[must_use]
     pub fn refusal(&self) -> Option<ApiFailure> {
         lock(&self.inner.shared.refusal).clone()
@@ -128,7 +127,7 @@ impl Hub {
         &self.inner.client
     }
 
-    /// Takes a wait into the hub, and starts its task if there is none.
+    /// Adds a wait to the hub, and starts the task if there is none.
     fn join(&self, join: Join) -> mpsc::UnboundedSender<Message> {
         let Inner { client, settings, shared, .. } = &*self.inner;
         let mut place = lock(&shared.place);
@@ -137,14 +136,14 @@ impl Hub {
         match &mut *place {
             Place::Task(task) => match task.send(message) {
                 Ok(()) => return task.clone(),
-                // The task went with its runtime.
+                // The task ended with its runtime.
                 Err(mpsc::error::SendError(unsent)) => message = unsent,
             },
             Place::Here(waits) => known = waits.take(),
         }
         let (waits, start) = known.map_or_else(|| (settings.waits(), Instant::now()), |known| *known);
         let (sender, messages) = mpsc::unbounded_channel();
-        // There is a receiver.
+        // The receiver exists, so this cannot fail.
         let _ = sender.send(message);
         *place = Place::Task(sender.clone());
         drop(place);
@@ -181,7 +180,7 @@ impl Hub {
                     reply = &mut replied => break reply,
                     () = &mut cancelled, if !is_cancelled => {
                         is_cancelled = true;
-                        // A task that is gone has replied.
+                        // A task that has ended has replied before.
                         let _ = place.sender.send(Message::Cancel(ticket));
                     }
                 }
@@ -205,13 +204,13 @@ pub struct HubBuilder {
 }
 
 impl HubBuilder {
-    /// How many requests per second the hub may send, and for a moment twice as many. Default: 10; 0 counts as 1.
+    /// How many requests per second the hub may send, with a burst of twice as many. Default: 10; 0 counts as 1.
     pub fn requests_per_second(mut self, requests: u32) -> Self {
         self.settings.requests_per_second = requests;
         self
     }
 
-    /// Keeps the watch open when no wait is left, for agents that run one step after the other: from the first wait until the
+    /// Keeps the watch open when no wait is left, for agents that run one step after another: from the first wait until the
     /// last clone of the hub is dropped.
     pub fn stay_open(mut self) -> Self {
         self.settings.stays_open = true;
@@ -235,12 +234,12 @@ impl Settings {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // There are no waits any more. A task that keeps the watch open ends.
+        // No wait is left, so a task that keeps the watch open ends.
         *lock(&self.shared.place) = Place::Here(None);
     }
 }
 
-/// A wait's place in the task. It is left with this.
+/// A wait's place in the task. Its drop removes the wait.
 struct InTask {
     sender: mpsc::UnboundedSender<Message>,
     ticket: u64,
@@ -252,7 +251,7 @@ impl Drop for InTask {
     fn drop(&mut self) {
         if !self.is_over {
             self.looks.clear();
-            // A task that is gone needs no word.
+            // A task that has ended needs no message.
             let _ = self.sender.send(Message::Leave(self.ticket));
         }
     }

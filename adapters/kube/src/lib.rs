@@ -1,4 +1,4 @@
-//! Waits for a Kubernetes pod and answers how it ended: the real exit, or the true reason why there is none.
+//! Waits for a Kubernetes pod and reports how it ended: the real exit, or the reason why there is none.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,23 +12,23 @@
 //! ```
 //!
 //! [`wait`] is the usual case in one call; the [`Wait`] that it makes takes a [`Policy`], a [`CancellationToken`], a uid,
-//! and a closure that looks on. Awaiting it twice, polling it late or dropping it midway does no harm, and it has no global
-//! state: no logger, no signal handler, no runtime of its own (it needs tokio's, with time and I/O enabled).
+//! and a closure that observes it. Awaiting it twice, polling it late or dropping it does no harm, and the crate has no
+//! global state: no logger, no signal handler, no runtime of its own (it needs tokio's, with time and I/O enabled).
 //!
-//! # What it is made of
+//! # Parts
 //!
-//! * [`podwait_core`] decides. It is pure, and it is the only place that looks at what a pod says.
-//! * `podwait-hub` decides what to ask the API server, for one pod or for many, and [`wire`] reads what comes. Both are pure too:
-//!   another transport than kube and tokio needs nothing else.
-//! * This crate sends the requests and hands over what comes. A [`wait`] watches its pod by name and GETs it when the watch is
-//!   silent or breaks, or only GETs it; a [`Hub`] does the same for any number of pods with one watch.
-//! * [`drive`] feeds a machine from a [`PodSource`] of one's own.
+//! * [`podwait_core`] decides. It does no I/O, and it is the only part that interprets a pod's state.
+//! * `podwait-hub` decides which requests to send, for one pod or for many, and [`wire`] decodes the answers. Both do
+//!   no I/O either: a transport other than kube and tokio needs nothing else.
+//! * This crate sends the requests and hands over the answers. A [`wait`] watches its pod by name and GETs it when the
+//!   watch is silent or breaks, or only GETs it; a [`Hub`] does the same for any number of pods with one watch.
+//! * [`drive`] feeds a machine from a caller's own [`PodSource`].
 //!
-//! Beside a wait: [`Logs`] are the lines of the pod's containers, a [`Hold`] keeps the pod until its end was read, a
-//! [`Journal`] keeps waits for a later process, and a [`trace`] shows them to others. [`wait_job`] waits for a Job.
+//! Additions to a wait: [`Logs`] are the lines of the pod's containers, a [`Hold`] keeps the pod until its end was
+//! read, a [`Journal`] keeps waits for a later process, and a [`trace`] records them. [`wait_job`] waits for a Job.
 //!
-//! Every call has a timeout of its own and kube's hidden retries are off, so the machine owns time: each failure reaches
-//! it at once and counts against the budget that the policy gives.
+//! Every call has a timeout of its own and kube's hidden retries are off: each failure reaches the machine at once and
+//! counts against the budget of the policy.
 //!
 //! # Rights
 //!
@@ -39,15 +39,16 @@
 //!
 //! # Cargo features
 //!
-//! `logs`, `hold`, `journal`, `jobs` and `trace` are what there is beside a wait, each with what it depends on; all are on by default.
+//! `logs`, `hold`, `journal`, `jobs` and `trace` are the additions to a wait, each with its dependencies; all are on by
+//! default.
 //!
 //! # Cargo features of other crates
 //!
-//! kube brings `k8s-openapi`, which wants exactly one Kubernetes version to be chosen by the program, for instance
-//! `k8s-openapi = { version = "0.29", features = ["latest"] }`. TLS is rustls with ring; a program that also brings
-//! another crypto provider must install one as the default in its `main`.
+//! kube depends on `k8s-openapi`, for which the program must choose exactly one Kubernetes version, for instance
+//! `k8s-openapi = { version = "0.29", features = ["latest"] }`. TLS is rustls with ring; a program with another crypto
+//! provider too must install one as the default in its `main`.
 #![forbid(unsafe_code)]
-// What all features use together is written once, and no feature alone uses all of it.
+// Some functions serve several features, and no single feature uses all of them.
 #![cfg_attr(
     not(all(feature = "hold", feature = "jobs", feature = "journal", feature = "logs", feature = "trace")),
     allow(dead_code, unused_imports)
@@ -106,7 +107,7 @@ pub use source::{Observed, PodSource};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};
 
-/// For this repository's command: no part of the interface, and changed without notice.
+/// For this repository's command: not part of the public interface, and changed without notice.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::client::call;

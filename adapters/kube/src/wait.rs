@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long the absence of a pod that was seen is confirmed, unless the policy says so: meanwhile a watch from where the pod was
-/// known last asks for its final state.
+/// How long the absence of a pod that was seen is confirmed, unless the policy sets this: meanwhile a watch from the
+/// last known resourceVersion looks for the final state.
 const GONE_GRACE: Duration = Duration::from_secs(3);
 
-/// Waits for a pod and answers how it ended: `podwait::wait(client, "ci", "step-1").container("step").await`.
+/// Waits for a pod and reports how it ended: `podwait::wait(client, "ci", "step-1").container("step").await`.
 ///
 /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
 #[must_use = "a wait does nothing unless awaited"]
@@ -35,17 +35,17 @@ pub struct Wait {
     keeps_json: bool,
     around: Option<Around>,
     around_answer: Option<AroundAnswer>,
-    /// A machine that goes on, and for how long nothing fed it.
+    /// A restored machine, and how long it had no input.
     restored: Option<Box<(WaitMachine, Duration)>>,
 }
 
-/// What goes on around a wait: it begins the wait, and returns its answer.
+/// A function around a wait: it begins the wait, and returns its answer.
 type Around = Box<dyn FnOnce(Wait) -> BoxFuture<'static, Result<Exit, Failure>> + Send>;
 
-/// What is awaited before the wait begins, and once more before it answers.
+/// A future that is awaited before the wait begins, and another one before it answers.
 type AroundAnswer = Box<dyn Fn() -> BoxFuture<'static, ()> + Send>;
 
-/// What looks on at a wait.
+/// A closure that observes a wait.
 pub(crate) type Look = Box<dyn FnMut(Turn<'_>) + Send>;
 
 enum Transport {
@@ -79,7 +79,7 @@ impl Wait {
         self
     }
 
-    /// The pod's uid, as the answer to its creation gave it: a pod of the same name with another uid is not ours.
+    /// The pod's uid, as in the answer to its creation: a pod of the same name with another uid is another pod.
     pub fn uid(mut self, uid: impl Into<String>) -> Self {
         self.target.uid = Some(uid.into());
         self
@@ -87,15 +87,16 @@ impl Wait {
 
     /// The limits of the wait. Default: [`Policy::default`].
     ///
-    /// Without a seed of its own ([`PolicyBuilder::jitter_seed`](crate::PolicyBuilder::jitter_seed)) a wait by itself has one
-    /// that is made of the pod's name, so that waits that an outage has brought together do not come back together. In a
-    /// hub the budget of requests sees to that.
+    /// Without a seed in the policy ([`PolicyBuilder::jitter_seed`](crate::PolicyBuilder::jitter_seed)), a single wait
+    /// gets a seed from the pod's name, so that many waits do not retry at the same time after an outage. In a hub the
+    /// request budget prevents that.
     pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
         self.policy = policy.into();
         self
     }
 
-    /// Observes the pod by GETs. A watch is opened only for the final state of a pod that is gone. A wait in a hub leaves it.
+    /// Observes the pod by GETs. A watch is opened only for the final state of a pod that is gone. A wait of a hub
+    /// leaves the hub.
     pub fn poll(mut self) -> Self {
         self.transport = Transport::Poll(self.client().clone());
         self
@@ -107,15 +108,15 @@ impl Wait {
         self
     }
 
-    /// Calls `look` after every turn of the wait, with what was observed and decided; one after the other, if there are
-    /// several. In a hub it is called on the task of the hub, and must not block.
+    /// Calls `look` after every turn of the wait, with the observation and the decision. Several closures are called
+    /// one after another. In a hub `look` is called on the task of the hub, and must not block.
     pub fn look(mut self, look: impl FnMut(Turn<'_>) + Send + 'static) -> Self {
         self.looks.push(Box::new(look));
         self
     }
 
-    /// Asks for JSON only, and keeps each pod's text in [`ObservedPod::json`](crate::ObservedPod::json), for recordings of
-    /// [whole pods](crate::trace::Pods::Full). A wait in a hub leaves it.
+    /// Requests only JSON, and keeps each pod's text in [`ObservedPod::json`](crate::ObservedPod::json), for recordings
+    /// of [whole pods](crate::trace::Pods::Full). A wait of a hub leaves the hub.
     pub fn keep_json(mut self) -> Self {
         if let Transport::Hub(hub) = &self.transport {
             self.transport = Transport::Watch(hub.client().clone());
@@ -124,7 +125,7 @@ impl Wait {
         self
     }
 
-    /// Lets this begin the wait, in the place of whatever was to begin it.
+    /// Wraps the start of the wait in this function.
     #[cfg(feature = "hold")]
     pub(crate) fn around(
         mut self,
@@ -134,7 +135,7 @@ impl Wait {
         self
     }
 
-    /// Has this awaited before the wait begins, and once more before it answers.
+    /// Awaits such a future before the wait begins, and another one before it answers.
     #[cfg(feature = "journal")]
     pub(crate) fn around_answer(
         mut self,
@@ -144,11 +145,11 @@ impl Wait {
         self
     }
 
-    /// Goes on with a wait that was saved, after which nothing has looked at the pod for so long. It decides as if that time
-    /// had just passed; its policy, container and uid are those that it was saved with.
+    /// Continues a saved wait after the time `asleep` without observations. The wait decides as if that time had just
+    /// passed; its policy, container and uid are the saved ones.
     ///
     /// # Errors
-    /// The saved wait holds what no machine saves.
+    /// The saved wait holds something that a machine never saves.
     pub fn restore(mut self, saved: SavedWait, asleep: Duration) -> Result<Self, RestoreError> {
         self.restored = Some(Box::new((WaitMachine::restore(saved)?, asleep)));
         Ok(self)
@@ -158,7 +159,7 @@ impl Wait {
         &self.target
     }
 
-    /// The machine as the wait will begin with it.
+    /// The machine with which the wait will begin.
     pub(crate) fn machine(&self) -> WaitMachine {
         match &self.restored {
             Some(restored) => restored.0.clone(),
@@ -171,7 +172,7 @@ impl Wait {
         Cancelled::of(self.cancel.clone())
     }
 
-    /// The machine that this wait goes on with, if it does.
+    /// The restored machine, if there is one.
     #[cfg(any(feature = "hold", feature = "logs"))]
     pub(crate) fn restored(&self) -> Option<&WaitMachine> {
         self.restored.as_deref().map(|(machine, _)| machine)
@@ -184,7 +185,7 @@ impl Wait {
         }
     }
 
-    /// The policy that the machine gets: with a seed of its own for a wait by itself, and with time for final states.
+    /// The policy for the machine: with a seed for a single wait, and with time for final states.
     fn effective_policy(&self) -> Arc<Policy> {
         let is_seeded = self.policy.jitter_seed().is_some() || matches!(self.transport, Transport::Hub(_));
         let confirms = !self.policy.gone_grace().is_zero();
@@ -203,7 +204,7 @@ impl Wait {
         builder.build().map_or_else(|_| Arc::clone(&self.policy), Arc::new)
     }
 
-    /// The wait by itself. Its future is made of what this transport needs and of nothing else: there may be ten thousand.
+    /// The wait itself. Its future holds only what its transport needs, because there may be ten thousand.
     pub(crate) fn drive(self) -> BoxFuture<'static, Result<Exit, Failure>> {
         let machine = self.machine();
         let asleep = self.restored.map_or(Duration::ZERO, |restored| restored.1);
@@ -229,7 +230,7 @@ impl Wait {
 }
 
 impl IntoFuture for Wait {
-    /// The target's own exit, or the true reason why there is none.
+    /// The target's own exit, or the reason why there is none.
     type Output = Result<Exit, Failure>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 

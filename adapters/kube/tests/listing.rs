@@ -1,4 +1,5 @@
-//! What it takes to look through many pods for the few that are held. Alone in its process, whose memory is counted.
+//! The memory for a search through many pods for the few that are held. Alone in its process, because the memory of the
+//! process is counted.
 
 use bytes::Bytes;
 use cap::Cap;
@@ -19,10 +20,10 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 const PODS: usize = 100_000;
 
-/// Pods of a page, as many as are asked for.
+/// Pods of a page, as many as the requests ask for.
 const PAGE: usize = 500;
 
-/// The most that the listing may hold: a page's piece and what was found.
+/// The most memory that the listing may hold: a piece of a page, and the held pods.
 const MOST: usize = 2 << 20;
 
 /// An API server with a list of pages.
@@ -64,7 +65,7 @@ impl Server {
     }
 }
 
-/// Every ten thousandth is held.
+/// Every ten thousandth pod is held.
 fn pods(page: usize) -> (String, String) {
     let items = (page * PAGE..(page + 1) * PAGE).map(|n| {
         let finalizers = if n % 10_000 == 0 { format!(r#","finalizers":["{FINALIZER}"]"#) } else { String::new() };
@@ -76,10 +77,10 @@ fn pods(page: usize) -> (String, String) {
     (items, if is_last { String::new() } else { format!("after-{page}") })
 }
 
-/// One test, so that nothing else is counted.
+/// A single test, so that no other memory is counted.
 #[tokio::test(start_paused = true)]
 async fn a_listing_holds_what_it_looks_for_and_ends() {
-    // What the runtime and the first request keep for good.
+    // The runtime and the first request keep some memory for good.
     Server::new(|_| (String::new(), String::new())).held().await.expect("an empty list");
 
     let server = Server::new(pods);
@@ -92,7 +93,7 @@ async fn a_listing_holds_what_it_looks_for_and_ends() {
     println!("{most} bytes at most between two pages of {PODS} pods");
     assert!(most < MOST, "{most}");
 
-    // A pod that cannot be read is held all the same, and hides none.
+    // A pod that cannot be decoded counts as held, and hides no other pod.
     let server = Server::new(|_| {
         let metadata =
             format!(r#""metadata":{{"namespace":"ci","name":"a","uid":"u","finalizers":["{FINALIZER}"]}}"#);
@@ -115,7 +116,7 @@ async fn a_listing_holds_what_it_looks_for_and_ends() {
         assert_eq!(server.asked(), pages);
     }
 
-    // A list that goes on with a page and another page, each with nothing in it.
+    // A list with endless empty pages.
     let server = Server::new(|page| (String::new(), page.to_string()));
     let begin = Instant::now();
     let ended = timeout(Duration::from_secs(400), server.held()).await.expect("it ends by itself");
@@ -124,7 +125,7 @@ async fn a_listing_holds_what_it_looks_for_and_ends() {
     assert!(failure.message.contains("pages"), "{failure}");
     assert!(rate <= 51.0, "{rate}");
 
-    // A token that has no room in a URL.
+    // A token that is too long for a URL.
     let server = Server::new(|_| (String::new(), "x".repeat(100_000)));
     let failure = server.held().await.err().expect("no end");
     assert!(!failure.is_status && failure.message.contains("continue token"), "{failure}");

@@ -1,4 +1,5 @@
-//! What ten thousand waits in one hub hold, and that they give it back. Alone in its process, whose memory is counted.
+//! The memory of ten thousand waits in one hub, and its release. Alone in its process, because the memory of the
+//! process is counted.
 
 use cap::Cap;
 use podwait::{Hub, Scope};
@@ -12,17 +13,17 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 const WAITS: usize = 10_000;
 
-/// The most that one of them may hold, its task included.
+/// The most bytes of one wait, its task included.
 const OF_EACH: usize = 2_200;
 
-/// What may be left of all of them: a table has room for a few, and so have the runtime's queues.
+/// The most bytes that may remain afterwards: a table has a minimum capacity, and so have the runtime's queues.
 const LEFT: usize = 64 << 10;
 
 fn name(n: usize) -> String {
     format!("step-{n:05}")
 }
 
-/// Every second pod has ended; all of them stay as they are, so that the cluster takes no more memory.
+/// Every second pod has ended; no pod changes, so that the cluster takes no more memory.
 fn cluster() -> Cluster {
     let cluster = Cluster::new();
     for n in 0..WAITS {
@@ -33,7 +34,8 @@ fn cluster() -> Cluster {
     cluster
 }
 
-/// A wait for each pod, until half of them have their answer and the others are dropped. What they held at most.
+/// A wait for each pod, until half of them have their answer and the others are dropped. Returns the most memory that
+/// they held.
 async fn wait_for_all(hub: &Hub) -> usize {
     let before = ALLOCATOR.allocated();
     let mut waits = JoinSet::new();
@@ -56,7 +58,7 @@ async fn wait_for_all(hub: &Hub) -> usize {
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_waits_hold_little_and_give_it_back() {
     let cluster = cluster();
-    // With one wait that goes on, and with a watch that stays open for nobody.
+    // With one wait that continues, and with a watch that stays open without waits.
     let hub = Hub::builder(cluster.client(), Scope::namespace("ci")).stay_open().build();
     let _other = tokio::spawn(hub.wait("ci", name(0)).into_future());
     for round in 0..2 {
@@ -65,7 +67,7 @@ async fn ten_thousand_waits_hold_little_and_give_it_back() {
         let left = ALLOCATOR.allocated().saturating_sub(before);
         println!("{} bytes for each wait; {left} bytes were left of all of them", held / WAITS);
         assert!(held < WAITS * OF_EACH, "{held}");
-        // The first time some is kept for good.
+        // The first round keeps some memory for good.
         assert!(left < LEFT || round == 0, "{left}");
     }
 }

@@ -1,7 +1,7 @@
-//! What reading costs: `cargo bench -p podwait-wire`. The objects are those of `tests/vectors`: events of a real API server,
-//! without memory that is used again; the time includes the drop of what was read.
+//! The cost of decoding: `cargo bench -p podwait-wire`. The objects are those of `tests/vectors`: events of a real API
+//! server. No memory is reused; the time includes the drop of the decoded values.
 //!
-//! `peer` is quick-protobuf's reader, which finds the same head and walks the same message; it decodes no pod.
+//! `peer` is quick-protobuf's reader, which finds the same head and traverses the same message; it decodes no pod.
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use podwait_wire::{Encoding, Event, Frames, ListItems, pod};
@@ -12,7 +12,7 @@ fn main() {
     divan::main();
 }
 
-/// An encoding, and the end of its files' names.
+/// An encoding, and the suffix of its files.
 trait Encoded {
     const ENCODING: Encoding;
     const END: &'static str;
@@ -31,7 +31,7 @@ impl Encoded for Json {
     const END: &'static str = "json";
 }
 
-/// Places in `rich.watch`, by the size of their JSON.
+/// Events of `rich.watch`, by the size of their JSON.
 const SIZES: [&str; 4] = ["3k", "10k", "30k", "100k"];
 
 fn data(name: &str) -> Vec<u8> {
@@ -48,7 +48,7 @@ fn frame<E: Encoded>(size: &str) -> Vec<u8> {
     (0..=index).map(|_| next()).last().expect("a frame")
 }
 
-/// An event of a pod that is not waited for.
+/// An event of a pod without a wait: only its head is read.
 #[divan::bench(args = SIZES, types = [Protobuf, Json])]
 fn stranger<E: Encoded>(bencher: Bencher<'_, '_>, size: &str) {
     let encoding = E::ENCODING;
@@ -56,7 +56,7 @@ fn stranger<E: Encoded>(bencher: Bencher<'_, '_>, size: &str) {
     bencher.bench_local(|| Event::read(encoding, black_box(&frame)).expect("an event").head.name.len());
 }
 
-/// An event of one that is.
+/// An event of a pod with a wait: the pod is decoded.
 #[divan::bench(args = SIZES, types = [Protobuf, Json])]
 fn wanted<E: Encoded>(bencher: Bencher<'_, '_>, size: &str) {
     let encoding = E::ENCODING;
@@ -67,7 +67,7 @@ fn wanted<E: Encoded>(bencher: Bencher<'_, '_>, size: &str) {
     });
 }
 
-/// The same from a stream on: two frames, cut in the middle of the first.
+/// The same, starting from a stream: two frames, cut in the middle of the first.
 #[divan::bench(types = [Protobuf, Json])]
 fn two_events_cut_once<E: Encoded>(bencher: Bencher<'_, '_>) {
     let (encoding, end) = (E::ENCODING, E::END);
@@ -134,7 +134,7 @@ fn peer_stranger_10k(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| peer_head(black_box(&frame)));
 }
 
-/// quick-protobuf: every field of a pod, down to those that are read, skipped or looked at as bytes.
+/// quick-protobuf: every field of a pod, at the depth of the fields that are read, skipped or taken as bytes.
 #[divan::bench]
 fn peer_walk_10k(bencher: Bencher<'_, '_>) {
     let frame = frame::<Protobuf>("10k");

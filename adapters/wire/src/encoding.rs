@@ -1,10 +1,10 @@
-//! How the API server writes objects.
+//! The encodings of the API server's objects.
 
 /// The value of the header `Accept` for GET, LIST and watch: protobuf, or else JSON.
 ///
-/// The API server takes the first media type that it knows, by quality
-/// (`NegotiateMediaTypeOptions` of k8s.io/apiserver/pkg/endpoints/handlers/negotiation). The parameter `stream=watch` is
-/// optional in a request for a watch: a watch's answer has it in any case (see [`Encoding::of_content_type`]).
+/// The API server uses the first media type that it supports, by quality (`NegotiateMediaTypeOptions` of
+/// k8s.io/apiserver/pkg/endpoints/handlers/negotiation). The parameter `stream=watch` is optional in a request for a
+/// watch: a watch's answer has it in any case (see [`Encoding::of_content_type`]).
 pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf, application/json;q=0.9";
 
 /// How an answer is encoded.

@@ -1,4 +1,4 @@
-//! Why bytes cannot be read, and where.
+//! Why bytes cannot be decoded, and where.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -8,20 +8,20 @@ use core::error::Error;
 use core::fmt;
 use podwait_core::one_line;
 
-/// Longest kind that an error repeats, in bytes.
+/// Longest kind that an error quotes, in bytes.
 const LONGEST_KIND: usize = 64;
 
-/// Longest path of a field that an error repeats, in bytes.
+/// Longest path of a field that an error quotes, in bytes.
 const LONGEST_PATH: usize = 200;
 
-/// Why some bytes are not what they should be.
+/// Why bytes cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// A field cannot be read, or the bytes are not in the expected encoding at all.
     #[error("{0}")]
     Field(#[from] FieldError),
-    /// A field without which the object identifies nothing.
+    /// A field is missing that identifies the object.
     #[error("{0} is missing")]
     Missing(&'static str),
     /// An object of another kind.
@@ -29,7 +29,7 @@ pub enum DecodeError {
     Kind {
         /// The kind that was expected.
         expected: &'static str,
-        /// The kind that was found, and its `apiVersion` if that is the difference; cleaned and cut.
+        /// The kind that was found, with its `apiVersion` if that differs; cleaned and cut.
         found: String,
     },
     /// A frame of a watch, or a value of a LIST, is longer than [`LONGEST_OBJECT`](crate::LONGEST_OBJECT).
@@ -51,7 +51,7 @@ impl DecodeError {
     }
 }
 
-/// What is wrong with a field, and where that is.
+/// What is wrong with a field, and the field's path.
 pub struct FieldError(Box<Inner>);
 
 struct Inner {
@@ -62,13 +62,13 @@ struct Inner {
 }
 
 impl FieldError {
-    /// Something is wrong here; the path is added on the way out.
+    /// An error at this field; the callers add the path.
     #[cold]
     pub(crate) fn new(problem: &'static str) -> Self {
         Self(Box::new(Inner { path: String::new(), problem: Cow::Borrowed(problem), byte: None }))
     }
 
-    /// Something is wrong with JSON at this byte.
+    /// An error in JSON at this byte.
     #[cold]
     pub(crate) fn at(path: &str, problem: Cow<'static, str>, byte: usize) -> Self {
         let path = one_line(path, LONGEST_PATH).into_owned();
@@ -84,7 +84,7 @@ impl FieldError {
         path.insert_str(0, part);
     }
 
-    /// Where the field is, such as `status.containerStatuses[0].restartCount`; empty for the whole.
+    /// The path of the field, such as `status.containerStatuses[0].restartCount`; empty for the whole object.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0.path
@@ -108,7 +108,7 @@ impl fmt::Debug for FieldError {
 
 impl Error for FieldError {}
 
-/// Says in which field an error is.
+/// Adds the field to the path of an error.
 pub(crate) trait Within {
     /// The error is in this field.
     fn within(self, field: &'static str) -> Self;

@@ -12,14 +12,14 @@ use crate::{json, protobuf};
 /// The annotation of the bookmark that ends the initial events of a streaming list (KEP-3157).
 pub(crate) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// One event of a watch, read as far as needed to know which pod it is about.
+/// One event of a watch, decoded only as far as needed to know its pod.
 ///
-/// What is wrong with the rest is found by [`Event::pod`].
+/// Errors in the rest are found by [`Event::pod`].
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
     /// `type`
     pub kind: EventKind,
-    /// Of the object; empty for an `ERROR` and for an event of an unknown type.
+    /// The head of the object; empty for an `ERROR` and for an event of an unknown type.
     pub head: Head<'a>,
     encoding: Encoding,
     /// In JSON the whole frame, in protobuf the object with its envelope.
@@ -35,7 +35,7 @@ pub enum EventKind {
     Modified,
     /// `DELETED`
     Deleted,
-    /// `BOOKMARK`: of the object there is only the resourceVersion.
+    /// `BOOKMARK`: the object has only a resourceVersion.
     Bookmark,
     /// `ERROR`: the object is a `Status`, see [`Event::failure`].
     Error,
@@ -55,7 +55,7 @@ impl EventKind {
         }
     }
 
-    /// Whether the object is a pod. A `Status` is not about a pod, whatever its metadata say.
+    /// Whether the object is a pod. A `Status` is not one, whatever its metadata say.
     pub(crate) const fn has_pod(self) -> bool {
         match self {
             Self::Added | Self::Modified | Self::Deleted | Self::Bookmark => true,
@@ -65,11 +65,11 @@ impl EventKind {
 }
 
 impl<'a> Event<'a> {
-    /// Reads a frame of a watch, without memory of its own.
+    /// Reads a frame of a watch. The event borrows from the frame.
     ///
     /// # Errors
-    /// What was read is not in that encoding, has a field of a wrong type or twice, or ends without the type or the object. In
-    /// protobuf also: the object is of another kind than `Pod`.
+    /// The part that was read is not in that encoding, has a field of a wrong type, has a field twice, or ends without
+    /// the type or the object. In protobuf also: the object is not a `Pod`.
     pub fn read(encoding: Encoding, frame: &'a [u8]) -> Result<Self, DecodeError> {
         let (kind, head, bytes) = match encoding {
             Encoding::Json => {
@@ -89,7 +89,8 @@ impl<'a> Event<'a> {
     /// Reads the pod.
     ///
     /// # Errors
-    /// As [`pod`](crate::pod()) for the object. In JSON also: the line has a second type or object, or something after its end.
+    /// As [`pod`](crate::pod()) for the object. In JSON also: the line has a second type or object, or text after its
+    /// end.
     pub fn pod(&self) -> Result<Pod, DecodeError> {
         match self.encoding {
             Encoding::Json => json::event::pod(self.bytes),
@@ -97,7 +98,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The object as it came, which [`pod`](crate::pod()) can read: in protobuf with its envelope.
+    /// The object's bytes, which [`pod`](crate::pod()) can read: in protobuf with the envelope.
     ///
     /// # Errors
     /// The line of JSON is no event.
@@ -108,7 +109,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// What an `ERROR` says. An object that is no `Status` is a failure without a code.
+    /// The failure that an `ERROR` reports. If the object is no `Status`, the failure has no code.
     #[must_use]
     pub fn failure(&self) -> ApiFailure {
         let status = match self.encoding {

@@ -8,7 +8,7 @@ use podwait_core::one_line;
 /// Longest message that is kept, in bytes.
 const LONGEST_MESSAGE: usize = 300;
 
-/// The call that something was observed by.
+/// The call that made an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Via {
     /// A GET of the pod.
@@ -37,10 +37,10 @@ impl Via {
 pub struct ApiFailure {
     /// The call that failed.
     pub via: Via,
-    /// The HTTP status or the code of the `Status` object; 0 when there was no answer, 200 when there was one that could
-    /// not be read.
+    /// The HTTP status or the code of the `Status` object; 0 when there was no answer, 200 when the answer could not be
+    /// decoded.
     pub code: u16,
-    /// Whether the answer was a `Status` of the API server about this request, and no page of a proxy or the like.
+    /// Whether the answer was a `Status` of the API server about this request, and not for instance a proxy's page.
     pub is_status: bool,
     /// How long the server asks to wait; a day at most.
     pub retry_after: Option<Duration>,
@@ -49,7 +49,7 @@ pub struct ApiFailure {
 }
 
 impl ApiFailure {
-    /// A failure without a `Status`: the API server has said nothing about the request.
+    /// A failure without a `Status` of the API server.
     #[must_use]
     pub fn new(via: Via, code: u16, message: &str) -> Self {
         let message = match &*one_line(message, LONGEST_MESSAGE) {
@@ -59,7 +59,7 @@ impl ApiFailure {
         Self { via, code, is_status: false, retry_after: None, message }
     }
 
-    /// Whether the API server says that it has forgotten the place in history that was asked for.
+    /// Whether the API server says that the requested resourceVersion is too old (410).
     #[must_use]
     pub const fn is_expired(&self) -> bool {
         self.is_status && self.code == 410

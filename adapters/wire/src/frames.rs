@@ -1,4 +1,4 @@
-//! A watch as frames.
+//! Frames of a watch.
 
 use crate::encoding::Encoding;
 use crate::error::DecodeError;
@@ -7,7 +7,7 @@ use memchr::memchr;
 
 /// Longest object that is read from a stream, in bytes: 8 MiB.
 ///
-/// Objects in etcd have 1.5 MiB at most by default, and JSON is somewhat larger.
+/// Objects in etcd have at most 1.5 MiB by default, and JSON is somewhat larger.
 pub const LONGEST_OBJECT: usize = 8 << 20;
 
 /// The length of a frame in protobuf, in bytes: a big-endian `uint32`
@@ -16,7 +16,7 @@ const HEADER: usize = 4;
 
 /// Cuts the stream of a watch into frames, one for each event.
 ///
-/// A frame that is whole in one piece is a part of that piece. Only a frame that was cut is put together in memory.
+/// A frame that is complete in one piece is borrowed from the piece. Only a frame that was cut is copied.
 ///
 /// ```
 /// use podwait_wire::{Encoding, Frames};
@@ -35,7 +35,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// For a stream in that encoding.
+    /// A splitter for a stream in that encoding.
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
         Self { encoding, held: Held::default() }
@@ -46,7 +46,7 @@ impl Frames {
     /// In JSON a frame is a line without its end. An empty line is a frame, which is no [`Event`](crate::Event).
     ///
     /// # Errors
-    /// [`DecodeError::TooLong`]. The stream cannot go on from there.
+    /// [`DecodeError::TooLong`]. The stream cannot be read any further.
     pub fn next_frame<'s, 'p: 's>(
         &'s mut self,
         piece: &mut &'p [u8],

@@ -7,11 +7,11 @@ const KEPT: usize = 64 << 10;
 
 /// Bytes of a value from earlier pieces of a stream.
 ///
-/// A value that is whole in one piece is never copied.
+/// A value that is complete in one piece is never copied.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     bytes: Vec<u8>,
-    /// The bytes were given out as a whole value.
+    /// The bytes were returned as a complete value.
     is_spent: bool,
 }
 
@@ -21,12 +21,12 @@ impl Held {
         if self.is_spent { &[] } else { &self.bytes }
     }
 
-    /// How many bytes of the value came so far.
+    /// How many bytes of the value have arrived.
     pub(crate) fn len(&self) -> usize {
         self.bytes().len()
     }
 
-    /// Holds the start of the piece until so many bytes are there, or all of it if that is not enough.
+    /// Copies the start of the piece until `length` bytes are held, or all of it if that is not enough.
     pub(crate) fn fill(&mut self, piece: &mut &[u8], length: usize) {
         if core::mem::take(&mut self.is_spent) {
             self.bytes.clear();
@@ -40,7 +40,7 @@ impl Held {
         *piece = rest;
     }
 
-    /// A value of that length, if all of it is there: what is held and the start of the piece.
+    /// A value of that length, if it is complete: the held bytes and the start of the piece.
     pub(crate) fn take<'s, 'p: 's>(&'s mut self, piece: &mut &'p [u8], length: usize) -> Option<&'s [u8]> {
         if self.len() == 0
             && let Some((value, rest)) = piece.split_at_checked(length)

@@ -1,4 +1,4 @@
-//! The typed pod of k8s-openapi, as a reflector or a controller of kube has it.
+//! The typed pod of k8s-openapi, which kube's reflectors and controllers use.
 
 use crate::pod::Pod;
 use alloc::string::String;
@@ -10,10 +10,10 @@ use podwait_core::{
     Timestamp,
 };
 
-/// Decides nothing, and checks nothing: a pod without a name or a uid becomes one with empty ones, and a terminated record
-/// without `exitCode`, which k8s-openapi reads as 0, one with code 0. An API server writes all of them; where something else
-/// made the pod, read its bytes with [`pod`](crate::pod()). Fields that are newer than the chosen version of Kubernetes are not
-/// seen: restart rules need 1.34.
+/// Decides nothing, and checks nothing: a missing name or uid becomes empty, and a missing `exitCode` of a terminated
+/// record becomes 0, as k8s-openapi reads it. An API server writes all of these fields; if the pod has another source,
+/// read its bytes with [`pod`](crate::pod()). Fields that are newer than the chosen version of Kubernetes are lost:
+/// restart rules need 1.34.
 impl From<&api::Pod> for Pod {
     fn from(pod: &api::Pod) -> Self {
         let api::Pod { metadata, spec, status } = pod;
@@ -130,7 +130,7 @@ fn container_status(status: &api::ContainerStatus) -> ContainerStatus {
     }
 }
 
-/// Where several are set (a defect of some providers), the one that says most counts.
+/// If several are set (a defect of some providers), the one with the most information counts.
 fn state(state: &api::ContainerState) -> Option<ContainerState> {
     if let Some(record) = &state.terminated {
         return Some(ContainerState::Terminated(terminated(record)));

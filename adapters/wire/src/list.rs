@@ -1,4 +1,4 @@
-//! The answer to a LIST, item by item while it arrives.
+//! The answer to a LIST, split into items while it arrives.
 
 mod json;
 mod protobuf;
@@ -12,8 +12,8 @@ use crate::pod::Pod;
 use crate::protobuf::envelope;
 use alloc::string::String;
 
-/// Splits the answer to a LIST of pods into its items without reading them. It holds one item at most, and that only if it
-/// was cut.
+/// Splits the answer to a LIST of pods into its items without decoding them. It holds at most one item, and only if
+/// that was cut.
 ///
 /// ```
 /// use podwait_wire::{Encoding, ListItems};
@@ -38,7 +38,7 @@ enum Splitter {
     Protobuf(protobuf::ListItems),
 }
 
-/// What a LIST says beside its items.
+/// The metadata of a LIST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListMeta {
     /// `metadata.resourceVersion`, where a watch begins; empty when absent.
@@ -55,7 +55,7 @@ pub struct Item<'a> {
 }
 
 impl ListItems {
-    /// For an answer in that encoding.
+    /// A splitter for an answer in that encoding.
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
         Self(match encoding {
@@ -67,8 +67,9 @@ impl ListItems {
     /// Takes the next item from the start of the piece; `None` when the piece is used up.
     ///
     /// # Errors
-    /// The answer is no `PodList` of v1, or a value in it is longer than [`LONGEST_OBJECT`](crate::LONGEST_OBJECT). It cannot go
-    /// on from there. Kind and version are checked as soon as they are known; JSON may have them after the items.
+    /// The answer is no `PodList` of v1, or a value in it is longer than [`LONGEST_OBJECT`](crate::LONGEST_OBJECT). It
+    /// cannot be read any further. Kind and version are checked as soon as they are known; JSON may have them after the
+    /// items.
     pub fn next_item<'s, 'p: 's>(
         &'s mut self,
         piece: &mut &'p [u8],
@@ -80,10 +81,11 @@ impl ListItems {
         Ok(bytes.map(|bytes| Item { encoding, bytes }))
     }
 
-    /// What the list says of itself, once the answer has ended.
+    /// The metadata of the list, once the answer has ended.
     ///
     /// # Errors
-    /// The answer ended before the list did, or is none of pods. In JSON also: it never had any items, which is no empty list.
+    /// The answer ended before the list did, or is not a list of pods. In JSON also: the field `items` is missing,
+    /// which does not mean an empty list.
     pub fn finish(self) -> Result<ListMeta, DecodeError> {
         match self.0 {
             Splitter::Json(items) => items.finish(),
@@ -93,10 +95,10 @@ impl ListItems {
 }
 
 impl<'a> Item<'a> {
-    /// Reads which pod it is.
+    /// Reads the head of the item.
     ///
     /// # Errors
-    /// What was read is not in that encoding, or has a field of a wrong type or twice.
+    /// The part that was read is not in that encoding, has a field of a wrong type, or has a field twice.
     pub fn head(&self) -> Result<Head<'a>, DecodeError> {
         Ok(match self.encoding {
             Encoding::Json => crate::json::head::head(self.bytes)?,
@@ -115,7 +117,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The item as it came: an object of JSON, or a message without an envelope.
+    /// The item's bytes: an object of JSON, or a message without an envelope.
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes

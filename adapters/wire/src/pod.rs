@@ -1,4 +1,4 @@
-//! A pod as it came.
+//! A decoded pod.
 
 use crate::encoding::Encoding;
 use crate::error::DecodeError;
@@ -6,14 +6,14 @@ use crate::{json, protobuf};
 use alloc::string::String;
 use podwait_core::PodSnapshot;
 
-/// A pod, as far as it is read.
+/// The parts of a pod that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// `metadata.namespace`; empty when absent.
     pub namespace: String,
     /// `metadata.name`
     pub name: String,
-    /// What the rules read.
+    /// The facts for the rules.
     pub snapshot: PodSnapshot,
 }
 
@@ -23,9 +23,9 @@ pub struct Pod {
 /// strings and numbers may also be `null`.
 ///
 /// # Errors
-/// The bytes are not in that encoding, are no pod, lack a name or a uid, or have among the fields that are read one of a
-/// wrong type or one twice. A timestamp that cannot be read is an error, because a deletion must not go unnoticed, and so is
-/// a terminated record without `exitCode`, because it must not read as 0.
+/// The bytes are not in that encoding, are no pod, lack a name or a uid, or have a field that is read with a wrong type
+/// or twice. An invalid timestamp is an error, because a deletion must not be missed. A terminated record without
+/// `exitCode` is an error, because it must not be read as 0.
 pub fn pod(encoding: Encoding, bytes: &[u8]) -> Result<Pod, DecodeError> {
     match encoding {
         Encoding::Json => json::pod::pod(bytes),
@@ -34,7 +34,7 @@ pub fn pod(encoding: Encoding, bytes: &[u8]) -> Result<Pod, DecodeError> {
 }
 
 impl Pod {
-    /// The pod, if it has what identifies it.
+    /// The pod, if it has a name and a uid.
     pub(crate) fn identified(self) -> Result<Self, DecodeError> {
         if self.name.is_empty() {
             return Err(DecodeError::Missing("metadata.name"));

@@ -1,4 +1,4 @@
-//! A pod as JSON, reduced to what the rules read.
+//! A pod as JSON, reduced to the fields that the rules read.
 
 #[cfg(test)]
 mod tests;
@@ -18,8 +18,8 @@ use serde_json::{Map, Value, json};
 /// The pod as JSON with the fields that the rules read. [`pod`](crate::pod()) reads it again, and it leads to the same
 /// decisions.
 ///
-/// Messages are left out, because they may quote what a step wrote. The message of an image that cannot be pulled stays: it is
-/// the runtime's, and says whether there is hope.
+/// Messages are left out, because they may quote a step's output. The message of a failed image pull stays: it comes
+/// from the runtime, and shows whether the failure is permanent.
 #[must_use]
 pub fn reduce(pod: &Pod) -> Value {
     let snapshot = &pod.snapshot;
@@ -142,7 +142,7 @@ fn list<T>(of: &[T], reduce: impl FnMut(&T) -> Value) -> Value {
     of.iter().map(reduce).collect()
 }
 
-/// An object without what says nothing: null, empty text, an empty list. A 0 says something.
+/// An object without empty values: null, empty text, an empty list. A 0 is kept.
 fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
     let says_something = |value: &Value| match value {
         Value::Null => false,

@@ -1,4 +1,4 @@
-//! Answers other than success: what they say, about what, and when to come back.
+//! Answers other than success: their meaning, their object, and when to retry.
 
 #[cfg(test)]
 mod tests;
@@ -15,16 +15,16 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What a request is about: an answer that names something else answers another request.
+/// The object of a request: an answer that names another object belongs to another request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// It changes nothing. An admission plugin that refuses a change may name what it likes.
+    /// The request changes nothing. An admission plugin that refuses a change may name any object.
     is_read: bool,
     resource: String,
     name: Option<String>,
 }
 
-/// An answer other than success, as far as it is read.
+/// An answer other than success: the parts that are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Answer<'a> {
     /// The HTTP status.
@@ -37,7 +37,7 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// What an answer other than success says.
+/// The meaning of an answer other than success.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// The failure of the call.
@@ -45,7 +45,7 @@ pub struct Refusal {
     status: Option<Box<Details>>,
 }
 
-/// What a `Status` says beside its message.
+/// The parts of a `Status` other than its message.
 #[derive(Clone, Debug)]
 struct Details {
     reason: String,
@@ -56,10 +56,10 @@ struct Details {
 }
 
 impl Subject {
-    /// Of a request with that method, path and query, both as they are sent.
+    /// The subject of a request with that method, path and query, as they are sent.
     ///
-    /// The path is `/api/v1/namespaces/NAMESPACE/RESOURCE/NAME` or a shorter one, or one of an API group; in place of the name
-    /// in it, a field selector for `metadata.name` counts.
+    /// The path is `/api/v1/namespaces/NAMESPACE/RESOURCE/NAME` or a shorter one, or one of an API group. A field
+    /// selector for `metadata.name` counts as the name.
     #[must_use]
     pub fn of(method: &str, path: &str, query: Option<&str>) -> Self {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -79,9 +79,9 @@ impl Subject {
         }
     }
 
-    /// Whether a `Status` answers this request. It need not say what it is about, but may not name another thing.
+    /// Whether a `Status` answers this request. It may name no object, but not another one.
     fn is_of(&self, code: u16, status: &Status<'_>) -> bool {
-        // The server writes the one code into both (`ErrorNegotiated` of k8s.io/apiserver).
+        // The server writes the same code into the header and the body (`ErrorNegotiated` of k8s.io/apiserver).
         let is_consistent = status.code.is_none_or(|own| own == 0 || own == code);
         let (kind, name) = match status.details() {
             Some(details) => (&*details.kind.0, &*details.name.0),
@@ -92,8 +92,9 @@ impl Subject {
         is_consistent && (is_same || !self.is_read)
     }
 
-    /// Whether `details.kind` says so: the resource (`NewNotFound`), with its subresource (`NewGenericServerResponse` for
-    /// `pods/log`), the kind (`NewInvalid`), or the kind of the request's parameters (`ListOptions`, `PodLogOptions`).
+    /// Whether `details.kind` names this subject: the resource (`NewNotFound`), with its subresource
+    /// (`NewGenericServerResponse` for `pods/log`), the kind (`NewInvalid`), or the kind of the request's parameters
+    /// (`ListOptions`, `PodLogOptions`).
     fn is_kind(&self, kind: &str) -> bool {
         let resource = kind.split('/').next().unwrap_or_default();
         let singular = self.resource.strip_suffix('s').unwrap_or(&self.resource);
@@ -107,7 +108,7 @@ impl Refusal {
     /// Longest body that is read, in bytes.
     pub const LONGEST_BODY: usize = 64 << 10;
 
-    /// Reads an answer other than success. A body that says nothing still leaves the code.
+    /// Reads an answer other than success. If the body has no information, the code remains.
     #[must_use]
     pub fn read(via: Via, subject: &Subject, answer: &Answer<'_>) -> Self {
         let status = read_status(answer.body).filter(Status::is_status);
@@ -124,14 +125,14 @@ impl Refusal {
         Self { failure, status: status.map(|status| Box::new(Details::of(&status))) }
     }
 
-    /// Whether this says that the object may not have that value in this field.
+    /// Whether this says that the value of this field is not allowed.
     #[must_use]
     pub fn is_about(&self, field: &str) -> bool {
         self.status.iter().flat_map(|status| &status.fields).any(|own| own == field)
     }
 
-    /// Whether this says that the pod does not exist. A 404 of a proxy, of another kind or of another name says nothing about
-    /// it.
+    /// Whether this says that the pod does not exist. A 404 of a proxy, or about another kind or another name, does not
+    /// say so.
     #[must_use]
     pub fn is_absence_of(&self, name: &str) -> bool {
         self.is_absence_of_kind("pods", name)
@@ -148,7 +149,7 @@ impl Refusal {
     }
 }
 
-/// Of a request that got no answer.
+/// The refusal for a request without an answer.
 impl From<ApiFailure> for Refusal {
     fn from(failure: ApiFailure) -> Self {
         Self { failure, status: None }
@@ -178,7 +179,7 @@ impl Details {
     }
 }
 
-/// Reads a `Status` in the encoding that its first bytes show: no JSON begins as protobuf does.
+/// Reads a `Status` in the encoding that its first bytes show: JSON never begins with protobuf's prefix.
 fn read_status(body: &[u8]) -> Option<Status<'_>> {
     if body.len() > Refusal::LONGEST_BODY {
         return None;
@@ -189,7 +190,7 @@ fn read_status(body: &[u8]) -> Option<Status<'_>> {
     json::read::<Object<Status<'_>>>(body).ok().map(|Object(status)| status)
 }
 
-/// What HTTP says of a code, after a space; empty for those that no server or proxy of a cluster sends.
+/// HTTP's reason phrase for a code, after a space; empty for codes that no server or proxy of a cluster sends.
 fn reason_phrase(code: u16) -> &'static str {
     match code {
         400 => " Bad Request",

@@ -1,19 +1,19 @@
-//! `Retry-After`: when to come back.
+//! The header `Retry-After`.
 
 use crate::time::{clock_seconds, days, number};
 use core::time::Duration;
 
-/// Longest time that a server is believed to ask for: a day. No wait is as long, and sums with it cannot overflow.
+/// Longest time that is accepted from a server: a day. No wait needs more, and sums with it cannot overflow.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// How long the header `Retry-After` asks to wait, a day at most; `None` if it says nothing that can be understood.
+/// How long the header `Retry-After` asks to wait, a day at most; `None` if its value is invalid.
 ///
-/// It has seconds, or a date, which counts from the answer's own header `Date`, so that clocks need not agree. Of the forms
-/// of a date the one that RFC 9110 lets a server write is read (IMF-fixdate).
+/// The value is a number of seconds, or a date. A date counts from the answer's own header `Date`, so that clocks need
+/// not agree. Only the form that RFC 9110 lets servers write is read (IMF-fixdate).
 #[must_use]
 pub fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let seconds = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What no number holds is nonsense, as a word is, and no reason to be silent for a day.
+        // A number that is too large is invalid, as a word is, and must not cause a pause of a day.
         value.parse().ok()?
     } else {
         u64::try_from(imf_fixdate(value)? - imf_fixdate(date?)?).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! `metav1.Status`: how the API server says that something failed.
+//! `metav1.Status`: how the API server reports a failure.
 
 use crate::failure::{ApiFailure, Via};
 use crate::json::{Object, Text};
@@ -7,14 +7,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use serde::Deserialize;
 
-/// A `Status`, as far as it is read.
+/// The parts of a `Status` that are read.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Status<'a> {
     #[serde(borrow)]
     pub(crate) kind: Text<'a>,
     pub(crate) api_version: Text<'a>,
-    /// Absent means nothing, and so does 0.
+    /// Absent or 0 if the code is not given.
     pub(crate) code: Option<u16>,
     pub(crate) reason: Text<'a>,
     pub(crate) message: Text<'a>,
@@ -43,14 +43,14 @@ impl<'a> Status<'a> {
         self.details.as_ref().map(|Object(details)| details)
     }
 
-    /// Whether it is what it should be; other JSON has some of the same fields.
+    /// Whether the object is a `Status`; other JSON may have some of the same fields.
     pub(crate) fn is_status(&self) -> bool {
         self.kind.0 == "Status" && matches!(&*self.api_version.0, "" | "v1")
     }
 
     /// The object of an `ERROR` event as a failure.
     pub(crate) fn into_watch_failure(self) -> ApiFailure {
-        // client-go takes Expired and Gone for the same; some servers send the reason without a code.
+        // client-go treats Expired and Gone as the same; some servers send the reason without a code.
         let is_expired = matches!(&*self.reason.0, "Expired" | "Gone");
         let code = if is_expired { 410 } else { self.code.unwrap_or(0) };
         let message = self.says().unwrap_or("the watch failed");

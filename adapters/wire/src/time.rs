@@ -1,4 +1,4 @@
-//! Dates: RFC 3339, which JSON has, and what a calendar needs.
+//! Times in RFC 3339, as in JSON, and the calendar for them.
 
 use alloc::format;
 use alloc::string::String;
@@ -10,10 +10,10 @@ pub(crate) const RANGE: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 const DAY: i64 = 24 * 3600;
 
-/// Reads a time as RFC 3339 writes it, such as `2026-01-31T23:59:59.5+01:00`; `None` if it is none.
+/// Reads a time in RFC 3339, such as `2026-01-31T23:59:59.5+01:00`; `None` if it is invalid.
 ///
-/// Fractions of a second are dropped, as Kubernetes drops them (`metav1.Time`). `T` and `Z` may be small letters, and a space
-/// may stand for `T`. A leap second is the second before it.
+/// Fractions of a second are dropped, as Kubernetes drops them (`metav1.Time`). `T` and `Z` may be lower case, and a
+/// space may replace `T`. A leap second is read as the second before it.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.as_bytes().split_at_checked(10)?;
@@ -38,7 +38,7 @@ pub fn format_rfc3339(time: Timestamp) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
-/// Skips a fraction of a second; one without digits is none.
+/// Skips a fraction of a second; a fraction without digits is invalid.
 fn after_fraction(text: &[u8]) -> Option<&[u8]> {
     let [b'.' | b',', fraction @ ..] = text else { return Some(text) };
     let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -62,14 +62,14 @@ pub(crate) fn clock_seconds(hour: i64, minute: i64, second: i64) -> Option<i64> 
     is_valid.then(|| hour * 3600 + minute * 60 + second.min(59))
 }
 
-/// A number of digits only.
+/// A number that has only digits.
 pub(crate) fn number(digits: &[u8]) -> Option<i64> {
     digits
         .iter()
         .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
 }
 
-/// Days since 1970-01-01 of a date that there is, in the Gregorian calendar.
+/// Days since 1970-01-01 of a valid date in the Gregorian calendar.
 ///
 /// Years are counted from March, so that a leap day is the last of its year.
 pub(crate) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
@@ -86,7 +86,7 @@ pub(crate) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     let from_march = if month > 2 { month - 3 } else { month + 9 };
     let year = if month > 2 { year } else { year - 1 };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    // March to January have 31 and 30 days in turn, 153 in five months.
+    // From March to January the months have 31 and 30 days alternately, 153 days in five months.
     let day_of_year = (153 * from_march + 2) / 5 + day - 1;
     Some(year * 365 + leap_days + day_of_year - EPOCH)
 }
@@ -98,7 +98,7 @@ const EPOCH: i64 = 719_468;
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    // Without the leap days before it, of which one falls out each 100 years and comes back each 400.
+    // Subtracts the earlier leap days: one in 4 years, none in 100 years, again one in 400 years.
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let from_march = (5 * day + 2) / 153;
@@ -116,7 +116,7 @@ mod tests {
         let time = text.parse::<jiff::Timestamp>().ok()?;
         // Towards the past, as if the fraction were cut off the text.
         let fraction = i64::from(time.subsec_nanosecond() < 0);
-        // It also has years before 0, by an offset.
+        // jiff also accepts years before 0, through an offset.
         Some(Timestamp(time.as_second() - fraction)).filter(|time| RANGE.contains(&time.0))
     }
 
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn days_are_read_as_they_are_written() {
-        // All of 1896 to 2110, and each 97th of the others.
+        // All days from 1896 to 2110, and every 97th of the others.
         let near = (-2_335_219_200_i64..4_449_600_000).step_by(86_400);
         for day in (*RANGE.start()..=*RANGE.end()).step_by(97 * 86_400).chain(near) {
             let time = Timestamp(day + day.rem_euclid(86_399));

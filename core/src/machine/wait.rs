@@ -40,7 +40,7 @@ enum Reading {
 /// Where a snapshot comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// A watch, or something else that may be behind.
+    /// A watch, or another source that may be stale.
     Event,
     /// A consistent read.
     Read,
@@ -48,11 +48,11 @@ enum Origin {
     Deleted,
 }
 
-/// What a snapshot is, beside what was seen before.
+/// What a snapshot is, compared with the earlier ones.
 enum Identity {
     /// Our pod, as it is now.
     Ours,
-    /// An older state of the name's pod.
+    /// An older state of the pod that has the name.
     Older,
     /// It says nothing about our pod.
     Ignored,
@@ -62,7 +62,7 @@ enum Identity {
     Namesake,
 }
 
-/// The verdict, or else when to come back and why.
+/// The verdict, or when to come back and why.
 pub(super) type Answer = ControlFlow<Result<Exit, Failure>, (Duration, RetryReason)>;
 
 impl Wait<'_> {
@@ -140,20 +140,20 @@ impl Wait<'_> {
         }
     }
 
-    /// Rule 1: whose pod this is, and whether it is news.
+    /// Rule 1: which pod the object is, and whether the object is newer than the last one.
     fn identify(&mut self, pod: &PodSnapshot, origin: Origin) -> Identity {
         let is_ours = *self.uid.get_or_insert_with(|| pod.uid.clone()) == pod.uid;
         let Some(history) = &self.waiting.history else {
             return match (is_ours, origin) {
                 (true, _) => Identity::Ours,
-                // The last trace of another pod says nothing about ours.
+                // The deletion of another pod says nothing about ours.
                 (false, Origin::Deleted) => Identity::Ignored,
                 (false, Origin::Event | Origin::Read) => Identity::Namesake,
             };
         };
         let is_older = identity::is_older(&pod.resource_version, &history.resource_version);
         match (is_ours, origin) {
-            // A uid never comes back, so a deletion counts even if its object is older than what was seen.
+            // A uid is never used again, so a deletion counts even if its object is older than the newest one seen.
             (true, Origin::Deleted) if is_older => Identity::Deleted,
             (true, Origin::Deleted) => Identity::Ours,
             (false, Origin::Deleted) => Identity::Ignored,
@@ -163,9 +163,9 @@ impl Wait<'_> {
         }
     }
 
-    /// Whether an object that is older than what was seen is the truth: the store was restored from a backup, and its
-    /// resourceVersions went back for good (etcd's revision is part of the snapshot). A stale cache shows old objects as
-    /// well, but not to consistent reads, and not for long.
+    /// Whether an object that is older than the newest one seen has to be accepted: the store was restored from a
+    /// backup, and its resourceVersions went back permanently (etcd's revision is part of the snapshot). A stale cache
+    /// returns old objects too, but not to consistent reads, and not for long.
     fn has_gone_back(&mut self, origin: Origin) -> bool {
         let at = self.at;
         let older = self.waiting.older.get_or_insert_with(|| Box::new(Older { since: at, read: None }));
@@ -175,8 +175,8 @@ impl Wait<'_> {
         }
     }
 
-    /// An object that is older than what was seen. It changes nothing, but not for ever: the bound is for callers
-    /// that make no consistent reads.
+    /// An object that is older than the newest one seen. It changes nothing until the bound, which is for callers
+    /// without consistent reads.
     fn older(&mut self) -> Option<Result<Exit, Failure>> {
         let policy = &self.policy.0;
         let limit = policy.api_error_budget.saturating_add(policy.unknown_grace);
@@ -263,7 +263,7 @@ impl Wait<'_> {
         })
     }
 
-    /// Whether an init container before the target had failed before anything else stopped the pod.
+    /// Whether an init container before the target failed before an outside cause stopped the pod.
     fn init_failed_by_itself(&self, pod: &PodSnapshot) -> bool {
         let history = self.history();
         history.failed_init.as_deref().filter(|failed| failed.is_for_good()).is_some_and(|failed| {
@@ -273,7 +273,7 @@ impl Wait<'_> {
         })
     }
 
-    /// Starts and cancels the timers that depend on what the pod shows.
+    /// Starts and cancels the timers that depend on the pod's state.
     fn set_timers(&mut self, pod: &PodSnapshot, found: &Target<'_>, stuck: &Stuck<'_>) {
         let at = self.at;
         let terminal = self.history().phase.is_terminal();
@@ -292,8 +292,8 @@ impl Wait<'_> {
         timers.set_graces(at, stuck);
     }
 
-    /// Whether an exit 0 must wait for the phase. A kubelet that ends a pod publishes nothing before all containers have
-    /// ended (`SyncTerminatingPod`), so one that still runs beside it shows that the step ended by itself.
+    /// Whether an exit 0 must wait for the phase. A kubelet that ends a pod publishes nothing before all containers
+    /// have ended (`SyncTerminatingPod`), so another container that still runs shows that the step ended by itself.
     fn must_settle(&self, exit: &Exit, pod: &PodSnapshot) -> bool {
         let runs = |status: &ContainerStatus| status.state == Some(ContainerState::Running);
         self.policy.0.settle.is_some()
@@ -310,7 +310,7 @@ impl Wait<'_> {
         if let Some(last_read) = missing.last_read.replace(self.at) {
             missing.observed = missing.observed.saturating_add(self.at.since(last_read));
         }
-        // Where errors and reads take turns for ever, no budget of either runs out.
+        // If errors and reads alternate, neither budget ever runs out.
         let since = *missing.since.get_or_insert(self.at);
         let is_late = self.at >= since.after(errors).after(budget);
         let is_behind = self.waiting.timers.behind_until.is_some_and(|until| self.at < until);
@@ -335,7 +335,7 @@ impl Wait<'_> {
         self.absent(false)
     }
 
-    /// Rule 9: the pod is not found. One that was never seen may not be there yet, and of one that was seen the final state may
+    /// Rule 9: the pod is not found. If it was never seen, it may not exist yet; if it was seen, its final state may
     /// still come.
     fn absent(&mut self, has_namesake: bool) -> Option<Result<Exit, Failure>> {
         if self.waiting.timers.lost_record.is_some() {
@@ -352,7 +352,7 @@ impl Wait<'_> {
         self.situate(if is_seen { RetryReason::ConfirmingDeletion } else { RetryReason::AwaitingPod })
     }
 
-    /// Rule 9: the pod is gone; what had been seen decides.
+    /// Rule 9: the pod is gone; the facts seen before decide.
     pub(super) fn gone(&self, how: FailReason) -> Result<Exit, Failure> {
         if let Some(lost) = &self.waiting.timers.lost_record {
             return Err(lost.failure.clone());
@@ -366,7 +366,8 @@ impl Wait<'_> {
         if self.policy.0.on_gone == OnGone::AssumeSuccess && how == FailReason::PodDeleted {
             return Ok(exit::inferred(&history.container, history.phase));
         }
-        // An exit 0 that was seen and was no answer (it could still be undone, or had not settled) is no ground for green.
+        // An exit 0 that was not accepted when it was seen (it could still be undone, or waited for the phase) is no
+        // proof of success.
         let is_open = !history.phase.is_terminal();
         if let Some(run) = history.last_run().filter(|run| run.record.exit_code != 0 || !is_open) {
             return self.judge(run);
@@ -388,7 +389,7 @@ impl Wait<'_> {
         Err(Failure::new(how, message, self.seen_code()))
     }
 
-    /// What the end of a run that was seen earlier answers.
+    /// The verdict for the end of a run that was seen earlier.
     fn judge(&self, run: &Run) -> Result<Exit, Failure> {
         let on_missing = self.policy.0.on_missing_terminated;
         exit::judge(self.history(), &run.record, run.restart_count, false, on_missing)
@@ -457,13 +458,13 @@ impl Wait<'_> {
         self.waiting.history.as_ref().unwrap_or(&NOTHING)
     }
 
-    /// An exit code that was seen, for a failure to carry along.
+    /// An exit code that was seen, for the failure's field.
     pub(super) fn seen_code(&self) -> Option<i32> {
         self.history().run.as_deref().map(|run| run.record.exit_code)
     }
 }
 
-/// The verdict as another rule's than that which usually leads to it.
+/// The verdict, attributed to a rule other than its usual one.
 fn by_rule(rule: u8, verdict: Result<Exit, Failure>) -> Result<Exit, Failure> {
     verdict.map(|exit| Exit { rule, ..exit }).map_err(|failure| failure.by_rule(rule))
 }

@@ -1,4 +1,4 @@
-//! When the caller is to come back, and what a timer that ran out means.
+//! When the caller is to come back, and what an expired timer means.
 
 use super::Waiting;
 use super::wait::{Answer, Wait};
@@ -15,13 +15,13 @@ use alloc::string::String;
 use core::ops::ControlFlow;
 use core::time::Duration;
 
-/// Longest uid that is quoted, in bytes: more than Kubernetes' own have.
+/// Longest uid that is quoted, in bytes: longer than those of Kubernetes.
 const LONGEST_UID: usize = 64;
 
-/// The machine's own timers, in the order in which they speak when they run out together.
+/// The machine's own timers, in their order of precedence when they expire together.
 #[derive(Clone, Copy)]
 pub(super) enum Timer<'a> {
-    /// The exit that was waiting for the phase.
+    /// The exit that waits for the phase.
     Settle(&'a Exit),
     /// The failure that a waiting reason becomes.
     Grace(&'a Failure),
@@ -38,7 +38,7 @@ pub(super) enum Timer<'a> {
     Silence,
 }
 
-/// The timer that runs out first, of those that were added so far; of two, the one that was added first.
+/// The timer that expires first of those added so far; of two that expire together, the one added first.
 struct Earliest<'a>(Option<(Instant, Timer<'a>)>);
 
 impl<'a> Earliest<'a> {
@@ -53,7 +53,7 @@ impl<'a> Earliest<'a> {
 }
 
 impl Waiting {
-    /// The timer that runs out first.
+    /// The timer that expires first.
     pub(super) fn next_timer(&self, policy: &Policy) -> Option<(Instant, Timer<'_>)> {
         let (policy, waiting, timers) = (&policy.0, self, &self.timers);
         let deletion = waiting.history.as_ref().and_then(|history| history.deletion);
@@ -66,13 +66,14 @@ impl Waiting {
             return next.0;
         }
         if let Some(gone) = waiting.gone() {
-            // What is known of the pod is what it was, so nothing else may speak; and the answer is the same at each of these.
+            // The known facts are from before the absence, so no other timer may decide; the answer is the same for
+            // each of these.
             next.run(Some(gone.since), Some(policy.gone_grace), Timer::Gone(gone));
             next.run(timers.started, policy.deadline, Timer::Gone(gone));
             return next.0;
         }
-        // A caller that cannot read, or reads only what was, cannot say that nothing has changed: these speak at the next good
-        // read, late as it may be.
+        // While reads fail or return older objects, the pod's state may have changed: these timers decide at the next
+        // good read, even if that is late.
         if !timers.is_failing() && waiting.older.is_none() {
             if let Some(settling) = &timers.settling {
                 next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
@@ -103,10 +104,10 @@ impl Waiting {
             next.run(Some(from), policy.start_deadline, Timer::Start);
         }
         next.run(timers.started, policy.deadline, Timer::Deadline);
-        // A caller that only ticks never reads. While the target runs that is its own affair; otherwise every wait
-        // has a bound, and where no timer gives one, silence does.
+        // A caller may send only ticks and never read. While the target runs that is allowed; otherwise every wait has
+        // a bound, and if no timer gives one, the silence limit does.
         let is_bounded = match waiting.situation {
-            // A step whose exit 0 settles does not run any more.
+            // A step whose exit 0 waits for the phase does not run any more.
             RetryReason::Running | RetryReason::Restarting => timers.settling.is_none() || next.0.is_some(),
             RetryReason::AwaitingTerminatedState => false,
             RetryReason::AwaitingPod
@@ -126,7 +127,7 @@ impl Waiting {
 }
 
 impl Wait<'_> {
-    /// What it means that this timer ran out.
+    /// The verdict when this timer expires.
     pub(super) fn verdict_of(&self, timer: Timer<'_>) -> Result<Exit, Failure> {
         let policy = &self.policy.0;
         let (reason, message) = match timer {
@@ -178,7 +179,7 @@ impl Wait<'_> {
         Err(if let Timer::Terminating = timer { failure.by_rule(10) } else { failure })
     }
 
-    /// What was being waited for, in parentheses, or nothing for a step that runs.
+    /// The reason to wait, in parentheses, or nothing for a step that runs.
     fn hindrance(&self) -> String {
         let timers = &self.waiting.timers;
         if timers.api_error.is_some() || timers.auth_error.is_some() || timers.expired.is_some() {
@@ -201,9 +202,9 @@ impl Wait<'_> {
         said
     }
 
-    /// A failure of the API server with what it said last.
+    /// A failure of the API server with its last message.
     pub(super) fn api_failure(&self, failure: ApiFailure) -> Failure {
-        let what = failure.complaint();
+        let what = failure.phrase();
         let message = format!("the API server {what}{}", self.waiting.last_word.in_parentheses());
         Failure::new(failure.fail_reason(), message, self.seen_code())
     }
@@ -214,12 +215,12 @@ impl Wait<'_> {
         let timers = &mut self.waiting.timers;
         timers.clear_errors(self.at, is_consistent, is_behind, self.policy.0.finalize_initial);
         self.waiting.errors = 0;
-        // The wait for the API server is over; what the pod waits for takes its place.
+        // The wait for the API server is over; the pod's own situation is the reason again.
         let situation = self.waiting.situation;
         self.waiting.wake = self.waiting.wake.filter(|(_, why)| *why == situation);
     }
 
-    /// Sets what is being waited for. `None`, since that decides nothing.
+    /// Sets the reason to wait. Returns `None`, because this decides nothing.
     pub(super) fn situate(&mut self, why: RetryReason) -> Option<Result<Exit, Failure>> {
         let why = match (&self.waiting.timers.lost_record, self.waiting.gone()) {
             (Some(_), _) => RetryReason::ConfirmingLostRecord,
@@ -234,8 +235,8 @@ impl Wait<'_> {
         None
     }
 
-    /// Rule 12, and the answer where nothing was decided: the verdict of a timer that ran out, or else when to come back,
-    /// which is the promised wake-up and never past the next own timer.
+    /// Rule 12, and the answer if nothing else decided: the verdict of an expired timer, or the promised wake-up, which
+    /// is never later than the machine's next timer.
     pub(super) fn answer(&mut self, is_tick: bool) -> Answer {
         let next = match self.waiting.next_timer(self.policy) {
             Some((at, timer)) if at <= self.at => return ControlFlow::Break(self.verdict_of(timer)),
@@ -258,7 +259,7 @@ impl Wait<'_> {
         let delay = match why {
             RetryReason::AwaitingPod => self.next_delay(),
             RetryReason::AwaitingTerminatedState => {
-                // The last read of the budget falls on its end. A tick reads nothing, so it brings that no nearer.
+                // The last read of the budget is at its end. A tick reads nothing, so it uses up none of the budget.
                 let left = self.policy.0.finalize_budget.saturating_sub(self.waiting.missing.observed);
                 let delay = self.next_delay();
                 if is_tick { delay } else { delay.min(left.max(Duration::from_millis(1))) }
@@ -270,7 +271,7 @@ impl Wait<'_> {
             | RetryReason::Running
             | RetryReason::Restarting
             | RetryReason::PodTerminating => self.policy.0.reobserve,
-            // Only its own timer ends it.
+            // Only the timer of the confirmation ends it.
             RetryReason::ConfirmingDeletion | RetryReason::ConfirmingLostRecord => self.policy.0.gone_grace,
         };
         *self.waiting.wake.insert((self.at.after(delay), why))
@@ -278,8 +279,8 @@ impl Wait<'_> {
 
     /// The delay after one more API error in a row.
     ///
-    /// The backoff of 410s grows while they come close together, good reads in between or not: a watch that
-    /// expires at once is no reason to spin.
+    /// The backoff grows while 410s come close together, even with good reads between them: a watch that expires at
+    /// once must not cause a busy loop.
     pub(super) fn next_error_delay(&mut self, why: RetryReason) -> Duration {
         if why != RetryReason::Relist {
             self.waiting.errors = self.waiting.errors.saturating_add(1);
@@ -303,7 +304,7 @@ impl Wait<'_> {
     }
 }
 
-/// Whether the wait is for whatever snapshot comes next, so that each starts the silence anew; a tick does not.
+/// Whether any snapshot ends this wait, so that each snapshot restarts the silence limit; a tick does not.
 const fn is_steady(why: RetryReason) -> bool {
     match why {
         RetryReason::Pending

@@ -3,10 +3,10 @@
 use crate::input::ApiError;
 use crate::reason::{FailReason, RetryReason};
 
-/// The kinds of failure that the rules tell apart.
+/// The kinds of failure that the rules distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ApiFailure {
-    /// The place in history is gone: read again, nothing is wrong.
+    /// The watch's resourceVersion is too old: read again, nothing is wrong.
     Expired,
     /// The request itself is refused and will be refused again.
     Rejected,
@@ -16,14 +16,14 @@ pub(crate) enum ApiFailure {
     Forbidden,
     /// 429.
     Throttled,
-    /// Everything else, among it a 404 that is not about this pod and a rejection that is no `Status`: may pass.
+    /// Everything else, including a 404 that is not about this pod and a rejection that is no `Status`: may pass.
     Transient,
 }
 
 impl ApiFailure {
-    /// A rejection ends the wait and an expiry has no budget, so that both need the API server's own word: a `Status`.
-    /// The same codes on a page of a proxy may be gone with the next request (`NewGenericServerResponse` of
-    /// k8s.io/apimachinery makes errors of such pages, too, and loses the difference).
+    /// A rejection ends the wait, and a 410 has a budget of its own, so both need a `Status` of the API server. The
+    /// same codes from a proxy may be gone with the next request (`NewGenericServerResponse` of k8s.io/apimachinery
+    /// turns a proxy's page into the same kind of error).
     pub(crate) const fn of(error: &ApiError<'_>) -> Self {
         match error.code {
             410 if error.is_status => Self::Expired,
@@ -54,8 +54,8 @@ impl ApiFailure {
         }
     }
 
-    /// The same as the end of a sentence about the API server.
-    pub(crate) const fn complaint(self) -> &'static str {
+    /// The end of a sentence that begins with "the API server".
+    pub(crate) const fn phrase(self) -> &'static str {
         match self {
             Self::Rejected => "rejects the request",
             Self::Unauthorized => "does not accept the credentials",

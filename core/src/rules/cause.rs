@@ -1,8 +1,8 @@
 //! Rule 4: an outside cause comes first, whatever the code.
 //!
 //! Since Kubernetes 1.27 (#115331) a pod that is deleted, evicted or caught by a node shutdown, and whose process
-//! exits 0 on SIGTERM, becomes `Succeeded`. So the code alone proves nothing once something else may have
-//! stopped the step. What counts is which came first; undecided is after, for doubt is never green.
+//! exits 0 on SIGTERM, becomes `Succeeded`. So the code alone proves nothing if an outside cause may have stopped the
+//! step. The order of the two decides; if the order is unknown, the end counts as later, because doubt is never green.
 
 use crate::decision::Failure;
 use crate::history::{History, Run, Under};
@@ -16,7 +16,7 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
-/// Who stopped the step, if not the step itself.
+/// An outside cause: what stopped the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Evicted,
@@ -76,7 +76,7 @@ impl Cause {
     }
 }
 
-/// What `status.reason` of a `Failed` pod says about who stopped it.
+/// The outside cause that `status.reason` of a `Failed` pod names.
 ///
 /// The rejections are `admissionRejectionReasons` of `pkg/kubelet/kubelet.go`, the predicates' names that
 /// `pkg/kubelet/lifecycle/predicate.go` puts in their place, those of the CPU manager's own error types, and names of
@@ -124,8 +124,8 @@ pub(crate) fn disruption(pod: &PodSnapshot) -> Option<&Condition> {
     pod.disruption_target.as_ref().filter(|condition| condition.is_true)
 }
 
-/// Whether something other than its containers has made the pod `Failed`. A kubelet never says so beside one that runs; pod
-/// garbage collection does (`markFailedAndDeletePod`).
+/// Whether an outside cause made the pod `Failed`. A kubelet never reports `Failed` while a container runs; pod garbage
+/// collection does (`markFailedAndDeletePod`).
 pub(crate) fn has_ended(pod: &PodSnapshot) -> bool {
     let runs = |status: &ContainerStatus| status.state == Some(ContainerState::Running);
     of_reason(&pod.reason).is_some()
@@ -133,14 +133,14 @@ pub(crate) fn has_ended(pod: &PodSnapshot) -> bool {
         || (pod.deletion_timestamp.is_some() && pod.container_statuses.iter().any(runs))
 }
 
-/// The cause that a terminal pod without the target's record carries.
+/// The outside cause of a terminal pod without the target's record.
 pub(crate) fn of_pod(pod: &PodSnapshot, history: &History) -> Option<Cause> {
     if pod.phase == Phase::Failed
         && let Some(reason) = of_reason(&pod.reason)
     {
         return Some(reason);
     }
-    // What comes after a terminal phase did not bring it about.
+    // A cause that comes after a terminal phase is not the cause of that phase.
     if history.clean_terminal.is_some() {
         return None;
     }
@@ -153,7 +153,7 @@ pub(crate) fn of_pod(pod: &PodSnapshot, history: &History) -> Option<Cause> {
     pod.deletion_timestamp.map(|_| Cause::Deleted)
 }
 
-/// What `status.reason` says of a pod that is not over: a node shutdown was seen to write its reason under Running
+/// The outside cause that `status.reason` of a non-terminal pod names: a node shutdown writes its reason under Running
 /// (#104531). A NodeLost there is stale: the node has just reported.
 pub(crate) fn of_open_pod(pod: &PodSnapshot) -> Option<Cause> {
     let reason = of_reason(&pod.reason)?;
@@ -163,13 +163,13 @@ pub(crate) fn of_open_pod(pod: &PodSnapshot) -> Option<Cause> {
     }
 }
 
-/// An end of a container: its record, and what was seen of it and before it.
+/// An end of a container: its record, and the facts seen with it and before it.
 #[derive(Clone, Copy)]
 pub(crate) struct End<'a> {
     pub(crate) record: &'a Terminated,
     /// The run, if the record is real.
     pub(crate) run: Option<&'a Run>,
-    /// What the pod was under before the end was seen.
+    /// The outside causes that were seen before the end.
     pub(crate) unfinished: Under,
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn of_end(
     clock_skew: Duration,
 ) -> Option<Cause> {
     let said = of_reason(&pod.reason).filter(|_| pod.phase == Phase::Failed).or_else(|| of_open_pod(pod));
-    // What may be followed by another run is not the end of the step, so that it was seen first proves nothing.
+    // If another run may follow, this is not the end of the step, so it proves nothing that it was seen first.
     let is_before =
         || !settling && end.run.is_some_and(|run| run.seen_without_reason && !run.may_be_followed);
     match end.unfinished.reason {
@@ -200,11 +200,11 @@ pub(crate) fn of_end(
     {
         return Some(Cause::Disrupted);
     }
-    // A deletion that was seen counts, too, where the store was restored from a backup and has forgotten it.
+    // A deletion that was seen also counts if the store was restored from a backup and has lost it.
     (history.deletion.is_some() && ended_after_delete(pod, history, end, skew)).then_some(Cause::Deleted)
 }
 
-/// The condition alone is no proof that anything was stopped: the delete behind it may have failed.
+/// The condition alone does not prove that the pod was stopped: the delete that follows it may have failed.
 fn disruption_counts(pod: &PodSnapshot, condition: &Condition) -> bool {
     let by_phase = match condition.reason.as_str() {
         // Published when the kubelet has ended the pod, never before (`mergePodStatus`). An eviction whose process exits 0 on
@@ -225,8 +225,9 @@ fn ended_after_disruption(end: End<'_>, condition: &Condition, settling: bool, s
     if end.unfinished.disruption {
         return true;
     }
-    // The kubelet stamps its own condition only when all containers have ended, so that time comes after every end and
-    // orders nothing; and its doing may well precede the delete that the generations tell of.
+    // The kubelet sets its own condition only when all containers have ended, so the condition's time is later than
+    // every end and shows no order. The kubelet may also have stopped the pod before the delete that the generations
+    // show.
     if by_kubelet {
         return true;
     }
@@ -236,7 +237,7 @@ fn ended_after_disruption(end: End<'_>, condition: &Condition, settling: bool, s
     at_or_after(end.record.finished_at, condition.last_transition_time, skew)
 }
 
-/// In this order of trust: what was observed, the generations, the timestamps.
+/// The sources in order of precedence: observations, generations, timestamps.
 fn ended_after_delete(pod: &PodSnapshot, history: &History, end: End<'_>, skew: i64) -> bool {
     if end.run.is_some_and(|run| run.seen_without_deletion) {
         return false;
@@ -246,7 +247,8 @@ fn ended_after_delete(pod: &PodSnapshot, history: &History, end: End<'_>, skew: 
     }
     let deletion = history.deletion;
     if let Some(run) = end.run.filter(|run| run.written_before_delete) {
-        // What was behind may have been an edit that came after the delete, if the time says so in so many seconds.
+        // The change that the kubelet had not observed may be an edit after the delete, if the times differ clearly
+        // enough.
         let request =
             deletion.filter(|deletion| !deletion.is_rewritten()).map(|deletion| deletion.earliest.0);
         let late = end
@@ -256,8 +258,8 @@ fn ended_after_delete(pod: &PodSnapshot, history: &History, end: End<'_>, skew: 
             .is_some_and(|(end, request)| end.0 > request.saturating_add(1).saturating_add(skew));
         return late && !run.written_before_edits;
     }
-    // The last DELETE comes after the unmounts, however long those take (kubernetes#122342), so the time that it wrote gives
-    // no bound; and the kubelet had seen the delete when it wrote last.
+    // The last DELETE comes after the unmounts, which may take long (kubernetes#122342), so its timestamp gives no
+    // bound; and the kubelet had seen the delete at its last write.
     let knew = pod.observed_generation > 0 && pod.observed_generation >= pod.generation;
     if knew && deletion.is_some_and(|deletion| deletion.is_rewritten()) {
         return true;
@@ -265,7 +267,7 @@ fn ended_after_delete(pod: &PodSnapshot, history: &History, end: End<'_>, skew: 
     at_or_after(end.record.finished_at, deletion.map(|deletion| deletion.earliest), skew)
 }
 
-/// Whether `end` falls at or after `cause`; unknown times are undecided and so count as after.
+/// Whether `end` is at or after `cause`; if a time is unknown, `end` counts as later.
 fn at_or_after(end: Option<Timestamp>, cause: Option<Timestamp>, skew: i64) -> bool {
     match (end, cause) {
         (Some(end), Some(cause)) => end.0.saturating_add(skew) >= cause.0,
@@ -277,8 +279,8 @@ fn at_or_after(end: Option<Timestamp>, cause: Option<Timestamp>, skew: i64) -> b
 ///
 /// Normally deletionTimestamp minus deletionGracePeriodSeconds. But the kubelet's last DELETE rewrites both (grace
 /// 0, timestamp now), and a shortened grace that is already over becomes 1 (`BeforeDelete` in
-/// `k8s.io/apiserver/pkg/registry/rest/delete.go`). Seen first in that state, the request may lie as far back as
-/// the pod's own grace period.
+/// `k8s.io/apiserver/pkg/registry/rest/delete.go`). If the deletion is first seen in that state, the request may be as
+/// old as the pod's own grace period.
 pub(crate) fn earliest_request(pod: &PodSnapshot) -> Option<Timestamp> {
     let timestamp = pod.deletion_timestamp?;
     let grace = pod.deletion_grace_period_seconds.unwrap_or(0);
@@ -291,7 +293,7 @@ pub(crate) fn earliest_request(pod: &PodSnapshot) -> Option<Timestamp> {
 pub(crate) fn failure(cause: Cause, pod: &PodSnapshot, record: Option<&Terminated>) -> Failure {
     let mut message = String::from(cause.sentence());
     let condition = disruption(pod);
-    // The kubelet writes both; pod garbage collection and the API's evictions have the condition alone.
+    // The kubelet writes both; pod garbage collection and evictions through the API set only the condition.
     let reason =
         if pod.reason.is_empty() { condition.map_or("", |condition| &condition.reason) } else { &pod.reason };
     let said = if pod.message.is_empty() {
@@ -319,7 +321,7 @@ pub(crate) fn failure(cause: Cause, pod: &PodSnapshot, record: Option<&Terminate
     Failure::new(cause.reason(), message, record.map(|record| record.exit_code)).by_rule(4)
 }
 
-/// When the cause set in, if the object tells.
+/// When the cause began, if the object shows that.
 fn time_of(cause: Cause, pod: &PodSnapshot) -> Option<Timestamp> {
     match cause {
         Cause::Deleted => earliest_request(pod).filter(|_| pod.deletion_grace_period_seconds > Some(1)),

@@ -1,4 +1,4 @@
-//! Rules 5 and 6: what a `terminated` record is worth.
+//! Rules 5 and 6: whether the code of a `terminated` record is real, and what it means.
 
 use crate::decision::{Evidence, Exit, Failure};
 use crate::history::History;
@@ -12,26 +12,26 @@ use crate::text::{in_parentheses, name, quote};
 use alloc::format;
 use alloc::string::String;
 
-/// Whether the code is made up, because the real one is lost.
+/// Whether the code is made up because the real one is lost.
 ///
 /// `ContainerStatusUnknown` is the kubelet's (`TerminatePod`, `convertToAPIContainerStatuses`), `Unknown` containerd's
-/// after a restart. `NotFound` is what providers of virtual-kubelet write for whatever ran when they lost it, with -137
-/// (`processPodUpdates` of node/podcontroller.go) or with 0 (`deleteContainerGroup` of azure-aci). Each of these reasons
-/// says that the record is made up, so none of their codes is worth anything. `Terminated`/0 is a provider's, too.
+/// after a restart. Providers of virtual-kubelet write `NotFound` for a container that they lost while it ran, with
+/// -137 (`processPodUpdates` of node/podcontroller.go) or with 0 (`deleteContainerGroup` of azure-aci). Each of these
+/// reasons says that the record is made up, so its code means nothing. `Terminated`/0 comes from a provider, too.
 pub(crate) fn is_fabricated(record: &Terminated) -> bool {
     match record.reason.as_str() {
         "ContainerStatusUnknown" | "Unknown" | "NotFound" => true,
-        // The latter two nobody was seen to write, but a command that never ran has no exit 0.
+        // The latter two were never observed with 0, but a command that never ran has no exit 0.
         "Terminated" | "StartError" | "ContainerCannotRun" => record.exit_code == 0,
-        // CRI-O's where it knows no code (`server/container_status.go`); on Linux no process ends so.
+        // CRI-O writes this when it knows no code (`server/container_status.go`); on Linux no process ends with -1.
         "Error" => record.exit_code == -1 && record.container_id.starts_with("cri-o://"),
         _ => false,
     }
 }
 
-/// Whether the kubelet has inferred this end of an init container: the runtime does not know the container any more, the
-/// pod is initialised, so it "treats it as exited normally" (`convertToAPIContainerStatuses` in
-/// `pkg/kubelet/kubelet_pods.go`). Such a record has neither a containerID nor times, which every observed one has.
+/// Whether the kubelet inferred this end of an init container: the runtime no longer knows the container and the pod is
+/// initialised, so the kubelet "treats it as exited normally" (`convertToAPIContainerStatuses` in
+/// `pkg/kubelet/kubelet_pods.go`). Such a record has neither a containerID nor times; every observed record has both.
 pub(crate) fn is_inferred(record: &Terminated) -> bool {
     record.exit_code == 0
         && record.container_id.is_empty()
@@ -39,7 +39,7 @@ pub(crate) fn is_inferred(record: &Terminated) -> bool {
         && record.finished_at.is_none()
 }
 
-/// The failure for a code that nobody knows.
+/// The failure for a code that is lost.
 pub(crate) fn unknown(container: &str, record: &Terminated) -> Failure {
     let said = quote(&record.reason, not_by_the_step(&record.reason, &record.message));
     let message = format!(
@@ -51,9 +51,9 @@ pub(crate) fn unknown(container: &str, record: &Terminated) -> Failure {
     Failure::new(FailReason::ContainerStatusUnknown, message, Some(record.exit_code))
 }
 
-/// The answer that a final, real record of the target gives.
+/// The verdict for a final, real record of the target.
 ///
-/// `outlived` if the pod carries an outside cause that came later: that explains a phase `Failed`.
+/// `outlived` if an outside cause came after the end: that explains a phase `Failed`.
 pub(crate) fn judge(
     history: &History,
     record: &Terminated,
@@ -64,7 +64,7 @@ pub(crate) fn judge(
     let (container, phase) = (&history.container, history.phase);
     let oom_killed = record.reason == "OOMKilled";
     if record.exit_code == 0 && oom_killed {
-        // The kernel killed a child and the parent swallowed it (kubernetes#131530).
+        // The kernel killed a child process and its parent ignored that (kubernetes#131530).
         let message = format!(
             "a process of container {} was killed for memory, yet the container exited 0",
             name(container)
@@ -111,11 +111,11 @@ pub(crate) fn judge(
     })
 }
 
-/// Whether some container other than the target explains that the pod is `Failed`.
+/// Whether a container other than the target explains that the pod is `Failed`.
 ///
-/// A reason that nobody knows on the pod itself is an explanation of its own, and not one for green.
+/// An unknown `status.reason` of the pod is another explanation, and no proof of success.
 pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &Target<'_>) -> bool {
-    // `getPhase` counts a regular container that waits after an end as stopped, and not as succeeded.
+    // `getPhase` counts a regular container that waits after an end as stopped, not as succeeded.
     let stopped = |status: &ContainerStatus| match &status.state {
         Some(ContainerState::Terminated(record)) => record.exit_code != 0,
         Some(ContainerState::Waiting { .. }) | None => status.last_terminated.is_some(),
@@ -136,7 +136,7 @@ pub(crate) fn another_container_failed(pod: &PodSnapshot, target: &Target<'_>) -
             || init.any(|spec| target.init.get(&spec.name).is_some_and(failed)))
 }
 
-/// The answer that phase `Succeeded`, or under `assume_success` mere absence, stands for.
+/// The exit that follows from phase `Succeeded`, or under `assume_success` from absence alone.
 pub(crate) fn inferred(container: &str, phase: Phase) -> Exit {
     Exit {
         code: 0,

@@ -8,7 +8,7 @@ use core::cmp::Ordering;
 /// true of etcd-backed servers before). One that is not decimal cannot be ordered and counts as newer.
 pub(crate) fn is_older(candidate: &str, accepted: &str) -> bool {
     if candidate == accepted {
-        // The same object again, as every GET of a pod that does not change brings it.
+        // The same object again: every GET of an unchanged pod returns it.
         return false;
     }
     match (decimal(candidate), decimal(accepted)) {

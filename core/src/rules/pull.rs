@@ -1,23 +1,24 @@
-//! Rule 8, a part of it: what an attempt to pull an image said, and whether a registry refused the image for good.
+//! Rule 8, a part of it: the result of an attempt to pull an image, and whether the registry's refusal is permanent.
 //!
-//! A refusal is a known phrase or a known gRPC code. Any other text may pass, and so may one that speaks of both: a mirror
-//! that denies beside a registry that limits rates, or a `NotFound` of the node's own store.
+//! A refusal is a known phrase or a known gRPC code. Any other error may pass, and so may a message with a refusal and
+//! a passing error: a mirror that denies access while a registry limits rates, or a `NotFound` of the node's own store.
 
-/// What a waiting reason and its message say about the last attempt to pull.
+/// What a waiting reason and its message say about the last pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// The registry answered that there is no such image, or that it is not for this pod.
+    /// The registry answered that there is no such image, or that the pod has no access to it.
     Refused,
-    /// Anything else, or nothing that is known.
+    /// Another error, or an unknown message.
     Passing,
-    /// The kubelet waits for its next attempt and does not repeat what the last one said.
+    /// The kubelet waits for its next attempt and does not repeat the message of the last one.
     Nothing,
 }
 
-/// A message that is longer than what a runtime writes is not looked at.
+/// Longest message that is examined, in bytes; runtimes write shorter ones.
 const LONGEST: usize = 8192;
 
-/// What refuses for good, in lower case. Each has a space, so that no image name and no URL in the message matches.
+/// Phrases of a permanent refusal, in lower case. Each has a space, so that no image name and no URL in the message
+/// matches.
 const REFUSALS: [&str; 29] = [
     // gRPC codes of the runtime (`errgrpc.ToGRPC` in containerd).
     "code = notfound",
@@ -57,12 +58,13 @@ const REFUSALS: [&str; 29] = [
     "repository does not exist",
 ];
 
-/// Error codes of the distribution specification that are words of common speech: they count where an error begins.
+/// Error codes of the distribution specification that are also common words: they count only at the beginning of an
+/// error.
 const CODES: [&str; 2] = ["denied: ", "unauthorized: "];
 
-/// What may pass, in lower case, whatever stands beside it.
+/// Phrases of errors that may pass, in lower case; they take precedence over refusals.
 const PASSING: [&str; 37] = [
-    // Too much was asked for.
+    // Rate limits.
     "too many requests",
     "toomanyrequests",
     "rate limit",
@@ -72,7 +74,7 @@ const PASSING: [&str; 37] = [
     ": 429",
     "status code 429",
     "code from registry 429",
-    // The registry, or the way to it, is not well.
+    // Errors of the registry or of the network.
     "internal server error",
     "bad gateway",
     "service unavailable",
@@ -95,20 +97,20 @@ const PASSING: [&str; 37] = [
     "tls: ",
     "x509: ",
     "proxyconnect",
-    // gRPC codes that say so.
+    // gRPC codes of such errors.
     "code = unavailable",
     "code = resourceexhausted",
-    // The node's own store has lost something that the registry gave (containerd's content store and snapshotters).
+    // The node's own store has lost content (containerd's content store and snapshotters).
     "content store",
     "content digest",
     " snapshot ",
     "snapshotter",
 ];
 
-/// What the last attempt said, by the waiting reason and its message.
+/// The result of the last attempt, from the waiting reason and its message.
 ///
-/// In back-off the kubelet repeats what it stored (`prevPullErrMsg` in `pkg/kubelet/images/image_manager.go`, 1.32 and
-/// later) or says that it waits and no more.
+/// During back-off the kubelet repeats the stored message (`prevPullErrMsg` in `pkg/kubelet/images/image_manager.go`,
+/// 1.32 and later) or only says that it waits.
 pub(crate) fn said(reason: &str, message: &str) -> Said {
     match reason {
         "ErrImagePull" => of_attempt(message),
@@ -117,13 +119,13 @@ pub(crate) fn said(reason: &str, message: &str) -> Said {
             Some(repeated) => repeated.strip_prefix(": ErrImagePull: ").map_or(Said::Passing, of_attempt),
             None => Said::Passing,
         },
-        // The kubelet's own: nothing was asked for (`ErrImageNeverPull`; an image may be brought to the node by other means),
-        // or what the runtime says may pass (`RegistryUnavailable`).
+        // The kubelet's own reasons: no pull was tried (`ErrImageNeverPull`; the image may reach the node in another
+        // way), or the runtime reports an error that may pass (`RegistryUnavailable`).
         _ => Said::Passing,
     }
 }
 
-/// What follows the name of the image in a back-off's message, if it is one.
+/// The part after the image's name in a back-off message, if the message is one.
 fn repeated(message: &str) -> Option<&str> {
     if message.is_empty() {
         return Some("");
@@ -154,7 +156,7 @@ mod tests {
     use super::{CODES, LONGEST, PASSING, REFUSALS, Said, said};
     use alloc::format;
 
-    /// As they stand in bug reports of these runtimes and registries.
+    /// Messages from bug reports of these runtimes and registries.
     const REFUSED: [&str; 24] = [
         "rpc error: code = NotFound desc = failed to pull and unpack image \"docker.io/acme/app:9\": failed to resolve \
          reference \"docker.io/acme/app:9\": docker.io/acme/app:9: not found",
@@ -220,15 +222,15 @@ mod tests {
         "failed to resolve reference \"r/a:1\": failed to do request: Head \"https://r/v2/a\": context deadline exceeded",
         "error pinging docker registry registry-1.docker.io: Get \"https://registry-1.docker.io/v2/\": proxyconnect tcp: \
          Proxy Authentication Required",
-        // A refusal and something that passes.
+        // A refusal together with an error that may pass.
         "denied: requested access to the resource is denied: 429 Too Many Requests",
         "(Mirrors also failed: [mirror/a: reading manifest 1 in mirror/a: manifest unknown]): r.example/a: pinging \
          container registry r.example: Get \"https://r.example/v2/\": dial tcp 10.0.0.1:443: connect: connection refused",
         "unexpected status from GET request to https://auth.example/token: 403 Forbidden\ndenied: quota exceeded",
-        // Names that only look like a refusal.
+        // Names that contain a refusal's words.
         "failed to resolve reference \"registry.example/denied/unauthorized:not-found\": some new trouble",
         "failed to resolve reference \"registry.example/a:denied\"",
-        // The node's own trouble.
+        // Errors of the node.
         "rpc error: code = NotFound desc = failed to pull and unpack image \"r/a:1\": failed to prepare extraction snapshot \
          \"extract-1 sha256:9\": parent snapshot sha256:9 does not exist: not found",
         "rpc error: code = NotFound desc = failed to pull and unpack image \"r/a:1\": failed to extract layer sha256:1: \

@@ -10,13 +10,13 @@ use crate::snapshot::{
     Container, ContainerState, PodSnapshot, RestartAction, RestartPolicy, RestartRule, Terminated,
 };
 
-/// The kubelet's reason on a container it stopped only to start all of them again (KEP-5532).
+/// The kubelet's reason on a container that it stopped in order to restart all containers (KEP-5532).
 const RESTARTING_ALL_CONTAINERS: &str = "RestartingAllContainers";
 
 /// The kubelet's reason on a container that it will start again after a delay.
 const CRASH_LOOP_BACK_OFF: &str = "CrashLoopBackOff";
 
-/// Whether the record is the target's last: nothing will start that container again.
+/// Whether the record is the target's last one: the container will not start again.
 pub(crate) fn is_final(
     pod: &PodSnapshot,
     target: &Target<'_>,
@@ -29,17 +29,17 @@ pub(crate) fn is_final(
     phase_is_terminal || pod.deletion_timestamp.is_some() || !may_restart(pod, target, terminated.exit_code)
 }
 
-/// Whether the record was written only because all containers are being restarted.
+/// Whether the record exists only because all containers are being restarted.
 pub(crate) fn is_restarting_all(terminated: &Terminated) -> bool {
     terminated.reason == RESTARTING_ALL_CONTAINERS
 }
 
-/// Whether something may start the target again after this code, in a pod that is neither terminal nor deleted.
+/// Whether the target may start again after this code, in a pod that is neither terminal nor being deleted.
 pub(crate) fn may_restart(pod: &PodSnapshot, target: &Target<'_>, exit_code: i32) -> bool {
     match target.kind {
         Kind::Ephemeral => false,
         Kind::Sidecar(_) => true,
-        // A regular init container that is through is never run again (the pod would not get past it).
+        // A regular init container that succeeded is never run again.
         Kind::Init(_) if exit_code == 0 => another_may_restart_all(pod, target),
         Kind::Init(_) | Kind::Regular => {
             restarts(target.spec, pod.restart_policy, exit_code) || another_may_restart_all(pod, target)
@@ -47,7 +47,7 @@ pub(crate) fn may_restart(pod: &PodSnapshot, target: &Target<'_>, exit_code: i32
     }
 }
 
-/// Whether the target sits between two runs: it ended, or waits after an end, and will start again.
+/// Whether the target is between two runs: it ended, or waits after an end, and will start again.
 pub(crate) fn is_between_restarts(pod: &PodSnapshot, target: &Target<'_>) -> bool {
     let waits_after_an_end = || {
         target
@@ -69,8 +69,8 @@ pub(crate) fn is_sidecar(init_container: &Container) -> bool {
     init_container.restart_policy == Some(RestartPolicy::Always)
 }
 
-/// The container's own rules, then its own policy, then the pod's. As in the kubelet, rules count only beside a policy of
-/// the container's own.
+/// The container's own rules, then its own policy, then the pod's. As in the kubelet, rules count only if the container
+/// has a policy of its own.
 pub(crate) fn restarts(container: &Container, pod_policy: RestartPolicy, exit_code: i32) -> bool {
     let rule = match container.restart_policy {
         Some(_) => container.restart_policy_rules.iter().find(|rule| rule.matches(exit_code)),
@@ -86,14 +86,14 @@ pub(crate) fn restarts(container: &Container, pod_policy: RestartPolicy, exit_co
     }
 }
 
-/// Whether another container's exit may still restart every container, this one included, however it ended: it has not
-/// ended yet, will be started again by itself, or has ended so.
+/// Whether another container's exit may still restart all containers, including the target, whatever its exit code. The
+/// other container has not ended yet, will be restarted by its own policy, or has ended with a code of such a rule.
 fn another_may_restart_all(pod: &PodSnapshot, target: &Target<'_>) -> bool {
     let armed = |container: &Container, statuses: &Statuses<'_>, is_init: bool| {
-        // An init container that is through is never run again.
+        // An init container that succeeded is never run again.
         let runs_again = |code: i32| {
-            let is_through = is_init && code == 0 && !is_sidecar(container);
-            !is_through && restarts(container, pod.restart_policy, code)
+            let has_succeeded = is_init && code == 0 && !is_sidecar(container);
+            !has_succeeded && restarts(container, pod.restart_policy, code)
         };
         let all = |rule: &&RestartRule| rule.action == RestartAction::RestartAllContainers;
         let mut rules = container.restart_policy_rules.iter().filter(all).peekable();
@@ -122,7 +122,7 @@ mod tests {
     };
     use alloc::vec;
 
-    /// Whether the container of that list may start again after this code, in a pod of that policy.
+    /// Whether a container of that list may start again after this code, in a pod with that policy.
     fn may(pod_policy: RestartPolicy, is_init: bool, exit_code: i32) -> bool {
         let step = Container { name: "step".into(), ..Container::default() };
         let mut pod = PodSnapshot { restart_policy: pod_policy, ..PodSnapshot::default() };
@@ -133,7 +133,7 @@ mod tests {
 
     /// KEP-5532.
     #[test]
-    fn who_is_through_restarts_nobody_and_who_may_exit_again_does() {
+    fn a_container_that_has_finished_restarts_no_other_and_one_that_may_exit_again_does() {
         use RestartPolicy::{Always, Never};
         let may = |is_init: bool, policy: RestartPolicy, exit_code: Option<i32>| {
             let all = RestartRule {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_init_container_that_is_through_is_not_run_again() {
+    fn an_init_container_that_has_succeeded_is_not_run_again() {
         use RestartPolicy::{Always, Never, OnFailure};
         for (policy, after_0, after_1) in
             [(Always, true, true), (OnFailure, false, true), (Never, false, false)]

@@ -1,19 +1,19 @@
 //! The statuses of a list by name, indexed once for each snapshot.
 //!
-//! A pod has a handful of containers, and for them looking through the list is quickest. But an object has room for thousands,
-//! and each rule asks for the status of each container: without an index that is quadratic.
+//! Most pods have a few containers, and a linear search of the list is fastest for them. But an object can hold
+//! thousands, and each rule needs the status of each container: without an index the work is quadratic.
 
 use crate::snapshot::ContainerStatus;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-/// From how many on a list gets an index. Below it no memory is allocated.
+/// Length from which on a list gets an index. A shorter list allocates no memory.
 const MANY: usize = 16;
 
 /// A list of statuses.
 pub(crate) struct Statuses<'a> {
     list: &'a [ContainerStatus],
-    /// Places in the list in the order of names, and of one name in the order of the list; empty for a short one.
+    /// Positions in the list, sorted by name and then by position; empty for a short list.
     order: Vec<usize>,
 }
 
@@ -22,13 +22,13 @@ impl<'a> Statuses<'a> {
         let mut order = Vec::new();
         if list.len() >= MANY {
             order.extend(0..list.len());
-            // Stable, so that of one name the first stays first.
+            // A stable sort, so that the first status of a name stays first.
             order.sort_by(|a, b| compare(&list[*a].name, &list[*b].name));
         }
         Self { list, order }
     }
 
-    /// The status of that name. Validation does not forbid duplicates: the first counts.
+    /// The status with that name. Validation does not forbid duplicates: the first one counts.
     pub(crate) fn get(&self, name: &str) -> Option<&'a ContainerStatus> {
         let is_it = |status: &ContainerStatus| compare(&status.name, name) == Ordering::Equal;
         if self.order.is_empty() {
@@ -60,7 +60,7 @@ mod tests {
     use core::cell::Cell;
 
     std::thread_local! {
-        /// How many names were compared, on this thread.
+        /// The number of name comparisons on this thread.
         pub(super) static COMPARISONS: Cell<u64> = const { Cell::new(0) };
     }
 
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn the_first_of_a_name_is_found_in_lists_of_any_length() {
         for length in [0, 1, 2, 15, 16, 17, 100] {
-            // Names more than once, and not in their order.
+            // Duplicate names, out of order.
             let list: Vec<_> =
                 (0..length).map(|place| status(format!("c{}", place * 7 % 11), place)).collect();
             let statuses = Statuses::of(&list);
@@ -82,7 +82,7 @@ mod tests {
         }
     }
 
-    /// A pod with so many init containers and so many regular ones, all with this state.
+    /// A pod with `count` init containers and `count` regular ones, all in this state.
     fn crowd(count: u32, phase: Phase, state: &ContainerState) -> PodSnapshot {
         let all =
             RestartRule { action: RestartAction::RestartAllContainers, negated: false, exit_codes: vec![42] };
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// How many names are compared for two decisions about it.
+    /// The number of name comparisons in two decisions about the pod.
     fn work(pod: &PodSnapshot) -> u64 {
         COMPARISONS.with(|comparisons| comparisons.set(0));
         let mut machine = WaitMachine::new(alloc::sync::Arc::default()).container("c0");
@@ -133,7 +133,8 @@ mod tests {
             ended(42),
         ];
         let count = 20_000_u32;
-        // Two indexes for each decision, made by sorting, and a few looks for each container, of log2(20,000) steps each.
+        // For each decision: two indexes, made by sorting, and a few searches for each container, of log2(20,000) steps
+        // each.
         let most = u64::from(2 * 2 * count * (15 + 8 * 16));
         for state in states {
             for phase in [Phase::Pending, Phase::Failed] {

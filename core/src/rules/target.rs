@@ -13,7 +13,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The target found in one snapshot.
+/// The target in one snapshot.
 pub(crate) struct Target<'a> {
     pub(crate) kind: Kind,
     pub(crate) spec: &'a Container,
@@ -29,7 +29,7 @@ pub(crate) struct Target<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Regular,
-    /// With its place in the order of starting.
+    /// With its position in the order of starting.
     Init(usize),
     /// A native sidecar (KEP-753), likewise.
     Sidecar(usize),
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// How many init containers must be through before the target may start.
+    /// How many init containers must succeed or start before the target may start.
     pub(crate) const fn init_containers_before(self, total: usize) -> usize {
         match self {
             Self::Regular => total,
@@ -85,7 +85,8 @@ impl<'a> Target<'a> {
         self.status.and_then(|status| status.last_terminated.as_ref())
     }
 
-    /// Whether its status shows that it was started; so does a made-up record, as far as anybody knows.
+    /// Whether the status shows that the container was started. A made-up record counts too, because it may replace a
+    /// real one.
     pub(crate) fn has_started(&self) -> bool {
         let has_run = |status: &ContainerStatus| {
             status.restart_count > 0 || !status.container_id.is_empty() || status.last_terminated.is_some()
@@ -148,7 +149,7 @@ fn ambiguous(containers: &[Container]) -> String {
     )
 }
 
-/// As many of them as go into a sentence.
+/// The names, as many as fit into a sentence.
 fn names<'a>(containers: impl Iterator<Item = &'a Container>) -> String {
     let names: Vec<_> = containers.take(50).map(|container| text::name(&container.name)).collect();
     text::quote("", &names.join(", "))

@@ -16,7 +16,7 @@ use alloc::format;
 /// Reasons that share one grace timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// The image cannot be had at the moment.
+    /// The image cannot be pulled at the moment.
     ImagePull,
     /// The container cannot be created from its configuration at the moment.
     ConfigError,
@@ -24,7 +24,7 @@ pub(crate) enum Group {
     InvalidImageName,
 }
 
-/// The group of a waiting reason. `None` is progress: never fail on a string that nobody knows.
+/// The group of a waiting reason. `None` means progress: an unknown reason never fails a wait.
 pub(crate) fn group(reason: &str) -> Option<Group> {
     match reason {
         "InvalidImageName" => Some(Group::InvalidImageName),
@@ -48,16 +48,16 @@ pub(crate) fn group(reason: &str) -> Option<Group> {
 /// the init containers before it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Stuck<'a> {
-    pub(crate) image_pull: Option<Trouble<'a>>,
-    pub(crate) config_error: Option<Trouble<'a>>,
-    pub(crate) invalid_image_name: Option<Trouble<'a>>,
+    pub(crate) image_pull: Option<WaitingContainer<'a>>,
+    pub(crate) config_error: Option<WaitingContainer<'a>>,
+    pub(crate) invalid_image_name: Option<WaitingContainer<'a>>,
 }
 
 impl<'a> Stuck<'a> {
     pub(crate) fn in_pod(pod: &'a PodSnapshot, target: &Target<'a>) -> Self {
         let mut stuck = Self::default();
         if target.is_running() {
-            // A sidecar that is being restarted beside the step cannot keep it from starting any more.
+            // The step has started, so a sidecar that is restarted cannot keep it from starting.
             return stuck;
         }
         for (_, status) in target.init_before(pod) {
@@ -77,26 +77,26 @@ impl<'a> Stuck<'a> {
             Group::ConfigError => &mut self.config_error,
             Group::InvalidImageName => &mut self.invalid_image_name,
         };
-        of_group.get_or_insert(Trouble { group, container: &status.name, reason, message });
+        of_group.get_or_insert(WaitingContainer { group, container: &status.name, reason, message });
     }
 }
 
 /// A container that waits for a reason of some [`Group`].
 #[derive(Clone, Copy)]
-pub(crate) struct Trouble<'a> {
+pub(crate) struct WaitingContainer<'a> {
     group: Group,
     pub(crate) container: &'a str,
     reason: &'a str,
     message: &'a str,
 }
 
-impl Trouble<'_> {
-    /// What the last attempt to pull said, as far as this tells.
+impl WaitingContainer<'_> {
+    /// The result of the last attempt to pull, as far as the reason and the message show it.
     pub(crate) fn said(&self) -> Said {
         pull::said(self.reason, self.message)
     }
 
-    /// The failure this becomes when its grace is over, or at once for an invalid image name.
+    /// The failure when the grace is over; for an invalid image name, at once.
     pub(crate) fn failure(&self) -> Failure {
         let (reason, text) = match self.group {
             Group::ImagePull => (FailReason::ImagePull, "could not pull its image"),
@@ -110,16 +110,16 @@ impl Trouble<'_> {
     }
 }
 
-/// Whether an init container before the target runs, so that the pod works. A native sidecar runs for as long as the pod, and
-/// so says nothing.
+/// Whether an init container before the target runs, so that the pod makes progress. A native sidecar does not count,
+/// because it runs as long as the pod.
 pub(crate) fn is_init_running(pod: &PodSnapshot, target: &Target<'_>) -> bool {
     target
         .init_before(pod)
         .any(|(container, status)| !is_sidecar(container) && status.state == Some(ContainerState::Running))
 }
 
-/// The first init container before the target whose last run failed, with its record. In a terminal pod that kept the
-/// target from starting, which stays `waiting: PodInitializing` for good (`hasPodInitialized`, kubernetes#108366).
+/// The first init container before the target whose last run failed, with its record. In a terminal pod that failure is
+/// why the target never started and stays `waiting: PodInitializing` (`hasPodInitialized`, kubernetes#108366).
 pub(crate) fn failed_init_container<'a>(
     pod: &'a PodSnapshot,
     target: &Target<'a>,

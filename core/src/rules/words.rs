@@ -1,7 +1,7 @@
-//! What a pod itself says, for the sentences: in its own words, cleaned and bounded.
+//! Messages of the pod for the sentences, cleaned and cut.
 //!
-//! A record's message counts only where the step cannot have written it. The others are the step's own output, which may hold
-//! what is not for a log: it has its field in [`Exit`](crate::Exit).
+//! A record's message is quoted only if the step cannot have written it. Otherwise it is the step's own output, which
+//! may be unfit for a log: that has its own field in [`Exit`](crate::Exit).
 
 use crate::rules::restart::is_sidecar;
 use crate::rules::target::Target;
@@ -10,7 +10,8 @@ use crate::text::{in_parentheses, name, quote};
 use alloc::format;
 use alloc::string::String;
 
-/// Why the target does not go on, or how a terminal pod ended. Empty where the pod says nothing, or the target runs.
+/// Why the target does not make progress, or how a terminal pod ended. Empty if the pod has no such message, or the
+/// target runs.
 pub(crate) fn of_pod(pod: &PodSnapshot, target: &Target<'_>) -> String {
     if pod.phase.is_terminal() {
         return quote(&pod.reason, &pod.message);
@@ -32,7 +33,7 @@ pub(crate) fn of_pod(pod: &PodSnapshot, target: &Target<'_>) -> String {
     of_target.unwrap_or_else(|| quote(&pod.reason, &pod.message))
 }
 
-/// What an init container that is not through does. A sidecar that runs is no hindrance.
+/// The state of an init container that has not succeeded. A running sidecar does not count.
 fn of_init(spec: &Container, status: &ContainerStatus) -> Option<String> {
     match &status.state {
         Some(ContainerState::Waiting { reason, .. }) if reason == "PodInitializing" => None,
@@ -57,7 +58,7 @@ fn of_container(kind: &str, status: &ContainerStatus) -> Option<String> {
     }
 }
 
-/// What a record says beside its code, in parentheses with a space before them, or nothing.
+/// A record's reason and message, in parentheses with a space before them, or nothing.
 pub(crate) fn of_record(record: &Terminated) -> String {
     let reason = match record.reason.as_str() {
         "Completed" | "Error" => "",
@@ -65,12 +66,12 @@ pub(crate) fn of_record(record: &Terminated) -> String {
     };
     let words = quote(reason, not_by_the_step(&record.reason, &record.message));
     let doubt = doubt(record.exit_code, &record.reason, &record.container_id);
-    // A doubtful record has no words.
+    // A record whose code is in doubt is not quoted.
     if doubt.is_empty() { in_parentheses(&words) } else { doubt.into() }
 }
 
-/// The message of a record with this reason, unless the step may have written it: its command never ran, or the record was
-/// made up.
+/// The message of a record with this reason, if the step cannot have written it: the command never ran, or the record
+/// is made up.
 pub(crate) fn not_by_the_step<'a>(reason: &str, message: &'a str) -> &'a str {
     match reason {
         "StartError" | "ContainerCannotRun" | "ContainerStatusUnknown" | "NotFound" => message,
@@ -78,9 +79,9 @@ pub(crate) fn not_by_the_step<'a>(reason: &str, message: &'a str) -> &'a str {
     }
 }
 
-/// What is to be known about a code that looks like the step's own and need not be.
+/// A note about a code that looks like the step's own but may not be.
 ///
-/// CRI-O answers 255 with the reason `Error` where it has neither the runtime's state nor the exit file
+/// CRI-O reports 255 with the reason `Error` if it has neither the runtime's state nor the exit file
 /// (`UpdateContainerStatus`; cri-o#8980, cri-o#9840).
 pub(crate) fn doubt(exit_code: i32, reason: &str, container_id: &str) -> &'static str {
     if exit_code == 255 && reason == "Error" && container_id.starts_with("cri-o://") {

@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 impl WaitMachine {
-    /// The machine as a value, at any point of its life.
+    /// The machine as a value; possible at any time.
     #[must_use]
     pub fn save(&self) -> SavedWait {
         let state = match &self.state {
@@ -36,10 +36,10 @@ impl WaitMachine {
         }
     }
 
-    /// A machine that goes on as if nothing had happened.
+    /// A machine that continues from the saved state.
     ///
     /// # Errors
-    /// The value holds what no machine saves.
+    /// The value holds something that [`save`](Self::save) never writes.
     pub fn restore(saved: SavedWait) -> Result<Self, RestoreError> {
         let state = match saved.state {
             SavedState::Waiting(waiting) => State::Waiting(Box::new(restore_waiting(*waiting)?)),

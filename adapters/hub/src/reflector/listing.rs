@@ -1,4 +1,4 @@
-//! What a LIST brings, and what it means not to be in it.
+//! The items of a LIST, and the pods that are not in it.
 
 use super::{Head, Reflector};
 use crate::failure::{ApiFailure, Via};
@@ -24,7 +24,7 @@ impl<O: Object> Reflector<O> {
         let entry = &mut self.registry.pods[pod];
         entry.listed = shared.lister.count;
         let is_older = entry.version > Some(parse_resource_version(head.resource_version));
-        // The watch or a GET was faster. If nothing was, the store has gone back, and this is how things are.
+        // The watch or a GET was faster. If neither was, the store has gone back, and this is the present state.
         if !is_older || entry.generation <= shared.lister.generation {
             let observed = match read() {
                 Ok(object) => Observed::Pod(Via::List, object),
@@ -65,26 +65,27 @@ impl<O: Object> Reflector<O> {
         shared.lister.finish(now);
         shared.health.is_failing = true;
         if shared.link.is_on() {
-            // It was to save GETs: those go on.
+            // This LIST was to replace GETs: those continue.
             self.lanes[Lane::Shared].rate.heed(now, &failure);
             return;
         }
         if !failure.is_expired() {
-            // Without it no state is known, so no wait is spared the first failure either. A page that came too late is none.
+            // Without the LIST no state is known, so even the first failure is delivered. A page that comes too late
+            // does not count.
             shared.link.fail_without();
         }
         self.lose_shared(now, failure);
     }
 
-    /// Looks after the pods that were not in the LIST, which is as of that resourceVersion.
+    /// Handles the pods that were not in the LIST, which has that resourceVersion.
     fn miss_all(&mut self, now: Instant, version: u64) {
         let Some(shared) = &self.shared else { return };
         let left_at = (!shared.link.is_on()).then(|| shared.link.place());
         let (lists, is_unfiltered) = (shared.lister.count, shared.scope.is_unfiltered());
         let pods = self.registry.pods.iter();
         let missing = pods.filter(|(_, entry)| entry.listed != lists);
-        // Of a pod whose waits came after the LIST had begun, or that was seen since, the LIST says nothing. Versions that are no
-        // numbers cannot be compared.
+        // The LIST says nothing about a pod whose waits joined after the LIST began, or that was seen since. Versions
+        // that are not numbers cannot be compared.
         let says = |entry: &crate::registry::Entry<O>| {
             let is_newer = entry.version.is_some_and(|seen| seen > version || version == u64::MAX);
             entry.came < lists && !is_newer
@@ -93,9 +94,9 @@ impl<O: Object> Reflector<O> {
         for (pod, says) in missing {
             let entry = &mut self.registry.pods[pod];
             if let Some(own) = &entry.own {
-                // What its own watch shows is outside of the selector.
+                // The pod has a watch by name, so the selector need not match it.
                 entry.has_matched = false;
-                // Where the scope was only refused before, a LIST without the pod says as much as a GET that may take its time.
+                // If the scope was only refused before, a LIST without the pod shows the same as a GET, and sooner.
                 let is_covered = is_unfiltered && matches!(own.cause, Cause::Refused { .. });
                 if is_covered && says && entry.confirming == 0 {
                     self.deliver(pod, Observed::NotFound(Via::List));
@@ -113,7 +114,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// A sentence about an object that cannot be read.
+    /// The failure for an object that cannot be read.
     pub(super) fn unreadable(what: &str, failure: ApiFailure) -> ApiFailure {
         ApiFailure::new(failure.via, failure.code, &format!("unreadable {what}: {}", failure.message))
     }

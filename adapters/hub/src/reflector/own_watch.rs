@@ -1,4 +1,4 @@
-//! The watch of one pod: what it brings, and what becomes of it.
+//! The watch of one pod: its events and its end.
 
 use super::{Alarm, Event, Head, Reflector};
 use crate::failure::{ApiFailure, Via, is_refusal};
@@ -27,7 +27,7 @@ impl<O: Object> Reflector<O> {
         let is_same = head.name == entry.name.name()
             && (head.namespace.is_empty() || head.namespace == entry.name.namespace());
         let Some(own) = entry.own.as_deref_mut() else { return };
-        // Of one pod the place in history is not kept: what is compared with a GET is the pod's own version.
+        // For one pod the watch's resourceVersion is not kept: a GET is compared with the pod's own version.
         if event == Event::Bookmark || !is_same {
             return;
         }
@@ -44,7 +44,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Wants a watch of one pod from where a GET found it, unless it is there already.
+    /// Requests a watch of one pod from the version that a GET returned, unless there is a watch already.
     pub(super) fn watch_from(&mut self, now: Instant, pod: PodId, version: &str) {
         let Some(own) = self.registry.pods.get_mut(pod).and_then(|entry| entry.own.as_deref_mut()) else {
             return;
@@ -56,8 +56,8 @@ impl<O: Object> Reflector<O> {
         if !own.may_watch || !is_due {
             return;
         }
-        // An API server that was started since the pod's last change, or has seen many changes of other pods since, will never
-        // watch from there again (`getAllEventsSinceLocked` of its watch cache).
+        // If the API server was started after the pod's last change, or many other pods have changed since, it cannot
+        // watch from that version any more (`getAllEventsSinceLocked` of its watch cache).
         let from = match core::mem::take(&mut own.has_expired) {
             true => From::Any(version.into()),
             false => From::After(version.into()),
@@ -70,7 +70,7 @@ impl<O: Object> Reflector<O> {
         self.set_own_alarm(pod);
     }
 
-    /// The same for a pod's own. A GET says as much as resuming would, and more surely.
+    /// The same for a pod's own watch. A GET shows as much as a resumed watch, and is more reliable.
     pub(super) fn renew_own(&mut self, now: Instant, pod: PodId) {
         let Some(own) = self.registry.pods.get_mut(pod).and_then(|entry| entry.own.as_deref_mut()) else {
             return;
@@ -84,7 +84,7 @@ impl<O: Object> Reflector<O> {
         self.ask(now, pod, Duration::ZERO);
     }
 
-    /// There is no pod to be watched.
+    /// There is no pod to watch.
     pub(super) fn rest_own(&mut self, now: Instant, pod: PodId) {
         let Some(own) = self.registry.pods.get_mut(pod).and_then(|entry| entry.own.as_deref_mut()) else {
             return;
@@ -96,8 +96,8 @@ impl<O: Object> Reflector<O> {
         self.set_own_alarm(pod);
     }
 
-    /// The watch of one pod failed. The failure is worth a delivery unless the server simply will not watch: whether it lets us
-    /// read is for the GETs to find out.
+    /// The watch of one pod failed. The failure is delivered unless the server refuses watches: whether reads are
+    /// allowed is shown by the GETs.
     pub(super) fn lose_own(&mut self, now: Instant, pod: PodId, failure: ApiFailure) {
         self.lanes[Lane::Own].rate.heed(now, &failure);
         let Some(own) = self.registry.pods.get_mut(pod).and_then(|entry| entry.own.as_deref_mut()) else {
@@ -120,7 +120,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Remembers when to look whether the watch of a pod is dead.
+    /// Sets the alarm for the check whether the watch of a pod is dead.
     pub(super) fn set_own_alarm(&mut self, pod: PodId) {
         let Some(own) = self.registry.pods.get_mut(pod).and_then(|entry| entry.own.as_deref_mut()) else {
             return;

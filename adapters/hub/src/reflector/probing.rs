@@ -1,4 +1,4 @@
-//! Final states of pods that are missed: when they are listened for, and what comes of it.
+//! Probes for the final states of missed pods.
 
 use super::{Alarm, Event, Head, Reflector};
 use crate::failure::{ApiFailure, is_refusal};
@@ -15,8 +15,8 @@ use core::time::Duration;
 use podwait_core::Instant;
 
 impl<O: Object> Reflector<O> {
-    /// A deletion or a record is to be confirmed: listens for what came before, from the place up to which everything was delivered. The
-    /// watch that there is now may have begun later, where the read found that the pod is not there.
+    /// A deletion or a record is to be confirmed: probes for what came before, from the resourceVersion up to which everything
+    /// was delivered. The present watch may have begun later, at the read that did not find the pod.
     pub(super) fn miss(&mut self, now: Instant, pod: PodId) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         let Before { version: Some(seen), uid: Some(uid), place, has_matched } = entry.before else { return };
@@ -34,7 +34,7 @@ impl<O: Object> Reflector<O> {
                 (&mut **entry.probe.get_or_insert_default(), own.as_deref().map(|own| &own.link), 0)
             }
         };
-        // A watch that is well needs no other beside it.
+        // An open watch needs no probe yet.
         let pause = if link.is_some_and(Link::is_open) { SHORTEST_REST } else { Duration::ZERO };
         if let Some(id) = probe.listen(seen.max(place), now.after(pause)) {
             self.calls.close(id);
@@ -42,7 +42,7 @@ impl<O: Object> Reflector<O> {
         self.set_probe_alarm(pod);
     }
 
-    /// If no wait confirms a deletion of this pod any more, nothing listens for its final state.
+    /// Closes the probe of this pod if no wait confirms its deletion any more.
     pub(super) fn end_miss(&mut self, pod: PodId) {
         let Some(entry) = self.registry.pods.get_mut(pod).filter(|entry| entry.confirming == 0) else {
             return;
@@ -97,7 +97,7 @@ impl<O: Object> Reflector<O> {
                 found.filter(|found| *found == own)
             }
         };
-        // Of a pod that is not missed it is not the latest there is to know.
+        // For a pod that is not missed this may be an old state.
         let version = parse_resource_version(head.resource_version);
         let Some(pod) = pod else { return };
         let entry = &self.registry.pods[pod];
@@ -113,8 +113,8 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// The probe of the scope ended. Where it can bring nothing, the waits that confirm a deletion receive that, unless the watch
-    /// may still bring it.
+    /// The probe of the scope ended. If no probe can deliver the final states, the waits that confirm a deletion
+    /// receive the failure, unless the watch may still deliver them.
     pub(super) fn lose_shared_probe(&mut self, now: Instant, failure: Option<ApiFailure>) {
         let Some(shared) = &mut self.shared else { return };
         shared.probe.ended(now);
@@ -137,7 +137,8 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Where the API server refuses to watch the scope, no probe of it is opened: what none listens for has probes by name.
+    /// If the API server refuses to watch the scope, its probe cannot be opened: missed pods without a probe get probes
+    /// by name.
     pub(super) fn probe_by_name(&mut self, now: Instant) {
         let Some(shared) = &mut self.shared else { return };
         if !matches!(shared.service, Service::Refused(_)) || shared.probe.request().is_some() {
@@ -152,7 +153,7 @@ impl<O: Object> Reflector<O> {
             let Some(missed) = &mut entry.missed else { continue };
             missed.is_shared = false;
             let from = missed.at;
-            // It is not under way yet.
+            // The probe is not under way yet, so there is no request to close.
             let _ = entry.probe.get_or_insert_default().listen(from, now);
             self.set_probe_alarm(pod);
         }
@@ -194,7 +195,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Remembers when the probe of a pod is to be opened.
+    /// Sets the alarm for the opening of a pod's probe.
     pub(super) fn set_probe_alarm(&mut self, pod: PodId) {
         let due = self.registry.pods.get(pod).and_then(|entry| entry.probe.as_ref()?.due());
         if let Some(at) = due {

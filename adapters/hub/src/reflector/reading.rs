@@ -1,4 +1,4 @@
-//! What a read of one pod brings.
+//! The answers to reads of one pod.
 
 use super::Reflector;
 use crate::failure::Via;
@@ -11,7 +11,8 @@ use alloc::string::String;
 use podwait_core::Instant;
 
 impl<O: Object> Reflector<O> {
-    /// The answer to a read that was sent when the pod was in that generation; `None` if the label selector does not match it.
+    /// The answer to a read that was sent when the pod was in that generation; `None` if the label selector does not
+    /// match the pod.
     pub(super) fn on_answer(
         &mut self,
         now: Instant,
@@ -21,7 +22,7 @@ impl<O: Object> Reflector<O> {
     ) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         if entry.generation != generation {
-            // Something else was faster, and this is old, unless it is a later state of the pod.
+            // Another answer was faster, so this one is old, unless it has a later state of the pod.
             if let Some(observed @ Observed::Pod(_, found)) = &observed
                 && entry.is_worth(parse_resource_version(found.resource_version()))
             {
@@ -31,7 +32,7 @@ impl<O: Object> Reflector<O> {
             return;
         }
         let Some(observed) = observed else {
-            // Then it is read by itself, unless it is not there at all.
+            // Then the pod is read by a GET, unless it does not exist.
             return self.mark_unmatched(now, pod);
         };
         let has_failed = matches!(observed, Observed::Failed(_));
@@ -43,7 +44,7 @@ impl<O: Object> Reflector<O> {
             shared.health.is_failing = has_failed;
             shared.health.is_behind |= has_failed;
             if is_back {
-                // The server is back, and all the others need not be read one by one.
+                // The server works again: a new watch replaces the reads of all other pods.
                 shared.link.rest_no_longer(now);
             }
         }
@@ -65,13 +66,13 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// A pod was found: its watch is looked after.
+    /// A pod was found: updates its watch.
     fn on_found(&mut self, now: Instant, pod: PodId, via: Via, found: O, is_own: bool) {
         let text: String = found.resource_version().into();
         let version = parse_resource_version(&text);
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         if entry.matches == SelectorMatch::No {
-            // It is there, and the watch of the scope does not have it: only a watch by name can show how it ends.
+            // The pod exists, and the watch of the scope does not have it: only a watch by name can show its end.
             entry.has_matched = false;
         }
         let before = entry.version;
@@ -86,7 +87,7 @@ impl<O: Object> Reflector<O> {
         let Some(entry) = self.registry.pods.get(pod) else { return };
         let is_watched = self.coverage(entry) == Coverage::Watched;
         let Some(shared) = &mut self.shared else { return };
-        // The watch is past this change, and did not show it.
+        // The watch is past this change without having shown it.
         let is_past = shared.link.is_open() && (version..u64::MAX).contains(&shared.link.place());
         let was_passed_over = is_watched && is_past && before.is_some_and(|before| before < version);
         if was_passed_over || before > Some(version) {

@@ -1,4 +1,4 @@
-//! What is due, and what of it may be sent.
+//! Which requests are due, and which of them may be sent.
 
 use super::{Alarm, Reflector};
 use crate::call::{Purpose, Request};
@@ -13,7 +13,7 @@ use crate::registry::{Read, SelectorMatch};
 use crate::shared::Service;
 use podwait_core::Instant;
 
-/// When so many urgent reads are queued, one LIST is less work for the server.
+/// With this many urgent reads in the queue, one LIST is less work for the server.
 const LIST_WORTH: usize = 50;
 
 /// A request that is due.
@@ -27,14 +27,14 @@ enum Next {
     Read,
 }
 
-/// The earliest of the times at which something will be due.
+/// The earliest time at which something will be due.
 struct Wake {
     now: Instant,
     next: Option<Instant>,
 }
 
 impl Wake {
-    /// Whether that time has come; if not, it is remembered.
+    /// Whether that time has come; if not, it is taken into account.
     fn is_due(&mut self, at: Option<Instant>) -> bool {
         let Some(at) = at else { return false };
         if at > self.now {
@@ -45,9 +45,10 @@ impl Wake {
 }
 
 impl<O: Object> Reflector<O> {
-    /// Does whatever is due, and sends what the rate allows. The time at which to call this again, if nothing comes before.
+    /// Does everything that is due, within the rate limit. Returns the time at which to call this again, if there is no
+    /// input before.
     ///
-    /// There may be commands and deliveries afterwards. It has to be called again after those were handled.
+    /// There may be commands and deliveries afterwards. Call this again after they were handled.
     pub fn poll(&mut self, now: Instant) -> Option<Instant> {
         while let Some((purpose, failure)) = self.calls.next_late(now) {
             self.has_failed(now, purpose, failure);
@@ -90,7 +91,7 @@ impl<O: Object> Reflector<O> {
                 return;
             }
             if !is_needed() {
-                // The next wait that joins tries it again.
+                // The next wait that joins tries the scope again.
                 shared.service = Service::Idle;
                 return;
             }
@@ -104,7 +105,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Sends what is due for the scope.
+    /// Sends the requests that are due for the scope.
     fn send_shared(&mut self, wake: &mut Wake) {
         while let Some(next) = self.next_shared(wake) {
             let lane = &mut self.lanes[Lane::Shared];
@@ -146,7 +147,7 @@ impl<O: Object> Reflector<O> {
                 }
             }
             Some(listing) => {
-                // What a LIST is about to bring need not be read.
+                // Pods in the LIST that is under way need no read.
                 may_read &= wake.is_due(Some(listing.began.after(SLOW)));
                 let is_waiting = matches!(listing.page, Page::Wanted(_));
                 if is_waiting && !(may_read && shared.was_page) {
@@ -163,8 +164,9 @@ impl<O: Object> Reflector<O> {
         let selection = shared.selection.clone();
         match next {
             Next::Watch => {
-                // A watch that goes on sends first how things were; where waits have received meanwhile that the state of their
-                // pods is unknown, the next delivery must be how things are: by a LIST, after which the watch begins anew.
+                // A resumed watch first sends old states. If waits have meanwhile received that the state of their pods
+                // is unknown, the next delivery must be the present state: a LIST comes first, and the watch begins
+                // after it.
                 if shared.health.is_behind {
                     return shared.link.rest(now);
                 }
@@ -197,7 +199,8 @@ impl<O: Object> Reflector<O> {
         listing.page = Page::Sent(self.calls.send(now, Purpose::Page, request));
     }
 
-    /// Sends the next read of a lane: a GET, or a LIST by name that says first whether the selector of the scope matches.
+    /// Sends the next read of a lane: a GET, or first a LIST by name, which shows whether the selector of the scope
+    /// matches.
     fn send_read(&mut self, now: Instant, lane: Lane) {
         let Some(pod) = self.lanes[lane].reads.next() else { return };
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
@@ -223,10 +226,10 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Sends what is due for single pods.
+    /// Sends the requests that are due for single pods.
     fn send_own(&mut self, wake: &mut Wake) {
         loop {
-            // What is not wanted any more takes no slot.
+            // A watch that is not wanted any more uses no slot of the rate.
             while let Some(pod) = self.to_open.front().copied()
                 && !self.is_to_open(wake.now, pod)
             {
@@ -254,7 +257,7 @@ impl<O: Object> Reflector<O> {
             || entry.probe.as_ref().is_some_and(|probe| probe.wanted(now).is_some())
     }
 
-    /// Opens the watch of a pod, or else the probe for its final state.
+    /// Opens the watch of a pod, or the probe for its final state.
     fn open_own(&mut self, now: Instant, pod: crate::registry::PodId) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         let selection = Selection::of_pod(&entry.name, None);

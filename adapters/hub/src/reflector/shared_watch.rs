@@ -1,4 +1,4 @@
-//! The watch of the scope: what it brings, and what becomes of it.
+//! The watch of the scope: its events and its end.
 
 use super::{Event, Head, Reflector};
 use crate::failure::{ApiFailure, is_refusal};
@@ -35,7 +35,8 @@ impl<O: Object> Reflector<O> {
         shared.health.is_current();
         let is_open = shared.link.is_open();
         let Some(pod) = self.registry.find(head.namespace, head.name) else { return };
-        // A watch that goes on from further back sends again what a read has found, and so says nothing about it.
+        // A watch that resumes from an older version repeats what a read has found, so the event says nothing about the
+        // read.
         let version = parse_resource_version(head.resource_version);
         let is_of_use = event == Event::Deleted || self.registry.is_of_use(pod, version);
         let entry = &mut self.registry.pods[pod];
@@ -48,7 +49,7 @@ impl<O: Object> Reflector<O> {
         }
         match read() {
             Ok(object) => self.on_object(now, pod, event, false, object),
-            // Not the watch's fault, and none of the other waits' business.
+            // This concerns neither the watch nor the other waits.
             Err(failure) => {
                 if event == Event::Deleted {
                     entry.matches = SelectorMatch::No;
@@ -70,7 +71,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// The watch of the scope is open: the pods that it covers need none of their own.
+    /// The watch of the scope is open: the pods that it covers need no watch of their own.
     pub(super) fn leave_covered(&mut self) {
         let is_covered = |own: &Own| matches!(own.cause, Cause::Refused { is_covered: true });
         let pods = self.registry.pods.iter();
@@ -91,7 +92,7 @@ impl<O: Object> Reflector<O> {
         self.reschedule_pod(pod);
     }
 
-    /// Takes a new watch for one that did not fail.
+    /// Replaces a watch that did not fail by a new one.
     pub(super) fn renew_shared(&mut self, now: Instant) {
         let Some(shared) = &mut self.shared else { return };
         shared.link.end(now);
@@ -101,7 +102,7 @@ impl<O: Object> Reflector<O> {
         shared.link.resume();
     }
 
-    /// The watch of the scope failed. Goes on from where it was, or does without one for a while.
+    /// The watch of the scope failed. Resumes it, or waits before the next one.
     pub(super) fn lose_shared(&mut self, now: Instant, failure: ApiFailure) {
         let Some(shared) = &mut self.shared else { return };
         let failed = shared.link.fail(now);
@@ -111,13 +112,13 @@ impl<O: Object> Reflector<O> {
         shared.health.is_failing = true;
         self.lanes[Lane::Shared].rate.heed(now, &failure);
         let is_refused = is_refusal(&failure);
-        // One page of a proxy is no refusal; what comes again and again is one, whatever it is.
+        // A single proxy answer is no refusal; repeated answers are, whatever they are.
         if is_refused && (failure.is_status || failed >= REFUSALS) {
             let Some(left) = shared.forgiven.checked_sub(1) else { return self.refuse(now, failure) };
             shared.forgiven = left;
         }
         if failed == 0 && !failure.is_expired() && shared.link.reached().is_some() {
-            // A hiccup, as a load balancer has them. What was missed comes with the next watch.
+            // A short interruption, for instance of a load balancer. The next watch delivers the missed events.
             return shared.link.resume();
         }
         shared.link.rest(now.after(rest_after(failed)));
@@ -128,12 +129,12 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// A call on behalf of all has failed. Reads go on.
+    /// A request for all pods has failed. Reads continue.
     pub(super) fn fail_shared(&mut self, failure: &ApiFailure) {
         self.fall_behind();
         let pods = self.registry.pods.iter();
-        // A pod that is being read hears of that read: it may find the server well, and a budget must not run out on the watch's
-        // failure in that moment.
+        // A pod with a read under way receives the result of that read instead: the read may succeed, and until then
+        // the watch's failure must not use up a budget.
         let is_meant = |entry: &Entry<O>| entry.own.is_none() && !matches!(entry.read, Read::Sent(_));
         let pods: Vec<PodId> = pods.filter(|(_, entry)| is_meant(entry)).map(|(pod, _)| pod).collect();
         for pod in pods {
@@ -141,11 +142,11 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// The server will not let us watch all of these pods: each has a watch of its own until it does.
+    /// The server refuses to watch all pods of the scope: until it allows that, each has a watch of its own.
     pub(super) fn refuse(&mut self, now: Instant, failure: ApiFailure) {
         let Some(shared) = &mut self.shared else { return };
         shared.refusal = Some(failure);
-        // What is open may still bring what it was opened for.
+        // An open probe may still deliver the final states.
         let (probe, missed) = (core::mem::take(&mut shared.probe), shared.missed);
         self.stop(Service::Refused(now.after(LONGEST_REST)));
         if let Some(shared) = &mut self.shared {
@@ -178,7 +179,8 @@ impl<O: Object> Reflector<O> {
         self.probe_by_name(now);
     }
 
-    /// The scope is tried again: the waits whose pods it had to leave take part, and keep their own watches until it covers them.
+    /// The scope is tried again: the pods that had left it take part, and keep their own watches until the scope covers
+    /// them.
     pub(super) fn rejoin(&mut self, now: Instant) {
         let Some(shared) = &mut self.shared else { return };
         for entry in self.registry.pods.values_mut() {
@@ -191,9 +193,9 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Gives the watch up for a LIST: a read that nothing had overtaken shows an older state of a pod, or one that the watch should
-    /// have shown, so the store was restored from a backup. A watch from a resourceVersion that a server has yet to reach brings
-    /// nothing (kubernetes#107457). A cache on the way looks the same, so this is not done often.
+    /// Replaces the watch by a LIST: a current read shows an older state of a pod, or a state that the watch should
+    /// have shown, so the store was restored from a backup. A watch from a resourceVersion that the server has yet to
+    /// reach delivers nothing (kubernetes#107457). A stale cache on the way looks the same, so this is done rarely.
     pub(super) fn list_anew(&mut self, now: Instant) {
         let Some(shared) = &mut self.shared else { return };
         let rests = shared.listed_anew.is_some_and(|at| now < at.after(LONGEST_REST));

@@ -1,4 +1,4 @@
-//! Waits: what is delivered to them, and when their pods are read for them.
+//! Waits: their deliveries, and when their pods are read.
 
 use super::{Alarm, Reflector};
 use crate::failure::{ApiFailure, Via};
@@ -12,11 +12,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use podwait_core::Instant;
 
-/// How much longer than asked a wait may be kept for a final read, or for the LIST in its place, that began in time.
+/// How much longer than `after` a wait may be kept for a final read, or for the LIST in its place, that began in time.
 const FINAL_READ: Duration = Duration::from_secs(1);
 
 impl<O: Object> Reflector<O> {
-    /// A wait comes back after that time, unless something is delivered before. Meanwhile its machine confirms this.
+    /// The wait needs a delivery after that time at the latest. `confirms` is what its machine confirms meanwhile.
     pub fn want(&mut self, now: Instant, wait: WaitId, after: Duration, confirms: Confirms) {
         let Some(place) = self.registry.waits.get_mut(wait) else { return };
         (place.start, place.after, place.end) = (now, after, now.after(after));
@@ -42,7 +42,7 @@ impl<O: Object> Reflector<O> {
         self.schedule(wait);
     }
 
-    /// Sets when to look at a wait again.
+    /// Sets the alarm of a wait.
     pub(super) fn schedule(&mut self, wait: WaitId) {
         let Some(place) = self.registry.waits.get(wait) else { return };
         let entry = &self.registry.pods[place.pod];
@@ -64,12 +64,12 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Sets anew when to look at the waits of these pods: how they are covered has changed.
+    /// Updates the alarms of the waits of these pods: their coverage has changed.
     pub(super) fn reschedule(&mut self, is_meant: impl Fn(&Entry<O>) -> bool) {
         let pods = self.registry.pods.values().filter(|entry| is_meant(entry));
         let waits: Vec<WaitId> = pods.flat_map(|entry| entry.waits.iter().copied()).collect();
         for wait in waits {
-            // Without an alarm something was delivered, and the wait comes by itself.
+            // Without an alarm there is a delivery, after which the host calls `want`.
             if self.registry.waits.get(wait).is_some_and(|place| place.alarm.is_some()) {
                 self.schedule(wait);
             }
@@ -86,7 +86,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// The time of a wait has come.
+    /// The alarm of a wait is due.
     pub(super) fn wake(&mut self, now: Instant, wait: WaitId) {
         let Some(place) = self.registry.waits.get_mut(wait) else { return };
         place.alarm = None;
@@ -99,7 +99,7 @@ impl<O: Object> Reflector<O> {
             let delay = pace.delay(after, self.coverage(entry));
             if start.after(delay) <= now {
                 self.ask(now, pod, pace.patience(delay, after));
-                // Once only: a read that replaces one that was dropped is due when that one was.
+                // Only once: a read that replaces a dropped one has the deadline of the dropped one.
                 let is_first = end <= start.after(after);
                 let end = if is_first { end.max(now.after(FINAL_READ)) } else { end };
                 self.registry.waits[wait].end = end;
@@ -122,21 +122,22 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Whether a read of the pod is held back because a LIST under way is to bring the pod.
+    /// Whether a read of the pod is held back because the LIST under way will have the pod.
     fn is_about_to_be_listed(&self, entry: &Entry<O>) -> bool {
         let is_listed = self.shared.as_ref().is_some_and(|shared| shared.lister.listing.is_some());
         is_listed && matches!(entry.read, Read::Queued(Lane::Shared, _))
     }
 
-    /// What it means that a read brings nothing in time. A 404 is no news for long: a pod may be there by now, and an answer
-    /// that does not come is no absence. Nor can anything say then that a pod that is known has not changed.
+    /// The observation if a read has no answer in time. An earlier 404 is out of date soon, because the pod may exist
+    /// by now, and a missing answer is no absence. Nor is it known then whether a known pod has changed.
     fn no_answer(&mut self, now: Instant, pod: PodId, pace: Pace) -> Observed<O> {
         let entry = &self.registry.pods[pod];
         if let Read::Queued(lane, _) = entry.read
             && let Some((until, failure)) = self.lanes[lane].rate.paused(now)
         {
-            // The API server said so to another read, and means this one, too: what it said to this one before, that access is
-            // denied for instance, is no longer its last word. Once it may be sent the read has a second to be answered.
+            // The API server sent this `Retry-After` to another read, and it holds for this one too. It replaces the
+            // last failure of this pod, for instance a denied access. After the pause the read has a second for its
+            // answer.
             let retry_after = Some(until.since(now).saturating_add(FINAL_READ));
             let failure = ApiFailure { retry_after, ..failure.clone() };
             self.fall_behind();
@@ -154,14 +155,14 @@ impl<O: Object> Reflector<O> {
         Observed::Failed(ApiFailure::new(Via::Get, 0, "no answer yet"))
     }
 
-    /// Some wait receives that the state of its pod is unknown.
+    /// A wait receives that the state of its pod is unknown.
     pub(super) fn fall_behind(&mut self) {
         if let Some(shared) = &mut self.shared {
             shared.health.is_behind = true;
         }
     }
 
-    /// How a pod is covered, if it is not read.
+    /// The coverage of a pod without a read.
     pub(super) fn coverage(&self, entry: &Entry<O>) -> Coverage {
         if let Some(own) = &entry.own {
             return if own.link.is_on() { Coverage::Watched } else { Coverage::Uncovered };
@@ -176,8 +177,8 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Whether a read that is queued is merely delayed by the rate limit, while the API server answers and the watch would
-    /// show a change.
+    /// Whether only the rate limit delays a queued read, while the API server answers and the watch would show a
+    /// change.
     fn only_waits_its_turn(&self, now: Instant, entry: &Entry<O>) -> bool {
         let Read::Queued(lane, _) = entry.read else { return false };
         let is_paused = self.lanes[lane].rate.paused(now).is_some();
@@ -198,12 +199,12 @@ impl<O: Object> Reflector<O> {
         };
         let lane = if entry.own.is_some() { Lane::Own } else { Lane::Shared };
         let is_unfiltered = self.shared.as_ref().is_some_and(|shared| shared.scope.is_unfiltered());
-        // A LIST that does not have the pod says no more of it than that the selector does not match it.
+        // If a LIST does not have the pod, that only shows that the selector does not match it.
         let would_be_listed = lane == Lane::Shared && (is_unfiltered || entry.matches != SelectorMatch::No);
         entry.read = Read::Queued(lane, self.lanes[lane].reads.ask(now, pod, patience, would_be_listed));
     }
 
-    /// Whatever read of the pod is under way is old by now.
+    /// A read of the pod that is under way is out of date.
     pub(super) fn forget_read(&mut self, pod: PodId) {
         let generation = self.registry.next_generation();
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
@@ -213,7 +214,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Another wait has joined: a read that was sent before may say that there was no pod when that wait was not there yet.
+    /// Another wait has joined: a read that was sent before may report an absence from before the pod was created.
     pub(super) fn renew_read(&mut self, pod: PodId) {
         if matches!(self.registry.pods.get(pod).map(|entry| entry.read), Some(Read::Sent(_))) {
             self.forget_read(pod);
@@ -221,7 +222,7 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// Delivers something to all waits for a pod. A read of it that is under way is old by then.
+    /// Delivers an observation to all waits for a pod. A read of the pod that is under way is then out of date.
     pub(super) fn deliver(&mut self, pod: PodId, mut observed: Observed<O>) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         if entry.is_replay(&observed) {
@@ -233,7 +234,7 @@ impl<O: Object> Reflector<O> {
         let mut before = None;
         match &observed {
             Observed::Pod(_, found) => {
-                // Another one of the name is there, so the one before is not. What is older than a DELETED settles nothing.
+                // Another pod has the name, so the one before is gone. An object older than a DELETED proves nothing.
                 let version = parse_resource_version(found.resource_version());
                 let is_settled = |gone: &mut O| parse_resource_version(gone.resource_version()) <= version;
                 let gone = entry.unconfirmed.take_if(is_settled);
@@ -249,14 +250,14 @@ impl<O: Object> Reflector<O> {
         self.queue_delivery(pod, &observed);
     }
 
-    /// Puts something in the queue of deliveries, and leaves reads as they are.
+    /// Queues a delivery, and leaves reads unchanged.
     pub(super) fn queue_delivery(&mut self, pod: PodId, observed: &Observed<O>) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         entry.has_failed = matches!(observed, Observed::Failed(_));
         self.queue_for(pod, observed, |_| true);
     }
 
-    /// The same for what is older than what was delivered, and for the waits that have a use for that.
+    /// The same for an object that is older than the last delivered one, only to the waits that need it.
     fn queue_replay(&mut self, pod: PodId, observed: &Observed<O>) {
         let (Observed::Pod(_, object) | Observed::Deleted(object)) = observed else { return };
         let (shown, uid) = (self.registry.pods[pod].uid, TextHash::of(object.uid()));

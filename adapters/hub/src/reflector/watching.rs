@@ -1,4 +1,4 @@
-//! What watches bring, and what becomes of them when they end.
+//! The events and the ends of watches.
 
 use super::{Event, Head, Reflector};
 use crate::call::Purpose;
@@ -63,14 +63,14 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// An object of a probe or of the watch of the scope. `is_by_name` if the selector of the scope has no part in it.
+    /// An object of a probe or of the watch of the scope. `is_by_name` if the request had no selector.
     pub(super) fn on_object(&mut self, now: Instant, pod: PodId, event: Event, is_by_name: bool, object: O) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         let is_unfiltered = self.shared.as_ref().is_some_and(|shared| shared.scope.is_unfiltered());
         let version = parse_resource_version(object.resource_version());
         let is_latest = entry.version <= Some(version);
         if event != Event::Deleted {
-            // What another one of its name does is no part of its history.
+            // Events of another pod with the same name do not belong to the missed pod.
             if let Some(missed) =
                 entry.missed.as_mut().filter(|missed| missed.uid == TextHash::of(object.uid()))
             {
@@ -83,24 +83,25 @@ impl<O: Object> Reflector<O> {
         } else if is_by_name || is_unfiltered || entry.is_gone(&object) {
             self.deliver(pod, Observed::Deleted(object));
         } else {
-            // It may only have lost its label.
+            // The pod may only have lost its label.
             entry.unconfirmed = Some(object);
             entry.matches = SelectorMatch::No;
-            // What a read under way finds may be from before.
+            // The answer to a read under way may be from before this event.
             self.forget_read(pod);
             self.ask(now, pod, Duration::ZERO);
         }
     }
 
-    /// The label selector does not match the pod, so that it is to be read.
+    /// The label selector does not match the pod, so the pod has to be read.
     pub(super) fn mark_unmatched(&mut self, now: Instant, pod: PodId) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         entry.matches = SelectorMatch::No;
-        // It is being read, or was not there when it was.
+        // A read is under way, or the last one did not find the pod.
         if entry.read == Read::Sent(false) || entry.confirming > 0 {
             return self.reschedule_pod(pod);
         }
-        // What was queued for a LIST waits in vain, and a question that is under way may be from before.
+        // A read that was queued in favour of a LIST gets nothing from it, and the answer to a LIST by name under way
+        // may be from before.
         self.forget_read(pod);
         self.ask(now, pod, Duration::ZERO);
     }
@@ -117,7 +118,7 @@ impl<O: Object> Reflector<O> {
                 if !shared.link.ends_in_order(now) {
                     return self.lose_shared(now, early_end());
                 }
-                // Up to its end it has sent all there was.
+                // Up to its end the watch has sent all events.
                 shared.health.ends_in_order(now);
                 self.renew_shared(now);
             }

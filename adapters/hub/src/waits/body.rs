@@ -1,4 +1,4 @@
-//! Answers, as far as they have come.
+//! Answers that are being received.
 
 use super::{ObservedPod, Observer, Waits};
 use crate::call::{Request, RequestId};
@@ -15,7 +15,7 @@ use podwait_wire::{
     Answer, DecodeError, Encoding, EventKind, Frames, LONGEST_OBJECT, ListItems, Pod, Refusal, Subject,
 };
 
-/// How long the body of a refusal may take to come.
+/// How long the body of a refusal may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The head of an answer.
@@ -31,7 +31,7 @@ pub struct ResponseHead<'a> {
     pub date: Option<&'a str>,
 }
 
-/// What an answer is to.
+/// The kind of request that an answer belongs to.
 #[derive(Clone, Debug)]
 enum Kind {
     Get(PodName),
@@ -41,7 +41,7 @@ enum Kind {
     Watch,
 }
 
-/// An answer, as far as it has come.
+/// An answer that is being received.
 #[derive(Debug)]
 pub(super) struct Body {
     kind: Kind,
@@ -60,7 +60,7 @@ enum State {
         body: Vec<u8>,
         by: Instant,
     },
-    /// Of a [`Kind::Get`], with the pod that was asked for.
+    /// Of a [`Kind::Get`], with the requested pod.
     Object(PodName, Encoding, Vec<u8>),
     /// With the pod of a [`Kind::Find`].
     List(ListItems, Option<Arc<ObservedPod>>),
@@ -91,7 +91,7 @@ impl Kind {
 }
 
 impl Waits {
-    /// The head of an answer has come. An answer has one; what follows is ignored.
+    /// The head of an answer has arrived. An answer has one; further ones are ignored.
     pub fn head(&mut self, now: Instant, id: RequestId, head: &ResponseHead<'_>) {
         let Some(body) = self.bodies.get_mut(id).filter(|body| matches!(body.state, State::Awaited)) else {
             return;
@@ -113,7 +113,7 @@ impl Waits {
         }
     }
 
-    /// A piece of an answer's body has come.
+    /// A piece of an answer's body has arrived.
     pub fn body(&mut self, now: Instant, id: RequestId, piece: &[u8], observer: &mut impl Observer) {
         let Some(body) = self.bodies.get_mut(id) else { return };
         self.reflector.progress(now, id, piece.len());
@@ -140,7 +140,7 @@ impl Waits {
         self.take_deliveries(now, observer);
     }
 
-    /// Takes an answer of which nothing more is awaited, and its deadline with it.
+    /// Removes an answer that is complete or not needed, with its deadline.
     pub(super) fn take_body(&mut self, id: RequestId) -> Option<Body> {
         let body = self.bodies.remove(id)?;
         if let State::Refused { by, .. } = body.state {
@@ -149,7 +149,7 @@ impl Waits {
         Some(body)
     }
 
-    /// An answer that came cannot be used.
+    /// An answer cannot be used.
     fn give_up(&mut self, now: Instant, id: RequestId, error: &DecodeError) {
         let Some(body) = self.take_body(id) else { return };
         let what = match body.kind {
@@ -235,7 +235,7 @@ impl Waits {
         let via = kind.via();
         match (state, error) {
             (State::Refused { code, retry_after, date, body, .. }, _) => {
-                // A body that breaks or is too long still leaves the code.
+                // If the body breaks or is too long, the refusal still has its code.
                 let body = if body.len() > Refusal::LONGEST_BODY { &[][..] } else { &body };
                 let answer =
                     Answer { code, retry_after: retry_after.as_deref(), date: date.as_deref(), body };
@@ -287,8 +287,8 @@ impl Waits {
     }
 }
 
-/// An answer about one pod must be about the one that was asked for: a cache on the way may mix up its answers. An object that
-/// does not name its namespace contradicts nothing.
+/// An answer about one pod must be about the requested pod: a cache on the way may mix up its answers. An object
+/// without a namespace is accepted.
 pub(super) fn check_subject(asked: &PodName, via: Via, pod: &Pod) -> Result<(), ApiFailure> {
     let is_here = pod.namespace.is_empty() || pod.namespace == asked.namespace();
     if pod.name == asked.name() && is_here {

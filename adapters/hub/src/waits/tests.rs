@@ -1,4 +1,4 @@
-//! Waits over bytes: what goes in and comes out, and what is left behind.
+//! Waits over bytes: their inputs, their answers, and what remains in memory.
 
 use super::*;
 use podwait_core::DoneReason;
@@ -69,7 +69,7 @@ fn a_refusal_whose_request_is_closed_leaves_no_deadline_behind() {
 fn a_refusal_without_an_end_is_answered_and_its_request_closed() {
     let (mut waits, wait, get) = waits();
     waits.head(at(1), get, &ResponseHead { status: 403, ..ResponseHead::default() });
-    // It has one head.
+    // Further heads are ignored.
     waits.head(at(1), get, &ResponseHead { status: 200, ..ResponseHead::default() });
     let _ = waits.poll(at(1001), &mut ());
     assert_eq!(actions(&mut waits, at(1001)), [Action::Close(get)]);

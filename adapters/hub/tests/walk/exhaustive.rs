@@ -9,7 +9,7 @@ struct Walk<'a> {
     alphabet: &'a [Move],
     most: usize,
     sequences: u64,
-    /// What was broken: how often, and the shortest way to it.
+    /// Broken promises: how often, and the shortest sequence that leads to each.
     broken: BTreeMap<&'static str, (u64, Vec<Move>)>,
 }
 
@@ -42,7 +42,7 @@ impl Walk<'_> {
     }
 }
 
-/// All sequences of at most that many moves after a beginning.
+/// All sequences of at most `depth` moves after a beginning.
 fn walk(place: Place, beginning: &[Move], alphabet: &[Move], waits: usize, depth: usize) {
     let mut sim = place.sim();
     beginning.iter().for_each(|step| sim.go(*step));
@@ -61,7 +61,7 @@ fn walk(place: Place, beginning: &[Move], alphabet: &[Move], waits: usize, depth
     panic!("promises were broken");
 }
 
-/// The life of a pod and what happens to watches.
+/// The life of a pod, and faults of watches.
 const WATCHES: [Move; 12] = [
     Change,
     EndDelete,
@@ -76,7 +76,7 @@ const WATCHES: [Move; 12] = [
     Millis(400),
     Millis(31_000),
 ];
-/// What happens to the server.
+/// Faults of the server.
 const OUTAGES: [Move; 12] = [
     Change,
     EndDelete,
@@ -106,7 +106,7 @@ const LABELS: [Move; 12] = [
     Compact,
     Millis(31_000),
 ];
-/// What a watch of many pods brings beside those that are waited for.
+/// Events of pods without a wait.
 const STRANGERS: [Move; 12] =
     [Change, End, EndDelete, Stranger, Bookmark, Cut, Mute, Lag, Heal, Compact, Expire, Millis(31_000)];
 /// Waits that come and leave.

@@ -1,11 +1,11 @@
-//! What holds once the server is well for good, and after the last leave.
+//! What must hold once the server stays healthy, and after the last wait has left.
 
 use crate::server::{Outage, Weather};
 use crate::sim::Sim;
 use crate::waiter::Waiter;
 
 impl Sim {
-    /// The server becomes well: every wait has to get the newest state, then the final one; then all leave.
+    /// The server becomes healthy: every wait has to get the newest state, then the final one; then all waits leave.
     pub fn finish(&mut self) {
         self.heal();
         let pause = self.promises.paused_until.saturating_sub(self.now);
@@ -35,18 +35,20 @@ impl Sim {
         self.check_clean();
     }
 
-    /// How long a change may take to every wait that may watch. Half-open watches show only by what they do not show, and a pod
-    /// outside of the label selector is read every five seconds.
+    /// How long a change may take to reach every wait that may watch. A half-open watch is noticed only by missing
+    /// events, and a pod outside of the label selector is read every five seconds.
     fn patience(&self, is_first: bool) -> u64 {
         let mut streams = self.open.values().filter_map(|open| open.stream.as_ref());
         if streams.any(|stream| stream.is_muted) {
-            // Then a read has shown what it did not. Only pods without the label are read often enough without it.
+            // Then a read has shown what the watch did not. Only pods without the label are read often enough without a
+            // watch.
             return if is_first { 46_000 } else { 6_000 };
         }
         if self.world.restored > 0 && is_first {
             return 46_000;
         }
-        // A hub with labels that listens in the future does not learn that a pod has its label.
+        // If the watch of a hub with labels begins at a resourceVersion in the future, the hub does not learn that a
+        // pod has the label.
         let has_labels =
             self.world.restored == 0 && self.world.pods.iter().flatten().all(|pod| pod.is_labelled);
         if has_labels { 1_000 } else { 6_000 }
@@ -61,7 +63,7 @@ impl Sim {
         self.publish();
     }
 
-    /// After so long with a well server every wait has had the newest state.
+    /// After this time with a healthy server every wait has received the newest state.
     pub fn check_newest(&mut self, promise: &'static str, may_watch: bool) {
         let of = |waiter: &&Waiter| waiter.may_watch || !may_watch;
         let stale = self
@@ -76,7 +78,7 @@ impl Sim {
         }
     }
 
-    /// After the last leave there is nothing left.
+    /// After the last wait has left, nothing remains.
     pub fn check_clean(&mut self) {
         while !self.waiters.is_empty() {
             self.leave(0);
@@ -98,10 +100,10 @@ impl Sim {
         }
     }
 
-    /// The server is well from now on.
+    /// The server is healthy from now on.
     pub fn heal(&mut self) {
         if !self.weather.is_fair() || self.world.is_lagging {
-            // What hangs is given up after ten seconds.
+            // A request that hangs times out after ten seconds.
             let is_silent = self.weather.outage == Outage::Silent;
             self.promises.stirred(self.now + if is_silent { 10_000 } else { 0 });
         }

@@ -1,4 +1,4 @@
-//! The reflector against a small model of an API server, whose rules are written apart from it.
+//! The reflector against a small model of an API server with rules of its own, written independently.
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 
 mod exhaustive;

@@ -3,11 +3,11 @@
 use crate::promises::Promises;
 use crate::server::{Answer, Outage, failure};
 use crate::sim::Sim;
-use crate::waiter::Mind;
+use crate::waiter::Decider;
 use podwait_hub::{PodName, Reflector, Scope, Via};
 use std::rc::Rc;
 
-/// The pod that a walk is about, and one that it is not about.
+/// The pod of a walk, and a pod without waits.
 pub const POD: usize = 0;
 pub const STRANGER: usize = 1;
 
@@ -21,9 +21,9 @@ pub enum Move {
     Change,
     End,
     Delete,
-    /// It ends and is deleted in one moment.
+    /// The pod ends and is deleted at the same time.
     EndDelete,
-    /// It is deleted, and another takes its name.
+    /// The pod is deleted, and another one takes its name.
     Replace,
     /// The same, without a label.
     ReplaceUnlabelled,
@@ -35,24 +35,24 @@ pub enum Move {
     Stranger,
     Compact,
     Bookmark,
-    /// The last two changes were never made.
+    /// A backup from before the last two changes is restored.
     Restore,
     /// Every watch breaks.
     Cut,
     /// Every watch ends cleanly.
     Close,
-    /// Every watch says 410.
+    /// Every watch fails with 410.
     Expire,
     /// Every watch is half-open from now on.
     Mute,
-    /// Connections are refused, and those that there are break.
+    /// New connections are refused, and existing ones break.
     Down,
-    /// Nothing is answered, and the watches are half-open.
+    /// No request is answered, and the watches are half-open.
     Hang,
     Failing,
     Proxy,
     Throttle,
-    /// 403 for what is about the scope.
+    /// 403 for requests for the scope.
     Refuse,
     /// 403 for every watch.
     RefuseWatch,
@@ -60,9 +60,9 @@ pub enum Move {
     SlowReads,
     /// The next events take 400 ms.
     SlowEvents,
-    /// The watch cache does not follow.
+    /// The watch cache lags behind the store.
     Lag,
-    /// All is well again.
+    /// All faults are over.
     Heal,
     Millis(u64),
 }
@@ -127,13 +127,13 @@ impl Sim {
         }
     }
 
-    /// Does a move, and lets a moment pass.
+    /// Does a move, and lets a short time pass.
     pub fn go(&mut self, step: Move) {
         self.note(format!("# {step:?}"));
         match step {
-            Move::Join => self.join(POD, true, Mind::simple()),
-            Move::JoinMachine => self.join(POD, true, Mind::machine(None)),
-            Move::JoinPolled => self.join(POD, false, Mind::simple()),
+            Move::Join => self.join(POD, true, Decider::simple()),
+            Move::JoinMachine => self.join(POD, true, Decider::machine(None)),
+            Move::JoinPolled => self.join(POD, false, Decider::simple()),
             Move::Leave => self.leave(0),
             Move::Create => self.world.create(POD, true),
             Move::Change => self.world.step_on(POD),
@@ -191,7 +191,7 @@ impl Sim {
     }
 }
 
-/// What happened in a walk, from its beginning.
+/// The log of a walk, from its beginning.
 pub fn transcript(place: Place, moves: &[Move]) -> (Vec<String>, Option<(&'static str, String)>) {
     let mut sim = place.sim();
     sim.log = Some(Vec::new());

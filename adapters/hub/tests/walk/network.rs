@@ -1,4 +1,4 @@
-//! What comes of requests, and how it is handed over.
+//! The answers to requests, and how they are handed over.
 
 use crate::pod::Pod;
 use crate::server::{Answer, failure};
@@ -6,7 +6,7 @@ use crate::sim::{Cause, Sim, note};
 use podwait_hub::{Event, Head, Object, PodName, Request, RequestId, Via};
 
 impl Sim {
-    /// The cache has something new for the watches.
+    /// The cache has new events for the watches.
     pub fn publish(&mut self) {
         let ids: Vec<RequestId> =
             self.open.iter().filter(|(_, open)| open.stream.is_some()).map(|(id, _)| *id).collect();
@@ -130,7 +130,7 @@ impl Sim {
         }
     }
 
-    /// Every watch gets this.
+    /// Every watch gets this answer.
     pub fn hand_watches(&mut self, answer: &Answer) {
         let ids: Vec<_> =
             self.open.iter().filter(|(_, open)| open.stream.is_some()).map(|(id, _)| *id).collect();

@@ -7,7 +7,7 @@ use podwait_hub::Object;
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// How far the life of a pod is when its step has ended.
+/// The stage of a pod's life at which its step has ended.
 pub const OVER: u8 = 9;
 
 /// The exit code of every step.
@@ -33,7 +33,7 @@ impl Pod {
         Self(Rc::new(Version { name, uid, revision, text: revision.to_string(), is_labelled, life }))
     }
 
-    /// The same object as another write leaves it.
+    /// The same object after another write.
     pub fn written(&self, revision: u64, is_labelled: bool, life: u8) -> Self {
         Self::new(self.name, self.uid.clone(), revision, is_labelled, life)
     }
@@ -42,7 +42,7 @@ impl Pod {
         self.life >= OVER
     }
 
-    /// What the machine looks at.
+    /// The snapshot for the machine.
     pub fn snapshot(&self) -> PodSnapshot {
         let (state, phase) = if self.is_over() {
             (

@@ -6,10 +6,10 @@ use crate::sim::{Cause, Sim};
 use crate::waiter::{End, GRACE, Waiter};
 use podwait_hub::{ApiFailure, Observed, Request, Via};
 
-/// How much later than wanted something may be delivered.
+/// How late a delivery may be.
 const SLACK: u64 = 1_000;
 
-/// Requests so many times a second, for a moment twice as many.
+/// A rate of requests per second, with a burst of twice as many.
 #[derive(Clone, Debug)]
 struct Bucket {
     rate: u64,
@@ -34,24 +34,24 @@ impl Bucket {
 
 #[derive(Clone)]
 pub struct Promises {
-    /// What was broken first, in words that do not vary, and its details.
+    /// The first broken promise, with a fixed text, and its details.
     pub broken: Option<(&'static str, String)>,
-    /// What is asked for the scope alone, and everything.
+    /// The requests for the scope alone, and all requests.
     scope: Bucket,
     all: Bucket,
-    /// Until when the server has asked for no request.
+    /// Until when the server has asked not to send requests.
     pub paused_until: u64,
-    /// Since when the server has been well and nothing was done to the connections.
+    /// Since when the server has been healthy and no connection was disturbed.
     pub calm_since: u64,
 }
 
 impl Promises {
-    /// For a hub of so many requests a second; single waits have a rate of their own.
+    /// For a hub with this rate; single waits have a rate of their own.
     pub fn new(rate: Option<u32>) -> Self {
         rate.map_or_else(|| Self::single(10), |rate| Self::of_rates(u64::from(rate), 11 * u64::from(rate)))
     }
 
-    /// Without a hub, for pods that ask so often together.
+    /// Without a hub, for pods with this rate together.
     pub fn single(all: u64) -> Self {
         Self::of_rates(0, all)
     }
@@ -85,7 +85,7 @@ impl Sim {
         self.promises.broken(promise, details);
     }
 
-    /// Something comes to every wait in time.
+    /// Every wait gets a delivery in time.
     pub fn check_due(&mut self) {
         let pause = self.promises.paused_until;
         let late = self.waiters.iter().find(|waiter| waiter.due.max(pause).saturating_add(SLACK) < self.now);
@@ -102,7 +102,7 @@ impl Sim {
         }
     }
 
-    /// No storm, and nothing twice.
+    /// No burst beyond the rate, and no duplicate request.
     pub fn check_send(&mut self, request: &Request) {
         if wide(request).is_some() && !self.promises.scope.take(self.now) {
             self.break_promise("storm of the scope", format!("{request:?}"));
@@ -136,7 +136,8 @@ impl Sim {
             }
             Observed::NotFound(_) => self.is_false_absence(waiter),
             Observed::Deleted(pod) => {
-                // What a watch with a selector shows as the end of a pod that lost its label and is gone by now may not be the end.
+                // If a pod lost its label and is gone by now, the DELETED of a watch with a selector may not be its
+                // end.
                 let is_end = self.world.deleted.contains(pod)
                     || (self.world.deleted.iter().any(|gone| gone.uid == pod.uid)
                         && self.world.was_ever_unlabelled(pod));
@@ -173,20 +174,20 @@ impl Sim {
         if !self.world.was_current_since(pod, began) {
             return Some("a read that none could see");
         }
-        // An older one is the state after a restore, or it was overtaken.
+        // An older object is the state after a restore, or a newer answer came first.
         let seen = waiter.sight;
         let is_older = self.is_older(waiter, pod);
         (is_older && !self.world.was_current_since(pod, began.max(seen))).then_some("an overtaken read")
     }
 
-    /// Whether the wait has had a newer one, and no backup was restored since.
+    /// Whether the wait has received a newer object, and no backup was restored since.
     fn is_older(&self, waiter: &Waiter, pod: &Pod) -> bool {
         waiter.seen.iter().any(|(newest, tick)| {
             newest.uid == pod.uid && newest.revision > pod.revision && *tick >= self.world.restored
         })
     }
 
-    /// A final state that is in history has to be found.
+    /// A final state that the server's history still has must be found.
     pub fn check_end(&mut self, index: usize, end: &End) {
         let waiter = &self.waiters[index];
         if *end == End::Known {
@@ -200,7 +201,7 @@ impl Sim {
             && !self.has_garbled
             && !self.world.is_lagging;
         let is_in_history = newest.revision >= self.world.compacted
-            // A hub that listens in the future looks for it in the future.
+            // If the hub's watch begins at a resourceVersion in the future, so does its probe.
             && self.world.restored == 0
             && self.world.deleted.iter().any(|pod| pod.uid == newest.uid);
         if *end == End::Gone && is_calm && is_in_history && waiter.may_watch && self.now >= since + GRACE {

@@ -1,10 +1,10 @@
-//! Long runs with many pods and every fault, each from a seed. `WALK_SEED=7` runs that seed alone and prints what happens,
-//! `WALK_SEEDS=100000` that many.
+//! Long runs with many pods and every fault, each from a seed. `WALK_SEED=7` runs that seed alone and prints its log,
+//! `WALK_SEEDS=100000` runs that many seeds.
 
 use crate::promises::Promises;
 use crate::server::{Answer, Outage, failure};
 use crate::sim::Sim;
-use crate::waiter::Mind;
+use crate::waiter::Decider;
 use podwait_hub::{PodName, Reflector, Scope, Via};
 use std::rc::Rc;
 
@@ -51,7 +51,7 @@ fn sim(dice: &mut Dice) -> Sim {
     sim
 }
 
-/// Something is written.
+/// A write to the store.
 fn write(sim: &mut Sim, dice: &mut Dice) {
     let name = dice.roll(PODS + 1) as usize;
     let Some(pod) = sim.world.pods[name].clone() else {
@@ -78,18 +78,18 @@ fn write(sim: &mut Sim, dice: &mut Dice) {
 fn wait(sim: &mut Sim, dice: &mut Dice) {
     if sim.waiters.len() < 12 && dice.roll(4) > 0 {
         let name = dice.roll(PODS + 1) as usize;
-        let mind = match dice.roll(8) {
-            0 => Mind::machine(sim.world.uids(name).nth(dice.roll(3) as usize)),
-            1..5 => Mind::machine(None),
-            _ => Mind::simple(),
+        let decider = match dice.roll(8) {
+            0 => Decider::machine(sim.world.uids(name).nth(dice.roll(3) as usize)),
+            1..5 => Decider::machine(None),
+            _ => Decider::simple(),
         };
-        sim.join(name, dice.roll(6) > 0, mind);
+        sim.join(name, dice.roll(6) > 0, decider);
     } else if !sim.waiters.is_empty() {
         sim.leave(dice.roll(sim.waiters.len() as u64) as usize);
     }
 }
 
-/// Something happens to the connections that there are.
+/// A fault of the existing connections.
 fn stir(sim: &mut Sim, dice: &mut Dice) {
     sim.promises.stirred(sim.now);
     match dice.roll(8) {

@@ -1,4 +1,4 @@
-//! What walks have found, each by its shortest way.
+//! Defects that walks have found, each by its shortest sequence.
 
 use crate::moves::Move::*;
 use crate::moves::{Place, walk};

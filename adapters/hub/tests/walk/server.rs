@@ -1,4 +1,4 @@
-//! What the model server makes of a request, in what weather.
+//! How the model server answers a request, under which faults.
 
 use crate::pod::Pod;
 use crate::world::World;
@@ -6,7 +6,7 @@ use podwait_hub::{ApiFailure, From, Request, Selection, Via};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What happens to every new request.
+/// How every new request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
     None,
@@ -16,23 +16,23 @@ pub enum Outage {
     Silent,
     /// The API server fails.
     Failing,
-    /// A proxy has a page of its own.
+    /// A proxy answers with a page of its own.
     Proxy,
     /// 429 with so many seconds of Retry-After.
     Throttled(u64),
 }
 
-/// What the server and the way to it are like.
+/// The faults of the server and of the network.
 #[derive(Clone, Debug)]
 pub struct Weather {
     pub outage: Outage,
-    /// 403 for what is about more than one pod.
+    /// 403 for requests for more than one pod.
     pub refuses_scope: bool,
     /// 403 for every watch.
     pub refuses_watch: bool,
-    /// How long the answer to a read is under way after it was made up.
+    /// How long the answer to a read takes after the server has made it.
     pub answers_take: u64,
-    /// How long an event is under way.
+    /// How long an event takes.
     pub events_take: u64,
     /// 410 comes as an ERROR event of a watch that was opened.
     pub expires_in_stream: bool,
@@ -54,7 +54,7 @@ impl Default for Weather {
     }
 }
 
-/// A watch as the server has it.
+/// The server's side of a watch.
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub cursor: u64,
@@ -74,12 +74,12 @@ pub struct Open {
     pub stream: Option<Stream>,
 }
 
-/// Something that comes of a request.
+/// An answer or a part of one.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Failed(ApiFailure),
     Opened,
-    /// The events that there are.
+    /// All events so far.
     Events,
     Ended,
     Pod(Option<Pod>),
@@ -114,7 +114,7 @@ pub fn failure(via: Via, code: u16, is_status: bool) -> ApiFailure {
     ApiFailure { via, code, is_status, retry_after: None, message: format!("{code}") }
 }
 
-/// The selection of a request, if it is about more than one pod.
+/// The selection of a request for more than one pod.
 pub fn wide(request: &Request) -> Option<&Selection> {
     match request {
         Request::Get(_) => None,
@@ -124,7 +124,7 @@ pub fn wide(request: &Request) -> Option<&Selection> {
     }
 }
 
-/// The pod that a read is about.
+/// The pod of a read.
 pub fn read_of(world: &World, request: &Request) -> Option<usize> {
     match request {
         Request::Get(pod) => Some(world.index(pod)),
@@ -142,7 +142,7 @@ impl Weather {
             && self.events_take == 1
     }
 
-    /// The failure of a new request, if it fails; `Err` if nothing ever comes of it.
+    /// The failure of a new request, if it fails; `Err` if it never gets an answer.
     pub fn fate(&self, request: &Request) -> Result<Option<ApiFailure>, ()> {
         let via = via(request);
         Ok(Some(match self.outage {
@@ -159,7 +159,7 @@ impl Weather {
         }))
     }
 
-    /// What comes of a request, and after how many milliseconds. The state is that of this instant.
+    /// The answers to a request, each after how many milliseconds. They show the state of this instant.
     pub fn answer(&self, world: &World, open: &mut Open, lists: &mut Vec<Listed>) -> Vec<(u64, Answer)> {
         match self.fate(&open.request) {
             Err(()) => return Vec::new(),

@@ -3,7 +3,7 @@
 use crate::pod::Pod;
 use crate::promises::Promises;
 use crate::server::{Answer, Listed, Open, Weather};
-use crate::waiter::{Mind, Waiter, Wish};
+use crate::waiter::{Decider, Waiter, Wish};
 use crate::world::World;
 use podwait_core::Instant;
 use podwait_hub::{Command, Confirms, Observed, PodName, Reflector, RequestId, WaitId};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a delivery comes from.
+/// The source of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A consistent read that began at this tick.
@@ -36,17 +36,17 @@ pub struct Sim {
     wake: Option<u64>,
     pub cause: Cause,
     pub promises: Promises,
-    /// What happened, if that is wanted.
+    /// A log, if it is wanted.
     pub log: Option<Vec<String>>,
-    /// What comes of a request that was closed is handed over all the same.
+    /// Answers to closed requests are handed over too.
     pub hands_over_late: bool,
     /// The next object cannot be read.
     pub garbles: bool,
-    /// Some object could not be read, and so may be a final state.
+    /// An object could not be read; it may have been a final state.
     pub has_garbled: bool,
 }
 
-/// Tells what happens, if that is wanted.
+/// Writes a line of the log, if it is wanted.
 macro_rules! note {
     ($sim:expr, $($arg:tt)*) => {
         if $sim.log.is_some() {
@@ -91,18 +91,18 @@ impl Sim {
         Instant::from_millis(self.now)
     }
 
-    pub fn join(&mut self, name: usize, may_watch: bool, mut mind: Mind) {
+    pub fn join(&mut self, name: usize, may_watch: bool, mut decider: Decider) {
         self.world.tick += 1;
         let pod = self.world.names[name].clone();
-        let id = self.reflector.join(self.at(), pod, may_watch, mind.uid());
+        let id = self.reflector.join(self.at(), pod, may_watch, decider.uid());
         note!(self, "join {} as {id:?}", self.world.names[name]);
-        let wish = mind.start(self.now);
+        let wish = decider.start(self.now);
         self.waiters.push(Waiter {
             id,
             name,
             may_watch,
-            uid: mind.uid().map(Into::into),
-            mind,
+            uid: decider.uid().map(Into::into),
+            decider,
             joined: self.world.tick,
             due: u64::MAX,
             confirming_since: None,
@@ -115,7 +115,7 @@ impl Sim {
         self.settle();
     }
 
-    /// Takes one out that is still waiting.
+    /// Removes a waiter that still waits.
     pub fn leave(&mut self, waiter: usize) {
         let waiter = self.waiters.remove(waiter);
         note!(self, "leave {:?}", waiter.id);
@@ -184,7 +184,7 @@ impl Sim {
             Observed::NotFound(_) => waiter.last = Some(None),
             Observed::Failed(_) | Observed::Silence | Observed::Cancelled => {}
         }
-        let wish = waiter.mind.on(self.now, observed);
+        let wish = waiter.decider.on(self.now, observed);
         self.follow(index, wish);
     }
 

@@ -1,4 +1,4 @@
-//! A wait as a host has it, and what it wants next.
+//! The host's side of a wait, and what it wants next.
 
 use crate::pod::{CODE, Pod};
 use podwait_core::{ApiError, Decision, Input, Instant, Policy, RetryReason, WaitMachine};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How long a deletion is confirmed.
 pub const GRACE: u64 = 3_000;
-/// How long a quiet wait is content.
+/// How long a wait without news needs no delivery.
 pub const STEADY: u64 = 30_000;
 
 /// What a wait does after a delivery.
@@ -24,20 +24,20 @@ pub enum Wish {
 pub enum End {
     /// It saw the final object, or the deletion.
     Known,
-    /// It has no more than the absence.
+    /// It received only the absence.
     Gone,
-    /// It had enough of errors.
+    /// It failed after too many errors.
     Failed,
 }
 
 /// What decides for a wait.
 #[derive(Clone, Debug)]
-pub enum Mind {
+pub enum Decider {
     Simple(Simple),
     Machine(Rc<WaitMachine>),
 }
 
-/// The least that a wait can be.
+/// The simplest possible wait.
 #[derive(Clone, Debug, Default)]
 pub struct Simple {
     uid: Option<String>,
@@ -45,7 +45,7 @@ pub struct Simple {
     failures: u32,
 }
 
-impl Mind {
+impl Decider {
     pub fn simple() -> Self {
         Self::Simple(Simple::default())
     }
@@ -60,7 +60,7 @@ impl Mind {
         }))
     }
 
-    /// The uid of the pod that it is for.
+    /// The uid of its pod.
     pub fn uid(&self) -> Option<&str> {
         match self {
             Self::Simple(simple) => simple.uid.as_deref(),
@@ -171,10 +171,10 @@ pub struct Waiter {
     pub may_watch: bool,
     /// The uid of its pod, if it was known when it joined.
     pub uid: Option<String>,
-    pub mind: Mind,
+    pub decider: Decider,
     /// The tick of its joining.
     pub joined: u64,
-    /// By when something has to be delivered.
+    /// When the next delivery is due.
     pub due: u64,
     /// Since when it has confirmed a deletion, without a break.
     pub confirming_since: Option<u64>,
@@ -182,7 +182,7 @@ pub struct Waiter {
     pub seen: Vec<(Pod, u64)>,
     /// The tick of the last delivery of an object.
     pub sight: u64,
-    /// What came last of what describes the pod, `Some(None)` for its absence.
+    /// The last delivery that describes the pod; `Some(None)` for its absence.
     pub last: Option<Option<Pod>>,
     pub end: Option<End>,
 }
@@ -197,7 +197,7 @@ impl Waiter {
         }
     }
 
-    /// It was given an object.
+    /// Records a delivered object.
     pub fn see(&mut self, pod: &Pod, tick: u64) {
         self.last = Some(Some(pod.clone()));
         self.sight = tick;

@@ -1,4 +1,4 @@
-//! The store of the model server: the pods, their history, and what of it the watch cache has.
+//! The store of the model server: the pods, their history, and the part of it in the watch cache.
 
 use crate::pod::{OVER, Pod};
 use podwait_hub::{Event, PodName, Selection};
@@ -25,11 +25,11 @@ pub struct World {
     pub compacted: u64,
     /// The watch cache has no change after this revision yet.
     pub cached: u64,
-    /// The cache does not follow the store for now.
+    /// The cache lags behind the store at present.
     pub is_lagging: bool,
     /// A count of everything that happens, finer than time.
     pub tick: u64,
-    /// What every name stood for, from which tick on.
+    /// The pod of each name, from which tick on.
     timeline: Vec<Vec<(u64, Option<Pod>)>>,
     /// Every deletion, restored or not, by its object.
     pub deleted: Vec<Pod>,
@@ -109,7 +109,7 @@ impl World {
         self.write(name, None);
     }
 
-    /// Something else than a pod is written.
+    /// An object other than a pod is written.
     pub fn write_elsewhere(&mut self, times: u64) {
         self.revision += times;
         self.catch_up();
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// The last changes were never made: a backup from before them is restored, and the cache begins anew.
+    /// A backup from before the last changes is restored, and the cache begins anew.
     pub fn restore(&mut self, changes: usize) {
         for _ in 0..changes {
             let Some(change) = self.history.pop() else { break };
@@ -188,7 +188,7 @@ impl World {
             .collect()
     }
 
-    /// What a name stood for at some instant since that tick.
+    /// The pods that a name had since that tick.
     fn since(&self, name: usize, tick: u64) -> impl Iterator<Item = Option<&Pod>> {
         let line = &self.timeline[name];
         let first = line.partition_point(|(from, _)| *from <= tick).saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Requests that are under way, by their ids, and what comes of them.
+//! Requests that are under way, by their ids, and their answers.
 
 use crate::client::root_cause;
 use bytes::Bytes;
@@ -13,13 +13,13 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What came of a request.
+/// A part of an answer.
 pub(crate) enum Came {
     /// The head of its answer.
     Head(u16, HeaderMap),
     /// A piece of its answer's body.
     Piece(Bytes),
-    /// Its answer has ended, or it has failed with this message.
+    /// The answer has ended, or the request has failed with this message.
     End(Option<String>),
 }
 
@@ -56,7 +56,7 @@ impl Answers {
         }
     }
 
-    /// What comes next; `None` if no request is under way. Cancel-safe.
+    /// The next part of an answer; `None` if no request is under way. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<(RequestId, Came)> {
         loop {
             let (id, came) = self.streams.next().await?;
@@ -64,7 +64,7 @@ impl Answers {
                 Came::End(_) => self.handles.remove(&id).is_some(),
                 Came::Head(..) | Came::Piece(_) => self.handles.contains_key(&id),
             };
-            // What comes of a request that was closed is of no use.
+            // Parts of answers to closed requests are dropped.
             if is_wanted {
                 return Some((id, came));
             }
@@ -116,7 +116,7 @@ impl Stream for AnswerStream {
                 State::Body(body) => match std::task::ready!(body.frame().poll_unpin(context)) {
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(piece) => Came::Piece(piece),
-                        // Trailers say nothing.
+                        // Trailers are ignored.
                         Err(_) => continue,
                     },
                     Some(Err(error)) => {

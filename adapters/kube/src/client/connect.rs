@@ -10,21 +10,21 @@ const LONGEST_FILE: u64 = 8 << 20;
 
 /// A client from a configuration, made for podwait: without kube's hidden retries.
 ///
-/// kube's own default repeats a failed call for minutes before it says so. The wait machine has budgets for
+/// By default kube repeats a failed call for minutes before it returns the error. The wait machine has budgets for
 /// that, so each failure must reach it at once.
 ///
-/// It is told here, before a request, what a request would stumble over: a token that cannot be sent, a server's URL
-/// that is none, a certificate that cannot be read. Beyond what [`kube::Config`] says by itself:
+/// Errors of the configuration are returned here, before any request: a token that cannot be sent, an invalid URL of
+/// the server, a certificate that cannot be read. Differences from [`kube::Config`]:
 ///
-/// * A **token file** is read anew for each request.
-/// * A **credential plugin** (`exec`) is not run here but by the first request, and again when its token or certificate runs
-///   out, and after a 401. It may take a minute and print a MiB; it has no standard input, and what it writes to standard
-///   error goes nowhere. Requests share its runs. A run that fails is an error of the requests that need it.
-/// * A **proxy** is that of the configuration, else that of the environment, by Go's rules: HTTPS_PROXY or HTTP_PROXY,
-///   unless NO_PROXY exempts the server. A proxy that equals HTTPS_PROXY counts as one of the environment, since
-///   [`kube::Config::infer`] takes it from there; the environment is read for nothing else.
+/// * A **token file** is read again for each request.
+/// * A **credential plugin** (`exec`) is not run here but by the first request, and again when its token or certificate
+///   expires, and after a 401. It may take a minute and print a MiB; it has no standard input, and its standard error
+///   is discarded. Requests share its runs. If a run fails, the requests that need it fail.
+/// * The **proxy** is that of the configuration, else that of the environment, by Go's rules: HTTPS_PROXY or
+///   HTTP_PROXY, unless NO_PROXY exempts the server. A configured proxy that equals HTTPS_PROXY counts as one of the
+///   environment, because [`kube::Config::infer`] takes it from there. The environment is read for nothing else.
 ///
-/// It has to be called in a tokio runtime with time and I/O enabled.
+/// Call this in a tokio runtime with time and I/O enabled.
 ///
 /// # Errors
 /// The configuration cannot be used.
@@ -32,8 +32,8 @@ pub fn client(config: kube::Config) -> Result<kube::Client, ConfigError> {
     build(config).map(|(client, _)| client)
 }
 
-/// The same, after a credential plugin has been run for the first time: for programs that talk to a person. It may be
-/// dropped at any time, and the plugin with it.
+/// The same, but it also runs a credential plugin for the first time: for interactive programs. The future may be
+/// dropped at any time, which ends the plugin.
 ///
 /// # Errors
 /// The configuration cannot be used, or its plugin gives no credentials.
@@ -56,7 +56,7 @@ fn build(config: kube::Config) -> Result<(kube::Client, Transport), ConfigError>
     Ok((kube::Client::new(headers.layer(transport.clone()), namespace), transport))
 }
 
-/// Whether kube may read that file, which it does without a limit.
+/// Checks that kube may read that file; kube reads it without a limit.
 fn check_file(what: &str, path: Option<&str>) -> Result<(), ConfigError> {
     let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(()) };
     match std::fs::metadata(path) {
@@ -81,15 +81,15 @@ mod tests {
         serde_json::from_value(json.clone()).expect("what kube takes for a user")
     }
 
-    /// What `client` says of a configuration.
-    fn told(config: kube::Config) -> Result<(), String> {
+    /// The result of `client` for a configuration.
+    fn check(config: kube::Config) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _inside = runtime.enter();
         client(config).map(drop).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn users_that_cannot_be_used_are_told_without_their_secrets() {
+    fn users_that_cannot_be_used_are_reported_without_their_secrets() {
         let plugin = |more: serde_json::Value| {
             let mut exec =
                 json!({ "apiVersion": "client.authentication.k8s.io/v1", "command": "secret-free" });
@@ -123,7 +123,7 @@ mod tests {
         ] {
             let mut config = config("https://h");
             config.auth_info = user(&json);
-            let error = told(config).expect_err(words);
+            let error = check(config).expect_err(words);
             assert!(
                 error.contains(words) && !error.replace("secret-free", "").contains("secret"),
                 "{json}: {error}"
@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    /// Empty text is no credential, and a newline at the end of a token is none of it.
+    /// Empty text is no credential, and a newline at the end of a token does not belong to it.
     #[test]
     fn users_that_can_be_used() {
         for json in [
@@ -142,13 +142,13 @@ mod tests {
         ] {
             let mut config = config("https://h");
             config.auth_info = user(&json);
-            assert_eq!(told(config), Ok(()), "{json}");
+            assert_eq!(check(config), Ok(()), "{json}");
         }
-        // Nothing of TLS is read where there is no TLS, as for kubectl.
+        // Without TLS, no setting of TLS is read, as in kubectl.
         let mut plain = config("http://h");
         plain.root_cert = Some(vec![b"none".to_vec()]);
         plain.accept_invalid_certs = true;
-        assert_eq!(told(plain), Ok(()));
+        assert_eq!(check(plain), Ok(()));
     }
 
     /// client-go: "specifying a root certificates file with the insecure flag is not allowed".
@@ -156,20 +156,20 @@ mod tests {
     fn an_authority_and_no_verification_exclude_each_other() {
         let mut config = config("https://h");
         config.accept_invalid_certs = true;
-        assert_eq!(told(config.clone()), Ok(()));
+        assert_eq!(check(config.clone()), Ok(()));
         config.root_cert = Some(Vec::new());
-        assert_eq!(told(config.clone()), Ok(()), "an empty one is none");
+        assert_eq!(check(config.clone()), Ok(()), "an empty one is none");
         config.root_cert = Some(vec![b"certificate".to_vec()]);
-        assert!(told(config.clone()).expect_err("both").contains("insecure-skip-tls-verify"));
+        assert!(check(config.clone()).expect_err("both").contains("insecure-skip-tls-verify"));
         config.accept_invalid_certs = false;
         config.root_cert = Some(Vec::new());
-        assert!(told(config).expect_err("no certificate").contains("holds no certificate"));
+        assert!(check(config).expect_err("no certificate").contains("holds no certificate"));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
-        /// No configuration makes it panic, and no error has a secret in it.
+        /// No configuration causes a panic, and no error contains a secret.
         #[test]
         fn anything_may_come(
             server in "(https?://|HTTP://|ftp://|)(u(:SECRET)?@)?([a-z.]{0,5}|\\[::1\\]|\\*|127\\.0\\.0\\.1)(:[0-9]{0,6})?(/[a-z%?=]{0,9})?",

@@ -1,7 +1,7 @@
-//! Connections to the API server: straight or through a proxy, with TLS or without.
+//! Connections to the API server: direct or through a proxy, with TLS or without.
 //!
-//! kube's own connector reads the environment in its own way (see [`proxy`](super::proxy)), and takes `CONNECT` for servers
-//! without TLS too, which proxies refuse.
+//! kube's own connector reads the environment by other rules (see [`proxy`](super::proxy)), and uses `CONNECT` for
+//! servers without TLS too, which proxies refuse.
 
 mod handshake;
 
@@ -26,12 +26,12 @@ use tower::{BoxError, Service, ServiceExt};
 #[derive(Clone)]
 pub(crate) struct Connector {
     tcp: HttpConnector,
-    /// Absent where neither the server nor the proxy has TLS.
+    /// Absent if neither the server nor the proxy has TLS.
     tls: Option<Tls>,
     proxy: Option<Arc<Proxy>>,
 }
 
-/// How to speak TLS, and with which name instead of the URL's (`tls-server-name`).
+/// The TLS configuration, and the name to use instead of the URL's (`tls-server-name`).
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) config: Arc<ClientConfig>,
@@ -60,13 +60,13 @@ impl Connector {
         Ok(Stream { io, is_proxied })
     }
 
-    /// A connection to the proxy that leads to the target; for a server without TLS behind an HTTP proxy the requests
-    /// say themselves where they go.
+    /// A connection through the proxy to the target. If the server has no TLS and the proxy is an HTTP proxy, each
+    /// request names its target itself.
     async fn through(&self, proxy: &Proxy, host: &str, port: u16, is_https: bool) -> Result<Io, BoxError> {
         let address = Uri::builder().scheme("http").authority(format!("{}:{}", proxy.host, proxy.port));
         let io = self.tcp(address.path_and_query("/").build()?).await?;
         let mut io = match proxy.kind {
-            // Go checks the proxy's certificate by the same configuration as the server's, and so with the cluster's
+            // Go checks the proxy's certificate with the same configuration as the server's, including the cluster's
             // authority (net/http, `dialConn`).
             Kind::Https => self.tls(io, &proxy.host).await?,
             Kind::Http | Kind::Socks5 => io,
@@ -117,7 +117,7 @@ type Io = Box<dyn Bytes>;
 /// A connection.
 pub(crate) struct Stream {
     io: Io,
-    /// Whether requests name the server, since a proxy reads them.
+    /// Whether requests must name the server, because a proxy reads them.
     is_proxied: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What shows the API server who asks.
+//! The credentials of requests.
 
 use crate::client::error::ConfigError;
 use crate::client::plugin::Plugin;
@@ -19,8 +19,8 @@ pub(crate) enum Credentials {
 }
 
 impl Credentials {
-    /// Takes them out of the configuration, so that kube neither runs nor reads anything by itself. What is empty counts as
-    /// absent, as in client-go.
+    /// Takes the credentials out of the configuration, so that kube itself runs no plugin and reads no file. An empty
+    /// value counts as absent, as in client-go.
     pub(crate) fn take_from(user: &mut AuthInfo, of_url: Option<Userinfo>) -> Result<Self, ConfigError> {
         for text in [
             &mut user.username,
@@ -44,7 +44,7 @@ impl Credentials {
                     "the user has both an auth-provider and an exec plugin; only one is allowed",
                 ));
             }
-            // The others have gone from Kubernetes' clients in 1.26; their tokens have long run out.
+            // The other providers were removed from Kubernetes' clients in 1.26; their tokens have expired.
             let token = provider.config.get("id-token").filter(|_| provider.name == "oidc");
             let token = token.ok_or_else(|| {
                 let name = &provider.name;

@@ -1,11 +1,11 @@
-//! Where the API server is.
+//! The URL of the API server.
 
 use crate::client::error::ConfigError;
 use crate::client::userinfo::Userinfo;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
-/// The API server's URL with a scheme, a host and perhaps a path in front of all others; without userinfo.
+/// The API server's URL: a scheme, a host and perhaps a path that precedes all request paths; without userinfo.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) url: Uri,
@@ -13,8 +13,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `server` as client-go's `DefaultServerURL` does: what has no scheme is a host, with TLS if the rest of the
-    /// configuration has to do with TLS.
+    /// Reads `server` as client-go's `DefaultServerURL` does: a text without a scheme is a host, with TLS if the
+    /// configuration has any TLS setting.
     pub(crate) fn read(server: &Uri, is_tls: bool) -> Result<Self, ConfigError> {
         let wrong =
             |what: &str| ConfigError::new(format!("the server's URL {what} (it is like https://host:6443)"));
@@ -45,7 +45,7 @@ impl Endpoint {
         self.url.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// The URL of a request. It fails if it is too long for a URL.
+    /// The URL of a request. Fails if the URL is too long.
     pub(crate) fn join(&self, request: &Uri) -> Result<Uri, ConfigError> {
         let mut parts = self.url.clone().into_parts();
         let request = request.path_and_query().map_or("/", PathAndQuery::as_str);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_told_without_its_password() {
+    fn what_is_no_server_is_reported_without_its_password() {
         for (server, words) in [
             ("/api", "no host"),
             ("ftp://u:secret@h", "another scheme"),

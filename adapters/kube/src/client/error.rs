@@ -1,13 +1,13 @@
-//! What is wrong with a configuration, or with the way to the API server that it names.
+//! Errors of a configuration, or of the way to its API server.
 
 use podwait_core::one_line;
 
 /// Longest sentence, in bytes.
 const LONGEST: usize = 400;
 
-/// A configuration that cannot be used, in one sentence that says what is wrong, where, and what to do.
+/// Why a configuration cannot be used: one sentence that says what is wrong, where, and what to do.
 ///
-/// It holds no secret: no userinfo of a URL, no token, and nothing of what a credential plugin is given or prints.
+/// It holds no secret: no userinfo of a URL, no token, and no input or output of a credential plugin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct ConfigError {
@@ -19,7 +19,7 @@ impl ConfigError {
         Self { sentence: one_line(sentence.as_ref(), LONGEST).into_owned() }
     }
 
-    /// The deepest cause of an error of kube; what is around it names types and not things.
+    /// An error with the root cause of kube's error; the outer errors only name types.
     pub(crate) fn because(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::new(format!("{what}: {}", crate::client::root_cause(error)))
     }

@@ -1,4 +1,4 @@
-//! A LIST of the pods of a scope, of which no more is held than one item.
+//! A LIST of the pods of a scope that holds only one item at a time.
 
 use super::{CALL_TIMEOUT, Calls, failure, json_request, root_cause, timed_out, unreadable};
 use http_body_util::BodyExt;
@@ -8,17 +8,17 @@ use podwait_wire::{ApiFailure, DecodeError, Encoding, Item, ListItems, Via};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// How many pods one page has: some megabytes, which an API server has ready within a second.
+/// How many pods one page has: some megabytes, which an API server prepares within a second.
 const PAGE: u32 = 500;
 
-/// How long a page may take as long as bytes come: a slow connection may, one that crawls for ever may not.
+/// How long a page may take while bytes arrive: a slow connection is allowed, one that never finishes is not.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time from the beginning of a page to that of the next, on average: nothing else limits the rate here.
+/// Average time between the beginnings of two pages: nothing else limits the rate here.
 const PAGE_PAUSE: Duration = Duration::from_millis(20);
 
 impl Calls {
-    /// Lists the pods of a scope as JSON, and gives each item to `each` as it comes.
+    /// Lists the pods of a scope as JSON, and passes each item to `each` when it arrives.
     pub(crate) async fn list(
         &self,
         scope: &Scope,

@@ -1,8 +1,8 @@
-//! Credential plugins (`exec` of a kubeconfig): programs that print credentials.
+//! Credential plugins (`exec` in a kubeconfig): programs that print credentials.
 //!
-//! client-go's contract (`plugin/pkg/client/auth/exec/exec.go`): credentials are kept until they run out or the server
-//! answers 401, and no two runs happen at once. Beyond that a run is bounded in time and size, and there is a rest between
-//! two runs, so that a server that refuses everything does not let a program be started for each request.
+//! client-go's contract (`plugin/pkg/client/auth/exec/exec.go`): credentials are kept until they expire or the server
+//! answers 401, and there is only one run at a time. In addition a run has limits of time and size, and there is a
+//! pause between two runs, so that a server that refuses everything does not cause a run for each request.
 
 mod credential;
 mod program;
@@ -21,22 +21,22 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-/// How long a request waits for a run: less than a call may take, so that its error says what it waited for.
+/// How long a request waits for a run: less than the timeout of a call, so that the error can name the plugin.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// The least time between two runs because credentials have run out: some have done so when they come.
+/// The shortest time between two runs for expired credentials: some are already expired when they are printed.
 const REST: Duration = Duration::from_secs(1);
 
-/// The least time from a run that was in vain (it failed, or the server refused what it gave) to the next; it doubles with
-/// each.
+/// The shortest time from an unsuccessful run (it failed, or the server refused its credentials) to the next one; it
+/// doubles with each such run.
 const FIRST_REST: Duration = Duration::from_millis(250);
 
-/// Where that ends.
+/// The longest such time.
 const LONGEST_REST: Duration = Duration::from_secs(15);
 
 type Outcome = Result<Arc<Held>, ConfigError>;
 
-/// A plugin and what it has printed last.
+/// A plugin and its last credentials.
 #[derive(Debug)]
 pub(crate) struct Plugin {
     program: Arc<Program>,
@@ -46,20 +46,20 @@ pub(crate) struct Plugin {
 #[derive(Debug, Default)]
 struct State {
     held: Option<Arc<Held>>,
-    /// Why there was nothing better the last time.
+    /// The error of the last run.
     failed: Option<ConfigError>,
-    /// Whether the server has refused what is held.
+    /// Whether the server has refused the held credentials.
     is_refused: bool,
     /// When the last run began.
     begun: Option<Instant>,
-    /// Whether it was because credentials had run out.
+    /// Whether that run was for expired credentials.
     is_renewal: bool,
-    /// How many runs have been in vain since the server has last accepted what is held.
+    /// How many runs were unsuccessful since the server last accepted the credentials.
     vain: u32,
     running: Option<Shared<BoxFuture<'static, Outcome>>>,
 }
 
-/// What is to be done for a request.
+/// The next step for a request.
 enum Step {
     Use(Arc<Held>),
     Fail(ConfigError),
@@ -68,7 +68,7 @@ enum Step {
 
 impl Plugin {
     /// # Errors
-    /// The configuration of the plugin is wrong. The program need not be there yet.
+    /// The configuration of the plugin is invalid. The program need not exist yet.
     pub(crate) fn new(exec: ExecConfig) -> Result<Arc<Self>, ConfigError> {
         let program = Arc::new(Program::new(exec)?);
         Ok(Arc::new(Self { program, state: Mutex::default() }))
@@ -80,7 +80,7 @@ impl Plugin {
         timeout(PATIENCE, self.get()).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Credentials, after at most one run. A run goes on when this is dropped, for the next request.
+    /// Credentials, after at most one run. If this future is dropped, the run continues for the next request.
     pub(crate) async fn get(&self) -> Outcome {
         let run = match self.next() {
             Step::Use(held) => return Ok(held),
@@ -106,7 +106,7 @@ impl Plugin {
         outcome
     }
 
-    /// Says whether the server has taken these, or has answered 401.
+    /// Records whether the server accepted these credentials, or answered 401.
     pub(crate) fn judge(&self, held: &Arc<Held>, is_accepted: bool) {
         let mut state = self.state();
         if state.held.as_ref().is_some_and(|it| Arc::ptr_eq(it, held)) {
@@ -117,7 +117,7 @@ impl Plugin {
         }
     }
 
-    /// A sentence about it.
+    /// An error about the plugin.
     pub(crate) fn error(&self, what: &str) -> ConfigError {
         self.program.error(what)
     }
@@ -166,7 +166,7 @@ impl Plugin {
     }
 }
 
-/// A run, which ends with the client that wants it.
+/// A run, which ends when its client is dropped.
 #[derive(Debug)]
 struct Task(JoinHandle<Outcome>);
 

@@ -1,9 +1,9 @@
 //! Which proxy leads to the API server, if any.
 //!
-//! As client-go has it: a `proxy-url` of the kubeconfig is used whatever the environment says, and only without one do
-//! HTTPS_PROXY, HTTP_PROXY and NO_PROXY count (`transport/cache.go`: `proxy := http.ProxyFromEnvironment`, unless
-//! `config.Proxy` is there). kube puts HTTPS_PROXY into a configuration that it makes of a kubeconfig, and asks NO_PROXY
-//! about the proxy instead of the server; so what is equal to HTTPS_PROXY is taken for it here.
+//! As in client-go: a `proxy-url` of the kubeconfig takes precedence over the environment. HTTPS_PROXY, HTTP_PROXY and
+//! NO_PROXY count only without it (`transport/cache.go`: `proxy := http.ProxyFromEnvironment`, unless `config.Proxy` is
+//! there). kube copies HTTPS_PROXY into the configuration that it makes of a kubeconfig, and applies NO_PROXY to the
+//! proxy instead of the server. So here a configured proxy that equals HTTPS_PROXY counts as one of the environment.
 
 mod environment;
 mod no_proxy;
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Socks5,
 }
 
-/// A proxy, and with which name and password.
+/// A proxy with its name and password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) kind: Kind,
@@ -31,7 +31,7 @@ pub(crate) struct Proxy {
     pub(crate) userinfo: Option<Userinfo>,
 }
 
-/// The proxy between here and this API server. It reads the environment, and it is the only place that does.
+/// The proxy for this API server. This is the only function that reads the environment.
 pub(crate) fn of(configured: Option<&Uri>, endpoint: &Endpoint) -> Result<Option<Proxy>, ConfigError> {
     choose(configured, endpoint, &Environment::read())
 }
@@ -50,7 +50,7 @@ fn choose(
 }
 
 impl Proxy {
-    /// Reads a URL of a proxy; the error says what is wrong with it, without its text.
+    /// Reads the URL of a proxy; the error says what is wrong, without the URL's text.
     fn parse(url: &str) -> Result<Self, String> {
         let like = "(it is like http://host:3128, https://host:3128 or socks5://host:1080)";
         let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("has no scheme {like}"))?;
@@ -77,7 +77,7 @@ impl Proxy {
     }
 }
 
-/// Where it is, without name and password.
+/// The proxy's address, without name and password.
 impl std::fmt::Display for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let scheme = match self.kind {
@@ -133,7 +133,7 @@ mod tests {
         assert!(!format!("{proxy:?} {proxy}").contains("p@ss"));
     }
 
-    /// `http.ProxyURL` of client-go asks no NO_PROXY.
+    /// `http.ProxyURL` of client-go does not use NO_PROXY.
     #[test]
     fn the_kubeconfig_s_own_proxy_is_used_whatever_the_environment_says() {
         let own: Uri = "http://own:1".parse().expect("a URL");
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// kube has put it there, without a look at NO_PROXY.
+    /// kube has copied the proxy, without regard to NO_PROXY.
     #[test]
     fn what_kube_took_from_the_environment_is_judged_as_the_environment() {
         let theirs: Uri = "http://corp:2".parse().expect("a URL");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_told() {
+    fn a_proxy_that_cannot_be_used_is_reported() {
         let own: Uri = "own:1".parse().expect("what kube takes for a URL");
         let error = choose(Some(&own), &endpoint("https://h"), &Environment::of([])).expect_err("no scheme");
         assert!(error.to_string().starts_with("proxy-url has no scheme"), "{error}");

@@ -1,4 +1,4 @@
-//! Bearer tokens, of a configuration or in files, as every pod of a cluster has one.
+//! Bearer tokens, from a configuration or from a file, such as the one that every pod of a cluster has.
 
 use crate::client::error::ConfigError;
 use http::HeaderValue;
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Longest token file that is read, in bytes: an HTTP server takes much less.
 const LONGEST: u64 = 1 << 20;
 
-/// The header for a token, which may have white space around it: `token: |` in YAML, `echo`, and editors leave a newline.
-/// The error says what is wrong with the token, and nothing of it.
+/// The header for a token. White space around the token is removed: `token: |` in YAML, `echo` and editors leave a
+/// newline. The error says what is wrong, without quoting the token.
 pub(crate) fn bearer(token: &str) -> Result<HeaderValue, &'static str> {
     let token = token.trim();
     if token.is_empty() {
@@ -23,21 +23,21 @@ pub(crate) fn bearer(token: &str) -> Result<HeaderValue, &'static str> {
     Ok(header)
 }
 
-/// The token file of a configuration, read anew for each request.
+/// The token file of a configuration, read again for each request.
 ///
-/// kube keeps a token for most of a minute and a refusal does not make it read again, so a token that was replaced is
-/// refused for longer than a short budget allows.
+/// kube keeps a token for most of a minute, even after a refusal, so after a rotation the old token is refused for
+/// longer than a short budget allows.
 #[derive(Debug)]
 pub(crate) struct TokenFile {
     path: Arc<Path>,
     /// A pipe can be read only once.
     is_read_once: bool,
-    /// What was read last, for a file that is being replaced.
+    /// The last header, for use while the file is being replaced.
     last: Mutex<HeaderValue>,
 }
 
 impl TokenFile {
-    /// Reads the file; one that cannot be used is an error unless there is a token instead.
+    /// Reads the file. If it cannot be used, this is an error unless there is another token.
     pub(crate) fn open(path: &str, otherwise: Option<HeaderValue>) -> Result<Self, ConfigError> {
         let path = Path::new(path);
         let wrong = |what: &str| ConfigError::new(format!("the token file {} {what}", path.display()));
@@ -53,7 +53,7 @@ impl TokenFile {
         Ok(Self { path: path.into(), is_read_once, last: Mutex::new(last) })
     }
 
-    /// The header for the token that the file has now. Blocks.
+    /// The header for the file's present token. Blocks.
     pub(crate) fn header(&self) -> HeaderValue {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_read_once

@@ -1,4 +1,4 @@
-//! One request on its way: its URL, its credentials, its connection.
+//! Sends one request: its URL, its credentials, its connection.
 
 use crate::client::connector::{Connector, Tls};
 use crate::client::credentials::Credentials;
@@ -19,7 +19,7 @@ use tower::{BoxError, Service};
 
 type Http = Client<TimeoutConnector<Connector>, Body>;
 
-/// Sends requests. What kube's own stack has beside this is not wanted: its retries, and spans with whole URLs.
+/// Sends requests. Other parts of kube's own stack are left out on purpose: its retries, and spans with whole URLs.
 #[derive(Clone)]
 pub(crate) struct Transport {
     shared: Arc<Shared>,
@@ -29,14 +29,14 @@ struct Shared {
     endpoint: Endpoint,
     proxy: Option<Arc<Proxy>>,
     credentials: Credentials,
-    /// What connections are made of.
+    /// The configuration for connections.
     config: kube::Config,
     /// The connections, and the client certificate that they were made with, if a plugin gave it.
     http: Mutex<(Http, Option<Arc<Identity>>)>,
 }
 
 impl Transport {
-    /// Checks the whole configuration. Nothing is sent and no plugin is run yet.
+    /// Checks the whole configuration. Sends nothing and runs no plugin.
     pub(crate) fn new(mut config: kube::Config) -> Result<Self, ConfigError> {
         let user = &config.auth_info;
         let has_authority = config.root_cert.as_ref().is_some_and(|certificates| !certificates.is_empty())
@@ -63,7 +63,7 @@ impl Transport {
         Ok(Self { shared: Arc::new(Shared { endpoint, proxy, credentials, config, http }) })
     }
 
-    /// Gets the credentials that the first request would get, and waits for them as long as a plugin may take.
+    /// Gets the credentials for the first request, and waits for them as long as a plugin may take.
     pub(crate) async fn log_in(&self) -> Result<(), ConfigError> {
         match &self.shared.credentials {
             Credentials::None | Credentials::Fixed(_) | Credentials::File(_) => Ok(()),
@@ -78,7 +78,8 @@ impl Transport {
 impl Shared {
     async fn send(&self, mut request: Request<Body>) -> Result<Response<Incoming>, BoxError> {
         *request.uri_mut() = self.endpoint.join(request.uri())?;
-        // For a server without TLS the proxy reads the request itself; otherwise it has been told at `CONNECT`.
+        // For a server without TLS the proxy reads the request, which carries the proxy's credentials; otherwise
+        // `CONNECT` carried them.
         if !self.endpoint.is_https()
             && let Some(proxy) = self.proxy.as_ref().filter(|proxy| proxy.kind != Kind::Socks5)
             && let Some(header) = proxy.userinfo.as_ref().and_then(|userinfo| userinfo.basic())
@@ -89,7 +90,7 @@ impl Shared {
             Credentials::None => None,
             Credentials::Fixed(header) => Some(header.clone()),
             Credentials::File(file) => {
-                // A file system may hang, and must not hold up what else the executor has to do.
+                // A file system may hang, and must not block the executor.
                 let file = Arc::clone(file);
                 Some(tokio::task::spawn_blocking(move || file.header()).await?)
             }
@@ -102,7 +103,7 @@ impl Shared {
                 if is_accepted {
                     return Ok(response);
                 }
-                // A 401 says that the server has done nothing, so the same may be asked with other credentials.
+                // After a 401 the server has done nothing, so the request may be repeated with other credentials.
                 let (Some(again), Ok(other)) = (again, plugin.get_soon().await) else { return Ok(response) };
                 if *other == *held {
                     return Ok(response);
@@ -125,13 +126,13 @@ impl Shared {
         send(&self.http(plugin, held)?, request, held.token.clone()).await
     }
 
-    /// Connections with this client certificate. Those with another one are closed as soon as nothing uses them.
+    /// Connections with this client certificate. Connections with another one are closed when they are no longer used.
     fn http(&self, plugin: &Plugin, held: &Held) -> Result<Http, ConfigError> {
         let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
         if http.1 != held.identity {
             let new =
                 connections(&self.config, &self.endpoint, self.proxy.as_ref(), held.identity.as_deref());
-            // Without it the same was built, so it is to blame.
+            // The same configuration worked without this certificate, so the certificate is the cause.
             let new = new.map_err(|_| plugin.error("gives a certificate or a key that cannot be used"))?;
             *http = (new, held.identity.clone());
         }

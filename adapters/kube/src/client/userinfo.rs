@@ -17,7 +17,8 @@ impl Userinfo {
         Self { name: name.into(), password: password.into() }
     }
 
-    /// Takes it off an authority. The last `@` ends it (RFC 3986 allows no other, people write them in passwords).
+    /// Removes the userinfo from an authority. The last `@` ends it: RFC 3986 allows only one, but passwords often
+    /// contain more.
     pub(crate) fn split(authority: &str) -> (Option<Self>, &str) {
         let Some((userinfo, host)) = authority.rsplit_once('@') else { return (None, authority) };
         let (name, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
@@ -34,7 +35,7 @@ impl Userinfo {
     }
 }
 
-/// Neither is printed by chance.
+/// Neither is printed by accident.
 impl std::fmt::Debug for Userinfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Userinfo")

@@ -1,4 +1,4 @@
-//! Pods whose hold nobody takes off any more.
+//! Pods with a hold that was left behind.
 
 use super::{FINALIZER, Hold};
 use crate::client::{Calls, unreadable};
@@ -18,27 +18,27 @@ pub struct HeldPod {
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// How its regular containers ended, those that have: what would be lost if it were released unread.
+    /// The ends of its regular containers, as far as they have ended; a release without reading them would lose them.
     pub ends: Ends,
-    /// Every regular container has ended, or never will run.
+    /// Every regular container has ended, or will never run.
     pub is_over: bool,
-    /// When the last of them did, or when somebody asked for the pod's deletion, as far as the object tells.
+    /// When the last of them ended, or when the pod's deletion was requested, as far as the object shows.
     pub since: Option<SystemTime>,
     hold: Hold,
 }
 
 impl HeldPod {
-    /// Whether it can be let go: it has been over for so long that nobody who waits for it can have missed that.
+    /// Whether the pod can be released: it has been over for at least `age`, so no live wait can have missed its end.
     #[must_use]
     pub fn is_safe(&self, now: SystemTime, age: Duration) -> bool {
         let since = self.since.and_then(|since| now.duration_since(since).ok());
         self.is_over && since.is_some_and(|since| since >= age)
     }
 
-    /// Lets it go, as [`Hold::release`] does.
+    /// Releases the pod, as [`Hold::release`] does.
     ///
     /// # Errors
-    /// The API server did not take it.
+    /// The API server did not accept the change.
     pub async fn release(&self) -> Result<(), ApiFailure> {
         self.hold.release().await
     }
@@ -59,9 +59,9 @@ struct ItemMeta {
     finalizers: Option<Vec<String>>,
 }
 
-/// The pods of a scope that are held, by whomever. Needs `list` on `pods`.
+/// The held pods of a scope, whichever process holds them. Needs `list` on `pods`.
 ///
-/// Who runs may hold pods too: see [`HeldPod::is_safe`] before releasing what is found.
+/// Running processes hold pods too: check [`HeldPod::is_safe`] before a release.
 ///
 /// # Errors
 /// The API server does not list the pods.
@@ -74,7 +74,7 @@ pub async fn held_pods(client: kube::Client, scope: Scope) -> Result<Vec<HeldPod
                 .map_err(|error| unreadable(Via::List, format!("unreadable item of a list: {error}")))?;
             let metadata = view.metadata;
             if metadata.finalizers.is_some_and(|all| all.iter().any(|one| one == FINALIZER)) {
-                // One that cannot be read is held all the same, and how it ended is not known.
+                // A pod that cannot be decoded is held too, but its ends are not known.
                 let snapshot = item.pod().map(|pod| pod.snapshot).unwrap_or_else(|_| PodSnapshot {
                     uid: metadata.uid.unwrap_or_default(),
                     ..PodSnapshot::default()

@@ -22,46 +22,47 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 /// The finalizer of a hold. A pod that is created with it needs no right to patch pods until it is released.
 pub const FINALIZER: &str = "podwait.dev/hold";
 
-/// First and longest pause between two tries.
+/// First and longest pause between two attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// How long a wait that is over waits for the answer to the request for its hold.
+/// How long a wait that is over waits for the answer to its hold request.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
-/// Longest time that one `Retry-After` keeps a hold from being put on.
+/// Longest time for which one `Retry-After` delays the hold request.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How long a release goes on in all.
+/// The total time limit of a release.
 const RELEASE: Duration = Duration::from_secs(30);
 
-/// How long the last try of a release is given.
+/// The time limit of the last attempt of a release.
 const LAST_TRY: Duration = Duration::from_secs(1);
 
-/// How long after it was sent a request may still be carried out: its timeout, which the API server keeps too, and a margin.
+/// How long after sending a request may still take effect: its timeout, which the API server observes too, and a
+/// margin.
 const LATEST: Duration = CALL_TIMEOUT.saturating_add(Duration::from_secs(1));
 
 /// Keeps a pod's object until its end has been read, by the finalizer [`FINALIZER`].
 ///
-/// Without it a pod that is force-deleted, or whose node is gone, takes its exit along; and a deletion that nobody watched
-/// leaves nothing to read. With it the object stays, deletion and all, until it is [released](Self::release): the
-/// containers are stopped as ever, and how they ended can be read. The Job controller and workflow engines keep their pods
-/// so.
+/// Without a hold, the exit is lost if the pod is force-deleted, if its node is gone, or if no process watches the
+/// deletion. With a hold the object stays, with its deletionTimestamp, until it is [released](Self::release): the
+/// containers are stopped as usual, and their ends can be read. The Job controller and workflow engines keep their pods
+/// in the same way.
 ///
 /// ```no_run
 /// # async fn example(client: kube::Client) -> Result<(), podwait::ApiFailure> {
 /// let hold = podwait::Hold::new(client.clone(), "ci", "step-1");
 /// let exit = podwait::wait(client, "ci", "step-1").hold(&hold).await;
-/// // Write down what became of it, read its logs, and only then:
+/// // Store the answer, read the logs, and only then:
 /// hold.release().await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Clones are the same hold. What a process that was killed has left behind is found by [`held_pods`].
+/// Clones are the same hold. [`held_pods`] finds the holds of killed processes.
 ///
 /// # Rights
 ///
-/// `patch` on `pods`. Who lacks it waits all the same, without a hold; [`state`](Self::state) says so.
+/// `patch` on `pods`. Without this right the wait works, but without a hold; [`state`](Self::state) shows that.
 #[derive(Clone)]
 pub struct Hold {
     calls: Calls,
@@ -72,13 +73,14 @@ pub struct Hold {
 #[derive(Default)]
 struct Inner {
     state: HoldState,
-    /// The uid of the pod that has the finalizer, or may have: a request whose answer was lost may have been carried out.
+    /// The uid of the pod that has the finalizer, or may have it: a request without an answer may have taken effect.
     may_hold: Option<String>,
-    /// The request for it that is under way. It stays here if the wait is dropped, so that a release can await its answer.
+    /// The request to add the finalizer that is under way. It stays here if the wait is dropped, so that a release can
+    /// await its answer.
     adding: Option<Adding>,
-    /// Until when a request without an answer may still be carried out.
+    /// Until when a request without an answer may still take effect.
     unanswered_until: Option<Instant>,
-    /// A release has begun: nothing is added any more.
+    /// A release has begun: the finalizer is not added any more.
     is_unwanted: bool,
 }
 
@@ -88,11 +90,11 @@ struct Adding {
     answer: Shared<BoxFuture<'static, Patched>>,
 }
 
-/// How far a [`Hold`] is.
+/// The state of a [`Hold`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HoldState {
-    /// The pod was not seen yet, or it was not possible so far.
+    /// The pod was not seen yet, or the finalizer could not be added so far.
     #[default]
     NotYet,
     /// The pod of this uid is kept.
@@ -100,11 +102,11 @@ pub enum HoldState {
         /// `metadata.uid`
         uid: String,
     },
-    /// The pod was being deleted already when it was seen: no finalizer can be added to such an object.
+    /// The pod was already being deleted when it was seen: no finalizer can be added to such an object.
     TooLate,
-    /// The API server does not let us.
+    /// The API server refuses the finalizer.
     Refused(ApiFailure),
-    /// It is not kept any more, or is gone.
+    /// The pod is not held any more, or is gone.
     Released,
 }
 
@@ -115,7 +117,7 @@ impl Hold {
         Self { calls: Calls::new(client), pod: PodName::new(namespace, pod), inner: Arc::default() }
     }
 
-    /// The hold of a pod that was created with the finalizer, by the uid that the API server gave it.
+    /// The hold of a pod that was created with the finalizer; `uid` is that of the created pod.
     #[must_use]
     pub fn of_created(client: kube::Client, namespace: &str, pod: &str, uid: &str) -> Self {
         let hold = Self::new(client, namespace, pod);
@@ -127,7 +129,7 @@ impl Hold {
         hold
     }
 
-    /// How far it is.
+    /// The state of the hold.
     #[must_use]
     pub fn state(&self) -> HoldState {
         self.lock().state.clone()
@@ -137,15 +139,17 @@ impl Hold {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the object go: takes the finalizer off the pod that the wait has seen, whoever put it on, and off no other pod.
-    /// Sends nothing if no pod was seen, and is done if the pod is gone or another one has its name.
+    /// Releases the object: removes the finalizer from the pod that the wait has seen, even if another process added
+    /// it, and from no other pod. Sends nothing if no pod was seen, and succeeds if the pod is gone or another one has
+    /// its name.
     ///
-    /// The wait may be over, under way or dropped, even in the middle of its request for the hold: then the answer is awaited,
-    /// and where there is none the finalizer is taken off again once the API server cannot put it on any more. Tried for half a
-    /// minute; may be called again, also after it was dropped midway. Nothing is put on afterwards.
+    /// The wait may be over, under way or dropped, even during its hold request. In that case this awaits the answer;
+    /// if there is none, it removes the finalizer again when the request can no longer take effect. It retries for half
+    /// a minute, and may be called again, also after its future was dropped. After this call the finalizer is never
+    /// added again.
     ///
     /// # Errors
-    /// The API server did not take it; the pod stays. A later call, or another process, can still release it.
+    /// The API server did not accept the change; the pod stays. A later call, or another process, can still release it.
     pub async fn release(&self) -> Result<(), ApiFailure> {
         let end = later(RELEASE);
         let adding = {
@@ -154,9 +158,9 @@ impl Hold {
             inner.adding.clone()
         };
         if let Some(adding) = adding {
-            // It has a timeout of its own.
+            // The request has a timeout of its own.
             let patched = adding.answer.clone().await;
-            self.hear(&adding, patched);
+            self.take_in(&adding, patched);
         }
         let Some(uid) = self.lock().may_hold.clone() else { return Ok(()) };
         let is_doubtful = self.state() == HoldState::NotYet && self.lock().unanswered_until.is_none();
@@ -195,17 +199,17 @@ impl Hold {
             if is_hopeless(&failure) || left.is_zero() {
                 return Err(failure);
             }
-            // However long the server asks for, there is a last try.
+            // There is a last attempt, however long the server asks to wait.
             let next = pause.max(failure.retry_after.unwrap_or_default());
             sleep(next.min(left)).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
 
-    /// Does something, and puts the finalizer on as soon as the board shows the pod, again and again if that fails.
+    /// Runs a future, and adds the finalizer as soon as the board shows the pod, with retries.
     pub(crate) async fn during<T>(&self, what: impl Future<Output = T>, board: watch::Receiver<Board>) -> T {
         let last = board.clone();
-        // A process that was killed may have put it on.
+        // A killed process may have added the finalizer.
         self.doubt(&last);
         let (mut what, mut keep) = (pin!(what), pin!(self.keep(board)));
         let done = tokio::select! {
@@ -216,14 +220,14 @@ impl Hold {
         self.doubt(&last);
         let is_asking = self.lock().adding.is_some();
         if is_asking {
-            // The answer may say that the finalizer is there, and then it has to be taken off.
+            // The answer may show that the finalizer was added, and then a release has to remove it.
             let _ = timeout(LAST_ANSWER, keep).await;
         }
         done
     }
 
-    /// Takes note that the pod of a wait that was over at its first look, or before, may have the finalizer all the same:
-    /// from its creator, or from a process that was killed.
+    /// Records that the pod may have the finalizer although the wait was over at its first observation or before: its
+    /// creator or a killed process may have added it.
     fn doubt(&self, board: &watch::Receiver<Board>) {
         let mut inner = self.lock();
         if inner.state == HoldState::NotYet && inner.may_hold.is_none() {
@@ -243,14 +247,14 @@ impl Hold {
         let mut pause = PAUSE.0;
         while let Some(adding) = self.ask(uid) {
             let patched = adding.answer.clone().await;
-            let Some(failure) = self.hear(&adding, patched) else { return };
+            let Some(failure) = self.take_in(&adding, patched) else { return };
             let asked_for = failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
             sleep(pause.max(asked_for)).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
 
-    /// Begins a request for the finalizer, if it is still wanted.
+    /// Begins a request to add the finalizer, if it is still wanted.
     fn ask(&self, uid: &str) -> Option<Adding> {
         let mut inner = self.lock();
         if inner.is_unwanted {
@@ -262,8 +266,9 @@ impl Hold {
         Some(adding)
     }
 
-    /// Takes in what came of a request, once: the wait and a release may both await it. The failure, if another try may help.
-    fn hear(&self, adding: &Adding, patched: Patched) -> Option<ApiFailure> {
+    /// Handles the result of a request, once: the wait and a release may both await it. Returns the failure if another
+    /// attempt may succeed.
+    fn take_in(&self, adding: &Adding, patched: Patched) -> Option<ApiFailure> {
         let mut inner = self.lock();
         inner.adding.take_if(|own| own.sent == adding.sent)?;
         match patched {
@@ -289,8 +294,8 @@ impl Hold {
 }
 
 impl Wait {
-    /// Puts this hold on the pod as soon as it is seen, so that its end outlives a deletion. [Release](Hold::release) it when
-    /// the answer has been used.
+    /// Holds the pod as soon as it is seen, so that its end can be read after a deletion. [Release](Hold::release) it
+    /// when the answer has been used.
     pub fn hold(self, hold: &Hold) -> Self {
         let hold = hold.clone();
         self.around(move |wait| {
@@ -300,14 +305,14 @@ impl Wait {
     }
 }
 
-/// Whether another try would meet the same. A conflict would not: another client wrote the pod again and again meanwhile. Nor
-/// does a page of a proxy say anything about the next request.
+/// Whether another attempt would fail in the same way. A conflict may pass: another client wrote the pod in between. An
+/// error page of a proxy also says nothing about the next request.
 fn is_hopeless(failure: &ApiFailure) -> bool {
     failure.is_status && matches!(failure.code, 400..=499 if !matches!(failure.code, 408 | 409 | 429))
 }
 
-/// Whether the API server says that it has not done what it was asked for. A gateway that lost its answer, or a server that ran
-/// out of time, does not.
+/// Whether the answer shows that the request had no effect. The error of a gateway that lost the answer, or of a server
+/// that ran out of time, does not show that.
 fn is_answer(failure: &ApiFailure) -> bool {
     failure.is_status && matches!(failure.code, 400..=499 if failure.code != 408)
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// A wait's message to the task.
 pub(super) enum Message {
     Join(Box<Join>),
-    /// The caller gave up, and awaits the answer to that.
+    /// The caller cancelled the wait, and awaits the answer.
     Cancel(u64),
     /// The wait was dropped.
     Leave(u64),
@@ -30,16 +30,16 @@ pub(super) struct Join {
     pub(super) reply: oneshot::Sender<Reply>,
 }
 
-/// What a wait receives, once. Small: each wait has room for it while it lasts.
+/// The reply to a wait, sent once. It is small, because each wait has room for it all the time.
 pub(super) enum Reply {
     Answer(Box<Result<Exit, Failure>>),
-    /// What it had look on has panicked.
+    /// A closure of [`Wait::look`](crate::Wait::look) has panicked.
     Panic(Box<dyn Any + Send>),
-    /// The task ends with its runtime: the wait goes on elsewhere.
+    /// The task ends with its runtime: the wait continues elsewhere.
     Unserved(Box<Start>),
 }
 
-/// What looks on at a wait. The wait and the task share it, so that nothing looks on at a wait that was dropped.
+/// The closures that observe a wait. The wait and the task share them, so that none is called for a dropped wait.
 #[derive(Clone)]
 pub(super) struct Looks(Option<Arc<Mutex<Vec<Look>>>>);
 
@@ -49,7 +49,7 @@ impl Looks {
     }
 
     fn look(&self, turn: Turn<'_>) {
-        // What has panicked is not called again.
+        // A closure that has panicked is not called again.
         if let Some(Ok(mut looks)) = self.0.as_ref().map(|looks| looks.lock()) {
             looks.iter_mut().for_each(|look| look(turn));
         }
@@ -60,7 +60,7 @@ impl Looks {
         let looks = match looks.try_lock() {
             Ok(mut looks) => std::mem::take(&mut *looks),
             Err(TryLockError::Poisoned(looks)) => std::mem::take(&mut *looks.into_inner()),
-            // One of them is at work, and drops the wait itself perhaps: the task drops them soon.
+            // A closure is running, and perhaps drops the wait itself: the task drops the closures soon.
             Err(TryLockError::WouldBlock) => return,
         };
         drop(looks);
@@ -74,14 +74,14 @@ struct Member {
     reply: oneshot::Sender<Reply>,
 }
 
-/// The waits by what the hub calls them.
+/// The waits by their ids in the hub.
 #[derive(Default)]
 struct Members {
     by_wait: HashMap<WaitId, Member>,
     by_ticket: HashMap<u64, WaitId>,
-    /// The looks of the wait that is joining, which has no id yet.
+    /// The closures of the wait that is joining, which has no id yet.
     joining: Option<Looks>,
-    /// What looks at these waits has panicked.
+    /// Waits with a closure that has panicked.
     panicked: Vec<(WaitId, Box<dyn Any + Send>)>,
 }
 
@@ -89,7 +89,7 @@ impl Observer for Members {
     fn on_turn(&mut self, wait: WaitId, turn: Turn<'_>) {
         let looks = self.by_wait.get(&wait).map(|member| &member.looks).or(self.joining.as_ref());
         let Some(looks) = looks.filter(|looks| looks.0.is_some()) else { return };
-        // It is not called again after a panic, so that it does not matter what the panic has left behind.
+        // The closure is not called again after a panic, so a broken state of it does no harm.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| looks.look(turn))) {
             self.panicked.push((wait, panic));
         }
@@ -117,7 +117,7 @@ pub(super) struct Task {
     members: Members,
     messages: mpsc::UnboundedReceiver<Message>,
     shared: Arc<Shared>,
-    /// As it was made known.
+    /// The refusal that was published last.
     refusal: Option<ApiFailure>,
 }
 
@@ -136,9 +136,9 @@ impl Task {
     /// Serves the waits until none is left; if the watch stays open, until the hub is dropped.
     pub(super) async fn run(mut self, stays_open: bool) {
         loop {
-            // Before anything else is sent: waits that come together share what they need.
+            // Before any other request is sent: waits that join at the same time share requests.
             while let Ok(message) = self.messages.try_recv() {
-                self.hear(message);
+                self.handle(message);
             }
             self.advance();
             if !stays_open && self.members.by_wait.is_empty() && self.rests() {
@@ -147,7 +147,7 @@ impl Task {
             tokio::select! {
                 biased;
                 message = self.messages.recv() => match message {
-                    Some(message) => self.hear(message),
+                    Some(message) => self.handle(message),
                     None => return,
                 },
                 () = self.driver.take(&mut self.members) => {}
@@ -155,7 +155,7 @@ impl Task {
         }
     }
 
-    fn hear(&mut self, message: Message) {
+    fn handle(&mut self, message: Message) {
         match message {
             Message::Join(join) => {
                 let Join { ticket, start, looks, reply } = *join;
@@ -194,13 +194,13 @@ impl Task {
         }
     }
 
-    /// Puts the waits, of which none is left, where the next task finds them. Not if a wait is joining.
+    /// Stores the empty waits for the next task. Returns whether it did; it does not if a wait is joining.
     fn rests(&mut self) -> bool {
         let mut place = lock(&self.shared.place);
         if !self.messages.is_empty() {
             return false;
         }
-        // The hub may be gone, and takes nothing back then.
+        // If the hub is gone, there is nothing to store.
         if let Place::Task(_) = *place {
             let waits = std::mem::replace(&mut self.driver.waits, Waits::single());
             *place = Place::Here(Some(Box::new((waits, self.start))));

@@ -19,20 +19,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use view::JobState;
 
-/// How long the pods of a Job that is over may take to be read.
+/// How long to read the pods of a Job that is over.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 
 /// How a Job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobEnd {
-    /// It is `Failed`, and not `Complete`.
+    /// The Job is `Failed`, and not `Complete`.
     pub has_failed: bool,
     /// The reason of that condition, such as `BackoffLimitExceeded`; may be empty.
     pub reason: String,
     /// Its message, for people; may be empty.
     pub message: String,
-    /// Its pods that were seen to end, in the order in which that was noticed, also those that are gone by now.
+    /// Its pods that were seen to end, in the order in which that was seen, including pods that are gone by now.
     pub pods: Vec<JobPod>,
 }
 
@@ -60,8 +60,8 @@ impl JobEnd {
 
 /// Waits for a Job until it is complete or failed: `podwait::wait_job(client, "ci", "build").await`.
 ///
-/// The Job's own conditions decide, not its pods: it may run several, and try again. Its pods are read when its counts change,
-/// so that their exits are known when the Job is over, and they may be gone.
+/// The Job's own conditions decide, not its pods: a Job may run several pods, and retry. Its pods are read when its
+/// counts change, so that their exits are known at the end of the Job, even if the pods are gone by then.
 ///
 /// Needs `get` and `watch` (or `get` alone) on `jobs` in the group `batch`, and `list` on `pods` for the exits.
 #[must_use = "a wait does nothing unless awaited"]
@@ -88,7 +88,7 @@ pub struct JobWait {
 }
 
 impl JobWait {
-    /// The limits of the wait, as far as they concern a Job: absence, API errors, the deadline. Default: [`Policy::default`].
+    /// The limits of the wait that concern a Job: absence, API errors, the deadline. Default: [`Policy::default`].
     pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
         self.policy = policy.into();
         self
@@ -126,7 +126,7 @@ impl JobWait {
         let wait = drive(&mut machine, &mut source, &self.cancel, look);
         let read = async {
             while changed.recv().await.is_some() {
-                // One read is enough for all changes so far.
+                // One read covers all changes so far.
                 while changed.try_recv().is_ok() {}
                 if let Some(state) = state_of() {
                     pods.read(&state.uid).await;
@@ -150,9 +150,9 @@ impl JobWait {
     }
 }
 
-/// Reads the Job once, to find out whether the API server can be reached and lets us. The Job need not exist.
+/// Reads the Job once, to check that the API server can be reached and allows the read. The Job need not exist.
 ///
-/// What [`check_access`](crate::check_access) is for a pod.
+/// The same as [`check_access`](crate::check_access), for a Job.
 ///
 /// # Errors
 /// The failure of the call, with code 0 when no answer came.
@@ -160,7 +160,7 @@ pub async fn check_job_access(client: &kube::Client, namespace: &str, job: &str)
     source::check(Calls::new(client.clone()), PodName::new(namespace, job)).await
 }
 
-/// The Job's pods that have ended, by uid, with the order in which that was noticed.
+/// The Job's pods that have ended, by uid, with the order in which that was seen.
 struct Pods {
     calls: Calls,
     namespace: String,
@@ -169,7 +169,8 @@ struct Pods {
 }
 
 impl Pods {
-    /// Reads the pods of the Job of this uid. If that fails, they are not known; the Job's end does not hang on it.
+    /// Reads the pods of the Job with this uid. If that fails, they are not known; the Job's end does not depend on
+    /// them.
     async fn read(&mut self, uid: &str) {
         // The label that all versions set (`batch.kubernetes.io/controller-uid` came with 1.27).
         let scope = Scope::namespace(self.namespace.as_str()).labels(format!("controller-uid={uid}"));
@@ -191,7 +192,7 @@ impl Pods {
     }
 }
 
-/// What the machine says of a pod, for a Job.
+/// The machine's failure about a pod, worded for a Job.
 fn in_words_of_jobs(mut failure: Failure, name: &str) -> Failure {
     failure.exit_code = None;
     failure.message = if failure.reason == FailReason::PodDeleted {
@@ -209,7 +210,7 @@ fn in_words_of_jobs(mut failure: Failure, name: &str) -> Failure {
 }
 
 impl IntoFuture for JobWait {
-    /// How the Job ended, or why nobody can say.
+    /// How the Job ended, or why that is not known.
     type Output = Result<JobEnd, Failure>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 

@@ -1,4 +1,4 @@
-//! Tells about one Job: a GET, a watch from there, and a GET when it is silent or breaks.
+//! Observes one Job: a GET, a watch from there, and a GET when the watch is silent or breaks.
 
 use super::view::{JobState, JobView};
 use crate::client::{CALL_TIMEOUT, Calls, failure, later, rejected, root_cause};
@@ -14,27 +14,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// How long to go without a watch that the server will not give, or that failed at once.
+/// How long to wait before the next watch if the server refused one, or it failed at once.
 const REST: Duration = Duration::from_secs(30);
 
 /// How long the API server is asked to keep a watch open: under the 5 minutes after which many proxies cut idle connections.
 const WATCH_SECONDS: u32 = 290;
 
-/// Time between two reads where nothing is watched.
+/// Time between two reads without a watch.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) struct JobSource {
-    asks: Asks,
+    requests: JobRequests,
     place: Place,
     /// No watch before that time.
     rest: Instant,
 }
 
-/// Asks for one Job.
-struct Asks {
+/// Requests for one Job.
+struct JobRequests {
     calls: Calls,
     job: PodName,
-    /// What the Job said last, for those who look at its pods.
+    /// The newest state of the Job, for the reads of its pods.
     state: Arc<Mutex<Option<JobState>>>,
 }
 
@@ -44,23 +44,23 @@ enum Place {
     /// To be watched from this resourceVersion.
     Read(String),
     Watched(Watch),
-    /// To be read at that time, or when the machine asks.
+    /// To be read at that time, or when the machine's delay is over.
     Resting(Instant),
 }
 
 impl JobSource {
     pub(super) fn new(calls: Calls, job: PodName, state: Arc<Mutex<Option<JobState>>>) -> Self {
-        Self { asks: Asks { calls, job, state }, place: Place::Unread, rest: Instant::now() }
+        Self { requests: JobRequests { calls, job, state }, place: Place::Unread, rest: Instant::now() }
     }
 }
 
 /// Reads the Job once.
 pub(super) async fn check(calls: Calls, job: PodName) -> Result<(), ApiFailure> {
-    let asks = Asks { calls, job, state: Arc::default() };
-    asks.get().await.map(|_| ())
+    let requests = JobRequests { calls, job, state: Arc::default() };
+    requests.get().await.map(|_| ())
 }
 
-impl Asks {
+impl JobRequests {
     fn path(&self) -> Result<String, ApiFailure> {
         for (what, name) in [("namespace", self.job.namespace()), ("job", self.job.name())] {
             if !is_dns_subdomain(name) {
@@ -106,8 +106,8 @@ impl Asks {
         Ok(Watch { body, frames: Frames::new(Encoding::Json), piece: Bytes::new() })
     }
 
-    /// What a line of the watch says; `None` if nothing of this Job.
-    fn hear(&self, line: &[u8]) -> Result<Option<Observed>, ApiFailure> {
+    /// The observation in a line of the watch; `None` if it is not about this Job.
+    fn read_line(&self, line: &[u8]) -> Result<Option<Observed>, ApiFailure> {
         let unreadable = |error: &dyn std::fmt::Display| {
             failure(Via::Watch, 0, format!("unreadable watch event: {error}"))
         };
@@ -129,12 +129,12 @@ impl Asks {
 struct Watch {
     body: Body,
     frames: Frames,
-    /// What has come and is not read yet.
+    /// Received bytes that are not read yet.
     piece: Bytes,
 }
 
 impl Watch {
-    /// The next line. Cancel-safe: what was received stays.
+    /// The next line. Cancel-safe: received bytes are kept.
     async fn next(&mut self) -> Result<Vec<u8>, String> {
         loop {
             let mut piece = &*self.piece;
@@ -158,7 +158,7 @@ impl Watch {
 impl JobSource {
     /// The Job, from a GET.
     async fn look(&mut self) -> Observed {
-        let observed = self.asks.get().await.unwrap_or_else(Observed::Failed);
+        let observed = self.requests.get().await.unwrap_or_else(Observed::Failed);
         self.place = match &observed {
             Observed::Pod(_, job) if self.rest <= Instant::now() => {
                 Place::Read(job.pod.snapshot.resource_version.clone())
@@ -186,9 +186,9 @@ impl PodSource for JobSource {
                 }
                 Place::Read(version) => {
                     let version = version.clone();
-                    self.place = match self.asks.watch(&version).await {
+                    self.place = match self.requests.watch(&version).await {
                         Ok(watch) => Place::Watched(watch),
-                        // A watch is not needed, and what is wrong with it is not the Job's trouble.
+                        // The watch is optional, so its failure is not a failure of the Job.
                         Err(_) => {
                             self.rest = Instant::now() + REST;
                             Place::Resting(Instant::now() + INTERVAL)
@@ -196,10 +196,10 @@ impl PodSource for JobSource {
                     };
                 }
                 Place::Watched(watch) => match timeout_at(end, watch.next()).await {
-                    // For a last look, as the machine's timers run out with silence.
+                    // For one more read, because the machine's timers expire when it receives silence.
                     Err(_) => self.place = Place::Unread,
                     Ok(Err(_)) => self.place = Place::Resting(Instant::now() + Duration::from_millis(200)),
-                    Ok(Ok(line)) => match self.asks.hear(&line) {
+                    Ok(Ok(line)) => match self.requests.read_line(&line) {
                         Ok(Some(observed)) => return observed,
                         Ok(None) => {}
                         Err(_) => {

@@ -1,7 +1,7 @@
-//! A Job as the machine is told of it: a pod whose only container is the Job.
+//! A Job in the form that the machine takes: a pod whose only container is the Job.
 //!
-//! What the rules say of identity, of absence, of API errors and of limits holds for a Job as well, and so there is no second
-//! machine for it. A Job that is being deleted is no cause for anything: its conditions say how it ended, if it did.
+//! The rules of identity, absence, API errors and limits hold for a Job as well, so there is no second machine for it.
+//! The deletion of a Job is no outside cause: its conditions show how it ended, if it did.
 
 use podwait_core::{
     Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartPolicy, Terminated, one_line,
@@ -9,7 +9,7 @@ use podwait_core::{
 use podwait_wire::{DecodeError, Pod};
 use serde::Deserialize;
 
-/// The name of the container that stands for the Job.
+/// The name of the container that represents the Job.
 const CONTAINER: &str = "job";
 
 /// `batch/v1` Job, as far as it is read.
@@ -49,11 +49,11 @@ struct ConditionView {
     message: Option<String>,
 }
 
-/// What a Job says of its end.
+/// The facts of a Job about its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct JobState {
     pub(super) uid: String,
-    /// Whether it failed, with `reason` and `message`; `None` while it goes on.
+    /// Whether the Job failed, with `reason` and `message`; `None` while it runs.
     pub(super) end: Option<(bool, String, String)>,
     /// `status.active`, `succeeded` and `failed`: when they change, pods have ended.
     pub(super) counts: [i64; 3],
@@ -75,7 +75,8 @@ impl JobView {
 
     pub(super) fn state(&self) -> JobState {
         let status = self.status.clone().unwrap_or_default();
-        // Complete and Failed come when all is over; SuccessCriteriaMet and FailureTarget before that (KEP-3998, KEP-3939).
+        // Complete and Failed come when all pods have ended; SuccessCriteriaMet and FailureTarget before that
+        // (KEP-3998, KEP-3939).
         let end = status.conditions.iter().flatten().find_map(|condition| {
             let has_failed = match condition.kind.as_deref() {
                 Some("Complete") => false,
@@ -90,13 +91,13 @@ impl JobView {
         JobState { uid: self.metadata.uid.clone().unwrap_or_default(), end, counts }
     }
 
-    /// The pod that stands for it.
+    /// The pod that represents the Job.
     pub(super) fn as_pod(&self) -> Result<Pod, DecodeError> {
         let state = self.state();
         if state.uid.is_empty() || self.name().is_empty() {
             return Err(DecodeError::Missing("metadata.uid"));
         }
-        let (phase, told) = match &state.end {
+        let (phase, state_of_container) = match &state.end {
             None => (Phase::Running, ContainerState::Running),
             Some((has_failed, ..)) => {
                 let phase = if *has_failed { Phase::Failed } else { Phase::Succeeded };
@@ -111,7 +112,7 @@ impl JobView {
             containers: vec![Container { name: CONTAINER.into(), ..Container::default() }],
             container_statuses: vec![ContainerStatus {
                 name: CONTAINER.into(),
-                state: Some(told),
+                state: Some(state_of_container),
                 ..ContainerStatus::default()
             }],
             phase,

@@ -1,17 +1,17 @@
-//! What a journal asks of the operating system, where it matters in which order, or that it fails: the seam for tests.
+//! The calls to the operating system whose order or failure matters to a journal; tests replace them.
 
 use crate::files;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// The operating system; tests have one that fails, and one that loses what was not synced.
+/// The operating system; tests use one that fails, and one that loses unsynced data.
 pub(super) trait Disk: Send {
-    /// Opens the journal, or creates it. It never blocks, whatever has that name.
+    /// Opens the journal, or creates it. It never blocks, whatever kind of file has that name.
     fn open(&self, path: &Path) -> io::Result<File> {
         let mut options = files::private();
         options.read(true).create(true).truncate(false);
-        // A FIFO would wait for its other end.
+        // Opening a FIFO would block until its other end is open.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOCTTY);
         options.open(path)
@@ -22,12 +22,12 @@ pub(super) trait Disk: Send {
         files::private().read(true).create_new(true).open(path)
     }
 
-    /// Writes at the file's end, which is its position, too.
+    /// Writes at the file's end, which is also its position.
     fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)
     }
 
-    /// Cuts the file to a length, and goes there.
+    /// Cuts the file to a length, and sets the position there.
     fn cut(&self, mut file: &File, length: u64) -> io::Result<()> {
         file.set_len(length)?;
         file.seek(SeekFrom::Start(length)).map(drop)
@@ -43,7 +43,7 @@ pub(super) trait Disk: Send {
         folder.sync_all()
     }
 
-    /// Gives a file the name of another, which is gone then.
+    /// Gives a file the name of another one, which it replaces.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

@@ -4,26 +4,26 @@ use super::record::VERSION;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a journal cannot be used. Whatever it is: the file is as it was.
+/// Why a journal cannot be used. In every case the file is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
     /// The file cannot be read or written.
     #[error("the journal {0}: {1}")]
     Io(PathBuf, #[source] io::Error),
-    /// Another process has it.
+    /// Another process uses the file.
     #[error("the journal {0} is in use by another process: wait for that to end, or name another file")]
     InUse(PathBuf),
-    /// It is no file that can hold a journal, but a folder, a FIFO, a device or a socket.
+    /// The path is a folder, a FIFO, a device or a socket, which cannot hold a journal.
     #[error("{0} is {1} and cannot hold a journal: name a regular file")]
     NotAFile(PathBuf, &'static str),
-    /// The file holds something, and that is no journal.
+    /// The file is not empty, and not a journal.
     #[error("{0} is no journal of podwait and stays as it is: name another file, or remove it")]
     NoJournal(PathBuf),
     /// A record before the last one is damaged.
     #[error("line {1} of the journal {0} is damaged ({2}): move the file away to wait anew")]
     Damaged(PathBuf, u64, &'static str),
-    /// It was written by another version.
+    /// The file was written by another version.
     #[error(
         "line {1} of the journal {0} has version {2}, this reads version {VERSION}: use the podwait that wrote it"
     )]

@@ -1,4 +1,4 @@
-//! The file: found, locked, appended to, and rewritten when most of it is old.
+//! The file of a journal: locks it, appends to it, and rewrites it when most of it is old.
 
 use super::disk::Disk;
 use super::place::{Locked, folder_of, is_same, locked, remove_stale, same_owner};
@@ -9,24 +9,24 @@ use std::fs;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-/// The file is rewritten when it is larger than this, and so many times as large as what is needed of it.
+/// The file is rewritten when it is larger than this, and this many times as large as its needed records.
 const COMPACT: (u64, u64) = (256 << 10, 4);
 
 /// An open journal.
 pub(super) struct File {
     disk: Box<dyn Disk>,
-    /// Where it really is: a link to it stays a link.
+    /// The path without links: a link to the file stays a link.
     path: PathBuf,
     file: Locked,
-    /// The folder, where every record has to be on the disk, and not only with the operating system.
+    /// The folder, set if every record has to be synced to the disk.
     folder: Option<fs::File>,
-    /// The file's name is on the disk, too.
+    /// The file's name is synced to the disk too.
     is_placed: bool,
-    /// Of what was written whole.
+    /// The length of the complete records.
     length: u64,
-    /// There may be a part of a record behind that.
+    /// A partial record may follow the complete ones.
     is_torn: bool,
-    /// Rewriting it failed, and is not tried again before it is so long.
+    /// After a failed rewrite, the length at which the next one is tried.
     compact_at: u64,
 }
 
@@ -45,7 +45,8 @@ impl File {
             show(record);
         }
         let length = reading.length;
-        // Up to here nothing was changed: it might be another's file. From here on it is a journal, or empty.
+        // Up to here nothing was changed, because the file might not be a journal. From here on it is a journal, or
+        // empty.
         files::make_private(&file.0).map_err(io)?;
         let folder = match fsync {
             Fsync::Always => Some(folder_of(&path).map_err(io)?),
@@ -58,15 +59,15 @@ impl File {
         Ok(file)
     }
 
-    /// Takes off what a killed process has begun to write, and begins an empty file with its first line.
+    /// Removes a partial record of a killed process, and writes the first line of an empty file.
     fn begin(&mut self) -> io::Result<()> {
         self.mend()?;
         if self.length == 0 {
             let line = first_line();
-            // On the disk before any record, whatever the records need: a file without it is no journal.
+            // Always synced before any record: a file without its first line is no journal.
             let written = self.disk.write(&self.file.0, &line).and_then(|()| self.disk.sync(&self.file.0));
             written.inspect_err(|_| {
-                // Nor is one with a part of it, so it is left empty.
+                // A file with a part of the line is no journal either, so the file is emptied.
                 let _ = self.disk.cut(&self.file.0, 0);
             })?;
             self.length = line.len() as u64;
@@ -74,7 +75,7 @@ impl File {
         self.place()
     }
 
-    /// Adds the line of a record. If that fails, it is as if it had not been tried.
+    /// Appends the line of a record. If that fails, the journal is unchanged.
     pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
         self.mend()?;
         self.is_torn = true;
@@ -87,7 +88,7 @@ impl File {
         Ok(())
     }
 
-    /// Takes off what was written in part.
+    /// Removes a partial record.
     fn mend(&mut self) -> io::Result<()> {
         if self.is_torn {
             self.disk.cut(&self.file.0, self.length)?;
@@ -96,7 +97,7 @@ impl File {
         Ok(())
     }
 
-    /// Sees to it that the file's name is on the disk, if its records have to be.
+    /// Syncs the file's name, if records have to be synced.
     fn place(&mut self) -> io::Result<()> {
         if let Some(folder) = self.folder.as_ref().filter(|_| !self.is_placed) {
             self.disk.sync_folder(folder)?;
@@ -105,13 +106,13 @@ impl File {
         Ok(())
     }
 
-    /// Whether the file with the journal's name is still this one.
+    /// Whether the journal's path still names this file.
     pub(super) fn is_there(&self) -> bool {
         is_same(&self.file.0, &self.path)
     }
 
-    /// Rewrites the file, if most of it is old: of so many bytes all others are. Where that fails (no right to create a file,
-    /// a disk that is nearly full) the journal goes on growing, and it is tried again when it has grown by a quarter.
+    /// Rewrites the file if most of it is old: all but `needed` bytes are. If that fails (no right to create a file, a
+    /// nearly full disk), the journal keeps growing, and the next attempt comes when it has grown by a quarter.
     pub(super) fn compact(&mut self, needed: u64, lines: impl FnOnce() -> io::Result<Vec<u8>>) {
         let (smallest, times) = COMPACT;
         if self.length <= smallest || self.length < needed.saturating_mul(times).max(self.compact_at) {
@@ -130,12 +131,12 @@ impl File {
         remove_stale(&new)?;
         let file = Locked(self.disk.create(&new)?);
         let length = self.replace_by(&file, &new, lines).inspect_err(|_| {
-            // It was created here, so it is nothing else.
+            // This process created the file, so it may remove it.
             let _ = fs::remove_file(&new);
         })?;
         (self.file, self.length, self.is_torn, self.is_placed) = (file, length, false, false);
-        // Where this fails, the old file may come back after a crash of the machine. All records are in that, too; the next
-        // one has to see its folder synced first.
+        // If this fails, the old file may come back after a crash of the machine. It has all records too; the next
+        // record is safe only after a sync of the folder.
         let _ = self.place();
         Ok(())
     }
@@ -146,7 +147,7 @@ impl File {
         let first = first_line();
         self.disk.write(&file.0, &first)?;
         self.disk.write(&file.0, lines)?;
-        // Whole before it takes the old one's place, whatever happens to the machine.
+        // The new file must be complete on the disk before it replaces the old one.
         self.disk.sync(&file.0)?;
         if !self.is_there() {
             return Err(io::Error::from(io::ErrorKind::NotFound));

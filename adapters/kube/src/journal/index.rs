@@ -1,10 +1,10 @@
-//! Values in the order in which they came, each found by its key without a look at the others.
+//! Values in the order of their insertion, with a fast lookup by key.
 
 use std::collections::BTreeMap;
 
 /// The values.
 pub(super) struct Index<K, V> {
-    /// With the place of each in the order.
+    /// Each value with its position in the order.
     values: BTreeMap<K, (u64, V)>,
     next_place: u64,
 }
@@ -22,7 +22,8 @@ impl<K: Ord, V> Index<K, V> {
         self.values.get_mut(key).map(|(_, value)| value)
     }
 
-    /// A value that takes the place of an older one with its key, or comes last. Returns the older one.
+    /// Inserts a value: it takes the position of an older one with the same key, or the last one. Returns the older
+    /// value.
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         if let Some(old) = self.get_mut(&key) {
             return Some(std::mem::replace(old, value));
@@ -36,19 +37,19 @@ impl<K: Ord, V> Index<K, V> {
         self.values.remove(key).map(|(_, value)| value)
     }
 
-    /// All in the order in which they came, and none is left.
+    /// Removes all values, and returns them in the order of insertion.
     pub(super) fn drain(&mut self) -> Vec<(K, V)> {
         let mut all: Vec<_> = std::mem::take(&mut self.values).into_iter().collect();
         all.sort_unstable_by_key(|(_, (place, _))| *place);
         all.into_iter().map(|(key, (_, value))| (key, value)).collect()
     }
 
-    /// All from a key on, in the keys' order.
+    /// All values from a key on, in the order of keys.
     pub(super) fn starting_at<'a>(&'a self, key: &K) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
         self.values.range(key..).map(|(key, (_, value))| (key, value))
     }
 
-    /// All in the order in which they came.
+    /// All values in the order of insertion.
     pub(super) fn in_order(&self) -> Vec<(&K, &V)> {
         let mut all: Vec<_> = self.values.iter().collect();
         all.sort_unstable_by_key(|(_, (place, _))| *place);
@@ -105,7 +106,7 @@ mod tests {
             COMPARED.set(0);
             let mut index = Index::new();
             for key in 0..n {
-                // In no order, so that the tree has to search.
+                // Keys out of order, so that the tree has to search.
                 let key = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 index.insert(Key(key), key);
                 assert_eq!(index.get(&Key(key)), Some(&key));

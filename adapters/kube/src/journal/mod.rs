@@ -1,4 +1,4 @@
-//! Waits that outlive their process: a file in which they are written down as they go.
+//! Waits that survive the end of their process: a file with their states.
 
 mod disk;
 mod error;
@@ -26,23 +26,24 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use store::Store;
 
-/// Whether each record is on the disk, and not only with the operating system.
+/// Whether each record is synced to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
-    /// Written, and the operating system decides when: survives whatever happens to the process, but not to the machine.
+    /// Written, but not synced: records survive the end of the process, but not a crash of the machine.
     #[default]
     Never,
-    /// On the disk before the wait begins, and before it answers: `fdatasync` after each record, and `fsync` of the folder after the
-    /// file was created or rewritten. A power cut loses no record that was [checked](Journal::check), and no answer.
+    /// Synced before the wait begins, and before it answers: `fdatasync` after each record, and `fsync` of the folder
+    /// after the file was created or rewritten. A power cut loses no record that was [checked](Journal::check), and no
+    /// answer.
     Always,
 }
 
-/// A file in which waits are written down as they go, so that another process can take them up.
+/// A file with the states of waits, so that another process can continue them.
 ///
 /// ```no_run
 /// # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// let journal = podwait::Journal::open("waits.journal", podwait::Fsync::Never)?;
-/// // After a crash, the same lines: a wait that was under way goes on, one that was over answers at once.
+/// // After a crash, run the same lines: an unfinished wait continues, a finished one answers at once.
 /// let exit = journal.keep(podwait::wait(client, "ci", "step-1"))?.await;
 /// // Use the answer, and then:
 /// journal.forget("ci", "step-1")?;
@@ -50,43 +51,44 @@ pub enum Fsync {
 /// # }
 /// ```
 ///
-/// What is written is the [saved form](SavedWait) of the wait, one record for each observation that changed it; the step's
-/// termination message may be in it, so the file is readable for its owner only (mode 0600, which one that was there before gets,
-/// too). Every record has a checksum and a version. A record that was cut off at the file's end (the process was killed while
-/// writing it) is taken off; damage anywhere else is an error. The file is locked, for one process at a time, and rewritten when
-/// most of it is old; where it cannot be rewritten, it grows.
+/// A record is the [saved form](SavedWait) of a wait, written after each observation that changed it. It may contain
+/// the step's termination message, so only the file's owner may read it (mode 0600, which an existing file gets too).
+/// Every record has a checksum and a version. A record that was cut off at the file's end (the process was killed
+/// during the write) is removed; damage anywhere else is an error. The file is locked for one process at a time, and
+/// rewritten when most of it is old; if it cannot be rewritten, it grows.
 ///
-/// Only a regular file that is empty, or begins as a journal does, is ever written to.
+/// Podwait writes only to a regular file that is empty, or begins as a journal.
 ///
-/// Within a tokio runtime records are written on its threads for blocking work, several at once if there are: a slow disk holds up
-/// no other wait. A wait begins when its first record is written, and answers when its last one is. The methods of a journal that
-/// read or write the file do so at once, so they block, and so does the drop of its last clone if something is left to write.
+/// Within a tokio runtime, records are written on its threads for blocking work, several records in one write if
+/// possible: a slow disk delays no wait without a journal. A wait begins when its first record is written, and answers
+/// when its last one is. The methods of a journal that read or write the file block, and so does the drop of its last
+/// clone if there are unwritten records.
 ///
-/// Clones are the same journal. A program with a store of its own does without: give [`Turn::machine`]'s saved form to it, and
-/// [`Wait::restore`] what comes out.
+/// Clones are the same journal. A program with a store of its own needs no journal: it stores the saved form of
+/// [`Turn::machine`], and passes it to [`Wait::restore`] later.
 #[derive(Clone)]
 pub struct Journal {
     open: Arc<Open>,
 }
 
-/// A wait that was written down.
+/// A wait in a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalEntry {
-    /// Whom it was about.
+    /// The target of the wait.
     pub target: Target,
-    /// How far it was.
+    /// The state of the wait.
     pub wait: SavedWait,
-    /// When that was, by this machine's clock.
+    /// The time of that state, by this machine's clock.
     pub at: SystemTime,
 }
 
 impl Journal {
-    /// Opens a journal, or begins one.
+    /// Opens a journal, or creates one.
     ///
     /// # Errors
-    /// The file cannot be used, is used by another process, is no journal, is damaged, or was written by another version. It
-    /// stays as it is then.
+    /// The file cannot be used, is used by another process, is no journal, is damaged, or was written by another
+    /// version. It stays unchanged then.
     pub fn open(path: impl AsRef<Path>, fsync: Fsync) -> Result<Self, JournalError> {
         Self::open_on(Box::new(Os), path.as_ref(), fsync)
     }
@@ -95,25 +97,27 @@ impl Journal {
         Ok(Self { open: Arc::new(Open::new(Store::open(disk, path, fsync)?)) })
     }
 
-    /// The waits in it, in the order in which they began. Every call copies all of them; see [`entries_of`](Self::entries_of).
+    /// The waits in the journal, in the order in which they began. Every call copies all of them; see
+    /// [`entries_of`](Self::entries_of).
     #[must_use]
     pub fn entries(&self) -> Vec<JournalEntry> {
         self.open.with(|store| store.all().map(|(target, stored)| stored.entry(target)).collect())
     }
 
-    /// The waits for one pod, by their targets; found without a look at the others.
+    /// The waits for one pod, in the order of their targets; the cost does not depend on other waits.
     #[must_use]
     pub fn entries_of(&self, namespace: &str, pod: &str) -> Vec<JournalEntry> {
         self.open
             .with(|store| store.of(namespace, pod).map(|(target, stored)| stored.entry(target)).collect())
     }
 
-    /// Writes down what becomes of a wait. If there is one with the same target, it goes on with that, and with its policy.
+    /// Keeps a wait in the journal. If the journal has one with the same target, the wait continues from that state,
+    /// with the stored policy.
     ///
     /// A record that cannot be written fails no wait; see [`check`](Self::check).
     ///
     /// # Errors
-    /// What was written down cannot be restored.
+    /// The stored state cannot be restored.
     pub fn keep(&self, wait: Wait) -> Result<Wait, RestoreError> {
         let target = wait.target().clone();
         let known =
@@ -142,7 +146,7 @@ impl Journal {
         }))
     }
 
-    /// Takes the waits for a pod out: their answers have been used.
+    /// Removes the waits for a pod, after their answers have been used.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -150,14 +154,14 @@ impl Journal {
         self.open.with(|store| store.forget(namespace, pod))
     }
 
-    /// Whether another process would find all that was noted: every record is in the file, and the file is where it was opened.
-    /// A file that could not be rewritten to make it smaller is no error.
+    /// Checks that another process would find all states: every record is in the file, and the file is where it was
+    /// opened. A failed rewrite is no error.
     ///
-    /// Records that could not be written before (the disk was full) are tried again by this, and with every later record.
+    /// This, and every later record, tries again to write records that could not be written before (the disk was full).
     ///
     /// # Errors
-    /// Why the latest record of some wait cannot be written. [`NotFound`](io::ErrorKind::NotFound) if the file was removed, or
-    /// another took its place.
+    /// Why the latest record of a wait cannot be written. [`NotFound`](io::ErrorKind::NotFound) if the file was removed
+    /// or replaced by another one.
     pub fn check(&self) -> io::Result<()> {
         self.open.with(Store::check)
     }

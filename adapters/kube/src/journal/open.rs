@@ -1,4 +1,4 @@
-//! A journal while it is open: what was noted goes to the file off the executor.
+//! A journal while it is open: records are written to the file outside of the executor.
 
 use super::index::Index;
 use super::store::{Noted, Store, now_ms};
@@ -6,7 +6,7 @@ use podwait_core::{SavedWait, Target};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 
-/// A journal that is open: until this is dropped, which writes what is left. What still writes then is waited for.
+/// An open journal. Its drop writes the remaining records, and waits for a write that is under way.
 pub(super) struct Open(Arc<Shared>);
 
 struct Shared {
@@ -15,10 +15,10 @@ struct Shared {
     notes: Mutex<Notes>,
 }
 
-/// What the store has yet to take in: the newest note of each wait.
+/// States that the store has yet to take in: the newest one of each wait.
 struct Notes {
     of_waits: Index<Target, Noted>,
-    /// Something will bring them there.
+    /// A writer is scheduled.
     has_writer: bool,
 }
 
@@ -30,7 +30,7 @@ impl Open {
         }))
     }
 
-    /// Does something with the store, which has taken in all that was noted.
+    /// Calls `what` with the store, after it has taken in all notes.
     pub(super) fn with<T>(&self, what: impl FnOnce(&mut Store) -> T) -> T {
         match &mut *self.0.store() {
             Some(store) => what(store),
@@ -38,7 +38,7 @@ impl Open {
         }
     }
 
-    /// Notes how far a wait is. It fails no wait: what cannot be written is tried again with the next record.
+    /// Notes the state of a wait. It fails no wait: a record that cannot be written is tried again with the next one.
     pub(super) fn note(&self, target: &Target, wait: SavedWait) {
         let has_writer = {
             let mut notes = lock(&self.0.notes);
@@ -49,18 +49,18 @@ impl Open {
             return;
         }
         let writer = Writer(Arc::clone(&self.0));
-        // Without a runtime it is written here.
+        // Without a runtime the record is written here.
         if let Ok(runtime) = Handle::try_current() {
             drop(runtime.spawn_blocking(move || drop(writer)));
         }
     }
 
-    /// Returns when all that was noted before is written, or could not be.
+    /// Returns when all earlier notes are written, or could not be written.
     pub(super) fn written(&self) -> impl Future<Output = ()> + use<> {
         let writer = Writer(Arc::clone(&self.0));
         async move {
             if let Ok(runtime) = Handle::try_current() {
-                // It is written as well where the runtime ends meanwhile.
+                // The notes are written even if the runtime ends meanwhile.
                 let _ = runtime.spawn_blocking(move || drop(writer)).await;
             }
         }
@@ -78,7 +78,7 @@ impl Drop for Open {
 }
 
 impl Shared {
-    /// The store, which has taken in all that was noted.
+    /// The store, after it has taken in all notes.
     fn store(&self) -> MutexGuard<'_, Option<Store>> {
         let mut store = lock(&self.store);
         if let Some(store) = &mut *store {
@@ -90,7 +90,7 @@ impl Shared {
     }
 }
 
-/// Writes what was noted, when it is dropped: on a thread for blocking work, or where its runtime drops it.
+/// Writes the notes when it is dropped: on a thread for blocking work, or where the runtime drops it.
 struct Writer(Arc<Shared>);
 
 impl Drop for Writer {

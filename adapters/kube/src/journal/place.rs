@@ -1,4 +1,4 @@
-//! Where a journal is: which file has its name, whose it is, and that nothing else is taken for it.
+//! The path of a journal: which file has the name, its owner, and checks that it is a journal's file.
 
 use super::JournalError;
 use super::disk::Disk;
@@ -8,21 +8,21 @@ use std::fs::{self, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A file that is read or written as long as it is locked.
+/// A file with a lock that lasts as long as the file is used.
 ///
-/// Closing it is not enough to give the lock up: a child that another thread starts has a copy of every open file until its
-/// own program begins, and the lock lives on in that.
+/// Closing the file is not enough to release the lock: a child process that another thread starts has a copy of every
+/// open file until its own program begins, and that copy keeps the lock.
 pub(super) struct Locked(pub(super) fs::File);
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Where that fails, closing it does what can be done.
+        // If this fails, closing the file is all that is left.
         let _ = self.0.unlock();
     }
 }
 
-/// Opens and locks the file that has the name now, and says where it really is: another process may have put a new one in its
-/// place meanwhile.
+/// Opens and locks the file that has the name now, and returns its path without links: another process may have
+/// replaced the file meanwhile.
 pub(super) fn locked(path: &Path, disk: &dyn Disk) -> Result<(Locked, PathBuf), JournalError> {
     let io = |error| JournalError::Io(path.to_owned(), error);
     let other_kind = |metadata: &fs::Metadata| {
@@ -32,7 +32,7 @@ pub(super) fn locked(path: &Path, disk: &dyn Disk) -> Result<(Locked, PathBuf), 
     for _ in 0..10 {
         let file = match disk.open(path) {
             Ok(file) => file,
-            // What cannot be opened may be what cannot hold a journal anyway, and that says more.
+            // If the file cannot be opened, its kind may be the reason, and that is the better error.
             Err(error) => {
                 let kind = fs::metadata(path).ok().and_then(|metadata| other_kind(&metadata));
                 return Err(kind.unwrap_or_else(|| io(error)));
@@ -61,8 +61,8 @@ pub(super) fn folder_of(path: &Path) -> io::Result<fs::File> {
     fs::File::open(path.parent().unwrap_or_else(|| Path::new(".")))
 }
 
-/// Removes what a killed process has left of a rewriting, and nothing else: anything that does not begin as a journal, a link,
-/// or a file that is in use stays, and the journal is not rewritten then.
+/// Removes the file that a killed process left from a rewrite, and nothing else: a file that does not begin as a
+/// journal, a link, or a file in use stays, and then the journal is not rewritten.
 pub(super) fn remove_stale(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.read(true);
@@ -96,11 +96,11 @@ pub(super) fn is_same(file: &fs::File, path: &Path) -> bool {
 
 #[cfg(not(unix))]
 pub(super) fn is_same(_: &fs::File, _: &Path) -> bool {
-    // A file that is open cannot be replaced.
+    // On these systems an open file cannot be replaced.
     true
 }
 
-/// Gives a file to the owner of another: root may rewrite what is not root's.
+/// Gives a file the owner of another one, because root may rewrite another user's journal.
 #[cfg(unix)]
 pub(super) fn same_owner(new: &fs::File, old: &fs::File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};

@@ -1,4 +1,4 @@
-//! The format: a line that says what the file is, then one record a line, with a checksum before it.
+//! The format: a first line that identifies the file, then one record on each line, with a checksum before it.
 
 use super::JournalError;
 use crate::text::clean;
@@ -17,18 +17,18 @@ const LONGEST: u64 = 8 << 20;
 /// The beginning of the first line; the version follows.
 const MAGIC: &[u8] = b"podwait-journal ";
 
-/// The first line: nothing else is ever taken for a journal, but a file that begins with a whole record, which podwait
-/// wrote before it had this line.
+/// The first line identifies a journal. A file that begins with a complete record counts too, because older versions of
+/// podwait wrote no first line.
 pub(super) fn first_line() -> Vec<u8> {
     [MAGIC, VERSION.to_string().as_bytes(), b"\n"].concat()
 }
 
-/// One wait at one time; no wait is one that was forgotten.
+/// The state of one wait at one time; `None` for a wait that was forgotten.
 pub(super) struct Record {
     pub(super) at_ms: u64,
     pub(super) target: Target,
     pub(super) wait: Option<SavedWait>,
-    /// Of its line, in bytes.
+    /// The length of its line, in bytes.
     pub(super) length: u64,
 }
 
@@ -43,7 +43,7 @@ struct RecordView<T, W> {
 /// The line of a record.
 ///
 /// # Errors
-/// It would be too long to be read.
+/// The line would be too long to read.
 pub(super) fn line(at_ms: u64, target: &Target, wait: Option<&SavedWait>) -> io::Result<Vec<u8>> {
     let json = serde_json::to_string(&RecordView { podwait_journal: VERSION, at_ms, target, wait })?;
     let mut line = format!("{:08x} ", crc32fast::hash(json.as_bytes())).into_bytes();
@@ -64,7 +64,7 @@ pub(super) struct Reading<'a, R> {
     input: R,
     /// The number of the line that was read last.
     line: u64,
-    /// Of what was read whole, in bytes; 0 only in an empty file.
+    /// The length of the complete lines, in bytes; 0 only in an empty file.
     pub(super) length: u64,
 }
 
@@ -88,7 +88,7 @@ impl<'a, R: BufRead> Reading<'a, R> {
         }
         let Some(text) = line.strip_suffix(b"\n") else { return self.end("its end is missing") };
         let Some(json) = checked(text) else {
-            // The end of the file may not have reached the disk in order.
+            // The last bytes may not have reached the disk in order.
             let is_last = self.input.fill_buf().is_ok_and(<[u8]>::is_empty);
             let why = "its checksum is wrong";
             return if is_last { self.end(why) } else { Err(self.damaged(why)) };
@@ -101,7 +101,7 @@ impl<'a, R: BufRead> Reading<'a, R> {
                     podwait_journal: u32,
                 }
                 match serde_json::from_slice::<VersionView>(json) {
-                    // It says so itself, if it is another version's.
+                    // A record of another version has its own error.
                     Ok(view) => self.known(view.podwait_journal)?,
                     Err(_) if self.length == 0 => return Err(self.damaged("it is no record")),
                     Err(_) => {}
@@ -126,7 +126,8 @@ impl<'a, R: BufRead> Reading<'a, R> {
         Ok(line)
     }
 
-    /// The end of the records, since the last line is no whole one. Where no line is, it is nobody's journal.
+    /// The end of the records, because the last line is incomplete. If there is no complete line, the file is no
+    /// journal.
     fn end(&self, why: &'static str) -> Result<Option<Record>, JournalError> {
         if self.length == 0 { Err(self.damaged(why)) } else { Ok(None) }
     }
@@ -155,7 +156,7 @@ fn version(line: &[u8]) -> Option<u32> {
     std::str::from_utf8(version).ok()?.parse().ok()
 }
 
-/// The record behind its checksum, if that is right.
+/// The record after its checksum, if the checksum is right.
 fn checked(line: &[u8]) -> Option<&[u8]> {
     let (sum, json) = line.split_at_checked(9)?;
     let sum = std::str::from_utf8(sum.strip_suffix(b" ")?).ok()?;

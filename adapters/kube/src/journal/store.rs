@@ -1,4 +1,4 @@
-//! The waits of a journal as they are now, and what of that is in the file.
+//! The present states of a journal's waits, and which of them are in the file.
 
 use super::disk::Disk;
 use super::file::File;
@@ -11,21 +11,21 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// The waits, and the file that they are in.
+/// The waits and their file.
 pub(super) struct Store {
     file: File,
     waits: Index<Target, Stored>,
-    /// Bytes of the file that are needed: the latest record of each wait.
+    /// The number of bytes of needed records: the latest one of each wait.
     needed: u64,
-    /// Whose latest record is not in the file yet.
+    /// Targets whose latest record is not in the file yet.
     owed: BTreeSet<Target>,
 }
 
-/// How far a wait is.
+/// The state of a wait.
 pub(super) struct Stored {
     at_ms: u64,
     pub(super) wait: SavedWait,
-    /// Of its record in the file, in bytes; 0 if there is none yet.
+    /// The length of its record in the file, in bytes; 0 if there is none yet.
     length: u64,
 }
 
@@ -68,13 +68,13 @@ impl Store {
     }
 
     pub(super) fn of(&self, namespace: &str, pod: &str) -> impl Iterator<Item = (&Target, &Stored)> {
-        // The least of the pod's targets, whether or not there is such a wait.
+        // The smallest possible target of the pod; it need not have a wait.
         let first = Target { namespace: namespace.to_owned(), pod: pod.to_owned(), ..Target::default() };
         let all = self.waits.starting_at(&first);
         all.take_while(move |(target, _)| (&target.namespace, &target.pod) == (&first.namespace, &first.pod))
     }
 
-    /// Takes in how far a wait was at that time. It is written with the next call of [`write`](Self::write).
+    /// Takes in the state of a wait at that time. The next call of [`write`](Self::write) writes it.
     pub(super) fn take_in(&mut self, target: Target, Noted { at_ms, wait }: Noted) {
         let old = self.waits.insert(target.clone(), Stored { at_ms, wait, length: 0 });
         self.needed -= old.map_or(0, |old| old.length);
@@ -99,7 +99,7 @@ impl Store {
         Err(io::Error::new(io::ErrorKind::NotFound, "its file was removed, or another took its place"))
     }
 
-    /// Writes what is owed. What fails is tried again by the next call.
+    /// Writes the missing records. A record that fails is tried again by the next call.
     pub(super) fn write(&mut self) -> io::Result<()> {
         let Self { file, waits, needed, owed } = self;
         let (mut too_long, mut failed) = (None, None);
@@ -138,7 +138,7 @@ impl Store {
     }
 }
 
-/// How far a wait was, and when, in milliseconds since the Unix epoch.
+/// The state of a wait, and its time in milliseconds since the Unix epoch.
 pub(super) struct Noted {
     pub(super) at_ms: u64,
     pub(super) wait: SavedWait,

@@ -1,4 +1,4 @@
-//! A disk that fails and a machine that loses its power, seen through the journal's seam; and how much work a journal is.
+//! A disk that fails and a machine that loses power, simulated through [`Disk`]; and the amount of work of a journal.
 
 use super::disk::Disk;
 use super::{Fsync, Journal, JournalError};
@@ -36,7 +36,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What was asked of the disk, with files by their inodes.
+/// The calls to the disk, with files by their inodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     Open(PathBuf, u64),
@@ -46,7 +46,7 @@ enum Asked {
     Sync(u64),
     SyncFolder,
     Rename(PathBuf, PathBuf),
-    /// Not of the disk: a record of this wait at this time is said to be safe.
+    /// Not a call: the journal reports a record of this wait at this time as safe.
     Safe(String, Instant),
 }
 
@@ -59,9 +59,9 @@ struct Log {
     asked: Vec<Asked>,
     /// Names of the calls that fail.
     failing: Vec<&'static str>,
-    /// How often one did.
+    /// How often a call failed.
     failed: usize,
-    /// All that were opened, so that no inode is used again.
+    /// All opened files, so that no inode is reused.
     files: Vec<File>,
 }
 
@@ -93,7 +93,7 @@ impl Watched {
     }
 }
 
-/// The same as the real one.
+/// Uses the default implementation of every call.
 struct Real;
 
 impl Disk for Real {}
@@ -113,7 +113,7 @@ impl Disk for Watched {
     }
 
     fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
-        // A disk that gets full takes a part.
+        // A disk that becomes full writes a part.
         if let Err(error) = self.may("write") {
             Real.write(file, &bytes[..bytes.len() / 2])?;
             return Err(error);
@@ -147,7 +147,7 @@ impl Disk for Watched {
     }
 }
 
-/// What a machine may find after its power was cut: of names and of contents what was synced, or what was not, too.
+/// The file after a power cut: of names and of contents only the synced part, or also the unsynced part.
 fn after_a_power_cut(asked: &[Asked], path: &Path, has_names: bool, has_contents: bool) -> Option<Vec<u8>> {
     type Disk = (BTreeMap<PathBuf, u64>, BTreeMap<u64, Vec<u8>>);
     let (mut now, mut safe) = (Disk::default(), Disk::default());
@@ -195,7 +195,7 @@ fn times(journal: &Journal) -> Times {
     journal.entries().into_iter().map(|entry| (entry.target.pod, entry.wait.now())).collect()
 }
 
-/// Notes so many records of five waits in turn.
+/// Notes records of five waits in turn.
 fn note(journal: &Journal, records: std::ops::Range<u64>) {
     for n in records {
         journal.open.note(&target(&format!("p-{}", n % 5)), saved(n));
@@ -223,7 +223,7 @@ fn a_power_cut_at_any_time_loses_no_record_that_was_to_be_on_the_disk() {
     }
     let asked = disk.log().asked.clone();
     let begin = asked.iter().position(|asked| matches!(asked, Asked::Create(..))).expect("it was rewritten");
-    // Many cuts leave the same.
+    // Many cuts leave the same file.
     let mut known: Vec<(Option<Vec<u8>>, Times)> = Vec::new();
     for cut in (0..20).chain(begin - 10..asked.len() + 1) {
         let asked = &asked[..cut];
@@ -259,11 +259,11 @@ fn a_folder_that_cannot_be_synced_makes_no_record_safe() {
     let open = |fsync| Journal::open_on(Box::new(disk.clone()), &path, fsync);
     disk.fail(&["sync_folder"]);
     assert!(matches!(open(Fsync::Always), Err(JournalError::Io(..))));
-    // Nobody has asked for it here.
+    // Syncing was not requested here.
     drop(open(Fsync::Never).expect("a journal"));
     disk.fail(&[]);
     let journal = open(Fsync::Always).expect("a journal");
-    // From when it was rewritten on.
+    // From the rewrite on.
     disk.fail(&["sync_folder"]);
     let last = (0..2000).find(|n| {
         note(&journal, *n..n + 1);
@@ -291,7 +291,7 @@ fn a_journal_that_cannot_be_rewritten_grows_until_it_can() {
         note(&journal, 0..1000);
         journal.check().expect("every record is written");
         assert!(length() > 512 << 10, "{call}: {} bytes", length());
-        // It is tried now and then, and not with every record.
+        // The rewrite is tried now and then, not with every record.
         let failed = disk.log().failed;
         assert!((1..=8).contains(&failed), "{call}: {failed} times");
         drop(journal);
@@ -307,7 +307,7 @@ fn a_journal_that_cannot_be_rewritten_grows_until_it_can() {
             times(&open()).into_values().map(Instant::as_millis).collect::<Vec<_>>(),
             [2995, 2996, 2997, 2998, 2999]
         );
-        // And nothing else is left behind.
+        // No other file is left behind.
         assert_eq!(fs::read_dir(&scratch.0).expect("a folder").count(), 1, "{call}");
     }
 }
@@ -324,7 +324,7 @@ fn what_a_full_disk_did_not_take_is_written_when_there_is_room() {
         note(&journal, 5..8);
         assert!(journal.check().is_err(), "{calls:?}");
         assert!(journal.forget("ci", "p-3").is_err(), "{calls:?}");
-        // Killed now, the waits are as they were.
+        // If the process is killed now, the waits have their earlier states.
         let copy = scratch.0.join("copy");
         fs::copy(&path, &copy).expect("copied");
         assert_eq!(times(&Journal::open(&copy, Fsync::Never).expect("a journal")).len(), 5, "{calls:?}");
@@ -375,7 +375,7 @@ fn rewriting_a_journal_touches_nothing_but_what_an_earlier_one_left() {
         assert_eq!(metadata.len() < 300 << 10, is_rewritten, "{what}: {} bytes", metadata.len());
         assert_eq!(fs::read_to_string(&victim).expect("it is there"), "precious", "{what}");
         assert!(!scratch.0.join("nothing").exists(), "{what}");
-        // What was in the way is still there.
+        // The file that blocked the rewrite is still there.
         assert_eq!(fs::symlink_metadata(&new).is_ok(), !is_rewritten, "{what}");
         let _ = fs::remove_file(&new).or_else(|_| fs::remove_dir(&new));
     }
@@ -398,7 +398,7 @@ fn a_journal_that_another_has_replaced_replaces_nothing() {
     assert_eq!(times(&left).into_values().collect::<Vec<_>>(), [Instant::from_millis(100)]);
 }
 
-/// The real disk, whose writes wait while it is stuck.
+/// The real disk, but writes wait while it is stuck.
 #[derive(Clone, Default)]
 struct Stuck(Arc<(Mutex<bool>, Condvar)>);
 
@@ -456,7 +456,7 @@ async fn four_times_as_many_waits_are_about_four_times_the_work() {
     let client = Cluster::new().client();
     let name = |n: u64| format!("p-{n}");
     let the_wait = |n: u64| -> Wait { wait(client.clone(), "ci", name(n)) };
-    // Allocations of this thread: whoever copies all waits for each of them has sixteen times as many.
+    // Allocations of this thread: code that copies all waits for each wait would have sixteen times as many.
     let work = |what: &mut dyn FnMut()| allocation_counter::measure(what).count_total;
     let works = [100, 400].map(|count| {
         let scratch = Scratch::new("work");
@@ -500,7 +500,7 @@ fn a_large_journal_is_written_to_without_a_look_at_its_other_waits() {
         allocation_counter::measure(|| journal.open.note(&target, saved)).count_total
     };
     let first = work(0);
-    // Well beyond the size from which on it is looked at whether it should be rewritten.
+    // Well beyond the size from which on a rewrite is considered.
     for n in 1..1000 {
         work(n);
     }

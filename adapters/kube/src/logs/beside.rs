@@ -1,4 +1,4 @@
-//! Logs beside a wait, or of what was so far.
+//! Logs during a wait, or up to now.
 
 use super::{LogStream, Logs};
 use crate::board::{Board, own_pod};
@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 impl Wait {
-    /// The lines that the pod's containers write, beside the wait. Drive both, for instance with `tokio::join!`; the logs end
-    /// soon after the wait.
+    /// The lines that the pod's containers write during the wait. Drive both, for instance with `tokio::join!`; the
+    /// logs end soon after the wait.
     ///
     /// ```no_run
     /// # async fn example(client: kube::Client) {
@@ -40,11 +40,11 @@ impl Wait {
         LogStream::new(Calls::new(self.client().clone()), pod, logs, target.container.as_deref(), facts)
     }
 
-    /// What the pod's containers have written so far, without waiting for more.
+    /// The lines that the pod's containers have written so far, without waiting for more.
     ///
     /// # Errors
-    /// There is no such pod, or only another one of its name, no such container, the API server does not say, or the wait is
-    /// [cancelled](Self::cancel).
+    /// There is no such pod, another pod has its name, there is no such container, the API server cannot be read, or
+    /// the wait is [cancelled](Self::cancel).
     pub async fn logs_so_far(self, logs: Logs) -> Result<LogStream, Failure> {
         let calls = Calls::new(self.client().clone());
         let pod = PodName::new(&self.target().namespace, &self.target().pod);
@@ -64,7 +64,7 @@ impl Wait {
             let mut decision = machine.handle(at, observed.as_input());
             let found = own_pod(&machine, &observed);
             if found.is_none() && observed.is_good_read() {
-                // It is not there, or another one has its name, and nothing here waits until it appears.
+                // The pod is not there, or another one has its name; this does not wait for the pod.
                 let _ = machine.handle(at, Input::NotFound);
                 decision = machine.handle(at.after(Duration::from_secs(366 * 24 * 3600)), Input::Tick);
             }
@@ -79,7 +79,7 @@ impl Wait {
                     continue;
                 }
                 (Decision::Fail(failure), _) => return Err(failure),
-                // The policy takes absence for success; there is no log of that.
+                // The policy counts absence as success; an absent pod has no log.
                 (Decision::Done(_), None) => {}
             }
             let (_, board) = watch::channel(Board::of_last_look(found));

@@ -1,4 +1,4 @@
-//! What is told of a log.
+//! The events of a log.
 
 use bytes::Bytes;
 use podwait_wire::ApiFailure;
@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What a [`LogStream`](crate::LogStream) tells.
+/// An event of a [`LogStream`](crate::LogStream).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogEvent {
@@ -14,10 +14,11 @@ pub enum LogEvent {
     Line(LogLine),
     /// Lines are missing, or may be.
     Gap(LogGap),
-    /// A log cannot be read; it is tried again. Told once until it can.
+    /// A log cannot be read; the stream retries. Reported once until the log can be read.
     Trouble(LogTrouble),
-    /// The node gives the lines of this container without times, though it was asked for them. They are handed on as they come;
-    /// what breaks is read again from the beginning, and only if that is still what it was. Reported once.
+    /// The node sends the lines of this container without times, although times were requested. The lines are reported
+    /// as they arrive. After a break the log is read again from the beginning, and continues only if the beginning is
+    /// unchanged. Reported once.
     Untimed(Arc<str>),
 }
 
@@ -27,11 +28,11 @@ pub enum LogEvent {
 pub struct LogLine {
     /// The container that wrote it.
     pub container: Arc<str>,
-    /// Which run of the container, counting from 1, as far as the API server knew when it was read.
+    /// Which run of the container, counting from 1, as known to the API server when the line was read.
     pub attempt: u32,
-    /// When the container's runtime got the line, by the node's clock. `None` from a node that does not say.
+    /// When the container's runtime received the line, by the node's clock. `None` if the node sends no times.
     pub time: Option<SystemTime>,
-    /// What the container wrote, without the line's end. It is a part of a larger buffer: copy what is kept for long.
+    /// The container's text, without the line's end. It is a part of a larger buffer: copy it to keep it for long.
     pub text: Bytes,
     /// The line begins with this.
     pub is_first: bool,
@@ -45,7 +46,7 @@ pub struct LogLine {
 pub struct LogGap {
     /// The container.
     pub container: Arc<str>,
-    /// The runs of which something is missing.
+    /// The runs with missing lines.
     pub attempts: RangeInclusive<u32>,
     /// The time of the last line before it; `None` from the beginning.
     pub after: Option<SystemTime>,
@@ -59,12 +60,12 @@ pub struct LogGap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// The kubelet began a new file, and serves no older one. What was written to the old one in the moment of the change,
-    /// or while nobody read, is missing.
+    /// The kubelet began a new file, and serves no older one. Lines are missing that were written to the old file
+    /// during the change, or before they could be read.
     Rotated,
-    /// The pod, or what the node kept of the run, is gone. If the last line is there, nobody can say so any more.
+    /// The pod, or the node's log of the run, is gone. Whether the last line is there cannot be known any more.
     Gone,
-    /// The log could not be read to its end within the time that [`Logs::drain`](crate::Logs::drain) leaves.
+    /// The log could not be read to its end within the limits of [`Logs::drain`](crate::Logs::drain).
     Unreadable,
 }
 
@@ -74,7 +75,7 @@ pub enum GapReason {
 pub struct LogTrouble {
     /// The container.
     pub container: Arc<str>,
-    /// What the API server, or the kubelet behind it, says.
+    /// The error of the API server, or of the kubelet behind it.
     pub failure: ApiFailure,
 }
 

@@ -1,14 +1,14 @@
-//! The lines that a pod's containers write, beside a wait.
+//! The lines that a pod's containers write during a wait.
 //!
-//! What the API server can give is less than a log: a stream that ends proves nothing, for it ends in the same way when the
-//! container has ended, when the kubelet was restarted, after four hours (the kubelet's own limit), and when the connection
-//! behind it broke. So a stream that ends is opened again from the last line on, with what was told taken off, until the
-//! wait knows that the run has ended and a read that began after that brings nothing new.
+//! The end of a stream does not prove the end of a log: a stream ends in the same way when the container has ended,
+//! when the kubelet was restarted, after four hours (the kubelet's own limit), and when the connection behind the API
+//! server broke. So a stream that ends is opened again from the last line on, without the lines that were reported.
+//! This stops when the wait knows that the run has ended, and a read that began after that has nothing new.
 
 mod beside;
-mod complaint;
 mod cursor;
 mod event;
+mod kubelet_message;
 mod pieces;
 mod prefix;
 mod request;
@@ -28,10 +28,10 @@ use std::time::{Duration, SystemTime};
 use tail::Tail;
 use tokio::sync::watch;
 
-/// How long to go on without a line of a log whose run is over, unless told.
+/// The default of [`Logs::drain`].
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Which logs are wanted, for [`Wait::logs`](crate::Wait::logs).
+/// The selection of logs for [`Wait::logs`](crate::Wait::logs).
 #[derive(Clone, Debug)]
 pub struct Logs {
     which: Which,
@@ -53,34 +53,35 @@ impl Default for Logs {
 }
 
 impl Logs {
-    /// The log of the container that is waited for.
+    /// The log of the wait's target.
     #[must_use]
     pub fn of_target() -> Self {
         Self::default()
     }
 
-    /// Those of these containers, of whatever list of the pod. One that the pod does not have writes nothing.
+    /// The logs of these containers, from any of the pod's lists. A container that the pod does not have writes
+    /// nothing.
     #[must_use]
     pub fn of(containers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let containers = containers.into_iter().map(Into::into).collect();
         Self { which: Which::Named(containers), ..Self::default() }
     }
 
-    /// Those of all containers: init containers, sidecars, ephemeral ones too.
+    /// The logs of all containers, including init containers, sidecars and ephemeral ones.
     #[must_use]
     pub fn of_all() -> Self {
         Self { which: Which::All, ..Self::default() }
     }
 
-    /// How long to go on without a line once the wait is over. Default: 10 s.
+    /// How long to continue without a new line once the wait is over. Default: 10 s.
     ///
-    /// Lines that keep coming are read on, but a log that drips does not hold up an answer: twice this time is all that is
-    /// spent waiting for the node, and each 64 KiB that it brings buy another second, up to six times this time in all. Only
-    /// [`logs_so_far`](crate::Wait::logs_so_far), which holds up no answer, is without that last limit. What is not read then is
-    /// a [gap](GapReason::Unreadable).
+    /// Reading continues while lines keep coming, but a slow log must not delay the answer. The total time spent
+    /// waiting for the node is limited to twice this time, plus a second for each 64 KiB that it sends, up to six times
+    /// this time. Only [`logs_so_far`](crate::Wait::logs_so_far), which delays no answer, is without the last limit.
+    /// Lines that are not read by then are a [gap](GapReason::Unreadable).
     ///
-    /// Lines that were told already, which come first when a broken stream is read again, are no reason to go on with another
-    /// stream, but the one that brings them is read to its end.
+    /// When a broken stream is read again, lines come first that were already reported. They are no reason to open
+    /// another stream, but the stream with them is read to its end.
     #[must_use]
     pub fn drain(mut self, time: Duration) -> Self {
         self.drain = time;
@@ -94,7 +95,7 @@ impl Logs {
         }
     }
 
-    /// Only lines that the runtime got at this time or later, to the second.
+    /// Only lines that the runtime received at this time or later, to the second.
     #[must_use]
     pub fn since(mut self, time: SystemTime) -> Self {
         self.since = Some(time);
@@ -102,38 +103,39 @@ impl Logs {
     }
 }
 
-/// The lines of a pod's containers, made by [`Wait::logs`](crate::Wait::logs). It does something while it is polled, and
-/// so does the wait: drive both.
+/// The lines of a pod's containers, made by [`Wait::logs`](crate::Wait::logs). The stream and the wait make progress
+/// only while they are polled: drive both.
 ///
-/// Of one container all lines come in their order, each once, run after run; those of several come as they arrive. Opening
-/// waits until there is something to read; whatever breaks is resumed. What cannot be had is told as a [`LogGap`], with its
-/// bounds. It ends when the wait is over and the logs have been read to their end, or soon after the wait is dropped.
+/// The lines of one container come in order, each once, run after run; the lines of several containers come as they
+/// arrive. The stream opens a log when there is something to read, and resumes it after a break. Lines that cannot be
+/// read are reported as a [`LogGap`], with its bounds. The stream ends when the wait is over and the logs have been
+/// read to their end, or soon after the wait is dropped.
 ///
-/// A log that cannot be read fails no wait, and nobody who reads slowly holds up one: not more than a piece of a line is
-/// kept for each container.
+/// A log that cannot be read fails no wait, and a slow reader delays no wait: for each container only a piece of a line
+/// is kept.
 ///
 /// # Rights
 ///
 /// `get` on `pods/log`.
 ///
-/// # What nobody can know
+/// # Limits
 ///
-/// The kubelet serves the newest file of the current run and of the one before. While it changes over to a new file, lines
-/// that are written to the old one in that moment are skipped by its own reader, without a word. That a file has been
-/// changed is found out by asking for its first line after every 128 KiB, and told as a gap. Who comes to a run whose file
-/// has been changed before begins with the newest one. A run's log goes as soon as the next run has ended, so that runs which
-/// end at once can take one along before it is read, and that is a gap, too. A clock of the node that is set back while a file
-/// is changed can make a gap look larger.
+/// The kubelet serves the newest file of the current run and of the one before. When it changes to a new file, its own
+/// reader silently skips lines that are written to the old file at that moment. The stream detects a change by a
+/// request for the first line after every 128 KiB, and reports a gap. If the file was changed before the stream began,
+/// the stream begins with the newest file. A run's log is removed as soon as the next run has ended. So if runs end
+/// quickly, a log may be gone before it is read, which is a gap too. If the node's clock is set back while a file is
+/// changed, a gap may look larger.
 pub struct LogStream {
     calls: Calls,
     pod: PodName,
     logs: Logs,
     board: watch::Receiver<Board>,
-    /// Tells of changes of the board, so that nobody waits for the first container.
+    /// Signals changes of the board, so that a change is handled while the stream waits for a container.
     news: BoxStream<'static, ()>,
     tails: SelectAll<BoxStream<'static, LogEvent>>,
     begun: BTreeSet<String>,
-    /// No wait goes on beside it, whose answer it could hold up.
+    /// There is no wait whose answer the logs could delay.
     is_so_far: bool,
 }
 
@@ -170,7 +172,7 @@ impl LogStream {
         StreamExt::next(self).await
     }
 
-    /// Begins to read the logs of containers that were not known before.
+    /// Starts to read the logs of containers that were not known before.
     fn begin(&mut self, pod: &PodFacts) {
         for container in &pod.containers {
             let is_wanted = match &self.logs.which {
@@ -199,7 +201,7 @@ impl Stream for LogStream {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<LogEvent>> {
         let this = self.get_mut();
-        // First that the next change is reported, then what the board says, in one look: the wait may be on another thread.
+        // First register for the next change, then read the board once: the wait may be on another thread.
         let mut is_left = false;
         while let Poll::Ready(news) = this.news.poll_next_unpin(context) {
             is_left = news.is_none();
@@ -226,7 +228,7 @@ mod tests {
     use futures_util::FutureExt;
     use podwait_core::{Container, PodSnapshot};
 
-    /// The wait's first and last turn comes on another thread, just when the stream has found nothing.
+    /// The wait's first and last turn comes on another thread, at the moment when the stream has found nothing.
     #[tokio::test]
     async fn a_wait_that_is_over_at_its_first_look_loses_no_log() {
         let (sender, board) = watch::channel(Board::default());
@@ -250,7 +252,7 @@ mod tests {
             Poll::Pending
         })
         .boxed();
-        // Its log has ended: there was no run. What counts is that it was looked for.
+        // The log has ended, because there was no run. The test is that the stream looked for it.
         let _ = logs.next().now_or_never();
         assert_eq!(logs.begun, BTreeSet::from([String::from("step")]));
     }

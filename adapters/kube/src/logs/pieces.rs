@@ -1,21 +1,21 @@
-//! A log's body as pieces of lines, with the time that the kubelet writes before each line.
+//! Splits a log's body into pieces of lines, with the time that the kubelet writes before each line.
 
-use super::complaint::{NoLog, complaint};
+use super::kubelet_message::{NoLog, kubelet_message};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::client::Body;
 
-/// How long a piece may grow before it is handed on without its line's end.
+/// The length at which a piece is returned without its line's end.
 pub(crate) const LONGEST_PIECE: usize = 64 << 10;
 
-/// How far into a line its time must have ended: RFC 3339 with nine digits and an offset has 35 characters.
+/// The longest time at the beginning of a line: RFC 3339 with nine digits and an offset has 35 characters.
 const LONGEST_TIME: usize = 40;
 
 /// A part of a line; most lines are one piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// When the runtime got the line, if the node says.
+    /// When the runtime received the line, if the node sends times.
     pub(crate) time: Option<Timestamp>,
     pub(crate) text: Bytes,
     /// The line begins with it.
@@ -27,22 +27,22 @@ pub(crate) struct Piece {
 /// Why there is no next piece.
 #[derive(Debug)]
 pub(crate) enum EndOfPieces {
-    /// The body ended, with what came of a line that has no end. That proves nothing: the API server ends its answer in the
-    /// same way when its connection to the kubelet breaks.
+    /// The body ended, perhaps with the beginning of an incomplete line. That proves nothing: the API server ends its
+    /// answer in the same way when its connection to the kubelet breaks.
     Ended(Option<Piece>),
     /// The connection failed.
     Broken(String),
-    /// A line without a time where lines have one: this is no log.
+    /// A line that does not belong to a log.
     NoLog(NoLog),
 }
 
-/// Reads a body, never holding more than a piece and what came with it.
+/// Reads a body; it holds at most a piece and the rest of a received frame.
 pub(crate) struct Pieces {
     body: Body,
     buffer: BytesMut,
-    /// How much of the buffer holds no line end.
+    /// How many bytes of the buffer are known to have no line end.
     searched: usize,
-    /// The line that the buffer goes on with, if its time was read already.
+    /// The line at the beginning of the buffer, if its time was read already.
     line: Option<Line>,
     times: Times,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Pieces {
 /// Whether lines begin with their times.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Times {
-    /// The first line will show it.
+    /// Not known before the first line.
     Unknown,
     Given,
     Missing,
@@ -63,13 +63,13 @@ struct Line {
 }
 
 impl Pieces {
-    /// A body that begins with the first line of a log. If that has no time, and is nothing that a kubelet says in place of a
-    /// log, the node gives none.
+    /// A body that begins with the first line of a log. If that line has no time, and is no message of a kubelet, the
+    /// node sends no times.
     pub(crate) fn of_whole(body: Body) -> Self {
         Self::new(body, Times::Unknown)
     }
 
-    /// A body that begins anywhere. The kubelet may leave out the time of the first line with its beginning.
+    /// A body that begins anywhere. The kubelet may leave out the beginning of the first line, and its time.
     pub(crate) fn of_part(body: Body) -> Self {
         Self::new(body, Times::Given)
     }
@@ -78,7 +78,7 @@ impl Pieces {
         Self { body, buffer: BytesMut::new(), searched: 0, line: None, times }
     }
 
-    /// The next piece. Cancel-safe: what was received stays in the buffer.
+    /// The next piece. Cancel-safe: received bytes stay in the buffer.
     pub(crate) async fn next(&mut self) -> Result<Piece, EndOfPieces> {
         loop {
             if let Some(piece) = self.take()? {
@@ -101,7 +101,7 @@ impl Pieces {
         let Some(line) = self.line.map_or_else(|| self.begin_line(false), |line| Ok(Some(line)))? else {
             return Ok(None);
         };
-        // No further than a piece can reach: of a line that is longer than all memory, each byte is looked at once.
+        // Only as far as a piece can reach: even in an endless line each byte is examined once.
         let reach = self.buffer.len().min(LONGEST_PIECE + 1);
         let end = memchr::memchr(b'\n', &self.buffer[self.searched..reach]).map(|end| self.searched + end);
         if end.is_none() && reach <= LONGEST_PIECE {
@@ -118,7 +118,7 @@ impl Pieces {
         Ok(Some(Piece { time: line.time, text, is_first: !line.is_begun, ends_line }))
     }
 
-    /// What came of a line whose rest is not awaited.
+    /// The received part of a line whose rest is not awaited.
     pub(crate) fn rest(&mut self) -> Option<Piece> {
         match self.end() {
             EndOfPieces::Ended(rest) => rest,
@@ -126,7 +126,8 @@ impl Pieces {
         }
     }
 
-    /// Takes the time off the beginning of a line, if it is there. `None` as long as that cannot be known, unless it ends here.
+    /// Removes the time from the beginning of a line, if there is one. `None` while that is not known, unless the body
+    /// ends here.
     fn begin_line(&mut self, is_end: bool) -> Result<Option<Line>, EndOfPieces> {
         if self.buffer.is_empty() {
             return Ok(None);
@@ -145,7 +146,7 @@ impl Pieces {
         Ok(Some(line))
     }
 
-    /// The time at the beginning, with the length of what stands there for it.
+    /// The time at the beginning, with the length of its text.
     fn read_time(&mut self, is_end: bool) -> Result<Option<(Option<Timestamp>, usize)>, EndOfPieces> {
         let head = &self.buffer[..self.buffer.len().min(LONGEST_TIME)];
         let end = head.iter().position(|byte| matches!(byte, b' ' | b'\n'));
@@ -158,9 +159,9 @@ impl Pieces {
             self.times = Times::Given;
             return Ok(Some((Some(time), length + 1)));
         }
-        match complaint(&self.buffer, is_end) {
-            Some(Some(complaint)) => Err(EndOfPieces::NoLog(complaint)),
-            // It may become one.
+        match kubelet_message(&self.buffer, is_end) {
+            Some(Some(message)) => Err(EndOfPieces::NoLog(message)),
+            // More bytes may make it a kubelet message.
             Some(None) => Ok(None),
             None if self.times == Times::Unknown => {
                 self.times = Times::Missing;
@@ -182,7 +183,7 @@ impl Pieces {
                 let (time, is_first) = (line.time, !line.is_begun);
                 EndOfPieces::Ended(Some(Piece { time, text, is_first, ends_line: false }))
             }
-            // A time that was cut off, or one with nothing behind it: the line comes again.
+            // A time that was cut off, or a time without text: the line comes again.
             Some(_) | None => EndOfPieces::Ended(None),
         }
     }
@@ -201,7 +202,7 @@ mod tests {
     use http_body_util::StreamBody;
     use std::convert::Infallible;
 
-    /// The pieces of a body that comes in frames of so many bytes, and its end.
+    /// The pieces of a body in frames of this many bytes, and its end.
     async fn read(text: &[u8], frame: usize) -> (Vec<Piece>, EndOfPieces) {
         read_from(text, frame, true).await
     }
@@ -318,11 +319,11 @@ mod tests {
             ] {
                 for is_whole in [true, false] {
                     let (pieces, end) = read_from(text.as_bytes(), frame, is_whole).await;
-                    let is_complaint = matches!(
+                    let is_message = matches!(
                         end,
                         EndOfPieces::NoLog(NoLog::Removed | NoLog::Unfollowable | NoLog::Unreadable)
                     );
-                    assert!(pieces.is_empty() && is_complaint, "{text:?}: {pieces:?}, {end:?}");
+                    assert!(pieces.is_empty() && is_message, "{text:?}: {pieces:?}, {end:?}");
                 }
             }
         }

@@ -1,30 +1,30 @@
-//! How far a log was read whose lines have no times: by its beginning, which must be what it was when it is read again.
+//! The position in a log without times: its beginning, which must be unchanged when the log is read again.
 
 use super::pieces::Piece;
 use bytes::Bytes;
 
-/// So much was handed on, and so much was read since.
+/// The reported part, and the part that was read since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Prefix {
-    told: Mark,
+    reported: Mark,
     read: Mark,
 }
 
-/// The beginning of a text, by its length and checksum.
+/// Identifies the beginning of a text by its length and checksum.
 #[derive(Clone, Debug, Default)]
 struct Mark {
     length: u64,
     sum: crc32fast::Hasher,
 }
 
-/// What a piece is worth.
+/// How a piece compares with the reported part.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// It was handed on already.
+pub(crate) enum Compared {
+    /// It was reported already.
     Old,
-    /// This of it is new; whether it begins the line.
+    /// This part of it is new; the flag is whether it begins the line.
     New(Bytes, bool),
-    /// The text is not what it was: where what was handed on has ended cannot be known.
+    /// The text has changed, so the end of the reported part cannot be found.
     Other,
 }
 
@@ -45,14 +45,14 @@ impl Prefix {
         self.read = Mark::default();
     }
 
-    /// Whether all that was handed on has come again.
+    /// Whether the whole reported part has come again.
     pub(crate) fn is_met(&self) -> bool {
-        self.read.length >= self.told.length
+        self.read.length >= self.reported.length
     }
 
     /// Takes the next piece of a stream.
-    pub(crate) fn take(&mut self, piece: &Piece) -> Told {
-        let left = self.told.length.saturating_sub(self.read.length);
+    pub(crate) fn take(&mut self, piece: &Piece) -> Compared {
+        let left = self.reported.length.saturating_sub(self.read.length);
         let old = usize::try_from(left).unwrap_or(usize::MAX).min(piece.text.len());
         let end: &[u8] = if piece.ends_line { b"\n" } else { b"" };
         let (known, new) = piece.text.split_at(old);
@@ -61,16 +61,16 @@ impl Prefix {
         if is_all_known {
             self.read.add(end);
         }
-        if left > 0 && self.is_met() && !self.read.is(&self.told) {
-            return Told::Other;
+        if left > 0 && self.is_met() && !self.read.is(&self.reported) {
+            return Compared::Other;
         }
         if is_all_known {
-            return Told::Old;
+            return Compared::Old;
         }
         self.read.add(new);
         self.read.add(end);
-        self.told = self.read.clone();
-        Told::New(piece.text.slice(old..), piece.is_first && left == 0)
+        self.reported = self.read.clone();
+        Compared::New(piece.text.slice(old..), piece.is_first && left == 0)
     }
 }
 
@@ -78,7 +78,7 @@ impl Prefix {
 mod tests {
     use super::*;
 
-    /// What of a text, in such pieces, is new.
+    /// The new part of a text in these pieces.
     fn read(prefix: &mut Prefix, pieces: &[&str]) -> Option<String> {
         prefix.begin();
         let mut new = String::new();
@@ -88,12 +88,12 @@ mod tests {
             let ends_line = text.is_some();
             let text = Bytes::copy_from_slice(text.unwrap_or(piece).as_bytes());
             match prefix.take(&Piece { time: None, text, is_first, ends_line }) {
-                Told::Old => {}
-                Told::New(text, _) => {
+                Compared::Old => {}
+                Compared::New(text, _) => {
                     new += &String::from_utf8_lossy(&text);
                     new += if ends_line { "\n" } else { "" };
                 }
-                Told::Other => return None,
+                Compared::Other => return None,
             }
             is_first = ends_line;
         }

@@ -1,4 +1,4 @@
-//! One GET of a container's log, and what its answers mean.
+//! One GET of a container's log, and the meaning of its answers.
 
 use crate::client::{CALL_TIMEOUT, Calls, pods_path, rejected};
 use http::Request;
@@ -9,25 +9,25 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What of a log is asked for.
+/// The requested part of a log.
 #[derive(Clone, Debug)]
 pub(crate) struct LogQuery {
     pub(crate) container: Arc<str>,
     /// The run before the current one.
     pub(crate) previous: bool,
-    /// To go on until the run ends.
+    /// Whether to follow the log until the run ends.
     pub(crate) follow: bool,
     /// From this second on.
     pub(crate) since: Option<i64>,
-    /// No more than so many bytes.
+    /// At most this many bytes.
     pub(crate) limit: Option<u32>,
 }
 
-/// What the API server answers.
+/// The answer of the API server.
 pub(crate) enum LogAnswer {
     /// The log.
     Body(Body),
-    /// There is nothing to read, or not yet: the container waits, or has left nothing behind.
+    /// There is nothing to read, or not yet: the container waits, or its log is gone.
     Nothing(String),
     /// There is no such pod.
     NoPod,
@@ -35,7 +35,8 @@ pub(crate) enum LogAnswer {
 }
 
 impl Calls {
-    /// Asks for a log. The kubelet may say nothing before the first line of one that is followed, so that may take `patience`.
+    /// Requests a log. The kubelet may send nothing before the first line of a log that is followed, so the answer may
+    /// take up to `patience`.
     pub(crate) async fn log(&self, pod: &PodName, query: &LogQuery, patience: Duration) -> LogAnswer {
         let patience = if query.follow { patience } else { CALL_TIMEOUT };
         self.ask_for_log(pod, query, patience).await.unwrap_or_else(LogAnswer::Failed)
@@ -52,7 +53,7 @@ impl Calls {
             pods_path(Some(pod.namespace()), Some(pod.name()))?,
             pod.name()
         );
-        // Names of containers are DNS labels, if the server is right; all other values are plain.
+        // Container names should be DNS labels, but a server may send others; all other values need no encoding.
         uri.push_str("&container=");
         uri.extend(form_urlencoded::byte_serialize(query.container.as_bytes()));
         for (is_set, parameter) in [(query.previous, "&previous=true"), (query.follow, "&follow=true")] {
@@ -76,13 +77,14 @@ impl Calls {
             _ if refusal.is_absence_of(pod.name()) => Ok(LogAnswer::NoPod),
             // A pod without a node (`LogLocation` finds none).
             204 => Ok(LogAnswer::Nothing(String::from("the pod has no node yet"))),
-            // `validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`: waiting to start, no previous one, and the like.
+            // `validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`: waiting to start, no previous run, and so
+            // on.
             400 if refusal.failure.is_status => Ok(LogAnswer::Nothing(refusal.failure.message)),
             _ => Err(refusal.failure),
         }
     }
 
-    /// Whether the pod is still that of this uid. A log is asked for by the pod's name, and names are given again.
+    /// Whether the pod still has this uid. A log is requested by the pod's name, and names are reused.
     pub(crate) async fn is_still(&self, pod: &PodName, uid: &str) -> Result<bool, ApiFailure> {
         Ok(self.get(pod).await?.is_some_and(|found| found.pod.snapshot.uid == uid))
     }

@@ -1,11 +1,11 @@
 //! The log of one container: run after run, stream after stream.
 
 mod limit;
+mod report;
+mod retry;
 mod run;
-mod tell;
-mod trouble;
 
-use super::complaint::NoLog;
+use super::kubelet_message::NoLog;
 use super::pieces::{EndOfPieces, Piece, Pieces};
 use super::request::{LogAnswer, LogQuery};
 use super::{GapReason, LogEvent};
@@ -24,32 +24,34 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// First and longest pause before a log is read again that failed or brought nothing.
+/// First and longest pause before a log is read again after a failure or an empty answer.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// Longest such pause once the wait is over: then there is little time for another try.
+/// Longest such pause once the wait is over: then there is little time for another attempt.
 const LAST_PAUSES: Duration = Duration::from_secs(1);
 
-/// Longest pause after a stream that broke off with what it brought, new or not: the server is there.
+/// Longest pause after a stream that sent something before it broke: the server works.
 const AFTER_BREAK: Duration = Duration::from_millis(400);
 
-/// Pause after a stream that ended by itself: as a rule the container has, and the API server hears of it within a second.
+/// Pause after a stream that ended by itself: usually the container has ended, and the API server learns that within a
+/// second.
 const AFTER_END: Duration = Duration::from_secs(1);
 
-/// How long a stream may be silent before it is opened anew, for a dead connection is silent too, and so is a kubelet that
-/// has missed the change of a file; it doubles while nothing new comes.
+/// How long a stream may be silent before it is opened again: the connection may be dead, or the kubelet may have
+/// missed a change of the file. The time doubles while nothing new comes.
 const SILENCE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(300));
 
 /// Shortest time between two openings of a log that is followed: a node that cannot follow ends each stream at once.
 const BETWEEN_OPENINGS: Duration = Duration::from_secs(1);
 
-/// How long the node may be waited for once the wait is over, in drains: in any case, and with all that its bytes buy.
+/// The limits for waiting for the node once the wait is over, as multiples of the drain time: the base, and the maximum
+/// with the added seconds.
 const DRAINS: (u32, u32) = (2, 6);
 
-/// How many bytes buy another second: what comes faster than that does not drip.
+/// How many bytes add another second: a log with a higher rate is not slow.
 const SLOWEST: u64 = 64 << 10;
 
-/// How many events are read ahead.
+/// How many events are buffered.
 const AHEAD: usize = 64;
 
 /// Reads the log of one container.
@@ -59,53 +61,54 @@ pub(super) struct Tail {
     container: Arc<str>,
     board: watch::Receiver<Board>,
     drain: Duration,
-    /// The second of the first line that is wanted.
+    /// The second from which on lines are wanted.
     since: Option<i64>,
-    /// What was read and is to be told next.
+    /// Events that are to be reported next.
     events: VecDeque<LogEvent>,
     run: Option<Run>,
-    /// The last run that was read to its end: its id, and which it was.
+    /// The last run that was read to its end: its id and its number.
     done: Option<(String, u32)>,
-    /// What the kubelet serves as the previous run as long as the one that is read is the current one.
+    /// The first line of the previous run, which the kubelet serves as "previous" as long as the run being read is the
+    /// current one.
     before: Before,
-    /// How often in a row it did not.
-    strays: u32,
-    /// The cursor of the run after this one, of which a stream turned out to be.
+    /// How often in a row the kubelet was ahead.
+    retries_ahead: u32,
+    /// The cursor of the next run, if a stream turned out to be of that run.
     ahead: Option<super::cursor::Cursor>,
     stream: Option<Open>,
-    /// Asks for the first line of the file.
+    /// A request for the first line of the file.
     look: Option<BoxFuture<'static, FirstLine>>,
-    /// What was known when the log was read last.
+    /// The container's facts when the log was read last.
     seen: Option<(ContainerFacts, bool)>,
-    /// Until when to go on without anything new, once the wait is over.
+    /// Until when to continue without new lines, once the wait is over.
     end: Option<Instant>,
-    /// How long the node was waited for since, what it brought meanwhile, and since when it is waited for now.
+    /// The time spent waiting for the node since then, the bytes that it sent, and since when the tail waits now.
     waited: Duration,
     came: u64,
     waiting: Option<Instant>,
-    /// No wait goes on beside it, whose answer it could hold up.
+    /// There is no wait whose answer the logs could delay.
     is_so_far: bool,
     not_before: Instant,
     pause: Duration,
     silence: Duration,
-    /// Since when reading fails, and whether that was told.
+    /// Since when reading fails, and whether that was reported.
     failing: Option<(Instant, bool)>,
-    /// It was reported that there are no times.
+    /// The lack of times was reported.
     is_untimed: bool,
     is_over: bool,
 }
 
-/// A stream that is read.
+/// A stream that is open.
 struct Open {
     pieces: Pieces,
     is_followed: bool,
-    /// Begins with the first line of the file.
+    /// The stream begins with the first line of the file.
     is_whole: bool,
-    /// Nothing has come yet.
+    /// Nothing has arrived yet.
     is_fresh: bool,
     has_news: bool,
     opened: Instant,
-    /// When something came last.
+    /// When bytes last arrived.
     heard: Instant,
 }
 
@@ -131,7 +134,7 @@ impl Tail {
             run: None,
             done: None,
             before: Before::Unknown,
-            strays: 0,
+            retries_ahead: 0,
             ahead: None,
             stream: None,
             look: None,
@@ -150,7 +153,7 @@ impl Tail {
         }
     }
 
-    /// What it tells, until all is told.
+    /// The events of the tail, until it ends.
     pub(super) fn into_events(self) -> BoxStream<'static, LogEvent> {
         let next = |mut tail: Self| async move {
             let event = tail.next().await?;
@@ -177,7 +180,7 @@ impl Tail {
         }
     }
 
-    /// Takes in what the wait knows, and closes a stream that is the wrong one by now.
+    /// Takes in the published facts, and closes a stream of the wrong run.
     fn read_board(&mut self) {
         let is_alone = self.board.has_changed().is_err();
         let board = self.board.borrow_and_update().clone();
@@ -201,7 +204,7 @@ impl Tail {
         }
     }
 
-    /// Whether the run that is read goes on, and somebody wants to know how.
+    /// Whether the run being read goes on, and its log is to be followed.
     fn is_to_be_followed(&self) -> bool {
         let Some((facts, false)) = &self.seen else { return false };
         let current = facts.current.as_ref().filter(|current| !current.has_ended);
@@ -246,11 +249,11 @@ impl Tail {
         let answer = async move {
             let answer = calls.log(&pod, &query, patience).await;
             let LogAnswer::Body(_) = answer else { return Ok(Some(answer)) };
-            // Names are given again.
+            // Names are reused.
             if !calls.is_still(&pod, &uid).await? {
                 return Ok(Some(LogAnswer::NoPod));
             }
-            // And so are the kubelet's "current" and "previous".
+            // The kubelet's "current" and "previous" may also mean another run by now.
             let is_ahead = !previous && before.is_past(&calls, &pod, &query.container).await?;
             Ok((!is_ahead).then_some(answer))
         };
@@ -259,7 +262,7 @@ impl Tail {
         match answer.unwrap_or_else(|failure| Some(LogAnswer::Failed(failure))) {
             None => self.come_back(),
             Some(LogAnswer::Body(body)) => {
-                self.strays = 0;
+                self.retries_ahead = 0;
                 let is_whole = since.is_none();
                 let pieces = if is_whole { Pieces::of_whole(body) } else { Pieces::of_part(body) };
                 let heard = Instant::now();
@@ -275,12 +278,12 @@ impl Tail {
         }
     }
 
-    /// Reads on, and keeps the stream if there may be more.
+    /// Reads the stream, and keeps it if there may be more.
     async fn read(&mut self, mut stream: Open) {
         let patience = if stream.is_followed { self.silence } else { CALL_TIMEOUT };
         let silent = stream.heard + patience;
         let is_endless = self.run.as_ref().is_some_and(|run| !run.has_ended);
-        // What keeps coming of a run that is over has an end, and may be much before anything of it is new.
+        // The log of an ended run is finite, and a long part of it may come again before new lines.
         let grace = if is_endless { Duration::ZERO } else { AFTER_END };
         let until = match self.end {
             Some(end) => end.max(stream.heard + grace).min(silent).min(later(self.left())),
@@ -291,7 +294,7 @@ impl Tail {
             read = stream.pieces.next() => read,
             begin = some(&mut self.look) => {
                 self.look = None;
-                // It is looked at again before the run is left.
+                // The file is checked again before the run is left.
                 self.compare_file(begin.and_then(First::time).unwrap_or_default());
                 self.stream = Some(stream);
                 return;
@@ -306,14 +309,14 @@ impl Tail {
         let (is_followed, opened) = (stream.is_followed, stream.opened);
         match read {
             Ok(piece) => {
-                self.tell(&piece, &mut stream);
+                self.report(&piece, &mut stream);
                 while self.events.len() < AHEAD
                     && let Ok(Some(piece)) = stream.pieces.take()
                 {
-                    self.tell(&piece, &mut stream);
+                    self.report(&piece, &mut stream);
                 }
                 if self.run.is_none() {
-                    // It is not the log that it was.
+                    // The log has been replaced.
                 } else if is_endless && self.is_too_late() {
                     self.is_over = true;
                 } else if self.end.is_some() && self.left().is_zero() {
@@ -335,7 +338,7 @@ impl Tail {
         }
     }
 
-    /// The stream has ended by itself, in good order as it seems.
+    /// The stream has ended by itself, without an error.
     fn end_of_stream(&mut self, mut stream: Open, rest: Option<Piece>) {
         self.failing = None;
         if stream.is_followed {
@@ -344,20 +347,20 @@ impl Tail {
             return;
         }
         let has_ended = self.run.as_ref().is_some_and(|run| run.has_ended);
-        // Of a run that goes on, the rest of the line comes with another stream if there is one.
+        // If the run goes on, another stream will have the rest of the line.
         if let Some(rest) = rest.filter(|_| has_ended || self.end.is_some()) {
-            self.tell(&rest, &mut stream);
+            self.report(&rest, &mut stream);
         }
         self.not_before = Instant::now();
         match &mut self.run {
             Some(run) if has_ended => run.end_read(stream.has_news),
-            // What was there when the wait was over.
+            // The log up to the end of the wait was read.
             Some(_) | None => self.is_over |= self.end.is_some(),
         }
     }
 }
 
-/// Returns when the wait has something to tell, or was dropped before its end.
+/// Returns when the wait publishes something, or was dropped before its end.
 async fn changed(board: &mut watch::Receiver<Board>) {
     if board.changed().await.is_err() && board.borrow().is_over {
         std::future::pending().await

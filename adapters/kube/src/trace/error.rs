@@ -23,7 +23,7 @@ pub struct TraceError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceProblem {
-    /// It cannot be read from where it is.
+    /// The input cannot be read.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The file ends before its header does.
@@ -32,13 +32,13 @@ pub enum TraceProblem {
     /// The first line is no header.
     #[error("not the header of a trace: {0}")]
     Header(#[source] serde_json::Error),
-    /// The header has a version that is not known here.
+    /// The header has an unknown version.
     #[error("the trace has version {0}, this reads version {VERSION}")]
     Version(u64),
-    /// The header's policy makes no sense.
+    /// The header's policy is invalid.
     #[error("the policy makes no sense: {0}")]
     Policy(#[from] PolicyError),
-    /// The line does not end.
+    /// The line is too long.
     #[error("longer than {LONGEST_LINE} bytes")]
     TooLong,
     /// The line is no event.
@@ -57,7 +57,7 @@ pub enum TraceProblem {
     },
 }
 
-/// Why some text is no event.
+/// Why a text is no event.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventError {
@@ -67,15 +67,15 @@ pub enum EventError {
     /// The pod in it cannot be read.
     #[error("not a pod: {0}")]
     Pod(#[from] DecodeError),
-    /// A field that this kind of event must have.
+    /// A required field of this kind of event is missing.
     #[error("an event {event:?} without {field:?}")]
     Missing {
-        /// The kind of event, one of those that this version knows.
+        /// The kind of event, which this version knows.
         event: String,
         /// The field.
         field: &'static str,
     },
-    /// A kind of event that this version does not know, cut to a sane length.
+    /// A kind of event that this version does not know, cut to a bounded length.
     #[error("unknown event {0:?}")]
     Unknown(String),
 }

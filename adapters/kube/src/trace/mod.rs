@@ -1,8 +1,8 @@
 //! Traces: one wait as JSON Lines, format version 1.
 //!
-//! The first line is a [`Header`]. Then come events, each with what was observed and when, and after each event the
-//! machine's answer. [`Recorder`] writes them while waiting, [`TraceReader`] reads them, [`replay`] feeds the events to a
-//! new machine and compares its answers with the recorded ones.
+//! The first line is a [`Header`]. After it come events, each with an observation and its time, and after each event
+//! the machine's answer. [`Recorder`] writes a trace during a wait, [`TraceReader`] reads it, and [`replay`] feeds the
+//! events to a new machine and compares its answers with the recorded ones.
 
 mod create;
 mod error;
@@ -35,12 +35,12 @@ pub struct Header {
     /// A short name.
     #[serde(default)]
     pub id: Option<String>,
-    /// What happens.
+    /// A description of the recorded events.
     #[serde(default)]
     pub title: Option<String>,
     /// What the wait is for.
     pub target: Target,
-    /// The policy of the wait; what is left out has its default.
+    /// The policy of the wait; omitted fields have their defaults.
     #[serde(default)]
     pub policy: Policy,
 }
@@ -65,15 +65,15 @@ impl Header {
     }
 }
 
-/// A decision as a trace has it: the codes, and not the sentences, which may be worded better one day.
+/// A decision in a trace: the codes, not the sentences, whose wording may change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decided {
     /// Nothing is decided.
     Retry {
-        /// What is being waited for.
+        /// The reason to wait.
         why: RetryReason,
-        /// Milliseconds until the machine wants to hear something.
+        /// Milliseconds until the machine needs the next input.
         after_ms: u64,
     },
     /// The target's own exit.
@@ -82,14 +82,14 @@ pub enum Decided {
         reason: DoneReason,
         /// The code.
         exit_code: i32,
-        /// Where it comes from.
+        /// Where the code comes from.
         evidence: Evidence,
     },
-    /// There is none.
+    /// There is no exit of the target.
     Fail {
-        /// Why not.
+        /// Why there is none.
         reason: FailReason,
-        /// Who can do something about it.
+        /// Where the failure has to be fixed.
         class: Class,
         /// A code that was seen.
         exit_code: Option<i32>,
@@ -113,7 +113,7 @@ impl From<&Decision> for Decided {
 }
 
 impl Wait {
-    /// The header of a trace of this wait: its target, and the policy that it will have.
+    /// The header of a trace of this wait: its target and its effective policy.
     #[must_use]
     pub fn header(&self) -> Header {
         Header::new(self.target().clone(), self.machine().policy().clone())

@@ -25,11 +25,11 @@ pub struct TraceReader<R> {
 /// One line of a trace after its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraceLine {
-    /// Something was observed.
+    /// An observation.
     Event(Instant, Observed),
-    /// What the machine answered to the event before.
+    /// The machine's answer to the event before.
     Decision(Instant, Decided),
-    /// The recorder stopped here, at its limit of size. The wait went on.
+    /// The recorder stopped here, at its size limit. The wait continued.
     Stopped(Instant),
 }
 
@@ -67,11 +67,11 @@ impl<R: BufRead> TraceReader<R> {
         self.line
     }
 
-    /// The next event or decision; `None` at the end. A last line that was cut off in its middle is the end too: the
-    /// writer was killed.
+    /// The next event or decision; `None` at the end. A last line that was cut off also counts as the end: the writer
+    /// was killed.
     ///
     /// # Errors
-    /// The line cannot be read; what follows it is not read either.
+    /// The line cannot be read; the lines after it are not read either.
     #[expect(clippy::should_implement_trait, reason = "it ends with its first error")]
     pub fn next(&mut self) -> Result<Option<TraceLine>, TraceError> {
         self.read_next().map_err(|problem| TraceError { line: self.line, problem })
@@ -117,7 +117,7 @@ impl<R: BufRead> TraceReader<R> {
 fn is_cut_off(line: &[u8]) -> bool {
     let text = match std::str::from_utf8(line) {
         Ok(text) => text,
-        // In the middle of a character.
+        // The line was cut within a character.
         Err(error) if error.error_len().is_none() => return true,
         Err(_) => return false,
     };
@@ -138,7 +138,8 @@ fn read_line(text: &str) -> Result<TraceLine, TraceProblem> {
     }
     let decision = |error| TraceProblem::Decision(clean(&error));
     let at = || serde_json::from_str::<At>(text).map(|at| at.at_ms);
-    // A line with `decision` is one, one with `stopped` is the recorder's own; everything else must be an event.
+    // A line with `decision` is a decision, and one with `stopped` comes from the recorder; every other line must be an
+    // event.
     match serde_json::from_str(text) {
         Ok(Kind { decision: Some(_), .. }) => {
             Ok(TraceLine::Decision(at().map_err(decision)?, serde_json::from_str(text).map_err(decision)?))
@@ -153,7 +154,7 @@ fn read_line(text: &str) -> Result<TraceLine, TraceProblem> {
     }
 }
 
-/// One event of a trace as it is written, without what depends on its kind.
+/// The common fields of a trace's event.
 #[derive(Deserialize)]
 struct EventView<'a> {
     at_ms: Instant,
@@ -174,7 +175,7 @@ struct EventView<'a> {
     message: Option<String>,
 }
 
-/// Reads one event: when, and what.
+/// Reads one event: its time and its observation.
 ///
 /// # Errors
 /// See [`EventError`].
@@ -212,8 +213,8 @@ pub fn read_event(json: &str) -> Result<(Instant, Observed), EventError> {
     Ok((view.at_ms, observed))
 }
 
-/// Whether an error with this code was a `Status` if its event does not say: older traces do not. Without an answer, or
-/// with one that is no error, there is none.
+/// Whether an error with this code counts as a `Status` if its event does not have that field, as in older traces.
+/// Without an answer, or with an answer that is no error, it does not.
 pub(super) const fn is_usually_status(code: u16) -> bool {
     code >= 300
 }

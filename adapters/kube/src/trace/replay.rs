@@ -5,7 +5,7 @@ use podwait_core::{Decision, Instant};
 use podwait_hub::Turn;
 use std::io::BufRead;
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     /// The decision after the last event; `None` for a trace without events.
@@ -14,7 +14,7 @@ pub struct Replay {
     pub decided_at: Option<Instant>,
     /// The first decision that differs from the recorded one.
     pub difference: Option<Difference>,
-    /// The recorder stopped at this time, at its limit of size: what came then is not in the trace.
+    /// The recorder stopped at this time, at its size limit: later events are not in the trace.
     pub stopped_at: Option<Instant>,
 }
 
@@ -24,9 +24,9 @@ pub struct Replay {
 pub struct Difference {
     /// The line of the recorded decision.
     pub line: u64,
-    /// What was recorded.
+    /// The recorded decision.
     pub recorded: Decided,
-    /// What the machine answers now; `None` if no event precedes the recorded decision.
+    /// The machine's present answer; `None` if no event precedes the recorded decision.
     pub replayed: Option<Decided>,
 }
 
@@ -38,8 +38,8 @@ fn show_replayed(decided: &Option<Decided>) -> String {
     decided.as_ref().map_or_else(|| String::from("nothing"), show)
 }
 
-/// Feeds exactly the events of a trace, with their times, to a new machine, and compares its answers with the recorded
-/// ones where there are any. `look` is called after every event.
+/// Feeds the events of a trace, with their times, to a new machine, and compares its answers with the recorded ones, if
+/// there are any. `look` is called after every event.
 ///
 /// # Errors
 /// The trace cannot be read to its end.

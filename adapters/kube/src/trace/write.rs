@@ -14,27 +14,27 @@ use std::io::{self, Write};
 /// 30 KB with a whole one.
 const LONGEST: u64 = 256 << 20;
 
-/// Space that the line needs which says that the limit is reached.
+/// Space for the last line, which says that the limit is reached.
 const LAST_LINE: u64 = 128;
 
 /// How much of a pod goes into a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pods {
-    /// What the rules read and nothing else: no command, environment, annotation, image or message, neither the pod's nor
-    /// the API server's. Such a trace can be shown to anybody who may know the pod's and its containers' names.
+    /// Only the fields that the rules read: no command, environment, annotation, image or message of the pod, and no
+    /// message of the API server. Such a trace can be shared if the names of the pod and its containers may be shared.
     #[default]
     Reduced,
-    /// The whole object as received, of a wait that [keeps](crate::Wait::keep_json) it. It may hold secrets.
+    /// The whole object as received, if the wait [keeps](crate::Wait::keep_json) it. It may contain secrets.
     Full,
 }
 
 /// Writes a wait as a trace. Give [`Recorder::look`] to [`Wait::look`](crate::Wait::look) or [`drive`](crate::drive).
 ///
-/// Every turn is flushed, so a trace of a process that was killed lacks at most its last line. A recorder that cannot
-/// write, or has written 256 MiB, does not disturb the wait: it stops, and [`finish`](Self::finish) says why. At its limit the
-/// trace's last line says that it stopped.
+/// Every turn is flushed, so the trace of a killed process lacks at most its last line. A recorder that cannot write,
+/// or has written 256 MiB, does not affect the wait: it stops, and [`finish`](Self::finish) returns the error. At the
+/// limit the trace's last line says that the recorder stopped.
 ///
-/// It writes on the task that polls the wait, so `output` should be quick, or hand over what it gets.
+/// The recorder writes on the task that polls the wait, so `output` should be fast, or pass the data to another thread.
 pub struct Recorder<W> {
     output: W,
     pods: Pods,
@@ -62,7 +62,7 @@ struct EventView<'a> {
     pod: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
-    /// Only where it is not [what is usual](is_usually_status).
+    /// Only if it differs from [the usual value](is_usually_status).
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ struct EventView<'a> {
     message: Option<&'a str>,
 }
 
-/// A decision as it is written: what is compared, and the sentence for people.
+/// A decision as it is written: the compared fields, and the sentence for people.
 #[derive(Serialize)]
 struct DecisionView<'a> {
     at_ms: u64,
@@ -96,7 +96,7 @@ impl<W: Write> Recorder<W> {
         Ok(Self { output, pods, left: LONGEST, limit: LONGEST, failed: None })
     }
 
-    /// Another limit for what is written from here on, in bytes. Default: 256 MiB.
+    /// Sets another limit for the bytes written from now on. Default: 256 MiB.
     #[must_use]
     pub fn limit(mut self, bytes: u64) -> Self {
         (self.left, self.limit) = (bytes, bytes);
@@ -113,7 +113,7 @@ impl<W: Write> Recorder<W> {
     /// Ends the trace.
     ///
     /// # Errors
-    /// Some turn could not be written, or would have passed the limit; the trace ends before it.
+    /// A turn could not be written, or would have exceeded the limit; the trace ends before it.
     pub fn finish(self) -> io::Result<()> {
         self.failed.map_or(Ok(()), Err)
     }
@@ -123,7 +123,7 @@ impl<W: Write> Recorder<W> {
         let mut lines = Vec::new();
         add_line(&mut lines, &self.event(at_ms, turn.observed)?)?;
         let message = match turn.decision {
-            // The sentence of a failure may quote the cluster; whoever reduces pods does not want that.
+            // The sentence of a failure may quote the cluster, so it is left out with reduced pods.
             Decision::Fail(failure) if self.pods == Pods::Full => Some(failure.message.as_str()),
             Decision::Fail(_) | Decision::Done(_) | Decision::Retry { .. } => None,
         };
@@ -163,10 +163,10 @@ impl<W: Write> Recorder<W> {
                 event: "api_error",
                 code: Some(failure.code),
                 status: (failure.is_status != is_usually_status(failure.code)).then_some(failure.is_status),
-                // Whole seconds are all that the header has.
+                // The header has only whole seconds.
                 retry_after_s: failure.retry_after.map(|after| after.as_secs()),
                 op: Some(failure.via.as_str()),
-                // It may name the user and the server.
+                // The message may name the user and the server.
                 message: (self.pods == Pods::Full).then_some(&failure.message),
                 ..none
             },
@@ -178,8 +178,8 @@ impl<W: Write> Recorder<W> {
     fn pod(&self, observed: &ObservedPod) -> io::Result<Box<RawValue>> {
         let json = match self.pods {
             Pods::Reduced => serde_json::to_string(&reduce(&observed.pod))?,
-            // As received, but on one line: JSON has line ends between its tokens only. It is not parsed for that, since
-            // there may be numbers in it that no type here can hold.
+            // As received, but on one line: JSON has line ends only between its tokens. The text is not parsed for
+            // that, because it may have numbers that no type here can hold.
             Pods::Full => {
                 let json = observed.json.as_deref().ok_or_else(|| {
                     let sentence = "the wait keeps no JSON of its pods, see Wait::keep_json";

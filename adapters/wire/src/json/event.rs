@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 
 /// Reads a line up to the head of its object.
 ///
-/// The API server writes the type before the object and the name at its start, so that most of the line is not looked at.
-/// Any other order does as well, and takes longer.
+/// The API server writes the type before the object, and the name at the start of the object, so most of the line is
+/// not read. Any other order works too, but takes longer.
 pub(crate) fn event(line: &[u8]) -> Result<(EventKind, Head<'_>), DecodeError> {
     let mut found = Found::default();
     let mut json = serde_json::Deserializer::from_slice(line);
@@ -50,7 +50,7 @@ pub(crate) fn status(line: &[u8]) -> Option<Status<'_>> {
     read::<Object<Status<'_>>>(line).ok().map(|Object(status)| status)
 }
 
-/// Whether the annotations say that all pods have come.
+/// Whether the annotations say that all initial pods were sent.
 pub(crate) fn ends_initial_events(line: &[u8]) -> Result<bool, DecodeError> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -84,9 +84,9 @@ fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, DecodeError> {
 #[derive(Default)]
 struct Found<'de> {
     kind: Option<Text<'de>>,
-    /// Of an object that came after the type.
+    /// The head of an object after the type.
     early: Option<Head<'de>>,
-    /// One that came before it, or whose type has no pod.
+    /// An object before the type, or one of a type without a pod.
     object: Option<&'de RawValue>,
 }
 
@@ -123,7 +123,7 @@ impl<'de> Visitor<'de> for EventSeed<'_, 'de> {
                     if found.kind.as_ref().is_some_and(|Text(kind)| EventKind::of(kind.as_bytes()).has_pod())
                     {
                         map.next_value_seed(HeadSeed(&mut found.early))?;
-                        // Not one of its fields is what was looked for; that makes it the default.
+                        // The object has none of the fields, so its head is the default.
                         found.early = Some(Head::default());
                         return Err(A::Error::custom(""));
                     }

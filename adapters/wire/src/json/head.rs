@@ -1,4 +1,4 @@
-//! Which pod an object is about, without reading the rest of it.
+//! The head of an object, without reading the rest.
 
 use super::describe;
 use super::values::Text;
@@ -9,7 +9,7 @@ use core::fmt::{self, Formatter};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
 
-/// Reads an object up to the end of what is looked for: `metadata`, or the three fields in it.
+/// Reads an object up to the end of `metadata`, or of the three fields in it.
 pub(crate) fn head(json: &[u8]) -> Result<Head<'_>, FieldError> {
     let mut head = None;
     let read = HeadSeed(&mut head).deserialize(&mut serde_json::Deserializer::from_slice(json));
@@ -20,8 +20,8 @@ pub(crate) fn head(json: &[u8]) -> Result<Head<'_>, FieldError> {
     }
 }
 
-/// Reads the head of an object. When it is found, reading ends there, with an error that means nothing: serde has no other
-/// way to stop.
+/// Reads the head of an object. When the head is complete, reading stops with an error that means nothing: serde has no
+/// other way to stop.
 pub(super) struct HeadSeed<'s, 'de>(pub(super) &'s mut Option<Head<'de>>);
 
 /// Stops reading.
@@ -57,7 +57,8 @@ impl<'de> Visitor<'de> for HeadSeed<'_, 'de> {
     }
 }
 
-/// Reads `metadata`. The head is put into the place when all three fields were there; else it is given when all are read.
+/// Reads `metadata`. If all three fields are there, the head is stored as soon as they are; otherwise it is returned at
+/// the end.
 struct MetadataSeed<'s, 'de>(&'s mut Option<Head<'de>>);
 
 impl<'de> DeserializeSeed<'de> for MetadataSeed<'_, 'de> {

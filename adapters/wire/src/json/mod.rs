@@ -15,7 +15,7 @@ use alloc::borrow::Cow;
 use serde::Deserialize;
 pub(crate) use values::{Object, Text};
 
-/// Reads all of a text. Strings that are skipped must be UTF-8, too.
+/// Reads a whole text. Skipped strings must be UTF-8 too.
 pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldError> {
     let text = match core::str::from_utf8(json) {
         Ok(text) => text,
@@ -27,9 +27,9 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FieldErr
     serde_json::from_str(text).map_err(|error| describe(json, &error))
 }
 
-/// What serde says, with the path of the field in place of line and column.
+/// Serde's error, with the path of the field in place of line and column.
 ///
-/// The path is looked for in the text once more, so that reading without an error costs nothing for it.
+/// The path is found by a second pass over the text, so that reading without an error costs nothing extra.
 #[cold]
 pub(crate) fn describe(json: &[u8], error: &serde_json::Error) -> FieldError {
     // Line and column count from 1; the column is that of the last byte that was looked at.
@@ -40,7 +40,7 @@ pub(crate) fn describe(json: &[u8], error: &serde_json::Error) -> FieldError {
     let byte = (line + error.column().saturating_sub(1)).min(json.len());
     let problem = path::problem(error);
     let path = path::at(json, byte);
-    // Of what is missing serde speaks at the end of the object, after another field of it.
+    // Serde reports a missing field at the end of the object, after another field.
     let path = match path.rsplit_once('.') {
         Some((object, _)) if problem.starts_with("missing field") => object,
         _ => &path,

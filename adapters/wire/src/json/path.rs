@@ -1,17 +1,17 @@
-//! Where in a text an error is. Only looked for when there is one.
+//! The path of an error in a text. Computed only if there is an error.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use podwait_core::one_line;
 
-/// Longest message that an error repeats, in bytes.
+/// Longest message that an error quotes, in bytes.
 const LONGEST_PROBLEM: usize = 160;
 
-/// Longest name of a field that a path repeats, in bytes.
+/// Longest name of a field in a path, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// So many levels of a path are shown.
+/// The number of levels of a path that are shown.
 const DEEPEST: usize = 16;
 
 enum Level<'a> {
@@ -21,7 +21,7 @@ enum Level<'a> {
     Element(usize),
 }
 
-/// The path of the value in which this byte is. The text need not be JSON beyond that.
+/// The path of the value that has this byte. The text after the byte need not be JSON.
 pub(super) fn at(json: &[u8], byte: usize) -> String {
     let json = json.get(..byte).unwrap_or(json);
     let mut levels: Vec<Level<'_>> = Vec::new();
@@ -94,7 +94,7 @@ fn render(levels: &[Level<'_>]) -> String {
     path
 }
 
-/// What serde says, without the place and without the text of a string, which may be a secret in the wrong place.
+/// Serde's message, without the position and without the text of a string, because a misplaced string may be a secret.
 pub(super) fn problem(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let message = match message.rfind(" at line ") {

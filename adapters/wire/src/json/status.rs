@@ -65,7 +65,7 @@ struct Waiting<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TerminatedView<'a> {
-    /// Required: a record without a code must not read as 0.
+    /// Required: a record without a code must not be read as 0.
     exit_code: i32,
     #[serde(default, borrow)]
     reason: Text<'a>,
@@ -107,7 +107,7 @@ pub(super) fn statuses(views: Statuses<'_>) -> Vec<ContainerStatus> {
 }
 
 impl State<'_> {
-    /// Where several are set (a defect of some providers), the one that says most counts.
+    /// If several are set (a defect of some providers), the one with the most information counts.
     fn into_state(self) -> Option<ContainerState> {
         if let Some(record) = self.terminated {
             return Some(ContainerState::Terminated(terminated(record)));

@@ -9,7 +9,7 @@ fn read(json: &str) -> Result<Pod, DecodeError> {
     crate::pod(Encoding::Json, json.as_bytes())
 }
 
-/// A pod with this beside what it must have.
+/// A pod with these fields and the required ones.
 fn with(fields: &str) -> Result<Pod, String> {
     read(&format!(r#"{{"metadata":{{"name":"p","uid":"u"}},{fields}}}"#)).map_err(|error| error.to_string())
 }
@@ -93,7 +93,7 @@ fn an_error_is_short_and_clean_and_quotes_no_values() {
 }
 
 #[test]
-fn what_is_no_pod_is_told_apart() {
+fn what_is_no_pod_is_reported_as_such() {
     let message = |json: &str| read(json).expect_err(json).to_string();
     assert_eq!(message(r#"{"kind":"Node","metadata":{"name":"n","uid":"u"}}"#), "not a Pod but a Node");
     assert_eq!(
@@ -182,7 +182,7 @@ fn an_event_is_read_up_to_its_head() {
     let start = r#"{"type":"MODIFIED","object":{"kind":"Pod","metadata":{"name":"p","namespace":"n","uid":"u","resourceVersion":"7""#;
     assert_eq!(of(&event(start)), (EventKind::Modified, "n", "p", "7"));
     assert!(event(start).pod().is_err() && event(start).object().is_err());
-    // What the head does not show is found with the pod.
+    // Errors after the head are found when the pod is read.
     let pod = r#"{"metadata":{"name":"p","namespace":"n","resourceVersion":"7","uid":"u"}}"#;
     for (tail, expected) in [
         ("", "EOF while parsing"),
@@ -215,7 +215,7 @@ fn the_fields_of_an_event_may_come_in_any_order_and_with_space() {
 }
 
 #[test]
-fn a_bookmark_an_error_and_a_type_of_the_future_are_told_apart() {
+fn a_bookmark_an_error_and_an_unknown_type_are_distinguished() {
     let bookmark = r#"{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"12746","creationTimestamp":null},"spec":{"containers":null},"status":{}}}"#;
     assert_eq!(of(&event(bookmark)), (EventKind::Bookmark, "", "", "12746"));
     assert!(!event(bookmark).ends_initial_events().expect("a bookmark"));

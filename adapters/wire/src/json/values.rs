@@ -1,4 +1,4 @@
-//! Values as Kubernetes' clients write them.
+//! JSON values in the forms that Kubernetes' clients write.
 
 use crate::time::parse_rfc3339;
 use alloc::borrow::{Cow, ToOwned};
@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// An object and nothing else: what serde derives would take a list, too.
+/// Only an object: serde's derived code would accept a list too.
 #[derive(Default)]
 pub(crate) struct Object<T>(pub(crate) T);
 

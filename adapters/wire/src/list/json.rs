@@ -1,4 +1,4 @@
-//! A list in JSON: brackets are counted to find where an item ends.
+//! A list in JSON: brackets are counted to find the end of an item.
 
 mod value;
 
@@ -21,7 +21,7 @@ pub(super) struct ListItems {
     place: Place,
     /// The value that is under way.
     value: Value,
-    /// How many bytes were taken.
+    /// The number of bytes consumed.
     taken: usize,
     items: usize,
     kind: Option<String>,
@@ -123,7 +123,7 @@ impl ListItems {
         Ok(self.metadata.unwrap_or_default())
     }
 
-    /// Reads the value of a field that is no list of items; whether all of it was there.
+    /// Reads the value of a field other than the items. Returns whether the value was complete.
     fn field(&mut self, piece: &mut &[u8], field: Field) -> Result<bool, DecodeError> {
         let Some(length) = self.measure(piece)? else { return Ok(false) };
         let value = self.held.take(piece, length).unwrap_or_default();
@@ -162,7 +162,7 @@ impl ListItems {
         Ok(())
     }
 
-    /// How long the value that comes next is, if all of it has come. What has come of it is held otherwise.
+    /// The length of the next value, if it is complete. Otherwise its bytes so far are held.
     fn measure(&mut self, piece: &mut &[u8]) -> Result<Option<usize>, DecodeError> {
         let end = self.value.end(piece);
         let length = self.held.len() + end.unwrap_or(piece.len());
@@ -177,7 +177,7 @@ impl ListItems {
         Ok(Some(length))
     }
 
-    /// The first byte of what comes next, in a piece with more to read. White space before it is dropped.
+    /// The first byte of the next token, if the piece has one. White space before it is dropped.
     fn peek(&mut self, piece: &mut &[u8]) -> Option<u8> {
         if let Some(first) = self.held.bytes().first() {
             return (!piece.is_empty()).then_some(*first);

@@ -1,4 +1,4 @@
-//! A list in protobuf: an envelope with a `PodList` in it, of which the fields are taken as they come.
+//! A list in protobuf: an envelope with a `PodList`, whose fields are read as they arrive.
 
 use super::ListMeta;
 use crate::error::{DecodeError, FieldError, Within};
@@ -9,23 +9,23 @@ use crate::protobuf::fields::{self, Fields, Varint, WireType};
 use alloc::string::String;
 
 /// The API server writes the kind first, then the list (`Unknown.MarshalToWriter`), in it the metadata and then the items
-/// (`streamingEncodeList` of k8s.io/apimachinery). Any other order does as well.
+/// (`streamingEncodeList` of k8s.io/apimachinery). Any other order works too.
 #[derive(Debug, Default)]
 pub(super) struct ListItems {
     held: Held,
     place: Place,
     message: Message,
-    /// Which fields of the envelope were there.
+    /// Which fields of the envelope were seen.
     seen: [bool; 5],
     metadata: Option<ListMeta>,
 }
 
-/// The message of which fields are read.
+/// The message whose fields are being read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Message {
     #[default]
     Envelope,
-    /// So many bytes are left of it.
+    /// The `PodList`, with the number of its remaining bytes.
     List { left: u64 },
 }
 
@@ -38,11 +38,11 @@ enum Place {
     Tag(Varint),
     /// The length of this field.
     Length(u32, Varint),
-    /// So many bytes of this field.
+    /// The value of this field, with its length.
     Value(u32, usize),
     /// A number that is not read.
     Number(Varint),
-    /// So many bytes that are not read.
+    /// A value that is not read, with the number of its remaining bytes.
     Skip(u64),
 }
 
@@ -130,7 +130,7 @@ impl ListItems {
         Ok(self.metadata.unwrap_or_default())
     }
 
-    /// The next byte of a number, if it has come. Ends the list where that ends.
+    /// The next byte of a number, if it has arrived. Leaves the list at its end.
     fn byte(&mut self, piece: &mut &[u8]) -> Result<Option<u8>, DecodeError> {
         if let (Message::List { left: 0 }, Place::Tag(varint)) = (self.message, self.place) {
             if varint.is_begun() {
@@ -144,7 +144,7 @@ impl ListItems {
         Ok(Some(*byte))
     }
 
-    /// So many bytes of the list are read now.
+    /// Marks this many bytes of the list as read.
     fn leave(&mut self, length: u64) -> Result<(), FieldError> {
         if let Message::List { left } = &mut self.message {
             *left = left.checked_sub(length).ok_or_else(|| FieldError::new("ends in the middle"))?;
@@ -165,7 +165,7 @@ impl ListItems {
         }
     }
 
-    /// What comes after a field's length.
+    /// What follows a field's length.
     fn begin(&mut self, number: u32, length: u64) -> Result<Place, DecodeError> {
         if !self.is_read(number) {
             return Ok(self.skip(length)?);

@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// The items and the rest, however the answer is cut.
+/// The items and the metadata of an answer in these parts.
 fn split(encoding: Encoding, parts: &[&[u8]]) -> Result<(Vec<Vec<u8>>, ListMeta), String> {
     let mut list = ListItems::new(encoding);
     let mut items = Vec::new();
@@ -99,7 +99,7 @@ fn what_is_no_list_is_none() {
     }
 }
 
-/// `k8s\0` and an envelope with these fields; the list is of these bytes.
+/// `k8s\0` and an envelope with these fields and this list.
 fn envelope(before: &[u8], list: &[u8], after: &[u8]) -> Vec<u8> {
     let length = u8::try_from(list.len()).expect("a short list");
     [b"k8s\0", before, &[0x12, length], list, after].concat()

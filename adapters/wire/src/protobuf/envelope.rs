@@ -1,4 +1,4 @@
-//! What stands around an object: `k8s\0` and a `runtime.Unknown`.
+//! The envelope of an object: `k8s\0` and a `runtime.Unknown`.
 
 use super::fields::{Field, Fields, Result};
 use crate::error::{DecodeError, FieldError, Within};
@@ -30,12 +30,12 @@ pub(crate) fn pod(bytes: &[u8]) -> core::result::Result<Pod, DecodeError> {
     super::pod::pod(Envelope::read(bytes)?.of_kind("Pod")?)
 }
 
-/// Reads which pod an object in an envelope is about.
+/// Reads the head of an object in an envelope.
 pub(crate) fn head(bytes: &[u8]) -> core::result::Result<Head<'_>, DecodeError> {
     Ok(head_of(Envelope::read(bytes)?.of_kind("Pod")?)?)
 }
 
-/// Reads which pod a message is about, up to the last of the three fields.
+/// Reads the head of a message, up to the last of the three fields.
 pub(crate) fn head_of(pod: &[u8]) -> Result<Head<'_>> {
     let mut fields = Fields(pod);
     while let Some(field) = fields.next()? {
@@ -67,7 +67,7 @@ fn metadata<'a>(mut fields: Fields<'a>) -> Result<Head<'a>> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads all of it, but for the object.
+    /// Reads the envelope, but not the object.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self> {
         let fields =
             bytes.strip_prefix(MAGIC).ok_or_else(|| FieldError::new("does not begin with k8s\\0"))?;
@@ -84,7 +84,7 @@ impl<'a> Envelope<'a> {
         Ok(Self { type_meta, raw: raw.ok_or_else(|| FieldError::new("has no object"))? })
     }
 
-    /// The object's message, if it is of that kind and of v1.
+    /// The object's message, if the object is of that kind and of v1.
     pub(crate) fn of_kind(self, kind: &'static str) -> core::result::Result<&'a [u8], DecodeError> {
         self.type_meta.check(kind)?;
         Ok(self.raw)
@@ -104,7 +104,7 @@ impl<'a> TypeMeta<'a> {
 }
 
 impl TypeMeta<'_> {
-    /// Checks that it is that kind, of v1.
+    /// Checks for that kind, of v1.
     #[inline]
     pub(crate) fn check(&self, kind: &'static str) -> core::result::Result<(), DecodeError> {
         if self.kind == kind.as_bytes() && self.api_version == b"v1" {
@@ -124,7 +124,7 @@ pub(crate) fn check_content_encoding(value: &[u8]) -> Result<()> {
     }
 }
 
-/// The API server leaves it empty for protobuf, although the comment in `generated.proto` says that this means JSON
+/// The API server leaves it empty for protobuf, although the comment in `generated.proto` says that empty means JSON
 /// (`NestedMarshalTo` of k8s.io/apimachinery).
 pub(crate) fn check_content_type(value: &[u8]) -> Result<()> {
     if matches!(value, b"" | b"application/vnd.kubernetes.protobuf") {

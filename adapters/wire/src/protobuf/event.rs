@@ -35,7 +35,7 @@ fn raw(fields: Fields<'_>) -> Result<Option<&[u8]>> {
     Ok(raw)
 }
 
-/// Whether a pod's annotations say that all pods have come (`k8s.io/initial-events-end`, KEP-3157).
+/// Whether a pod's annotations say that all initial pods were sent (`k8s.io/initial-events-end`, KEP-3157).
 pub(crate) fn ends_initial_events(pod: &[u8]) -> Result<bool> {
     let mut is_end = false;
     Fields(pod).each(|seen, field| match field.number {

@@ -23,7 +23,7 @@ pub(crate) struct Field<'a> {
 enum Value<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
-    /// Four or eight bytes, which no field that is read has.
+    /// Four or eight bytes; no field that is read has this type.
     Fixed,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Fields<'a> {
     /// The next field; `None` at the end of the message.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>> {
-        // The common forms: a tag of one or two bytes, with a length of up to three or a number of one.
+        // The common forms: a tag of one or two bytes, and a length of up to three bytes or a number of one byte.
         let (tag, after) = match self.0 {
             [] => return Ok(None),
             [tag @ 8..0x80, after @ ..] => (u32::from(*tag), after),
@@ -113,7 +113,7 @@ fn cut_off<T>() -> Result<T> {
     Err(FieldError::new("ends in the middle"))
 }
 
-/// A varint that comes byte by byte.
+/// A varint that arrives byte by byte.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Varint {
     value: u64,
@@ -121,7 +121,7 @@ pub(crate) struct Varint {
 }
 
 impl Varint {
-    /// Takes the next byte; the value, if it was the last.
+    /// Takes the next byte. Returns the value after the last one.
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) -> Result<Option<u64>> {
         // Ten bytes have 70 bits, of which 64 count.
@@ -142,9 +142,9 @@ impl Varint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WireType {
     Varint,
-    /// A length and so many bytes.
+    /// A length and that many bytes.
     Bytes,
-    /// So many bytes.
+    /// This many bytes.
     Fixed(u64),
 }
 
@@ -199,7 +199,7 @@ impl<'a> Field<'a> {
     }
 
     /// `metav1.Time`. An empty message is the zero time, which is `null` in JSON (`time_proto.go` of apimachinery).
-    /// Fractions of a second, of which there are none, are dropped as there.
+    /// Fractions of a second are dropped, as there; Kubernetes writes none.
     pub(crate) fn time(self) -> Result<Option<Timestamp>> {
         let fields = self.message()?;
         if fields.0.is_empty() {

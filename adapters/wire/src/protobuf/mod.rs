@@ -1,12 +1,12 @@
 //! The protobuf encoding of Kubernetes.
 //!
-//! Messages are walked as they are, without generated code: what is not read is skipped by its length. Field numbers are
-//! those of `generated.proto` in k8s.io/api/core/v1 and k8s.io/apimachinery/pkg/{runtime,apis/meta/v1}, v0.36. They never
-//! change: the same messages are in etcd.
+//! Messages are read directly, without generated code: fields that are not read are skipped by their length. Field
+//! numbers are those of `generated.proto` in k8s.io/api/core/v1 and k8s.io/apimachinery/pkg/{runtime,apis/meta/v1},
+//! v0.36. They never change: the same messages are in etcd.
 //!
-//! Stricter than proto2 on purpose. The API server's marshaller is generated (gogo/protobuf) and writes each singular field
-//! once, so a singular field that is there twice is an error, as in JSON, in place of the last one's value or of two messages
-//! merged. Groups are an error, and so is an `int32` out of its range.
+//! Stricter than proto2 on purpose. The API server's marshaller is generated (gogo/protobuf) and writes each singular
+//! field once. So a duplicate singular field is an error, as in JSON; proto2 would take the last value or merge two
+//! messages. Groups are an error, and so is an `int32` out of its range.
 
 pub(crate) mod envelope;
 pub(crate) mod event;
@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use envelope::Envelope;
 use fields::{Fields, Result};
 
-/// Reads a `metav1.Status` in its envelope; `None` if it is none.
+/// Reads a `metav1.Status` in its envelope; `None` for any other object.
 pub(crate) fn status_of(bytes: &[u8]) -> Option<Status<'_>> {
     let Envelope { type_meta, raw } = Envelope::read(bytes).ok()?;
     if type_meta.kind != b"Status" {
@@ -55,7 +55,7 @@ fn status(fields: Fields<'_>) -> Result<Status<'_>> {
     Ok(Status {
         message: borrowed(message),
         reason: borrowed(reason),
-        // Where JSON leaves a field out, protobuf has its default.
+        // If a field is absent, JSON omits it and protobuf has its default.
         code: (code != 0).then_some(code),
         details: details.map(Object),
         ..Status::default()

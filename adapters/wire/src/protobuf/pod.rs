@@ -8,7 +8,7 @@ use crate::pod::Pod;
 use alloc::borrow::ToOwned;
 use podwait_core::{Condition, Phase, PodSnapshot};
 
-/// Reads a pod's own message, which has no envelope: so it is in a `PodList`.
+/// Reads a pod's message without an envelope, as in a `PodList`.
 pub(crate) fn pod(message: &[u8]) -> core::result::Result<Pod, DecodeError> {
     let mut pod = Pod::default();
     Fields(message).each(|seen, field| match field.number {
@@ -63,7 +63,7 @@ fn status(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
     })
 }
 
-/// Reads one condition, and keeps it if it is the first of one of two types.
+/// Reads one condition, and keeps it if it is the first one of a type that the rules read.
 fn condition(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
     let (mut kind, mut status, mut reason, mut message, mut last) = ("", "", "", "", None);
     fields.each(|seen, field| match field.number {

@@ -1,4 +1,4 @@
-//! Fields that may be there once.
+//! Fields that may occur only once.
 
 use super::fields::{Field, Fields, Result};
 use crate::error::FieldError;
@@ -6,7 +6,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use podwait_core::Timestamp;
 
-/// Which singular fields of a message were there already.
+/// Which singular fields of a message were seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(u64);
 

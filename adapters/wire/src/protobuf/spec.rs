@@ -56,7 +56,7 @@ fn container(fields: Fields<'_>, container: &mut Container) -> Result<()> {
     })
 }
 
-/// An `EphemeralContainer` has what containers have in common in a message of its own.
+/// An `EphemeralContainer` has the common fields of containers in a nested message.
 fn ephemeral(fields: Fields<'_>, into: &mut Container) -> Result<()> {
     fields.each(|seen, field| match field.number {
         1 => seen.message(field, |common| container(common, into)),

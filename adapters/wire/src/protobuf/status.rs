@@ -76,7 +76,7 @@ impl<'a> State<'a> {
         Ok(read)
     }
 
-    /// Where several are set (a defect of some providers), the one that says most counts.
+    /// If several are set (a defect of some providers), the one with the most information counts.
     fn into_state(self) -> Option<ContainerState> {
         if let Some(record) = self.terminated {
             return Some(ContainerState::Terminated(record));
@@ -89,8 +89,8 @@ impl<'a> State<'a> {
     }
 }
 
-/// The API server always writes `exitCode`, 0 included (`MarshalToSizedBuffer` of `ContainerStateTerminated`), so that a
-/// record without it was damaged.
+/// The API server always writes `exitCode`, 0 included (`MarshalToSizedBuffer` of `ContainerStateTerminated`), so a
+/// record without it is damaged.
 fn terminated(fields: Fields<'_>) -> Result<Terminated> {
     let mut record = Terminated::default();
     let mut exit_code = None;

@@ -13,7 +13,7 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, length], value].concat()
 }
 
-/// A pod with this beside what it must have.
+/// A pod with these fields and the required ones.
 fn with(fields: &[u8]) -> Result<crate::Pod, String> {
     let metadata = field(1, &[field(1, b"p"), field(5, b"u")].concat());
     pod(&[&metadata, fields].concat()).map_err(|error| error.to_string())
@@ -154,7 +154,7 @@ fn an_envelope_is_checked() {
 
 #[test]
 fn an_event_of_protobuf_is_read_up_to_its_head() {
-    // What follows the third of the three is not looked at.
+    // Nothing after the third of the three fields is read.
     let metadata = field(1, &[&field(1, b"p")[..], &field(3, b"n"), &field(6, b"7"), b"\x0f"].concat());
     let frame = |kind: &[u8], object: &[u8]| [field(1, kind), field(2, &field(1, object))].concat();
     let added = frame(b"ADDED", &envelope(b"Pod", &field(2, &metadata)));

@@ -47,7 +47,7 @@ fn only_a_status_about_the_request_is_one() {
         (POD, 400, r#"{"kind":"Status","apiVersion":"v2"}"#, false),
         (POD, 400, r#"{"kind":"Failure"}"#, false),
         (POD, 400, r#"["Status"]"#, false),
-        // A cache that keeps bodies and not their codes.
+        // A cache that stores bodies without their codes.
         (POD, 400, r#"{"kind":"Status","code":404}"#, false),
         (POD, 400, r#"{"kind":"Status","code":-1}"#, false),
         (POD, 400, r#"{"kind":"Status","details":{"kind":"pods","name":"p"}}"#, true),
@@ -62,7 +62,7 @@ fn only_a_status_about_the_request_is_one() {
     ] {
         assert_eq!(read("GET", path, code, body).failure.is_status, expected, "{path} {body}");
     }
-    // An admission plugin names what it likes.
+    // An admission plugin may name any object.
     assert!(
         read("PATCH", POD, 403, r#"{"kind":"Status","details":{"kind":"nodes","name":"q"}}"#)
             .failure

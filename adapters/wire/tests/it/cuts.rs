@@ -1,9 +1,9 @@
-//! However a stream is cut, it is read as the same.
+//! A stream is read in the same way, however it is cut.
 
 use crate::data::{ENCODINGS, data, events, list};
 use podwait_wire::{DecodeError, Encoding, Event, Frames, ListItems};
 
-/// Numbers by lot, the same in each run.
+/// Pseudo-random numbers, the same in each run.
 pub(crate) struct Lot(pub(crate) u64);
 
 impl Lot {
@@ -39,7 +39,7 @@ fn any_cut_gives_the_same_events_and_items() {
                 assert_eq!(list(encoding, pieces(&answer, longest, &mut lot)).expect("a list"), listed);
             }
         }
-        // Each place once, of a stream that is short enough.
+        // Every position, for a stream that is short enough.
         let start = data(&format!("empty.list.{end}"));
         let listed = list(encoding, [&*start]).expect("a list");
         for cut in 0..=start.len() {
@@ -59,7 +59,7 @@ fn what_ends_early_is_noticed() {
             assert_eq!(before, whole[..before.len()]);
             assert!(is_torn || before.len() < whole.len());
         }
-        // Of the envelope's end only what says nothing may be missing: two empty fields, which the list does not wait for.
+        // Only two empty fields at the end of the envelope may be missing; the list does not wait for them.
         let without_end = answer.len() - if encoding == Encoding::Protobuf { 4 } else { 1 };
         let (all, _) = list(encoding, [&*answer]).expect("a list");
         for cut in (0..without_end).rev().step_by(1999) {

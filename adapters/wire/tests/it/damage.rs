@@ -1,4 +1,4 @@
-//! Damaged bytes are an error, or what they now say; nothing panics.
+//! Damaged bytes are an error, or they are read as another valid object; nothing panics.
 
 use crate::cuts::Lot;
 use crate::data::{ENCODINGS, data, events, list};
@@ -30,7 +30,7 @@ fn an_event_that_is_cut_off_is_none() {
             let Ok(event) = Event::read(encoding, frame) else { panic!("an event") };
             let whole = event.pod().ok();
             for cut in (0..frame.len()).step_by(frame.len() / 100 + 1) {
-                // JSON is read up to the head only, in protobuf the lengths at the start must be right.
+                // JSON is read only up to the head; in protobuf the lengths at the start must be right.
                 let Ok(event) = Event::read(encoding, &frame[..cut]) else { continue };
                 assert!(encoding == Encoding::Json, "cut at {cut}");
                 assert!(event.pod().is_err() || whole.is_none(), "cut at {cut}");
@@ -63,7 +63,7 @@ fn damaged_bytes_never_panic_and_are_read_the_same_however_they_are_cut() {
     let mut read = 0;
     for (encoding, end) in ENCODINGS {
         let whole = pod(encoding, &data(&format!("full.{end}"))).expect("a pod");
-        // Of the long ones only the start.
+        // Only the start of the long answers.
         let answers = ["full", "rich.list", "rich.watch", "not-found.status"].map(|name| {
             let bytes = data(&format!("{name}.{end}"));
             bytes[..bytes.len().min(if name == "full" { usize::MAX } else { 3000 })].to_vec()
@@ -76,7 +76,7 @@ fn damaged_bytes_never_panic_and_are_read_the_same_however_they_are_cut() {
             let cut = [&bytes[..cut], &bytes[cut..]];
             match which {
                 0 => match pod(encoding, &bytes) {
-                    // The bytes may say something else now, but of the same pod or of one that has another name.
+                    // The changed bytes may be another valid object, of the same pod or of one with another name.
                     Ok(found) => read += usize::from(found != whole),
                     Err(error) => {
                         let text = error.to_string();
@@ -102,8 +102,8 @@ fn text(error: DecodeError) -> String {
     error.to_string()
 }
 
-/// A damaged length, tag or bracket must not turn one end into another in silence: whatever one bit changes in the record of
-/// an end, the code is the same, or the changed bit was its own, or it is an error.
+/// A damaged length, tag or bracket must not silently turn one exit into another. If one bit of a record changes, there
+/// are three possible results: the code stays the same, the bit was part of the code, or reading fails.
 #[test]
 fn one_bit_never_turns_one_exit_code_into_another_elsewhere() {
     for (encoding, end) in ENCODINGS {
@@ -121,7 +121,7 @@ fn one_bit_never_turns_one_exit_code_into_another_elsewhere() {
         };
         assert_eq!(code(&bytes), Some(137));
         let mut changed = 0;
-        // JSON takes longer to read, and is longer.
+        // JSON is longer, and takes longer to read.
         let step = if encoding == Encoding::Json { 29 } else { 3 };
         for at in (0..bytes.len()).step_by(step) {
             for bit in 0..8 {

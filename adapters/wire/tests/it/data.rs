@@ -1,4 +1,4 @@
-//! The vectors, and how they are read whole.
+//! The vectors, and functions that read them as a whole.
 
 use podwait_wire::{Encoding, Event, EventKind, Frames, ListItems, ListMeta, Pod};
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Both encodings, with the end of a file's name.
+/// Both encodings, with the suffix of their files.
 pub(crate) const ENCODINGS: [(Encoding, &str); 2] = [(Encoding::Protobuf, "pb"), (Encoding::Json, "json")];
 
 pub(crate) fn data(name: &str) -> Vec<u8> {
@@ -38,7 +38,7 @@ pub(crate) fn pods() -> Vec<String> {
         files.sort();
         for file in files {
             for line in std::fs::read_to_string(file).expect("a text").lines() {
-                // Recordings have other lines, whose `pod` is a name.
+                // Recordings have other lines too, in which `pod` is a name.
                 let Ok(line) = serde_json::from_str::<Line>(line) else { continue };
                 let all = line.pod.into_iter().chain(line.events.into_iter().filter_map(|event| event.pod));
                 let objects = all.map(|pod| pod.get().to_owned()).filter(|pod| pod.starts_with('{'));
@@ -49,7 +49,7 @@ pub(crate) fn pods() -> Vec<String> {
     pods
 }
 
-/// What was read of one event: a pod, or why not, or what else there is.
+/// A description of one event: its pod, the error, or its other content.
 pub(crate) fn describe(event: &Event<'_>) -> String {
     let head = [&event.head.namespace, &event.head.name, &event.head.resource_version];
     let is_end = event.ends_initial_events().expect("a bookmark or not");
@@ -77,7 +77,7 @@ pub(crate) fn events<'a>(
     Ok((events, frames.is_torn()))
 }
 
-/// The pods and the rest of a list in these pieces.
+/// The pods and the metadata of a list in these pieces.
 pub(crate) fn list<'a>(
     encoding: Encoding,
     pieces: impl IntoIterator<Item = &'a [u8]>,

@@ -1,4 +1,4 @@
-//! Pods by lot, written in both encodings, are read as they were.
+//! Generated pods, written in both encodings, are read back unchanged.
 
 use crate::writer::{Message, as_json, in_envelope, protobuf};
 use podwait_core::{

@@ -1,4 +1,4 @@
-//! The typed pod of k8s-openapi is the same pod.
+//! The typed pod of k8s-openapi gives the same pod.
 
 use crate::data::{data, pods};
 use podwait_wire::{Encoding, Pod, pod};

@@ -1,4 +1,4 @@
-//! Both encodings are read as the same.
+//! Both encodings give the same objects.
 
 use crate::data::{ENCODINGS, data, events, hash, list, pods};
 use podwait_core::{ContainerState, Phase, RestartAction, Timestamp};
@@ -112,7 +112,7 @@ fn an_answer_of_another_kind_is_reported_as_such() {
         assert_eq!(error.to_string(), "not a Pod but a PodList");
         let error = list(encoding, [&*data(&format!("full.{end}"))]).expect_err("no list");
         assert_eq!(error.to_string(), "not a PodList but a Pod");
-        // In JSON the `status` of a `Status`, which is a word, is found first.
+        // In JSON the `status` of a `Status` is a string, and that error is found first.
         let error = pod(encoding, &data(&format!("forbidden.status.{end}"))).expect_err("no pod");
         assert!(encoding == Encoding::Json || matches!(error, DecodeError::Kind { .. }), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Writes pods in both encodings, with what a later version may add.
+//! Writes pods in both encodings, with fields that a later version may add.
 
 use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, RestartAction, RestartPolicy, RestartRule,
@@ -7,7 +7,7 @@ use podwait_core::{
 use podwait_wire::{Pod, format_rfc3339};
 use serde_json::{Value, json};
 
-/// A message under way.
+/// A message that is being written.
 #[derive(Default)]
 pub(crate) struct Message(pub(crate) Vec<u8>);
 
@@ -52,7 +52,7 @@ impl Message {
         })
     }
 
-    /// What a later version may add.
+    /// Adds fields that a later version may add.
     pub(crate) fn strange(self) -> Self {
         let mut message = self.varint(99 << 3 | 1);
         message.0.extend([1; 8]);
@@ -101,7 +101,7 @@ pub(crate) fn protobuf(pod: &Pod) -> Vec<u8> {
 
 fn container(one: &Container) -> Message {
     let rule = |rule: &RestartRule| {
-        // One packed and the others not, as a parser must take them.
+        // One value packed and the others not: a parser must accept both.
         let mut codes = Message::default().text(1, if rule.negated { "NotIn" } else { "In" });
         let (first, rest) = rule.exit_codes.split_at(rule.exit_codes.len().min(1));
         let packed =

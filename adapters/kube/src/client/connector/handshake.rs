@@ -1,6 +1,6 @@
-//! What a proxy is told before it passes bytes on: `CONNECT` (RFC 9110, 9.3.6) or SOCKS5 (RFC 1928, RFC 1929).
+//! The handshake with a proxy before it forwards bytes: `CONNECT` (RFC 9110, 9.3.6) or SOCKS5 (RFC 1928, RFC 1929).
 //!
-//! Errors quote nothing that the proxy says but numbers.
+//! Errors quote only numbers from the proxy's answers.
 
 use crate::client::userinfo::Userinfo;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// Longest answer to a `CONNECT`, in bytes.
 const LONGEST_ANSWER: usize = 16 << 10;
 
-/// Asks an HTTP proxy for a connection to this host, which may be in brackets.
+/// Requests a connection to this host from an HTTP proxy. The host may be in brackets.
 pub(super) async fn tunnel(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     host: &str,
@@ -52,7 +52,7 @@ fn status(answer: &[u8]) -> Option<u16> {
     (line.get(1) == Some(&b' ')).then(|| code.parse().ok())?
 }
 
-/// Asks a SOCKS5 proxy for a connection to this host, whose name the proxy resolves, as Go does.
+/// Requests a connection to this host from a SOCKS5 proxy. The proxy resolves the name, as with Go.
 pub(super) async fn socks5(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     host: &str,
@@ -100,7 +100,7 @@ pub(super) async fn socks5(
     if reply != 0 {
         return Err(other(&format!("it cannot reach {host}:{port}: {}", meaning(reply))));
     }
-    // The address that it connects from, which is of no use here.
+    // The proxy's own address, which is not needed.
     let length = match address {
         1 => 4,
         4 => 16,
@@ -124,7 +124,7 @@ async fn log_in(io: &mut (impl AsyncRead + AsyncWrite + Unpin), userinfo: &Useri
     }
 }
 
-/// Appends bytes after their number, which has to fit into a byte.
+/// Appends the number of bytes, which has to fit into a byte, and the bytes.
 fn push(request: &mut Vec<u8>, bytes: &[u8], otherwise: &str) -> io::Result<()> {
     request.push(u8::try_from(bytes.len()).map_err(|_| other(otherwise))?);
     request.extend_from_slice(bytes);
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use tokio::io::duplex;
 
-    /// What is sent, and the outcome, if the proxy answers like this to anything.
+    /// The bytes sent, and the result, if the proxy always answers with these bytes.
     async fn meet<F: Future<Output = io::Result<()>>>(
         answers: &[&[u8]],
         shake: impl FnOnce(tokio::io::DuplexStream) -> F,

@@ -1,4 +1,4 @@
-//! What a plugin prints: an `ExecCredential` (client.authentication.k8s.io).
+//! The output of a plugin: an `ExecCredential` (client.authentication.k8s.io).
 
 use crate::client::plugin::validity;
 use crate::client::token::bearer;
@@ -11,16 +11,16 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Credentials that a plugin has given.
+/// Credentials from a plugin.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) token: Option<HeaderValue>,
     pub(crate) identity: Option<Arc<Identity>>,
-    /// When the first of them runs out.
+    /// When the first of them expires.
     pub(crate) expires: Option<Timestamp>,
 }
 
-/// Whether they are the same to the server.
+/// Whether both are the same to the server.
 impl PartialEq for Held {
     fn eq(&self, other: &Self) -> bool {
         self.token == other.token && self.identity == other.identity
@@ -35,7 +35,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes it the client certificate of a user.
+    /// Sets this as the client certificate of a user.
     pub(crate) fn put_into(&self, user: &mut AuthInfo) {
         user.client_certificate_data = Some(STANDARD.encode(&self.certificate));
         user.client_key_data = Some(SecretString::from(STANDARD.encode(&self.key)));
@@ -66,8 +66,8 @@ struct StatusView {
 }
 
 impl Held {
-    /// Reads what a plugin of this version has printed: JSON, or YAML, which client-go reads too. An error quotes nothing
-    /// of it.
+    /// Reads the output of a plugin of this version: JSON, or YAML, which client-go reads too. An error quotes nothing
+    /// of the output.
     pub(super) fn read(printed: &[u8], version: &str) -> Result<Self, String> {
         let credential: CredentialView = serde_json::from_slice(printed)
             .ok()
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_and_not_quoted() {
+    fn what_cannot_be_used_is_reported_and_not_quoted() {
         for (status, words) in [
             ("null", "without a status"),
             ("{}", "neither a token nor a certificate"),

@@ -1,4 +1,4 @@
-//! One run of a plugin: what it is given, and within which bounds.
+//! One run of a plugin: its input and its limits.
 
 use crate::client::error::ConfigError;
 use crate::client::plugin::credential::Held;
@@ -20,13 +20,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The most that a plugin may print, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// How long standard output may stay open after the plugin's end, by a process that it has left behind.
+/// How long a child process of the plugin may keep standard output open after the plugin's end.
 const LEFTOVERS: Duration = Duration::from_secs(1);
 
-/// The versions that client-go knows.
+/// The versions that client-go supports.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// A plugin's command with everything that is the same at each run.
+/// A plugin's command with everything that is the same in each run.
 pub(super) struct Program {
     command: String,
     args: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) struct Program {
     install_hint: Option<String>,
 }
 
-/// Its name is all that may be shown.
+/// Only the program's name may be shown.
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.command)
@@ -86,7 +86,7 @@ impl Program {
         })
     }
 
-    /// Runs it. It is killed if this is dropped.
+    /// Runs the program. It is killed if this future is dropped.
     pub(super) async fn run(&self) -> Result<Held, ConfigError> {
         let mut command = Command::new(&self.command);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -94,7 +94,7 @@ impl Program {
             command.env_remove(name);
         }
         command.env("KUBERNETES_EXEC_INFO", &self.info);
-        // What a plugin says on standard error may be a secret, and where it went the caller could not choose.
+        // Standard error may contain a secret, and the caller could not choose where it goes.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let child = command.spawn().map_err(|error| {
             let is_absent = error.kind() == ErrorKind::NotFound;
@@ -123,7 +123,7 @@ impl Program {
                     child.wait().await
                 }
                 status = child.wait() => {
-                    // Nothing is lost if that takes longer: the plugin itself has printed all it had to.
+                    // Nothing is lost if that takes longer: the plugin itself has printed everything.
                     let _ = timeout(LEFTOVERS, reading).await;
                     status
                 }
@@ -138,7 +138,7 @@ impl Program {
         }
     }
 
-    /// A sentence about it: its name and how to install it, but nothing that it is given or prints.
+    /// An error about the program: its name and how to install it, without its input and output.
     pub(super) fn error(&self, what: &str) -> ConfigError {
         let name = one_line(&self.command, 100);
         let hint = self.install_hint.as_deref().map(|hint| format!("; {}", one_line(hint, 200)));

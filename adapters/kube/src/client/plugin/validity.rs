@@ -1,7 +1,8 @@
 //! Until when a certificate is valid: the one field of X.509 (RFC 5280) that has to be read here.
 //!
-//! client-go leaves it to the server to refuse an old certificate. An API server that lets anonymous requests in takes
-//! one with such a certificate for anonymous, and answers 403 instead of the 401 that would let the plugin be run again.
+//! client-go relies on the server to refuse an expired certificate. But an API server that allows anonymous requests
+//! treats a request with an expired certificate as anonymous, and answers 403 instead of the 401 after which the plugin
+//! would run again.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -14,7 +15,7 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// `notAfter` of the first certificate in a PEM; `None` if it cannot be read, which others will say.
+/// `notAfter` of the first certificate in a PEM; `None` if it cannot be read; the TLS setup reports that error.
 pub(super) fn not_after(pem: &str) -> Option<Timestamp> {
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
     let (certificate, _) = element(&der, SEQUENCE)?;
@@ -46,7 +47,7 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     (*found == tag).then(|| rest.split_at_checked(length))?
 }
 
-/// A time, which RFC 5280 wants in UTC with seconds, and what follows it.
+/// A time, which by RFC 5280 is in UTC with seconds, and what follows it.
 fn time(der: &[u8]) -> Option<(Timestamp, &[u8])> {
     let (text, rest, year) = match element(der, UTC_TIME) {
         Some((text, rest)) => {
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A certificate that ends in this year.
+    /// A certificate that expires in this year.
     fn pem(year: i32) -> String {
         let mut params = rcgen::CertificateParams::new([String::from("me")]).expect("a name");
         params.not_after = rcgen::date_time_ymd(year, 2, 28);
@@ -102,7 +103,7 @@ mod tests {
     }
 
     proptest! {
-        /// No certificate makes it panic.
+        /// No certificate causes a panic.
         #[test]
         fn anything_may_come(at in 0_usize..400, byte: u8, length in 0_usize..500) {
             let mut der = CertificateDer::from_pem_slice(pem(2030).as_bytes()).expect("a certificate").to_vec();

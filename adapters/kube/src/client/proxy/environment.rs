@@ -1,17 +1,17 @@
-//! Proxies from the environment, as Go's `http.ProxyFromEnvironment` has them (golang.org/x/net/http/httpproxy).
+//! Proxies from the environment, by the rules of Go's `http.ProxyFromEnvironment` (golang.org/x/net/http/httpproxy).
 
 use crate::client::error::ConfigError;
 use crate::client::proxy::Proxy;
 use crate::client::proxy::no_proxy;
 use http::Uri;
 
-/// The variables, the first that is not empty of both spellings.
+/// The variables; of the two spellings of each, the first one that is not empty.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
     https_proxy: Option<String>,
     http_proxy: Option<String>,
     no_proxy: String,
-    /// In a CGI script HTTP_PROXY is a header of the request, so anybody may have set it (httpoxy).
+    /// In a CGI script HTTP_PROXY comes from a header of the request, so any client may have set it (httpoxy).
     is_cgi: bool,
 }
 
@@ -36,7 +36,7 @@ impl Environment {
         }
     }
 
-    /// Whether kube has found this proxy here.
+    /// Whether kube has copied this proxy from the environment.
     pub(super) fn has_given(&self, proxy: &Uri) -> bool {
         self.https_proxy.as_ref().is_some_and(|it| it.parse::<Uri>().is_ok_and(|it| it == *proxy))
     }
@@ -58,8 +58,8 @@ impl Environment {
         }
         // A value without a scheme is a host.
         let url = if url.contains("://") { url.clone() } else { format!("http://{url}") };
-        let told = |what| ConfigError::new(format!("the proxy of the environment ({name}) {what}"));
-        Proxy::parse(url.trim()).map(Some).map_err(told)
+        let wrong = |what| ConfigError::new(format!("the proxy of the environment ({name}) {what}"));
+        Proxy::parse(url.trim()).map(Some).map_err(wrong)
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_no_proxy_is_told_without_its_text_and_only_where_it_counts() {
+    fn a_variable_that_is_no_proxy_is_reported_without_its_text_and_only_where_it_counts() {
         let bad = Environment::of([("HTTPS_PROXY", "gopher://u:secret@p"), ("NO_PROXY", "exempt")]);
         let error = bad.proxy_to(&Uri::from_static("https://h")).expect_err("no proxy").to_string();
         assert!(error.contains("HTTPS_PROXY") && !error.contains("secret"), "{error}");

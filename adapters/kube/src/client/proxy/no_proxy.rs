@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 /// Whether requests to this host and port go without a proxy of the environment.
 ///
-/// Loopback always does. The list, by commas: `*`; an IP address or a domain, each with or without a port; a network as a
-/// CIDR prefix. `example.com` is that host and all below it, `.example.com` and `*.example.com` only those below. What
-/// is none of these is ignored. Names with other letters than ASCII have to be written as in DNS (`xn--...`).
+/// Loopback is always exempt. The entries, separated by commas, are: `*`; an IP address or a domain, each with or
+/// without a port; a network as a CIDR prefix. `example.com` means that host and all its subdomains, `.example.com` and
+/// `*.example.com` only the subdomains. Other entries are ignored. Names with non-ASCII letters have to be written as
+/// in DNS (`xn--...`).
 pub(super) fn exempts(list: &str, host: &str, port: u16) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let ip: Option<IpAddr> = host.parse().ok().map(|ip: IpAddr| ip.to_canonical());
@@ -57,7 +58,7 @@ fn is_in(ip: IpAddr, network: IpAddr, bits: u32) -> bool {
     }
 }
 
-/// `host:port`, `[IPv6]:port`, or a host alone, as Go's `net.SplitHostPort` takes them.
+/// `host:port`, `[IPv6]:port`, or a host alone, as in Go's `net.SplitHostPort`.
 fn split_port(entry: &str) -> (&str, &str) {
     if let Some((address, port)) = entry.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
         return (address, port);

@@ -1,4 +1,4 @@
-//! For how long a node is waited for.
+//! Limits for waiting for a node.
 
 use super::{DRAINS, SLOWEST, Tail, changed, sleep_until_some};
 use crate::client::later;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Tail {
-    /// Awaits an answer for as long as it is wanted. `None` if the wait was dropped meanwhile, if time is up, or if a log that
-    /// was to be followed is not any more: a kubelet sends no header before the first byte, which may never come.
+    /// Awaits an answer for as long as it is wanted. `None` if the wait was dropped meanwhile, if time is up, or if the
+    /// log is not to be followed any more: a kubelet sends no header before the first byte, which may never come.
     ///
-    /// It gets `grace` in any case where the logs' time is up but for what the node may be waited for in all.
+    /// The answer gets at least `grace` if only the drain time is over, and not the total limit.
     pub(super) async fn beside<T>(
         &mut self,
         mut answer: BoxFuture<'static, T>,
@@ -35,7 +35,7 @@ impl Tail {
         }
     }
 
-    /// How much longer the node may be waited for in all, once the wait is over.
+    /// The rest of the total limit for waiting for the node, once the wait is over.
     pub(super) fn left(&self) -> Duration {
         let (shortest, longest) = DRAINS;
         let longest = if self.is_so_far { Duration::MAX } else { self.drain.saturating_mul(longest) };

@@ -1,8 +1,8 @@
-//! Which run is read, and how far it was read.
+//! The run that is read, and the position in its log.
 
 use super::super::GapReason;
-use super::super::complaint::NoLog;
 use super::super::cursor::Cursor;
+use super::super::kubelet_message::NoLog;
 use super::super::pieces::{EndOfPieces, Pieces};
 use super::super::prefix::Prefix;
 use super::super::request::{LogAnswer, LogQuery};
@@ -17,17 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// After so many bytes, and no sooner than after so long, it is asked whether the kubelet has begun a new file. It looks
-/// every 10 s whether a file has become too large (`containerLogMonitorInterval`).
+/// After this many bytes, and at the earliest after this time, the tail checks whether the kubelet has begun a new
+/// file. The kubelet checks every 10 s whether a file has become too large (`containerLogMonitorInterval`).
 const FILE_CHECK: (usize, Duration) = (128 << 10, Duration::from_secs(2));
 
-/// How far back to go for the beginning of a line, in seconds.
+/// How far back to search for the beginning of a line, in seconds.
 const FARTHEST: i64 = 64;
 
-/// How often to come back where the kubelet seems to be ahead: some seconds. It is not if its files are not what they were.
-const STRAYS: u32 = 6;
+/// How often to retry if the kubelet seems to be ahead of the API server: some seconds. After that its files must have
+/// changed.
+const MOST_RETRIES_AHEAD: u32 = 6;
 
-/// How much of a file is asked for to know the time of its first line.
+/// How many bytes of a file are requested for the time of its first line.
 const FIRST_LINE: u32 = 64;
 
 /// The first line of a file.
@@ -36,11 +37,11 @@ pub(super) type FirstLine = Result<First, ApiFailure>;
 /// How a file begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum First {
-    /// There is no line.
+    /// The file has no line.
     Nothing,
     /// With a line of this time.
     Line(Timestamp),
-    /// With something else.
+    /// With a line that does not belong to a log.
     NoLog(NoLog),
 }
 
@@ -55,45 +56,45 @@ impl First {
     }
 }
 
-/// A run that is read.
+/// A run that is being read.
 pub(super) struct Run {
     pub(super) id: String,
     pub(super) attempt: u32,
     pub(super) has_ended: bool,
     finished_at: Option<podwait_core::Timestamp>,
     pub(super) cursor: Cursor,
-    /// How far it was read, if its lines have no times.
+    /// The position in the log, if its lines have no times.
     pub(super) untimed: Option<Prefix>,
     /// The cursor before the stream that was opened last.
     before: Cursor,
-    /// How often in a row it was read to its end, after its end, without anything new.
+    /// How often in a row, after the run's end, a read to the end of the log had nothing new.
     quiet: u32,
-    /// How often the node said that it has nothing.
+    /// How often the node answered that it has no log.
     pub(super) asked: u32,
-    /// All of it was read that there is.
+    /// The whole log was read.
     is_read: bool,
-    /// The last line that was told is not in the file any more.
+    /// The last reported line is not in the file any more.
     is_cut: bool,
     pub(super) file: File,
-    /// How many seconds before the last line to begin to read again.
+    /// How many seconds before the last line to begin when the log is read again.
     pub(super) earlier: i64,
-    /// As long as no line was told, all of it is asked for: `since` brought a line whose time is not known.
+    /// Before the first reported line, the whole log is requested: with `since` came a line without its time.
     is_whole: bool,
 }
 
-/// The time of the first line of the run before, by which one can tell whether the kubelet has begun the next one already.
+/// The time of the first line of the previous run. If it changes, the kubelet has already begun the next run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// Nobody knows.
+    /// Not known.
     Unknown,
-    /// There is no such run, or it has written nothing.
+    /// There is no previous run, or it has written nothing.
     Nothing,
     Line(Timestamp),
 }
 
 impl Before {
-    /// Whether the kubelet serves the next run as the current one, of which the API server does not know yet. A stream that was
-    /// opened before this was asked and answered is of the run that it should be of.
+    /// Whether the kubelet already serves the next run as the current one, before the API server knows that run. If
+    /// not, a stream that was opened before this check is of the right run.
     pub(super) async fn is_past(
         self,
         calls: &Calls,
@@ -106,28 +107,29 @@ impl Before {
         match first_line_served(calls, pod, container, true).await? {
             First::Nothing => Ok(self != Self::Nothing),
             First::Line(time) => Ok(self != Self::Line(time)),
-            // Its log is removed when the next run has ended; that of a run which has only just ended is there.
+            // The previous run's log is removed only when the next run has ended; the log of a run that has just ended
+            // exists.
             First::NoLog(NoLog::Removed | NoLog::Untimed) => Ok(false),
             First::NoLog(no_log @ (NoLog::Unfollowable | NoLog::Unreadable)) => Err(no_log.failure()),
         }
     }
 }
 
-/// What is known of the file that the kubelet serves.
+/// The facts about the file that the kubelet serves.
 #[derive(Default)]
 pub(super) struct File {
     /// The time of its first line.
     begin: Option<Timestamp>,
-    /// The last line that was told when the file was still that one.
+    /// The time of the last reported line when the file was still that one.
     last: Option<Timestamp>,
-    /// What was read since it was looked at, and in all.
+    /// The bytes read since the last check, and in all.
     bytes: usize,
     total: usize,
     looked: Option<Instant>,
 }
 
 impl File {
-    /// The first line of the newest file is read; or it is not, and then it is looked for at once.
+    /// A new file begins. If its first line is not known, it is looked for at once.
     pub(super) fn begin(&mut self, first: Option<Timestamp>) {
         (self.begin, self.last) = (first, first);
         if first.is_none() {
@@ -140,12 +142,12 @@ impl File {
         self.total = self.total.saturating_add(bytes);
     }
 
-    /// Whether a log of this length may have filled a file.
+    /// Whether a log of this length may fill a file.
     fn may_have_changed(&self) -> bool {
         self.begin.is_some() && self.total >= FILE_CHECK.0
     }
 
-    /// Whether it is time to look whether it is still the same.
+    /// Whether to check now if the file is still the same.
     pub(super) fn is_due(&self) -> bool {
         let (bytes, time) = FILE_CHECK;
         self.bytes >= bytes && self.looked.is_none_or(|looked| looked.elapsed() >= time)
@@ -177,7 +179,8 @@ impl Run {
         self.finished_at = facts.finished_at;
     }
 
-    /// Begins another stream. The second from which on to ask for it, if not for all: nothing is wanted before `since`.
+    /// Begins another stream. Returns the second from which to request the log, if not all of it: no line before
+    /// `since` is wanted.
     pub(super) fn begin_stream(&mut self, since: Option<i64>) -> Option<i64> {
         self.before = self.cursor.clone();
         if let Some(untimed) = &mut self.untimed {
@@ -188,19 +191,19 @@ impl Run {
         self.cursor.resume().or(since).map(|second| second.saturating_sub(self.earlier))
     }
 
-    /// What came begins in the middle of a line: the kubelet leaves out the parts of a long one that were written before the
-    /// second that was asked for, and the time with them. Whether to ask for more.
+    /// The stream begins in the middle of a line: the kubelet leaves out the parts of a long line that were written
+    /// before the requested second, and with them the time. Returns whether to request more.
     fn reach_back(&mut self) -> bool {
         if self.cursor.last().is_none() {
-            // Or the node gives no times. All of it will show that.
+            // Or the node sends no times, which the whole log will show.
             return !std::mem::replace(&mut self.is_whole, true);
         }
         self.earlier = self.earlier.saturating_mul(2).max(1);
         self.earlier <= FARTHEST
     }
 
-    /// One more read has come to an end. All is read if it brought nothing new behind the last line that was told. An answer
-    /// that was cut off may bring nothing too, but not twice; then that line is gone with its file.
+    /// A read has ended. The log is complete if the read had nothing new after the last reported line. If the read did
+    /// not reach that line, it may have been cut off; after two such reads the line is gone with its file.
     pub(super) fn end_read(&mut self, has_news: bool) {
         self.quiet = if has_news { 0 } else { self.quiet + 1 };
         let (is_known, is_met) = match &self.untimed {
@@ -211,15 +214,14 @@ impl Run {
         self.is_cut = self.is_read && is_known && !is_met;
     }
 
-    /// Up to which line nothing is missing, if something is missing after the last one that was told: what the kubelet did with
-    /// the file since it was looked at, nobody knows either.
+    /// The last line before a possible gap: nothing is known about the file since its last check.
     pub(super) fn whole_until(&self) -> Option<Timestamp> {
         let last = self.cursor.last();
         if self.file.may_have_changed() { last.min(self.file.last) } else { last }
     }
 
-    /// Whether what was told came after the run's end, and so from the next one: the kubelet may have started that before
-    /// the API server knew. Both times are the node's, and `finishedAt` has no fractions.
+    /// Whether the last reported line is later than the run's end, and so belongs to the next run: the kubelet may have
+    /// started that run before the API server knew. Both times are from the node, and `finishedAt` has no fractions.
     fn is_overrun(&self) -> bool {
         let last = self.cursor.last().map(Timestamp::as_second);
         last.zip(self.finished_at).is_some_and(|(last, finished)| last > finished.0.saturating_add(1))
@@ -227,7 +229,7 @@ impl Run {
 }
 
 impl Tail {
-    /// Chooses the run to read. Whether it is the previous one, if there is any.
+    /// Chooses the run to read. Returns whether it is the kubelet's previous one; `None` if there is none to read.
     pub(super) fn choose(&mut self) -> Option<bool> {
         let (facts, _) = self.seen.clone()?;
         let (current, before) = (facts.current, facts.before);
@@ -245,7 +247,7 @@ impl Tail {
                 return Some(true);
             }
             if current.is_none() && before.is_none() {
-                // A status that went missing says nothing.
+                // A missing status shows nothing.
                 return Some(false);
             }
             self.finish_run(Some(GapReason::Gone));
@@ -262,7 +264,7 @@ impl Tail {
         };
         let expected = self.done.as_ref().map_or(1, |(_, attempt)| attempt.saturating_add(1));
         if facts.attempt > expected && self.since.is_none() {
-            self.tell_gap(expected..=facts.attempt - 1, None, None, GapReason::Gone);
+            self.report_gap(expected..=facts.attempt - 1, None, None, GapReason::Gone);
         }
         if facts.attempt == 1 {
             self.before = Before::Nothing;
@@ -274,10 +276,10 @@ impl Tail {
         Some(previous)
     }
 
-    /// Leaves the run. With a reason, if that is not its end.
+    /// Leaves the run; with a gap's reason, if the run was not read to its end.
     pub(super) fn finish_run(&mut self, gap: Option<GapReason>) {
         let Some(run) = self.run.take() else { return };
-        // With `since`, or of a run that is not whole, it is not known which line is the first one.
+        // With `since`, or if the run's beginning is missing, its first line is not known.
         self.before = match run.file.begin {
             _ if gap.is_some() || self.since.is_some() || run.untimed.is_some() => Before::Unknown,
             Some(begin) => Before::Line(begin),
@@ -285,19 +287,19 @@ impl Tail {
             None => Before::Unknown,
         };
         if let Some(reason) = gap {
-            self.tell_gap(run.attempt..=run.attempt, run.cursor.last(), None, reason);
+            self.report_gap(run.attempt..=run.attempt, run.cursor.last(), None, reason);
         }
         self.done = Some((run.id, run.attempt));
         self.look = None;
     }
 
-    /// Leaves a run of which all was read. Whether there was one.
+    /// Leaves a run that was read completely. Returns whether there was one.
     pub(super) async fn leave_run(&mut self, previous: bool) -> bool {
         let Some(run) = self.run.as_ref().filter(|run| run.is_read) else { return false };
         let is_cut = run.is_cut;
         if run.untimed.is_some() {
             if is_cut {
-                self.tell_gap(run.attempt..=run.attempt, None, None, GapReason::Rotated);
+                self.report_gap(run.attempt..=run.attempt, None, None, GapReason::Rotated);
             }
             self.finish_run(None);
             return true;
@@ -317,13 +319,13 @@ impl Tail {
             Ok(None) if is_cut => {
                 let after = self.run.as_ref().and_then(Run::whole_until);
                 let attempt = self.run.as_ref().map_or(1, |run| run.attempt);
-                self.tell_gap(attempt..=attempt, after, None, GapReason::Rotated);
+                self.report_gap(attempt..=attempt, after, None, GapReason::Rotated);
                 self.finish_run(None);
             }
             Ok(begin) => {
                 self.compare_file(begin);
                 if is_cut {
-                    // There are lines, and yet none came.
+                    // The file has lines, but none came.
                     self.read_again();
                 } else {
                     self.finish_run(None);
@@ -333,17 +335,17 @@ impl Tail {
         true
     }
 
-    /// Whether to ask for more before a line of this stream, the first, whose time is not known.
+    /// Whether to request an earlier part of the log, because the first line of this stream has no time.
     pub(super) fn reach_back(&mut self, stream: &Open) -> bool {
         !stream.is_whole && self.run.as_mut().is_some_and(Run::reach_back)
     }
 
-    /// Waits a little for the API server to hear of the next run.
+    /// Waits a little, until the API server knows the next run.
     pub(super) fn come_back(&mut self) {
         self.rest();
-        self.strays += 1;
-        if self.strays >= STRAYS {
-            (self.before, self.strays) = (Before::Unknown, 0);
+        self.retries_ahead += 1;
+        if self.retries_ahead >= MOST_RETRIES_AHEAD {
+            (self.before, self.retries_ahead) = (Before::Unknown, 0);
         }
     }
 
@@ -354,7 +356,7 @@ impl Tail {
         self.rest();
     }
 
-    /// Asks for the time of the first line of the run's file.
+    /// Requests the time of the first line of the run's file.
     pub(super) fn first_line(&self, previous: bool) -> BoxFuture<'static, FirstLine> {
         let (calls, pod, container) = (self.calls.clone(), self.pod.clone(), self.container.clone());
         let known = self.run.as_ref().and_then(|run| run.file.begin);
@@ -363,7 +365,7 @@ impl Tail {
             if let (false, First::Line(begin), Some(known)) = (previous, first, known)
                 && begin != known
             {
-                // Another file of this run, or the next run, to which this one is the previous.
+                // Another file of this run, or the next run, whose previous one is this run.
                 let before = first_line_served(&calls, &pod, &container, true).await?;
                 if before == First::Line(known) {
                     return Ok(before);
@@ -373,7 +375,7 @@ impl Tail {
         })
     }
 
-    /// Tells of a file that has taken the place of the one that was read.
+    /// Reports a gap if another file has replaced the one that was read.
     pub(super) fn compare_file(&mut self, begin: Option<Timestamp>) {
         let Some(run) = &mut self.run else { return };
         let (attempt, file) = (run.attempt, &mut run.file);
@@ -382,7 +384,7 @@ impl Tail {
         file.bytes = 0;
         let last = std::mem::replace(&mut file.last, run.cursor.last());
         if file.begin.replace(begin).is_some_and(|old| old != begin) {
-            self.tell_gap(attempt..=attempt, last, Some(begin), GapReason::Rotated);
+            self.report_gap(attempt..=attempt, last, Some(begin), GapReason::Rotated);
         }
     }
 }

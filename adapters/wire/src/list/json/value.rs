@@ -1,9 +1,9 @@
-//! Where a value ends, in text that comes in pieces.
+//! Finds the end of a value in text that arrives in pieces.
 
-/// A value that is under way. Each byte is looked at once, however the text is cut.
+/// A value that is not complete yet. Each byte is examined once, however the text is cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Value {
-    /// Its first byte has not come.
+    /// Its first byte has not arrived.
     #[default]
     Start,
     /// A number, or a word.
@@ -26,7 +26,7 @@ pub(super) enum InString {
 }
 
 impl Value {
-    /// How many of these bytes belong to the value, if it ends in them.
+    /// How many of these bytes belong to the value, if it ends within them.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let first = match self {
             Self::Start => {

@@ -1,4 +1,4 @@
-//! What to do where there is nothing to read.
+//! Pauses and retries when there is nothing to read.
 
 use super::{LAST_PAUSES, Open, PAUSE, SILENCE, Tail};
 use crate::client::{later, timed_out};
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longest time that one `Retry-After` keeps a log from being read.
+/// Longest time for which one `Retry-After` delays the reading of a log.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How long reading may fail before that is told.
-const TELL_AFTER: Duration = Duration::from_secs(5);
+/// How long reading may fail before the failure is reported.
+const REPORT_AFTER: Duration = Duration::from_secs(5);
 
-/// How often a node is asked for what it says that it does not have.
+/// How often a node is asked for a log that it says it does not have.
 const ASK: u32 = 3;
 
 impl Tail {
@@ -29,7 +29,7 @@ impl Tail {
                 }
             }
             Some(_) | None if self.end.is_some() => self.is_over = true,
-            // The kubelet knows better than the API server what runs.
+            // The kubelet knows the present run before the API server does.
             Some(_) | None => drop(message),
         }
     }
@@ -53,15 +53,15 @@ impl Tail {
         let longest = if self.end.is_some() && !will_last { LAST_PAUSES } else { PAUSE.1 };
         let asked_for = failure.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
         self.not_before = later(self.next_pause().min(longest).max(asked_for));
-        let (since, was_told) = *self.failing.get_or_insert((now, false));
-        if !was_told && (will_last || now - since >= TELL_AFTER) {
+        let (since, was_reported) = *self.failing.get_or_insert((now, false));
+        if !was_reported && (will_last || now - since >= REPORT_AFTER) {
             self.failing = Some((since, true));
             let container = Arc::clone(&self.container);
             self.events.push_back(LogEvent::Trouble(LogTrouble { container, failure }));
         }
     }
 
-    /// Reads nothing until the next pause is over.
+    /// Begins the next pause.
     pub(super) fn rest(&mut self) {
         self.not_before = Instant::now() + self.next_pause();
     }
@@ -77,11 +77,11 @@ impl Tail {
         self.end.is_some_and(|end| end <= Instant::now() || self.left().is_zero())
     }
 
-    /// Stops to read, whatever is missing. What has come of a line is handed on.
+    /// Stops reading, even if lines are missing. The received part of a line is reported.
     pub(super) fn give_up(&mut self, stream: Option<Open>) {
         if let Some(mut stream) = stream {
             let rest = stream.pieces.rest();
-            rest.iter().for_each(|rest| self.tell(rest, &mut stream));
+            rest.iter().for_each(|rest| self.report(rest, &mut stream));
         }
         let has_ended = self.run.as_ref().is_some_and(|run| run.has_ended);
         if has_ended || self.failing.is_some() {

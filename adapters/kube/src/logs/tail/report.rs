@@ -1,10 +1,10 @@
-//! What of a stream is handed on.
+//! Reports the new part of a stream.
 
 use super::{AFTER_BREAK, Open, PAUSE, SILENCE, Tail};
 use crate::client::later;
 use crate::logs::cursor::Taken;
 use crate::logs::pieces::Piece;
-use crate::logs::prefix::Told;
+use crate::logs::prefix::Compared;
 use crate::logs::{GapReason, LogEvent, LogGap, LogLine};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -13,19 +13,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 impl Tail {
-    pub(super) fn tell(&mut self, piece: &Piece, stream: &mut Open) {
+    pub(super) fn report(&mut self, piece: &Piece, stream: &mut Open) {
         let Some(run) = &mut self.run else { return };
         let is_first_line = std::mem::take(&mut stream.is_fresh);
         self.pause = self.pause.min(AFTER_BREAK);
         if self.end.is_some() {
             self.came = self.came.saturating_add(piece.text.len() as u64);
         }
-        let Some(time) = piece.time else { return self.tell_untimed(piece, stream) };
+        let Some(time) = piece.time else { return self.report_untimed(piece, stream) };
         if stream.is_whole && is_first_line && run.cursor.last().is_none() {
             run.file.begin(Some(time));
         }
         if self.since.is_some_and(|since| time.as_second() < since) {
-            // Only asked for to know when the next line began.
+            // This part was requested only for the time of the next line.
             return;
         }
         let whole_until = run.whole_until();
@@ -47,32 +47,32 @@ impl Tail {
             if let Some(run) = &mut self.run {
                 run.file.begin(is_first_line.then_some(time));
             }
-            self.tell_gap(attempt..=attempt, whole_until, Some(time), GapReason::Rotated);
+            self.report_gap(attempt..=attempt, whole_until, Some(time), GapReason::Rotated);
         }
-        self.tell_text(text, piece.is_first, piece, stream);
+        self.report_text(text, piece.is_first, piece, stream);
     }
 
-    /// A piece of a log without times.
-    pub(super) fn tell_untimed(&mut self, piece: &Piece, stream: &mut Open) {
+    /// Reports a piece of a log without times.
+    pub(super) fn report_untimed(&mut self, piece: &Piece, stream: &mut Open) {
         let Some(run) = &mut self.run else { return };
         let attempt = run.attempt;
         match run.untimed.get_or_insert_default().take(piece) {
-            Told::Old => {}
-            Told::New(text, is_first) => {
+            Compared::Old => {}
+            Compared::New(text, is_first) => {
                 if !std::mem::replace(&mut self.is_untimed, true) {
                     self.events.push_back(LogEvent::Untimed(Arc::clone(&self.container)));
                 }
-                self.tell_text(text, is_first, piece, stream);
+                self.report_text(text, is_first, piece, stream);
             }
-            Told::Other => {
-                self.tell_gap(attempt..=attempt, None, None, GapReason::Rotated);
+            Compared::Other => {
+                self.report_gap(attempt..=attempt, None, None, GapReason::Rotated);
                 self.finish_run(None);
             }
         }
     }
 
-    /// Hands on what is new.
-    pub(super) fn tell_text(&mut self, text: Bytes, is_first: bool, piece: &Piece, stream: &mut Open) {
+    /// Reports new text.
+    pub(super) fn report_text(&mut self, text: Bytes, is_first: bool, piece: &Piece, stream: &mut Open) {
         let Some(run) = &self.run else { return };
         stream.has_news = true;
         (self.pause, self.silence, self.failing) = (PAUSE.0, SILENCE.0, None);
@@ -89,7 +89,7 @@ impl Tail {
         }));
     }
 
-    pub(super) fn tell_gap(
+    pub(super) fn report_gap(
         &mut self,
         attempts: RangeInclusive<u32>,
         after: Option<Timestamp>,

@@ -1,23 +1,24 @@
-//! What a kubelet writes in place of a log, or behind it: with status 200, as if the step had written it (kubernetes#142258).
+//! Error messages that a kubelet writes in place of a log, or after it: with status 200, as if the step had written
+//! them (kubernetes#142258).
 
 use crate::client::failure;
 use podwait_wire::{ApiFailure, Via};
 
-/// Why a line is none of a log.
+/// Why a line does not belong to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoLog {
-    /// The node has nothing of the run any more.
+    /// The node has removed the log of the run.
     Removed,
-    /// The node has used up what it needs for following a log.
+    /// The node has no resources left to follow a log.
     Unfollowable,
     /// The node cannot read the log.
     Unreadable,
-    /// It has no time where lines have one.
+    /// The line has no time, although other lines have one.
     Untimed,
 }
 
-/// How the sentences begin: `GetContainerLogs` in `pkg/kubelet/kuberuntime/kuberuntime_container.go`, and `ReadLogs` and
-/// `waitLogs` in `staging/src/k8s.io/cri-client/pkg/logs/logs.go`.
+/// The beginnings of the messages: `GetContainerLogs` in `pkg/kubelet/kuberuntime/kuberuntime_container.go`, and
+/// `ReadLogs` and `waitLogs` in `staging/src/k8s.io/cri-client/pkg/logs/logs.go`.
 const SENTENCES: [(&str, NoLog); 13] = [
     ("unable to retrieve container logs for ", NoLog::Removed),
     ("failed to create fsnotify watcher: ", NoLog::Unfollowable),
@@ -34,18 +35,19 @@ const SENTENCES: [(&str, NoLog); 13] = [
     ("context cancelled", NoLog::Unreadable),
 ];
 
-/// Which sentence of a kubelet a text begins with, if any; `Some(None)` if it is too short to know, and does not end here.
-pub(crate) fn complaint(text: &[u8], is_end: bool) -> Option<Option<NoLog>> {
+/// The kubelet message at the beginning of a text, if any; `Some(None)` if the text is too short to know, and does not
+/// end here.
+pub(crate) fn kubelet_message(text: &[u8], is_end: bool) -> Option<Option<NoLog>> {
     let known = SENTENCES.iter().find(|(sentence, _)| text.starts_with(sentence.as_bytes()));
-    if let Some((_, complaint)) = known {
-        return Some(Some(*complaint));
+    if let Some((_, message)) = known {
+        return Some(Some(*message));
     }
     let may_become = SENTENCES.iter().any(|(sentence, _)| sentence.as_bytes().starts_with(text));
     (may_become && !is_end).then_some(None)
 }
 
 impl NoLog {
-    /// The same as a failure, in words of its own: the step may have written the line.
+    /// The same as a failure. It does not quote the line, because the step may have written it.
     pub(crate) fn failure(self) -> ApiFailure {
         let message = match self {
             Self::Removed => "the node has no log of the container",
