@@ -144,7 +144,7 @@ impl<'a> Story<'a> {
 
     /// Since when it is awaited what came before that which reads show.
     pub(super) fn confirming_since(&self) -> Option<Instant> {
-        self.lost.map(|(since, _)| since).or(self.gone.map(|(since, _)| since))
+        self.lost.map(|(since, _)| since).or_else(|| self.gone.map(|(since, _)| since))
     }
 
     pub(super) fn start(&self) -> Instant {
