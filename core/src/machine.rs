@@ -266,6 +266,6 @@ mod tests {
     #[test]
     fn a_waiting_machine_is_small() {
         let size = size_of::<WaitMachine>() + size_of::<Waiting>();
-        assert!(size <= 528, "{size} bytes");
+        assert!(size <= 464, "{size} bytes");
     }
 }
