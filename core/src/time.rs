@@ -92,5 +92,6 @@ mod tests {
         assert_eq!(Instant::from_millis(7).since(Instant::from_millis(2)), Duration::from_millis(5));
         assert_eq!(Instant::ZERO.after(Duration::from_micros(1999)), Instant::from_millis(1));
         assert_eq!(Instant::from_millis(42).as_millis(), 42);
+        assert_eq!(std::format!("{:?}", Instant::from_millis(42)), "Instant(42)");
     }
 }

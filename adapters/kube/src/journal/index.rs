@@ -44,6 +44,13 @@ impl<K: Ord, V> Index<K, V> {
         all.into_iter().map(|(key, (_, value))| (key, value)).collect()
     }
 
+    /// Keeps the values for whose keys this says so, which is asked in the order of insertion.
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&K) -> bool) {
+        let mut all: Vec<_> = std::mem::take(&mut self.values).into_iter().collect();
+        all.sort_unstable_by_key(|(_, (place, _))| *place);
+        self.values = all.into_iter().filter(|(key, _)| is_kept(key)).collect();
+    }
+
     /// All values from a key on, in the order of keys.
     pub(super) fn starting_at<'a>(&'a self, key: &K) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, K, V> {
         self.values.range(key..).map(|(key, (_, value))| (key, value))
@@ -96,7 +103,10 @@ mod tests {
         assert_eq!(values(index.in_order()), [50, 4, 30]);
         assert_eq!(values(index.starting_at(&Key(4)).collect()), [4, 50]);
         assert_eq!((index.get(&Key(4)), index.get(&Key(6))), (Some(&4), None));
-        assert_eq!(index.drain().into_iter().map(|(_, value)| value).collect::<Vec<_>>(), [50, 4, 30]);
+        index.retain(|key| key.0 != 4);
+        assert_eq!(values(index.in_order()), [50, 30]);
+        index.insert(Key(4), 4);
+        assert_eq!(index.drain().into_iter().map(|(_, value)| value).collect::<Vec<_>>(), [50, 30, 4]);
         assert!(index.in_order().is_empty());
     }
 

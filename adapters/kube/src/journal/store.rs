@@ -6,7 +6,6 @@ use super::index::Index;
 use super::{Fsync, JournalEntry, JournalError, record};
 use podwait_core::SavedWait;
 use podwait_core::Target;
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -18,7 +17,7 @@ pub(super) struct Store {
     /// The number of bytes of needed records: the latest one of each wait.
     needed: u64,
     /// Targets whose latest record is not in the file yet.
-    owed: BTreeSet<Target>,
+    owed: Index<Target, ()>,
 }
 
 /// The state of a wait.
@@ -54,7 +53,7 @@ impl Store {
             };
             needed -= old.map_or(0, |old| old.length);
         })?;
-        let mut store = Self { file, waits, needed, owed: BTreeSet::new() };
+        let mut store = Self { file, waits, needed, owed: Index::new() };
         store.compact();
         Ok(store)
     }
@@ -78,7 +77,7 @@ impl Store {
     pub(super) fn take_in(&mut self, target: Target, Noted { at_ms, wait }: Noted) {
         let old = self.waits.insert(target.clone(), Stored { at_ms, wait, length: 0 });
         self.needed -= old.map_or(0, |old| old.length);
-        self.owed.insert(target);
+        self.owed.insert(target, ());
     }
 
     pub(super) fn forget(&mut self, namespace: &str, pod: &str) -> io::Result<()> {
@@ -86,7 +85,7 @@ impl Store {
         for target in targets {
             let old = self.waits.remove(&target);
             self.needed -= old.map_or(0, |old| old.length);
-            self.owed.insert(target);
+            self.owed.insert(target, ());
         }
         self.check()
     }
