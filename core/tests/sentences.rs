@@ -170,7 +170,7 @@ fn doubts() {
     let failed = pod(Phase::Failed, None);
     assert_eq!(
         say(&[Input::Snapshot(&failed), Input::NotFound]),
-        "the pod is Failed, and nobody published how the step ended; run it again"
+        "the pod is Failed, and no record says how the step ended; run it again"
     );
 }
 

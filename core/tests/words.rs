@@ -105,7 +105,7 @@ fn the_pod_s_own_words() {
         // The same when the pod is gone by then.
         (
             &[Input::Snapshot(&provider), Input::NotFound],
-            "the pod is Failed (ProviderFailed: quota is used up), and nobody published how the step ended; run it again",
+            "the pod is Failed (ProviderFailed: quota is used up), and no record says how the step ended; run it again",
         ),
         (
             &[Input::Snapshot(&by_kubelet), Input::NotFound],

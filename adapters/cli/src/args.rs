@@ -31,7 +31,7 @@ pub(crate) enum Command {
     /// Print what a pod's containers write, and lose no line.
     #[command(after_help = LOGS_EXIT_STATUS)]
     Logs(LogsArgs),
-    /// Release pods that `--hold` has kept and nobody has released.
+    /// Release the pods that `--hold` has left held.
     #[command(after_help = RELEASE_EXIT_STATUS)]
     Release(ReleaseArgs),
     /// Feed recorded waits to the machine again and compare its answers with the recorded ones.
@@ -64,8 +64,8 @@ pub(crate) struct LimitArgs {
     /// Give up if the step has not started after this time, `0` for never.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10m")]
     pub(crate) start_timeout: Duration,
-    /// How long an image may fail to be pulled. The kubelet tries again after 10 s, then 20 s, 40 s and so on. One that the
-    /// registry refuses for good is given up after 15 s.
+    /// How long the pull of an image may fail. The kubelet tries again after 10 s, then 20 s, 40 s and so on. If the registry
+    /// refuses the image for good, the limit is 15 s.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2m")]
     pub(crate) image_pull_grace: Duration,
 }
@@ -132,7 +132,7 @@ order in which they ended; with --any that of the first to end.";
 
 const LOGS_EXIT_STATUS: &str = "\
 Exit status:
-  0    the log was printed to its end, or as far as it goes now, or its reader has gone
+  0    the log was printed to its end, or to its present end without -f, or the reader has closed the output
   220  lines may be missing (the notes say which), or there is no such pod
   221  the pod has no such container
   222  a limit ran out

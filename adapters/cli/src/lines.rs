@@ -154,7 +154,7 @@ impl Lines {
                     output::note(&with_cause(&sentence, &trouble.failure.message));
                 }
                 Some(LogEvent::Untimed(container)) => output::note(&format!(
-                    "{}/{}: the node gives the log of {container} without times; where it breaks it may not be read on",
+                    "{}/{}: the node gives the log of {container} without times; after an interruption it may not be resumed",
                     of.namespace, of.pod
                 )),
                 Some(_) => {}
@@ -250,7 +250,7 @@ impl Lines {
         };
         let why = match gap.reason {
             podwait::GapReason::Rotated => "the node began a new file",
-            podwait::GapReason::Gone => "the node keeps it no longer",
+            podwait::GapReason::Gone => "the node no longer keeps it",
             podwait::GapReason::Unreadable => "it could not be read",
             _ => "unknown",
         };

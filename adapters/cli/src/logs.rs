@@ -26,7 +26,7 @@ pub(crate) struct LogsArgs {
     /// Go on until the container has ended for good, through restarts, broken connections and servers that come back.
     #[arg(short, long)]
     follow: bool,
-    /// Only what was written in the last such time, for instance `10m`.
+    /// Only lines of this last period, for instance `10m`.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     since: Option<Duration>,
     /// Begin each line with the time at which the node's runtime got it.

@@ -16,19 +16,19 @@ pub(crate) struct ReleaseArgs {
     /// The pods to release [default: all that are held].
     #[arg(value_name = "POD", value_parser = pod_name)]
     pods: Vec<String>,
-    /// Of all namespaces.
+    /// Pods of all namespaces.
     #[arg(short = 'A', long, conflicts_with_all = ["pods", "namespace"])]
     all_namespaces: bool,
     /// Only pods that this label selector matches.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     selector: Option<String>,
-    /// Only pods that have been over for so long: whoever still waits for them has had that time.
+    /// Only pods that ended at least this long ago, so that their waits had time to read them.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10m")]
     older_than: Duration,
-    /// Release pods that are named even if they are not over, or not for so long. Their exit may be lost.
+    /// Release the named pods even if they have not ended, or ended more recently. Their exit may be lost.
     #[arg(long, requires = "pods")]
     force: bool,
-    /// Only say what would be released.
+    /// Only report which pods would be released.
     #[arg(long)]
     dry_run: bool,
     /// How to print what was released, and how it had ended.

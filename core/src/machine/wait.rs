@@ -405,7 +405,7 @@ impl Wait<'_> {
     fn terminated_state_missing(&self) -> Failure {
         let (phase, said) = (self.history().phase.as_str(), self.history().said());
         let message =
-            format!("the pod is {phase}{said}, and nobody published how the step ended; run it again");
+            format!("the pod is {phase}{said}, and no record says how the step ended; run it again");
         Failure::new(FailReason::TerminatedStateMissing, message, None)
     }
 

@@ -22,7 +22,7 @@ pub(super) fn config(path: Option<&Path>, context: Option<String>) -> Result<Con
         Some(path) => Some(read(path)?.ok_or_else(|| {
             Complaint::new(
                 Status::Config,
-                format!("cannot read the kubeconfig {}: it is not there", path.display()),
+                format!("cannot read the kubeconfig {}: the file does not exist", path.display()),
             )
         })?),
         None => usual()?,
@@ -71,7 +71,7 @@ fn of(mut kubeconfig: Kubeconfig, context: Option<String>) -> Result<Config, Com
             unusable(&format!("the server's URL is none ({error}); it is like https://host:6443"))
         }
         KubeconfigError::ParseProxyUrl(error) => {
-            unusable(&format!("proxy-url is no URL ({error}); it is like http://host:3128"))
+            unusable(&format!("proxy-url is not a URL ({error}); example: http://host:3128"))
         }
         error => unusable(&root_cause(&error)),
     })?;
@@ -104,9 +104,7 @@ fn authority_of_current(kubeconfig: &Kubeconfig) -> Option<&str> {
 fn check_file(path: &str) -> Result<(), Complaint> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() && metadata.len() <= LONGEST => Ok(()),
-        Ok(_) => Err(unusable(&format!(
-            "the certificate-authority {path} is no file that could hold certificates"
-        ))),
+        Ok(_) => Err(unusable(&format!("the certificate-authority {path} is not a certificate file"))),
         Err(error) => Err(unusable(&format!("the certificate-authority {path} cannot be read: {error}"))),
     }
 }

@@ -72,7 +72,7 @@ fn scenes() -> [Scene; 3] {
         },
         Scene {
             pod: "deleted",
-            title: "2. Deleted while it ran: the step traps SIGTERM and exits 0, and that is no success.",
+            title: "2. Deleted while it ran: the step traps SIGTERM and exits 0, which is not a success.",
             life: start("deleted").delete(30).after(Duration::from_millis(1500)).finished(0).removed(),
             poll: false,
             expect: |outcome| matches!(outcome, Err(failure) if failure.reason == FailReason::PodDeleted && failure.exit_code == Some(0)),

@@ -51,7 +51,7 @@ impl Objects<'_> {
                         return Err(doubt.settled(Complaint::new(Status::Infrastructure, sentence)));
                     }
                     Found::Nothing if is_there => {
-                        let sentence = format!("{name} was created and went before it was seen");
+                        let sentence = format!("{name} was created, and deleted before it could be read");
                         return Err(doubt.settled(Complaint::new(Status::Infrastructure, sentence)));
                     }
                     Found::Nothing | Found::Unknown => {}

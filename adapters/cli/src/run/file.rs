@@ -34,7 +34,10 @@ fn parse(file: &Path) -> Result<Value, Complaint> {
     let name = file.display();
     let bytes = bytes(file).map_err(|error| usage(format!("cannot read {name}: {error}")))?;
     if bytes.len() > LONGEST {
-        return Err(usage(format!("{name} is longer than {} MiB, no API server takes that", LONGEST >> 20)));
+        return Err(usage(format!(
+            "{name} is longer than {} MiB, the limit of an API server",
+            LONGEST >> 20
+        )));
     }
     let text = String::from_utf8(bytes).map_err(|_| usage(format!("{name} is not UTF-8")))?;
     let pod: Value = serde_saphyr::from_str(&text).map_err(|error| {

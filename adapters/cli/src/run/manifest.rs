@@ -66,10 +66,9 @@ impl Template {
         let prefix = prefix(args.name.as_deref(), &metadata)?;
         if let Some(namespace) = metadata.get("namespace").filter(|namespace| !namespace.is_null()) {
             let name = namespace.as_str().filter(|name| is_dns_subdomain(name));
-            let name =
-                name.ok_or_else(|| usage("metadata.namespace of the pod is no name of a namespace"))?;
+            let name = name.ok_or_else(|| usage("metadata.namespace of the pod is not a valid name"))?;
             if args.connect.namespace.as_deref().is_some_and(|asked| asked != name) {
-                return Err(usage(format!("the pod belongs to namespace {name}, and -n names another one")));
+                return Err(usage(format!("the manifest has namespace {name}, and -n names another one")));
             }
         }
         metadata.retain(|key, _| !NOT_OURS.contains(&key.as_str()));
@@ -136,7 +135,7 @@ impl Template {
         let body = pod.to_string().into_bytes();
         if body.len() > file::LONGEST {
             let most = file::LONGEST >> 20;
-            return Err(usage(format!("the pod has more than {most} MiB, no API server takes that")));
+            return Err(usage(format!("the pod is longer than {most} MiB, the limit of an API server")));
         }
         Ok(NewPod { name, run, body, is_held })
     }
@@ -149,7 +148,7 @@ fn prefix(asked: Option<&str>, metadata: &Map<String, Value>) -> Result<String, 
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         // A prefix may end with a character that a name must not end with.
         Some(Value::String(text)) if is_dns_subdomain(&format!("{text}0")) => Ok(Some(text.as_str())),
-        Some(_) => Err(usage(format!("metadata.{key} of the pod is no name of a pod"))),
+        Some(_) => Err(usage(format!("metadata.{key} of the pod is not a valid name"))),
     };
     let longest = LONGEST_NAME - RANDOM;
     let cut = |text: &str, longest: usize| text.get(..longest).unwrap_or(text).to_owned();

@@ -38,17 +38,17 @@ pub(crate) struct RunArgs {
     /// The container whose exit is wanted [default: the pod's only one].
     #[arg(short, long, value_parser = name)]
     container: Option<String>,
-    /// Run the step again, so often at most, if the cluster refused it or stopped it and it cannot have finished.
+    /// Run the step again up to N times, if the cluster refused or stopped it and it cannot have finished.
     #[arg(long, value_name = "N", default_value_t = 0)]
     retry_infra: u32,
-    /// Leave the pod behind however it ends. By default it stays only if its step failed: one that succeeded is deleted, and
-    /// so is one that has not ended, which would go on with nobody waiting.
+    /// Keep the pod in every case. By default only a pod whose step failed is kept; a pod that succeeded or has not ended is
+    /// deleted.
     #[arg(long, conflicts_with = "rm")]
     keep: bool,
     /// Delete the pod however it ends.
     #[arg(long)]
     rm: bool,
-    /// Do without the finalizer that keeps the pod until its end has been read.
+    /// Do not add the finalizer that keeps the pod until its end has been read.
     #[arg(long)]
     no_hold: bool,
     /// Do not print what the container writes.

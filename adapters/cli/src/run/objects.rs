@@ -71,7 +71,7 @@ impl Objects<'_> {
     async fn send(&self, call: Result<Call<'_>, Trouble>) -> Result<Value, Trouble> {
         let json = call?.send(&self.connection.client).await?;
         serde_json::from_slice(&json)
-            .map_err(|error| Trouble::unreadable(&format!("unreadable answer: {error}")))
+            .map_err(|error| Trouble::unreadable(&format!("unreadable response: {error}")))
     }
 
     /// Whether there is the right to remove a hold again. Without it the pod must not have a hold.

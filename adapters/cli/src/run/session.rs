@@ -88,7 +88,7 @@ impl Session {
             self.clean_up(&objects, &created, hold, true).await;
             if let Some(obstacle) = self.obstacle(&objects, template, &created).await {
                 let (is_cancelled, why) = match obstacle {
-                    Obstacle::Pod => (false, "it does not go"),
+                    Obstacle::Pod => (false, "the old pod still exists"),
                     Obstacle::Shutdown => (true, "interrupted"),
                 };
                 output::note(&format!("{namespace}/{} is not run again: {why}", created.name));

@@ -67,7 +67,7 @@ impl Supervisor {
         if is_due(state.force_at) {
             let (status, what) = state.stopped();
             let status = state.answer.unwrap_or(status as u8);
-            leave(status, &format!("{what}, and what it still did was given up"));
+            leave(status, &format!("{what}, and its remaining work was abandoned"));
         }
         if is_due(state.cancel_at) {
             state.cancel_at = None;

@@ -30,7 +30,7 @@ pub(crate) struct WaitArgs {
     /// All pods that this label selector matches now.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     selector: Option<String>,
-    /// The first to end is enough; the others go on without anybody waiting.
+    /// End with the first result; the other pods go on without a wait.
     #[arg(long, conflicts_with = "all")]
     any: bool,
     /// All have to end (this is the default).
@@ -50,8 +50,8 @@ pub(crate) struct WaitArgs {
     /// Keep the pod with a finalizer until its end has been read, so that no deletion loses it. Needs the right to patch pods.
     #[arg(long)]
     hold: bool,
-    /// Write down in this file how far the waits are. After a crash the same command goes on with them and answers as if
-    /// nothing had happened; without targets, all that are in the file. Remove it to wait anew.
+    /// Keep the state of the waits in this file. After a crash the same command resumes them; without targets it resumes all waits
+    /// in the file. Remove the file to begin anew.
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
     /// Record the wait in this file, for `podwait replay`. Pods are reduced to what the rules read: no commands,

@@ -82,7 +82,7 @@ impl Record {
         let written = match timeout(DRAINING, self.written).await {
             Ok(Ok(written)) => written,
             // The thread panicked, and the panic was printed.
-            Ok(Err(_)) => Err(io::Error::other("its thread is gone")),
+            Ok(Err(_)) => Err(io::Error::other("the writing thread has ended")),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long to be written")),
         };
         // The error of the thread comes first: it is the cause of a closed queue.
@@ -125,7 +125,7 @@ impl Write for Queue {
         let length = self.turn.len();
         let waiting = self.waiting.load(Ordering::Relaxed);
         if waiting > 0 && waiting + length > KEPT {
-            let sentence = format!("it is written too slowly, {waiting} bytes are waiting");
+            let sentence = format!("the file is written too slowly: {waiting} bytes are queued");
             return Err(io::Error::new(io::ErrorKind::WouldBlock, sentence));
         }
         self.waiting.fetch_add(length, Ordering::Relaxed);

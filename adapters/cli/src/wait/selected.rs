@@ -118,7 +118,9 @@ async fn list(connection: &Connection, selector: &str) -> Result<BTreeMap<String
             return Err(Trouble::unreadable("the list has no end: a continue token came twice"));
         }
         if found.len() > MOST {
-            return Err(Trouble::unreadable(&format!("more than {MOST} pods match, choose fewer")));
+            return Err(Trouble::unreadable(&format!(
+                "more than {MOST} pods match; use a narrower selector"
+            )));
         }
         if begin.elapsed() > LIST || tokens.len() > MOST_PAGES {
             return Err(Trouble::unreadable(&format!(

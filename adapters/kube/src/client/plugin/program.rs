@@ -66,7 +66,7 @@ impl Program {
                 .cluster
                 .ok_or_else(|| wrong("wants to know the cluster (provideClusterInfo), which is not there"))?;
             spec["cluster"] =
-                serde_json::to_value(cluster).map_err(|_| wrong("cannot be told the cluster"))?;
+                serde_json::to_value(cluster).map_err(|_| wrong("cannot be given the cluster"))?;
         }
         let info = json!({ "kind": "ExecCredential", "apiVersion": version, "spec": spec }).to_string();
         let pair = |mut pair: std::collections::HashMap<String, String>| {
