@@ -162,7 +162,7 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
             json!({}),
             "proxy-url has a scheme that is not",
         ),
-        (cluster(json!({ "proxy-url": "u:secret@h h" })), json!({}), "proxy-url is no URL"),
+        (cluster(json!({ "proxy-url": "u:secret@h h" })), json!({}), "proxy-url is not a URL"),
         (cluster(json!({ "server": "https://u:secret@h h" })), json!({}), "the server's URL is none"),
         (cluster(json!({ "server": "ftp://u:secret@h" })), json!({}), "another scheme"),
         (json!({}), json!({}), "no server"),

@@ -163,7 +163,7 @@ async fn what_cannot_be_run_is_told_in_one_line() {
         ("{apiVersion: v1, kind: Pod, metadata: [], spec: {}}", "metadata in"),
         (
             "{apiVersion: v1, kind: Pod, metadata: {name: A_B}, spec: {}}",
-            "metadata.name of the pod is no name",
+            "metadata.name of the pod is not a valid name",
         ),
         (
             "{apiVersion: v1, kind: Pod, metadata: {generateName: ../x}, spec: {}}",
