@@ -155,7 +155,7 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
         (good.clone(), json!({ "tokenFile": "/dev/null" }), "the token file /dev/null is empty"),
         (good.clone(), json!({ "exec": "secret" }), "is no kubeconfig (line"),
         (cluster(both), json!({}), "insecure-skip-tls-verify"),
-        (cluster(json!({ "certificate-authority": "/dev/zero" })), json!({}), "is no file"),
+        (cluster(json!({ "certificate-authority": "/dev/zero" })), json!({}), "is not a certificate file"),
         (cluster(json!({ "certificate-authority": "/no/such" })), json!({}), "/no/such cannot be read"),
         (
             cluster(json!({ "proxy-url": "gopher://u:secret@h" })),
