@@ -103,7 +103,7 @@ impl Told {
 
     fn by(&self, wait: Wait) -> Wait {
         let note = self.clone();
-        wait.look(move |turn| {
+        wait.on_turn(move |turn| {
             note.1.lock().expect("no panic").push((note.0.elapsed(), turn.observed.clone()))
         })
     }
@@ -170,7 +170,7 @@ async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
                 note.lock().expect("no panic").get_or_insert((begin.elapsed(), via));
             }
         };
-        let exit = hub.wait("ci", "quiet").look(look).await;
+        let exit = hub.wait("ci", "quiet").on_turn(look).await;
         (exit, seen.lock().expect("no panic").expect("it was seen"))
     };
     let born = async {
@@ -464,7 +464,7 @@ async fn a_look_that_panics_ends_its_own_wait_and_no_other() {
     running("a").after(secs(5)).finished(1).spawn(&cluster);
     running("b").after(secs(5)).finished(2).spawn(&cluster);
     let look = |turn: podwait::Turn<'_>| assert!(!matches!(turn.observed, Observed::Pod(..)), "as it must");
-    let (first, second) = (hub.wait("ci", "a").look(look), hub.wait("ci", "b"));
+    let (first, second) = (hub.wait("ci", "a").on_turn(look), hub.wait("ci", "b"));
     let (first, second) = tokio::join!(tokio::spawn(first.into_future()), second.into_future());
     let panic = first.expect_err("it panics where the wait is polled").into_panic();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"as it must"));
@@ -479,7 +479,7 @@ async fn nothing_looks_on_at_a_wait_that_was_dropped() {
     let turns = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&turns);
     let look = move |_: podwait::Turn<'_>| *counter.lock().expect("no panic") += 1;
-    let wait = hub.wait("ci", "p").look(look).into_future();
+    let wait = hub.wait("ci", "p").on_turn(look).into_future();
     assert!(tokio::time::timeout(secs(10), wait).await.is_err(), "it is dropped there");
     // What it was given is gone with it, and not when the hub's task comes to it.
     assert_eq!(Arc::strong_count(&turns), 1);

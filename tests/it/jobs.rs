@@ -238,7 +238,7 @@ async fn limits_and_pods_on_the_way() {
     let look = move |pod: &podwait::JobPod| {
         note.lock().expect("no panic").push((pod.name.clone(), begin.elapsed().as_secs()));
     };
-    let end = wait_job(server.client(), "ci", "build").look(look).await.expect("it ended");
+    let end = wait_job(server.client(), "ci", "build").on_pod(look).await.expect("it ended");
     assert_eq!((end.has_failed, end.exit_code()), (false, None));
     let expected = [("build-a".to_owned(), 10), ("build-b".to_owned(), 60)];
     assert_eq!(*seen.lock().expect("no panic"), expected);

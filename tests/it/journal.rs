@@ -488,7 +488,7 @@ async fn a_wait_that_an_earlier_version_saved_goes_on() {
     let last: Arc<Mutex<Option<SavedWait>>> = Arc::default();
     let note = Arc::clone(&last);
     let look = move |turn: podwait::Turn<'_>| *note.lock().expect("no panic") = Some(turn.machine.save());
-    let _ = timeout(secs(5), wait(cluster.client(), "ci", "p").look(look).into_future()).await;
+    let _ = timeout(secs(5), wait(cluster.client(), "ci", "p").on_turn(look).into_future()).await;
     let saved = last.lock().expect("no panic").take().expect("it was seen");
 
     let mut old = serde_json::to_value(&saved).expect("JSON");

@@ -27,7 +27,7 @@ fn record(case: &Case, pods: Pods) -> Vec<u8> {
     let mut machine = header.machine();
     for (at, observed) in case.events() {
         let decision = machine.handle(at, observed.as_input());
-        recorder.look(Turn { at, observed: &observed, decision: &decision, machine: &machine });
+        recorder.on_turn(Turn { at, observed: &observed, decision: &decision, machine: &machine });
     }
     recorder.finish().expect("memory");
     trace
@@ -280,7 +280,7 @@ fn a_recording_stops_at_its_limit_and_says_so() {
         let mut machine = header.machine();
         for (at, observed) in case.events() {
             let decision = machine.handle(at, observed.as_input());
-            recorder.look(Turn { at, observed: &observed, decision: &decision, machine: &machine });
+            recorder.on_turn(Turn { at, observed: &observed, decision: &decision, machine: &machine });
         }
         let end = recorder.finish();
         let replay = replayed(&trace).unwrap_or_else(|error| panic!("limit {limit}: {error}"));

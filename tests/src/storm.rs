@@ -155,7 +155,7 @@ impl Storm {
         let decisions = Arc::new(Mutex::new(Vec::new()));
         if self.keeps_decisions {
             let decisions = Arc::clone(&decisions);
-            wait = wait.look(move |turn| {
+            wait = wait.on_turn(move |turn| {
                 let at = start.elapsed().as_secs_f64();
                 let line = format!("{at:>9.3} s  {} => {}", observed(turn.observed), decided(turn.decision));
                 decisions.lock().unwrap_or_else(PoisonError::into_inner).push(line);

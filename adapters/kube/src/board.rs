@@ -53,7 +53,7 @@ impl Wait {
     pub(crate) fn with_board(self) -> (Self, watch::Receiver<Board>) {
         let board = self.restored().map(Board::of_restored).unwrap_or_default();
         let (board, facts) = watch::channel(board);
-        (self.look(move |turn| publish(&board, turn)), facts)
+        (self.on_turn(move |turn| publish(&board, turn)), facts)
     }
 }
 

@@ -44,7 +44,7 @@ use tokio::time::Instant;
 ///
 /// # Fairness
 ///
-/// The hub's task feeds all waits, including those whose futures are not polled. Closures of [`Wait::look`] run on that
+/// The hub's task feeds all waits, including those whose futures are not polled. Closures of [`Wait::on_turn`] run on that
 /// task and must not block. An event that cannot be read is an error for the waits on its pod only.
 ///
 /// # Rights

@@ -108,10 +108,10 @@ impl Wait {
         self
     }
 
-    /// Calls `look` after every turn of the wait, with the observation and the decision. Several closures are called
-    /// one after another. In a hub `look` is called on the task of the hub, and must not block.
-    pub fn look(mut self, look: impl FnMut(Turn<'_>) + Send + 'static) -> Self {
-        self.looks.push(Box::new(look));
+    /// Calls `observer` after every turn of the wait, with the observation and the decision. Several observers are called
+    /// one after another. In a hub they are called on the task of the hub, and must not block.
+    pub fn on_turn(mut self, observer: impl FnMut(Turn<'_>) + Send + 'static) -> Self {
+        self.looks.push(Box::new(observer));
         self
     }
 

@@ -113,7 +113,7 @@ impl Task {
         let attached = Attached::new(self.count);
         self.for_each(between, |number| {
             let (attached, seen) = (attached.clone(), AtomicBool::new(false));
-            let wait = make(&pod_name(number)).container("step").look(move |turn| {
+            let wait = make(&pod_name(number)).container("step").on_turn(move |turn| {
                 if let Observed::Pod(..) = turn.observed {
                     attached.sees(&seen);
                 }

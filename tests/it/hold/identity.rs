@@ -22,7 +22,7 @@ async fn killed_after(cluster: &Cluster, seconds: u64) -> SavedWait {
     let look = move |turn: podwait::Turn<'_>| {
         *last.lock().expect("a lock") = Some(turn.machine.save());
     };
-    let wait = wait(cluster.client(), "ci", "p").hold(&hold).look(look);
+    let wait = wait(cluster.client(), "ci", "p").hold(&hold).on_turn(look);
     let _ = timeout(secs(seconds), wait.into_future()).await;
     let saved = saved.lock().expect("a lock").take();
     saved.expect("it was looked at")

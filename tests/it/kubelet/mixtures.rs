@@ -82,7 +82,7 @@ async fn run(own: &Cluster, scratch: &Scratch, history: &History, seed: u64) -> 
         .container(STEP)
         .uid(&uid)
         .policy(policy);
-    let wait = wait.look(move |turn| {
+    let wait = wait.on_turn(move |turn| {
         if let Observed::Pod(_, seen) | Observed::Deleted(seen) = turn.observed {
             let mut versions = versions.lock().unwrap_or_else(PoisonError::into_inner);
             versions.push(seen.pod.snapshot.resource_version.clone());

@@ -179,7 +179,7 @@ impl World {
         let start = Instant::now();
         let one = async |line: &Line, poll: bool| {
             let wait = wait(client(line), self.namespace(), pod.name()).container("step");
-            let wait = wait.policy(policy.clone()).look(line.look());
+            let wait = wait.policy(policy.clone()).on_turn(line.look());
             let outcome = if poll { wait.poll().await } else { wait.await };
             (outcome, Instant::now())
         };

@@ -89,7 +89,7 @@ impl Waiters {
                 wait = wait.container(container);
             }
             let throttled = Arc::clone(&throttled);
-            wait.look(move |turn| {
+            wait.on_turn(move |turn| {
                 if let Decision::Retry { why: RetryReason::ApiThrottled, .. } = turn.decision {
                     throttled.fetch_add(1, Ordering::Relaxed);
                 }

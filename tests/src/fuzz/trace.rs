@@ -25,7 +25,7 @@ fn print(data: &[u8]) -> Result<(Replay, Vec<u8>), podwait::trace::TraceError> {
     let reader = TraceReader::new(data)?;
     let mut printed = Vec::new();
     let mut recorder = Recorder::new(&mut printed, reader.header(), Pods::Full).expect("memory");
-    let replayed = replay(reader, |turn| recorder.look(turn));
+    let replayed = replay(reader, |turn| recorder.on_turn(turn));
     recorder.finish().expect("memory");
     Ok((replayed?, printed))
 }

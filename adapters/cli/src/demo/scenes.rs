@@ -31,7 +31,7 @@ pub(crate) async fn run() -> Result<ExitCode, Complaint> {
         let client = podwait::client(config).map_err(unusable)?;
         let kubelet = scene.life.spawn(&cluster);
         let mut wait =
-            podwait::wait(client, "ci", scene.pod).look(|turn| output::result(timeline::line(turn)));
+            podwait::wait(client, "ci", scene.pod).on_turn(|turn| output::result(timeline::line(turn)));
         if scene.poll {
             wait = wait.poll();
         }

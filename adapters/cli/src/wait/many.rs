@@ -58,7 +58,7 @@ impl Session {
     ) -> Result<LocalBoxFuture<'a, u8>, Complaint> {
         let (wait, hold) = self.equip(hub.wait(&pod.namespace, &pod.name), pod)?;
         let seen = table.clone();
-        let wait = wait.look(move |turn: Turn<'_>| {
+        let wait = wait.on_turn(move |turn: Turn<'_>| {
             if let Decision::Retry { why, .. } = turn.decision {
                 seen.see(index, why.as_str());
             }

@@ -64,7 +64,7 @@ impl Session {
         look: impl FnMut(&JobPod) + Send + 'static,
     ) -> Result<JobEnd, Failure> {
         let wait = podwait::wait_job(self.connection.client.clone(), namespace, name);
-        let outcome = wait.policy(self.policy.clone()).cancel(self.shutdown.token()).look(look).await;
+        let outcome = wait.policy(self.policy.clone()).cancel(self.shutdown.token()).on_pod(look).await;
         self.shutdown.named(outcome)
     }
 }

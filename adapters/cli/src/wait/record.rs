@@ -67,9 +67,9 @@ impl Record {
     /// Makes the recorder an observer of the wait.
     pub(crate) fn attach(&self, wait: Wait) -> Wait {
         let recorder = Arc::clone(&self.recorder);
-        wait.look(move |turn: Turn<'_>| {
+        wait.on_turn(move |turn: Turn<'_>| {
             if let Some(recorder) = &mut *recorder.lock().unwrap_or_else(PoisonError::into_inner) {
-                recorder.look(turn);
+                recorder.on_turn(turn);
             }
         })
     }

@@ -33,7 +33,7 @@ pub(super) struct Join {
 /// The reply to a wait, sent once. It is small, because each wait has room for it all the time.
 pub(super) enum Reply {
     Answer(Box<Result<Exit, Failure>>),
-    /// A closure of [`Wait::look`](crate::Wait::look) has panicked.
+    /// A closure of [`Wait::on_turn`](crate::Wait::on_turn) has panicked.
     Panic(Box<dyn Any + Send>),
     /// The task ends with its runtime: the wait continues elsewhere.
     Unserved(Box<Start>),
@@ -48,7 +48,7 @@ impl Looks {
         Self((!looks.is_empty()).then(|| Arc::new(Mutex::new(looks))))
     }
 
-    fn look(&self, turn: Turn<'_>) {
+    fn on_turn(&self, turn: Turn<'_>) {
         // A closure that has panicked is not called again.
         if let Some(Ok(mut looks)) = self.0.as_ref().map(|looks| looks.lock()) {
             looks.iter_mut().for_each(|look| look(turn));
@@ -90,7 +90,7 @@ impl Observer for Members {
         let looks = self.by_wait.get(&wait).map(|member| &member.looks).or(self.joining.as_ref());
         let Some(looks) = looks.filter(|looks| looks.0.is_some()) else { return };
         // The closure is not called again after a panic, so a broken state of it does no harm.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| looks.look(turn))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| looks.on_turn(turn))) {
             self.panicked.push((wait, panic));
         }
     }

@@ -100,9 +100,9 @@ impl JobWait {
         self
     }
 
-    /// Calls `look` once for each pod that is seen to have ended.
-    pub fn look(mut self, look: impl FnMut(&JobPod) + Send + 'static) -> Self {
-        self.look = Box::new(look);
+    /// Calls `observer` once for each pod of the Job that has ended.
+    pub fn on_pod(mut self, observer: impl FnMut(&JobPod) + Send + 'static) -> Self {
+        self.look = Box::new(observer);
         self
     }
 

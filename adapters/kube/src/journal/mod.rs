@@ -133,7 +133,7 @@ impl Journal {
         let (open, mut last) = (Arc::clone(&self.open), None);
         let wait = wait.around_answer(move || Box::pin(open.written()));
         let open = Arc::clone(&self.open);
-        Ok(wait.look(move |turn: Turn<'_>| {
+        Ok(wait.on_turn(move |turn: Turn<'_>| {
             if let Observed::Silence = turn.observed {
                 return;
             }

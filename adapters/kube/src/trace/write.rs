@@ -28,7 +28,7 @@ pub enum Pods {
     Full,
 }
 
-/// Writes a wait as a trace. Give [`Recorder::look`] to [`Wait::look`](crate::Wait::look) or [`drive`](crate::drive).
+/// Writes a wait as a trace. Give [`Recorder::on_turn`] to [`Wait::on_turn`](crate::Wait::on_turn) or [`drive`](crate::drive).
 ///
 /// Every turn is flushed, so the trace of a killed process lacks at most its last line. A recorder that cannot write,
 /// or has written 256 MiB, does not affect the wait: it stops, and [`finish`](Self::finish) returns the error. At the
@@ -104,7 +104,7 @@ impl<W: Write> Recorder<W> {
     }
 
     /// Writes one turn.
-    pub fn look(&mut self, turn: Turn<'_>) {
+    pub fn on_turn(&mut self, turn: Turn<'_>) {
         if self.failed.is_none() {
             self.failed = self.write(turn).err();
         }
