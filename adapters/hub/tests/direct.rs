@@ -287,6 +287,26 @@ fn many_urgent_reads_become_one_list() {
 }
 
 #[test]
+fn an_event_that_overtakes_a_late_read_may_be_old() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let watch = host.watch(&[("a", pod("u1", 90))]);
+    host.deliveries();
+    host.want(wait, Duration::from_millis(500), false);
+    let (_read, _) = host.request(500);
+    // In time it says what it says.
+    host.event(watch, Event::State, "a", &pod("u1", 101));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, pod("u1", 101)))]);
+    host.want(wait, Duration::from_millis(500), false);
+    let (_read, _) = host.request(500);
+    host.now += 400;
+    host.event(watch, Event::State, "a", &pod("u1", 102));
+    let late = Observed::Failed(ApiFailure::new(Via::Get, 0, "no answer yet"));
+    let expected = [late, Observed::Pod(Via::Watch, pod("u1", 102))];
+    assert_eq!(host.deliveries(), expected.map(|observed| (wait, observed)));
+}
+
+#[test]
 fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
     let mut host = Host::hub(None);
     let wait = host.join("a");

@@ -18,6 +18,7 @@ impl<O: Object> Reflector<O> {
 
     pub(super) fn on_own_event(
         &mut self,
+        now: Instant,
         pod: PodId,
         event: Event,
         head: Head<'_>,
@@ -39,7 +40,10 @@ impl<O: Object> Reflector<O> {
         }
         match read() {
             Ok(object) if event == Event::Deleted => self.deliver(pod, Observed::Deleted(object)),
-            Ok(object) => self.deliver(pod, Observed::Pod(Via::Watch, object)),
+            Ok(object) => {
+                self.report_late_read(now, pod);
+                self.deliver(pod, Observed::Pod(Via::Watch, object));
+            }
             Err(failure) => self.deliver(pod, Observed::Failed(Self::unreadable_event(failure))),
         }
     }

@@ -222,6 +222,20 @@ impl<O: Object> Reflector<O> {
         }
     }
 
+    /// A watch brings something of a pod whose waits needed a read by now, and had none. It may be an old state, with newer ones right
+    /// behind: no time that ran out meanwhile may speak of it. So these waits receive first that the read is late.
+    pub(super) fn report_late_read(&mut self, now: Instant, pod: PodId) {
+        let is_known = |entry: &&Entry<O>| entry.read != Read::None && entry.version.is_some();
+        if self.registry.pods.get(pod).filter(is_known).is_none() {
+            return;
+        }
+        let late = Observed::Failed(ApiFailure::new(Via::Get, 0, "no answer yet"));
+        self.queue_for(pod, &late, |place| {
+            let is_due = place.alarm.is_some() && place.start.after(place.after) < now;
+            is_due && place.confirms == Confirms::Nothing
+        });
+    }
+
     /// Delivers an observation to all waits for a pod. A read of the pod that is under way is then out of date.
     pub(super) fn deliver(&mut self, pod: PodId, mut observed: Observed<O>) {
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };

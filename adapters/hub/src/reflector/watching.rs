@@ -56,7 +56,7 @@ impl<O: Object> Reflector<O> {
     ) {
         match *purpose {
             Purpose::SharedWatch => self.on_shared_event(event, head, read, now),
-            Purpose::OwnWatch(pod) => self.on_own_event(pod, event, head, read),
+            Purpose::OwnWatch(pod) => self.on_own_event(now, pod, event, head, read),
             Purpose::SharedProbe => self.on_probe_event(now, None, event, head, read),
             Purpose::OwnProbe(pod) => self.on_probe_event(now, Some(pod), event, head, read),
             Purpose::Page | Purpose::Read { .. } => {}
@@ -76,6 +76,7 @@ impl<O: Object> Reflector<O> {
             {
                 missed.at = missed.at.max(version);
             }
+            self.report_late_read(now, pod);
             self.deliver(pod, Observed::Pod(Via::Watch, object));
             if let Some(entry) = self.registry.pods.get_mut(pod).filter(|_| is_latest && !is_by_name) {
                 entry.matched();
