@@ -80,10 +80,12 @@ impl Weather {
         self.spells.iter().any(|spell| spell.harms_reads() && reaches(spell))
     }
 
-    /// Whether watches are opened in vain at some time from then to then, while reads may be answered.
+    /// Whether watches fail at some time from then to then, while reads may be answered.
     #[must_use]
     pub fn harms_watches(&self, from: Duration, to: Duration) -> bool {
-        let is_meant = |spell: &&Spell| matches!(spell.what, What::BadWatches | What::NoWatches(_));
+        let is_meant = |spell: &&Spell| {
+            matches!(spell.what, What::BadWatches | What::NoWatches(_) | What::OneEvent | What::Broken)
+        };
         self.spells.iter().filter(is_meant).any(|spell| spell.from <= to && from <= spell.to)
     }
 
