@@ -93,11 +93,9 @@ impl Run {
             {
                 Verdict::Unseen
             }
-            // As long as it was waited for, whatever was read was from before it.
+            // The last look, too, found the pod as it was before the record, which no other look could find.
             Answer::Fail(FailReason::TerminatedStateMissing)
-                if self
-                    .weather
-                    .is_stale(self.answered_at.saturating_sub(truth.patience), self.answered_at)
+                if self.weather.is_stale(self.answered_at, self.answered_at)
                     && !self.was_observable(ours, truth.told_by) =>
             {
                 Verdict::Unseen
