@@ -46,9 +46,11 @@ impl<K: Ord, V> Index<K, V> {
 
     /// Keeps the values for whose keys this says so, which is asked in the order of insertion.
     pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&K) -> bool) {
-        let mut all: Vec<_> = std::mem::take(&mut self.values).into_iter().collect();
-        all.sort_unstable_by_key(|(_, (place, _))| *place);
-        self.values = all.into_iter().filter(|(key, _)| is_kept(key)).collect();
+        for (key, value) in self.drain() {
+            if is_kept(&key) {
+                self.insert(key, value);
+            }
+        }
     }
 
     /// All values from a key on, in the order of keys.
