@@ -57,9 +57,10 @@ impl Open {
 
     /// Returns when all earlier notes are written, or could not be written.
     pub(super) fn written(&self) -> impl Future<Output = ()> + use<> {
-        let writer = Writer(Arc::clone(&self.0));
+        let shared = Arc::clone(&self.0);
         async move {
             if let Ok(runtime) = Handle::try_current() {
+                let writer = Writer(shared);
                 // The notes are written even if the runtime ends meanwhile.
                 let _ = runtime.spawn_blocking(move || drop(writer)).await;
             }
