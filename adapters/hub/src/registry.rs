@@ -82,6 +82,13 @@ pub enum Confirms {
     LostRecord,
 }
 
+impl Confirms {
+    /// Whether what came before may still come.
+    pub(crate) fn is_any(self) -> bool {
+        self != Self::Nothing
+    }
+}
+
 /// A pod whose deletion, or the loss of whose record, is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missed {
@@ -151,7 +158,7 @@ impl Place {
     /// That is so if the wait confirms a deletion or a record, or if it is for the pod `uid` and another pod had the name when it
     /// joined.
     pub(crate) fn uses_replay(&self, shown: Option<TextHash>, uid: TextHash) -> bool {
-        self.confirms != Confirms::Nothing || (self.uid == Some(uid) && shown != Some(uid))
+        self.confirms.is_any() || (self.uid == Some(uid) && shown != Some(uid))
     }
 }
 
@@ -310,7 +317,7 @@ impl<O: Object> Registry<O> {
         let place = self.waits.remove(wait)?;
         let entry = self.pods.get_mut(place.pod)?;
         entry.waits.retain(|other| *other != wait);
-        if place.confirms != Confirms::Nothing {
+        if place.confirms.is_any() {
             entry.confirming -= 1;
         }
         let name = entry.name.clone();

@@ -23,18 +23,18 @@ impl<O: Object> Reflector<O> {
         let before = core::mem::replace(&mut place.confirms, confirms);
         let pod = place.pod;
         let entry = &mut self.registry.pods[pod];
-        match (before, confirms) {
-            (Confirms::Nothing, Confirms::Deletion | Confirms::LostRecord) => {
+        match (before.is_any(), confirms.is_any()) {
+            (false, true) => {
                 entry.confirming += 1;
                 if entry.confirming == 1 {
                     self.miss(now, pod);
                 }
             }
-            (Confirms::Deletion | Confirms::LostRecord, Confirms::Nothing) => {
+            (true, false) => {
                 entry.confirming -= 1;
                 self.end_miss(pod);
             }
-            (Confirms::Nothing, Confirms::Nothing) | (Confirms::Deletion | Confirms::LostRecord, _) => {}
+            (false, false) | (true, true) => {}
         }
         if let Some(missed) = &mut self.registry.pods[pod].missed {
             missed.is_gone |= confirms == Confirms::Deletion;
@@ -46,7 +46,7 @@ impl<O: Object> Reflector<O> {
     pub(super) fn schedule(&mut self, wait: WaitId) {
         let Some(place) = self.registry.waits.get(wait) else { return };
         let entry = &self.registry.pods[place.pod];
-        let at = if place.confirms != Confirms::Nothing || entry.read != Read::None {
+        let at = if place.confirms.is_any() || entry.read != Read::None {
             place.end
         } else {
             place.start.after(place.pace.delay(place.after, self.coverage(entry)))
@@ -93,7 +93,7 @@ impl<O: Object> Reflector<O> {
         let (pod, pace, after, confirms) = (place.pod, place.pace, place.after, place.confirms);
         let (start, end) = (place.start, place.end);
         let entry = &self.registry.pods[pod];
-        if confirms != Confirms::Nothing {
+        if confirms.is_any() {
             self.deliveries.push_back((wait, Observed::Silence));
         } else if entry.read == Read::None {
             let delay = pace.delay(after, self.coverage(entry));
@@ -232,7 +232,7 @@ impl<O: Object> Reflector<O> {
         let late = Observed::Failed(ApiFailure::new(Via::Get, 0, "no answer yet"));
         self.queue_for(pod, &late, |place| {
             let is_due = place.alarm.is_some() && place.start.after(place.after) < now;
-            is_due && place.confirms == Confirms::Nothing
+            is_due && !place.confirms.is_any()
         });
     }
 
