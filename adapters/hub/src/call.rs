@@ -57,6 +57,14 @@ pub enum Request {
         /// `timeoutSeconds`
         seconds: u32,
     },
+    /// A LIST and a watch in one ([WatchList, KEP-3157](https://kep.k8s.io/3157)): first each object as a consistent
+    /// read finds it, then a bookmark with an annotation, then events as of a watch.
+    WatchList {
+        /// Of which pods.
+        selection: Selection,
+        /// `timeoutSeconds`
+        seconds: u32,
+    },
 }
 
 impl Request {
@@ -75,13 +83,12 @@ impl Request {
                 query.finish()
             }
             Self::Watch { selection, from, seconds } => {
-                let mut query = query_of(selection.path());
-                query.append_pair("watch", "true");
-                query.append_pair("resourceVersion", from.resource_version());
-                query.append_pair("timeoutSeconds", &format!("{seconds}"));
-                query.append_pair("allowWatchBookmarks", "true");
-                selection.select(&mut query);
-                query.finish()
+                let from = [("resourceVersion", from.resource_version())];
+                selection.watch(&from, *seconds)
+            }
+            Self::WatchList { selection, seconds } => {
+                let from = [("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan")];
+                selection.watch(&from, *seconds)
             }
         }
     }
@@ -91,9 +98,9 @@ impl Request {
     pub fn invalid_name(&self) -> Option<(&'static str, &str)> {
         let (namespace, pod) = match self {
             Self::Get(pod) => (None, Some(pod)),
-            Self::List { selection, .. } | Self::Watch { selection, .. } => {
-                (selection.namespace.as_deref(), selection.pod.as_ref())
-            }
+            Self::List { selection, .. }
+            | Self::Watch { selection, .. }
+            | Self::WatchList { selection, .. } => (selection.namespace.as_deref(), selection.pod.as_ref()),
         };
         let of_pod = pod.into_iter().flat_map(|pod| [("pod", pod.name()), ("namespace", pod.namespace())]);
         let names = of_pod.chain(namespace.map(|namespace| ("namespace", namespace)));
@@ -108,6 +115,17 @@ impl Selection {
             Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods?"),
             None => String::from("/api/v1/pods?"),
         }
+    }
+
+    /// Path and query of a watch that begins there.
+    fn watch(&self, from: &[(&str, &str)], seconds: u32) -> String {
+        let mut query = query_of(self.path());
+        query.append_pair("watch", "true");
+        query.extend_pairs(from);
+        query.append_pair("timeoutSeconds", &format!("{seconds}"));
+        query.append_pair("allowWatchBookmarks", "true");
+        self.select(&mut query);
+        query.finish()
     }
 
     fn select(&self, query: &mut Serializer<'_, String>) {
@@ -145,6 +163,8 @@ pub(crate) enum Purpose {
     SharedProbe,
     /// A page of the scope's LIST.
     Page,
+    /// The scope's LIST at the beginning of a watch. After the last object, the purpose is `SharedWatch`.
+    WatchList,
     /// The watch of one pod by its name.
     OwnWatch(PodId),
     /// The probe for the final state of one pod, by its name.
@@ -162,7 +182,11 @@ pub(crate) enum Purpose {
 impl Purpose {
     pub(crate) const fn via(&self) -> Via {
         match self {
-            Self::SharedWatch | Self::SharedProbe | Self::OwnWatch(_) | Self::OwnProbe(_) => Via::Watch,
+            Self::SharedWatch
+            | Self::SharedProbe
+            | Self::WatchList
+            | Self::OwnWatch(_)
+            | Self::OwnProbe(_) => Via::Watch,
             Self::Page | Self::Read { is_question: true, .. } => Via::List,
             Self::Read { is_question: false, .. } => Via::Get,
         }
@@ -218,13 +242,23 @@ impl Calls {
 
     /// A watch is open: from now on it has no deadline.
     pub(crate) fn opened(&mut self, id: RequestId) {
-        self.set_deadline(id, None);
+        if self.purpose(id) != Some(&Purpose::WatchList) {
+            self.set_deadline(id, None);
+        }
     }
 
-    /// Bytes of a page arrived.
+    /// The LIST of a [`Purpose::WatchList`] is complete: from now on it is the watch of the scope.
+    pub(crate) fn listed(&mut self, id: RequestId) {
+        if let Some(call) = self.in_flight.get_mut(id) {
+            call.purpose = Purpose::SharedWatch;
+        }
+        self.opened(id);
+    }
+
+    /// Bytes of a LIST arrived.
     pub(crate) fn progress(&mut self, now: Instant, id: RequestId) {
         let Some(call) = self.in_flight.get(id) else { return };
-        if call.purpose == Purpose::Page {
+        if matches!(call.purpose, Purpose::Page | Purpose::WatchList) {
             let deadline = now.after(CALL_TIMEOUT).min(call.sent.after(PAGE_TIMEOUT));
             self.set_deadline(id, Some(deadline));
         }

@@ -59,8 +59,20 @@ pub struct PageLimits {
 pub(crate) enum Page {
     /// To be requested: the first page, or that of a continue token.
     Wanted(Option<String>),
-    /// Under way.
+    /// Under way, or the whole LIST at the beginning of a watch.
     Sent(RequestId),
+}
+
+/// Whether the API server sends a LIST at the beginning of a watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Streaming {
+    /// It does, as far as is known: Kubernetes does from 1.34 on, and from 1.27 on with the feature gate WatchList.
+    #[default]
+    Allowed,
+    /// The last such request failed: the next LIST comes in pages. If that succeeds, the one after it does not.
+    Failed,
+    /// It refuses such requests.
+    Refused,
 }
 
 /// When a LIST is due.
@@ -71,6 +83,7 @@ pub(crate) struct Lister {
     pub(crate) count: u64,
     /// The newest generation before the last of them.
     pub(crate) generation: u64,
+    pub(crate) streaming: Streaming,
     /// When the last one was over, and how long it took.
     last: Option<(Instant, Duration)>,
     /// When the first and the last of the waits joined that joined since the last LIST began.
@@ -78,6 +91,11 @@ pub(crate) struct Lister {
 }
 
 impl Lister {
+    /// The state before the first LIST, except for the number of LISTs and for what is known about the API server.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { count: self.count, streaming: self.streaming, ..Self::default() }
+    }
+
     /// A wait joined.
     pub(crate) fn join(&mut self, now: Instant) {
         let first = self.came.map_or(now, |(first, _)| first);
@@ -103,6 +121,29 @@ impl Lister {
         self.came = None;
         let page = Page::Wanted(None);
         self.listing = Some(Listing { began: now, page, limits: PageLimits::new(now) });
+    }
+
+    /// The request for the next page, or for the whole LIST, was sent.
+    pub(crate) fn sent(&mut self, id: RequestId) {
+        if let Some(listing) = &mut self.listing {
+            listing.page = Page::Sent(id);
+        }
+    }
+
+    /// The API server refuses to send this LIST at the beginning of a watch: it begins anew, in pages.
+    pub(crate) fn refuse_streaming(&mut self) {
+        self.streaming = Streaming::Refused;
+        if let Some(listing) = &mut self.listing {
+            listing.page = Page::Wanted(None);
+        }
+    }
+
+    /// The LIST is complete.
+    pub(crate) fn complete(&mut self, now: Instant) {
+        if self.streaming == Streaming::Failed {
+            self.streaming = Streaming::Allowed;
+        }
+        self.finish(now);
     }
 
     /// The LIST is over, or has failed.

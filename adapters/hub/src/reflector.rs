@@ -10,7 +10,7 @@ mod waiting;
 mod watching;
 
 use crate::call::{Calls, Command, Purpose, RequestId};
-use crate::failure::ApiFailure;
+use crate::failure::{ApiFailure, is_refusal};
 use crate::lane::Lanes;
 use crate::name::{PodName, Scope};
 use crate::observed::{Object, Observed};
@@ -52,6 +52,8 @@ pub enum Event {
     Deleted,
     /// BOOKMARK: there is only a resourceVersion.
     Bookmark,
+    /// The BOOKMARK after the last object of a [`Request::WatchList`](crate::Request::WatchList).
+    Listed,
 }
 
 /// Decides, for any number of waits, which requests to send to the API server and what to deliver to which wait.
@@ -255,10 +257,15 @@ impl<O: Object> Reflector<O> {
             Purpose::SharedWatch => self.lose_shared(now, failure),
             Purpose::SharedProbe => self.lose_shared_probe(now, Some(failure)),
             Purpose::Page => self.lose_list(now, failure),
+            Purpose::WatchList => self.lose_stream(now, failure),
             Purpose::OwnWatch(pod) => self.lose_own(now, pod, failure),
             Purpose::OwnProbe(pod) => self.lose_probe(now, pod, Some(failure)),
-            Purpose::Read { pod, generation, lane, .. } => {
+            Purpose::Read { pod, generation, lane, is_question } => {
                 self.lanes[lane].in_flight -= 1;
+                if is_question && is_refusal(&failure) {
+                    // Without the right to LIST it stays unknown whether the selector matches.
+                    return self.on_answer(now, pod, generation, None);
+                }
                 let failure = ApiFailure { via: purpose.via(), ..failure };
                 self.on_answer(now, pod, generation, Some(Observed::Failed(failure)));
             }
@@ -282,7 +289,11 @@ impl<O: Object> Reflector<O> {
         read: impl FnOnce() -> Result<O, ApiFailure>,
     ) {
         let Some(purpose) = self.calls.purpose(id).cloned() else { return };
-        self.on_event(now, &purpose, event, head, read);
+        match (purpose, event) {
+            (Purpose::WatchList, Event::Listed) => self.on_listed(now, id, head.resource_version),
+            (purpose, Event::Listed) => self.on_event(now, &purpose, Event::Bookmark, head, read),
+            (purpose, event) => self.on_event(now, &purpose, event, head, read),
+        }
     }
 
     /// A watch has ended without an error.
@@ -295,7 +306,7 @@ impl<O: Object> Reflector<O> {
     /// Bytes of an answer have arrived.
     pub fn progress(&mut self, now: Instant, id: RequestId, bytes: usize) {
         self.calls.progress(now, id);
-        if self.calls.purpose(id) == Some(&Purpose::Page)
+        if matches!(self.calls.purpose(id), Some(Purpose::Page | Purpose::WatchList))
             && let Some(shared) = &mut self.shared
             && let Err(failure) = shared.lister.progress(now, bytes)
         {

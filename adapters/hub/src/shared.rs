@@ -96,8 +96,7 @@ impl Shared {
 
     /// The state before the first wait, except for what is known about the API server.
     pub(crate) fn stop(&mut self, service: Service) {
-        let mut lister = Lister::default();
-        lister.count = self.lister.count;
+        let lister = self.lister.fresh();
         let fresh = Self::new(self.scope.clone());
         *self = Self { lister, service, refusal: self.refusal.take(), ..fresh };
     }

@@ -333,7 +333,7 @@ fn rejected(request: &Request) -> ApiFailure {
     let via = match request {
         Request::Get(_) => Via::Get,
         Request::List { .. } => Via::List,
-        Request::Watch { .. } => Via::Watch,
+        Request::Watch { .. } | Request::WatchList { .. } => Via::Watch,
     };
     let (what, name) = request.invalid_name().unwrap_or_default();
     let message = format!("{name:?} is not a valid {what} name");

@@ -30,8 +30,8 @@ const STEADY: Duration = Duration::from_secs(30);
 struct Host {
     reflector: Reflector<Pod>,
     now: u64,
-    /// The requests that were sent with the last watch.
-    beside: Vec<(RequestId, Request)>,
+    /// The commands at the end of the last LIST.
+    beside: Vec<Command>,
 }
 
 impl Host {
@@ -104,19 +104,32 @@ impl Host {
     /// Lists these pods at version 100 and opens the watch.
     #[track_caller]
     fn watch(&mut self, pods: &[(&str, Pod)]) -> RequestId {
-        let (id, request) = self.request(200);
-        assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
-        let now = self.at();
-        for (name, pod) in pods {
-            self.reflector.item(id, head(name, pod), || Ok(pod.clone()));
-        }
-        self.reflector.page(now, id, "100", None);
-        let requests = self.requests(0);
-        let is_watch = |request: &Request| matches!(request, Request::Watch { seconds: 290, .. });
-        let watch = requests.iter().find(|(_, request)| is_watch(request)).expect("a watch").0;
+        let (watch, request) = self.request(200);
+        assert!(matches!(request, Request::WatchList { seconds: 290, .. }), "{request:?}");
         self.reflector.opened(self.at(), watch);
-        self.beside = requests;
+        for (name, pod) in pods {
+            self.event(watch, Event::State, name, pod);
+        }
+        self.listed(watch, "100");
+        self.beside = self.commands(0);
         watch
+    }
+
+    /// The bookmark after the last object of a LIST at the beginning of a watch.
+    fn listed(&mut self, id: RequestId, resource_version: &str) {
+        let head = Head { namespace: "", name: "", resource_version };
+        self.reflector.event(self.at(), id, Event::Listed, head, || unreachable!("it has no object"));
+    }
+
+    /// The request for a first page, from a server that refuses a LIST at the beginning of a watch.
+    #[track_caller]
+    fn first_page(&mut self) -> RequestId {
+        let (list, request) = self.request(200);
+        assert!(matches!(request, Request::WatchList { .. }), "{request:?}");
+        self.reflector.failed(self.at(), list, failure(422, None));
+        let (list, request) = self.request(0);
+        assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
+        list
     }
 }
 
@@ -153,7 +166,7 @@ fn what_a_probe_by_name_shows_need_not_have_the_label() {
     let mut host = Host::hub(Some("podwait"));
     let (first, second) = (host.join("a"), host.join("a"));
     let _ = host.watch(&[]);
-    let read = host.beside.iter().find(|(_, request)| matches!(request, Request::Get(_))).expect("a read").0;
+    let [Command::Send(read, Request::Get(_))] = host.beside[..] else { panic!("{:?}", host.beside) };
     // The pod exists without the label, and then another pod has the name.
     host.reflector.answer(host.at(), read, Some(pod("u1", 90)));
     host.deliveries();
@@ -331,7 +344,7 @@ fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
 fn a_refused_watch_takes_no_final_state_along() {
     let mut host = Host::hub(None);
     let wait = host.join("a");
-    let (list, _) = host.request(200);
+    let list = host.first_page();
     let pod = pod("u", 90);
     host.reflector.item(list, head("a", &pod), || Ok(pod.clone()));
     host.reflector.page(host.at(), list, "100", None);
@@ -424,7 +437,7 @@ fn a_refusal_is_reported_until_it_is_over() {
     assert_eq!(host.commands(60_000), []);
     let watch = host.watch(&[("a", pod("u", 90))]);
     assert_eq!(host.reflector.refusal(), None);
-    assert_eq!(host.commands(0), [Command::Close(own)]);
+    assert_eq!(host.beside, [Command::Close(own)]);
     host.reflector.leave(wait);
     assert_eq!(host.commands(0), [Command::Close(watch)]);
     assert_eq!(host.deliveries(), [], "what was for it is dropped");
@@ -459,4 +472,99 @@ fn a_pod_that_is_only_read_starts_no_watch_of_the_scope() {
         matches!(request, Request::Watch { selection: Selection { pod: Some(_), .. }, .. }),
         "{request:?}"
     );
+}
+
+#[test]
+fn a_list_at_the_beginning_of_a_watch_becomes_the_watch() {
+    let mut host = Host::hub(None);
+    let (there, gone, absent) = (host.join("a"), host.join("b"), host.join("c"));
+    let (watch, request) = host.request(200);
+    assert!(matches!(request, Request::WatchList { .. }), "{request:?}");
+    host.reflector.opened(host.at(), watch);
+    host.event(watch, Event::State, "a", &pod("u1", 90));
+    host.event(watch, Event::State, "b", &pod("u2", 91));
+    assert_eq!(
+        host.deliveries(),
+        [(there, Observed::Pod(Via::List, pod("u1", 90))), (gone, Observed::Pod(Via::List, pod("u2", 91)))]
+    );
+    // Events may come before the end of the LIST.
+    host.event(watch, Event::State, "a", &pod("u1", 101));
+    host.event(watch, Event::Deleted, "b", &pod("u2", 102));
+    assert_eq!(
+        host.deliveries(),
+        [(there, Observed::Pod(Via::List, pod("u1", 101))), (gone, Observed::Deleted(pod("u2", 102)))]
+    );
+    host.listed(watch, "103");
+    assert_eq!(host.deliveries(), [(absent, Observed::NotFound(Via::List))]);
+    for wait in [there, gone, absent] {
+        host.want(wait, STEADY, false);
+    }
+    assert_eq!(host.commands(20_000), [], "it has no deadline any more");
+    host.event(watch, Event::State, "c", &pod("u3", 104));
+    assert_eq!(host.deliveries(), [(absent, Observed::Pod(Via::Watch, pod("u3", 104)))]);
+    host.reflector.ended(host.at(), watch);
+    let (_, request) = host.request(0);
+    assert!(matches!(&request, Request::Watch { from: From::After(at), .. } if at == "104"), "{request:?}");
+}
+
+#[test]
+fn a_list_that_breaks_off_is_followed_by_one_in_pages_and_a_refused_one_at_once() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (watch, _) = host.request(200);
+    host.reflector.opened(host.at(), watch);
+    host.reflector.ended(host.at(), watch);
+    let early = Observed::Failed(ApiFailure::new(Via::Watch, 0, "the answer ended early"));
+    assert_eq!(host.deliveries(), [(wait, early)]);
+    host.want(wait, STEADY, false);
+    let (list, request) = host.request(1_000);
+    assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
+    host.reflector.page(host.at(), list, "100", None);
+    let (watch, _) = host.request(0);
+    host.deliveries();
+    host.want(wait, STEADY, false);
+    // Once a LIST has succeeded, the next one may come with the watch again.
+    host.reflector.failed(host.at(), watch, failure(410, None));
+    let (list, request) = host.request(4_000);
+    assert!(matches!(request, Request::WatchList { .. }), "{request:?}");
+    host.reflector.failed(host.at(), list, failure(422, None));
+    assert_eq!(host.deliveries(), [], "the form of a request is of no concern to a wait");
+    let (list, request) = host.request(0);
+    assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
+    host.reflector.page(host.at(), list, "110", None);
+    let (watch, _) = host.request(0);
+    host.deliveries();
+    host.want(wait, STEADY, false);
+    host.reflector.failed(host.at(), watch, failure(410, None));
+    let (_, request) = host.request(8_000);
+    assert!(matches!(request, Request::List { .. }), "it is not asked again: {request:?}");
+}
+
+#[test]
+fn a_list_at_the_beginning_of_a_watch_has_a_deadline_while_nothing_arrives() {
+    let mut host = Host::hub(None);
+    host.join("a");
+    let (watch, _) = host.request(200);
+    host.reflector.opened(host.at(), watch);
+    assert_eq!(host.commands(9_000), []);
+    host.reflector.progress(host.at(), watch, 100);
+    assert_eq!(host.requests(9_999), []);
+    assert!(host.commands(1).contains(&Command::Close(watch)));
+}
+
+#[test]
+fn without_the_right_to_list_a_pod_is_read_by_its_name() {
+    let mut host = Host::hub(Some("podwait"));
+    host.join("first");
+    let _ = host.watch(&[("first", pod("u", 90))]);
+    host.deliveries();
+    let wait = host.join("a");
+    let (question, request) = host.request(0);
+    assert!(matches!(request, Request::List { limit: 1, .. }), "{request:?}");
+    host.reflector.failed(host.at(), question, failure(403, None));
+    assert_eq!(host.deliveries(), []);
+    let (read, request) = host.request(100);
+    assert_eq!(request, Request::Get(PodName::new("ci", "a")));
+    host.reflector.answer(host.at(), read, Some(pod("u2", 95)));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Get, pod("u2", 95)))]);
 }

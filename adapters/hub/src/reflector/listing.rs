@@ -1,10 +1,11 @@
 //! The items of a LIST, and the pods that are not in it.
 
 use super::{Head, Reflector};
-use crate::failure::{ApiFailure, Via};
+use crate::call::{Purpose, RequestId};
+use crate::failure::{ApiFailure, Via, is_refusal};
 use crate::lane::Lane;
 use crate::link::From;
-use crate::lister::Page;
+use crate::lister::{Page, Streaming};
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::own::Cause;
@@ -47,13 +48,41 @@ impl<O: Object> Reflector<O> {
             }
             return;
         }
+        self.complete_list(now, resource_version);
+    }
+
+    /// The end of a LIST at the beginning of a watch: the request becomes the watch of the scope.
+    pub(super) fn on_listed(&mut self, now: Instant, id: RequestId, resource_version: &str) {
+        self.calls.listed(id);
+        self.complete_list(now, resource_version);
+        let Some(shared) = &mut self.shared else { return };
+        shared.link.sent(id);
+        self.on_opened(now, &Purpose::SharedWatch);
+    }
+
+    fn complete_list(&mut self, now: Instant, resource_version: &str) {
+        let Some(shared) = &mut self.shared else { return };
         shared.health.is_current();
         self.miss_all(now, parse_resource_version(resource_version));
         let Some(shared) = &mut self.shared else { return };
         if !shared.link.is_on() {
             shared.link.want(From::After(resource_version.into()));
         }
-        shared.lister.finish(now);
+        shared.lister.complete(now);
+    }
+
+    /// A LIST at the beginning of a watch failed. If only the form of the request is refused, the LIST comes in pages
+    /// at once: an API server that does not know such requests answers 422. A missing right also concerns the watch.
+    pub(super) fn lose_stream(&mut self, now: Instant, failure: ApiFailure) {
+        let Some(shared) = &mut self.shared else { return };
+        if is_refusal(&failure) && failure.code != 403 {
+            return shared.lister.refuse_streaming();
+        }
+        // These say nothing about the form of the request.
+        if !matches!(failure.code, 403 | 410 | 429) {
+            shared.lister.streaming = Streaming::Failed;
+        }
+        self.lose_list(now, failure);
     }
 
     /// The LIST failed.

@@ -41,7 +41,7 @@ impl<O: Object> Reflector<O> {
                     probe.opened();
                 }
             }
-            Purpose::Page | Purpose::Read { .. } => {}
+            Purpose::WatchList | Purpose::Page | Purpose::Read { .. } => {}
         }
     }
 
@@ -59,6 +59,11 @@ impl<O: Object> Reflector<O> {
             Purpose::OwnWatch(pod) => self.on_own_event(now, pod, event, head, read),
             Purpose::SharedProbe => self.on_probe_event(now, None, event, head, read),
             Purpose::OwnProbe(pod) => self.on_probe_event(now, Some(pod), event, head, read),
+            Purpose::WatchList => match event {
+                Event::State => self.on_item(head, read),
+                Event::Deleted => self.on_shared_event(event, head, read, now),
+                Event::Bookmark | Event::Listed => {}
+            },
             Purpose::Page | Purpose::Read { .. } => {}
         }
     }
@@ -133,7 +138,7 @@ impl<O: Object> Reflector<O> {
             }
             Purpose::SharedProbe => self.lose_shared_probe(now, None),
             Purpose::OwnProbe(pod) => self.lose_probe(now, pod, None),
-            purpose @ (Purpose::Page | Purpose::Read { .. }) => {
+            purpose @ (Purpose::WatchList | Purpose::Page | Purpose::Read { .. }) => {
                 let failure = ApiFailure::new(purpose.via(), 0, "the answer ended early");
                 self.has_failed(now, purpose, failure);
             }

@@ -72,7 +72,7 @@ impl Body {
         let kind = match request {
             Request::Get(pod) => Kind::Get(pod.clone()),
             Request::List { selection, .. } => selection.pod.clone().map_or(Kind::Page, Kind::Find),
-            Request::Watch { .. } => Kind::Watch,
+            Request::Watch { .. } | Request::WatchList { .. } => Kind::Watch,
         };
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
@@ -202,6 +202,7 @@ impl Waits {
             let kind = match event.kind {
                 EventKind::Added | EventKind::Modified => Ok(Event::State),
                 EventKind::Deleted => Ok(Event::Deleted),
+                EventKind::Bookmark if event.ends_initial_events()? => Ok(Event::Listed),
                 EventKind::Bookmark => Ok(Event::Bookmark),
                 EventKind::Error => Err(event.failure()),
                 EventKind::Unrecognized => {

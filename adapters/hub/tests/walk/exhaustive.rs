@@ -154,5 +154,10 @@ walks! {
     outside_watches: Outside [Create, Join], WATCHES, 1, 4;
     outside_outages: Outside [Create, Join], OUTAGES, 1, 4;
     two_waits: Labels [Create, Join, JoinMachine], LABELS, 2, 4;
+    pages_watches: HubPages [Create, Join], WATCHES, 1, 4;
+    pages_outages: HubPages [Create, JoinMachine], OUTAGES, 1, 4;
+    pages_waits: HubPages [Create], WAITS, 2, 4;
+    labels_pages_labels: LabelsPages [Create, Join], LABELS, 1, 4;
+    labels_pages_watches: LabelsPages [Create, JoinMachine], WATCHES, 1, 4;
     polled_in_hub: Hub [Create, JoinPolled, Join], WATCHES, 2, 4;
 }

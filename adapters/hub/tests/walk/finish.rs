@@ -107,8 +107,8 @@ impl Sim {
             let is_silent = self.weather.outage == Outage::Silent;
             self.promises.stirred(self.now + if is_silent { 10_000 } else { 0 });
         }
-        let page = self.weather.page;
-        self.weather = Weather { page, ..Default::default() };
+        let Weather { page, refuses_watch_list, .. } = self.weather;
+        self.weather = Weather { page, refuses_watch_list, ..Default::default() };
         self.world.is_lagging = false;
         self.world.catch_up();
         self.publish();

@@ -76,6 +76,9 @@ pub enum Place {
     Hub,
     /// A hub with one.
     Labels,
+    /// The same two with a server that refuses a LIST at the beginning of a watch.
+    HubPages,
+    LabelsPages,
     /// A hub of another namespace.
     Outside,
 }
@@ -84,13 +87,17 @@ impl Place {
     pub fn sim(self) -> Sim {
         let namespace = if self == Self::Outside { "other" } else { "ci" };
         let names = Rc::new([PodName::new("ci", "pod"), PodName::new("ci", "stranger")]);
-        let labels = (self == Self::Labels).then(|| "podwait".into());
+        let labels = matches!(self, Self::Labels | Self::LabelsPages).then(|| "podwait".into());
         let scope = Scope { namespace: Some(namespace.into()), labels };
         let (reflector, rate) = match self {
             Self::Own => (Reflector::single(), None),
-            Self::Hub | Self::Labels | Self::Outside => (Reflector::of_scope(scope, 10), Some(10)),
+            Self::Hub | Self::Labels | Self::HubPages | Self::LabelsPages | Self::Outside => {
+                (Reflector::of_scope(scope, 10), Some(10))
+            }
         };
-        Sim::new(reflector, names, Promises::new(rate))
+        let mut sim = Sim::new(reflector, names, Promises::new(rate));
+        sim.weather.refuses_watch_list = matches!(self, Self::HubPages | Self::LabelsPages);
+        sim
     }
 }
 
@@ -206,9 +213,14 @@ pub fn transcript(place: Place, moves: &[Move]) -> (Vec<String>, Option<(&'stati
     (sim.log.unwrap_or_default(), sim.promises.broken)
 }
 
-/// A walk in which every promise has to be kept.
+/// A walk in which every promise has to be kept, with either way to LIST.
 #[track_caller]
 pub fn walk(place: Place, moves: &[Move]) {
+    match place {
+        Place::Hub => walk(Place::HubPages, moves),
+        Place::Labels => walk(Place::LabelsPages, moves),
+        Place::Own | Place::HubPages | Place::LabelsPages | Place::Outside => {}
+    }
     let (log, broken) = transcript(place, moves);
     if let Some((promise, details)) = broken {
         panic!("{place:?} {moves:?}\n{}\n{promise}: {details}", log.join("\n"));

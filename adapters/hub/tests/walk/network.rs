@@ -1,9 +1,9 @@
 //! The answers to requests, and how they are handed over.
 
 use crate::pod::Pod;
-use crate::server::{Answer, failure};
+use crate::server::{Answer, failure, watched};
 use crate::sim::{Cause, Sim, note};
-use podwait_hub::{Event, Head, Object, PodName, Request, RequestId, Via};
+use podwait_hub::{Event, Head, Object, PodName, RequestId, Via};
 
 impl Sim {
     /// The cache has new events for the watches.
@@ -29,6 +29,7 @@ impl Sim {
         }
         match answer {
             Answer::Events => return self.pump(id),
+            Answer::Listed => return self.list_ends(id),
             Answer::Opened => {
                 if let Some(stream) = self.open.get_mut(&id).and_then(|open| open.stream.as_mut()) {
                     stream.is_open = true;
@@ -66,7 +67,7 @@ impl Sim {
             Answer::Page(page) => {
                 self.reflector.page(now, id, &page.revision.to_string(), page.next.clone());
             }
-            Answer::Events => {}
+            Answer::Events | Answer::Listed => {}
         }
     }
 
@@ -87,18 +88,44 @@ impl Sim {
 
     fn pump(&mut self, id: RequestId) {
         let Some(open) = self.open.get_mut(&id) else { return };
-        let Request::Watch { selection, .. } = &open.request else { return };
+        let Some(selection) = watched(&open.request) else { return };
         let Some(stream) = open.stream.as_mut().filter(|stream| stream.is_open && !stream.is_muted) else {
             return;
         };
+        let is_listed = stream.is_listed;
         let first = std::mem::take(&mut stream.first).into_iter().map(|pod| (Event::State, pod));
         let mut events: Vec<_> = first.collect();
         events.extend(self.world.events(selection, stream.cursor));
         stream.cursor = stream.cursor.max(self.world.cached);
+        let before = self.cause;
+        if !is_listed {
+            self.cause = Cause::Read(open.began);
+        }
         for (event, pod) in events {
             self.event(id, event, &pod);
             self.settle();
         }
+        self.cause = before;
+    }
+
+    fn list_ends(&mut self, id: RequestId) {
+        self.pump(id);
+        let Some(open) = self.open.get_mut(&id) else { return };
+        let Some(stream) = open.stream.as_mut().filter(|stream| stream.is_open && !stream.is_muted) else {
+            return;
+        };
+        stream.is_listed = true;
+        let (version, before) = (stream.cursor.to_string(), self.cause);
+        self.cause = Cause::Read(open.began);
+        self.mark(id, Event::Listed, &version);
+        self.cause = before;
+    }
+
+    /// An event without an object.
+    fn mark(&mut self, id: RequestId, event: Event, version: &str) {
+        let head = Head { namespace: "", name: "", resource_version: version };
+        self.reflector.event(self.at(), id, event, head, || unreachable!("it has no object"));
+        self.settle();
     }
 
     pub fn event(&mut self, id: RequestId, event: Event, pod: &Pod) {
@@ -120,12 +147,10 @@ impl Sim {
         for id in self.open.keys().copied().collect::<Vec<_>>() {
             self.pump(id);
             let Some(stream) = self.open.get(&id).and_then(|open| open.stream.as_ref()) else { continue };
-            if stream.is_open && !stream.is_muted && stream.cursor == self.world.cached {
+            let is_current = stream.cursor == self.world.cached;
+            if stream.is_open && stream.is_listed && !stream.is_muted && is_current {
                 let version = stream.cursor.to_string();
-                let head = Head { namespace: "", name: "", resource_version: &version };
-                self.reflector
-                    .event(self.at(), id, Event::Bookmark, head, || unreachable!("it has no object"));
-                self.settle();
+                self.mark(id, Event::Bookmark, &version);
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::pod::Pod;
 use crate::server::{read_of, wide};
 use crate::sim::{Cause, Sim};
 use crate::waiter::{End, GRACE, Waiter};
-use podwait_hub::{ApiFailure, Observed, Request, Via};
+use podwait_hub::{ApiFailure, Observed, Request, Selection, Via};
 
 /// How late a delivery may be.
 const SLACK: u64 = 1_000;
@@ -79,6 +79,16 @@ impl Promises {
     }
 }
 
+/// What a watch is for: the pods, and the time that it is open.
+fn purpose(request: &Request) -> Option<(&Selection, u32)> {
+    match request {
+        Request::Watch { selection, seconds, .. } | Request::WatchList { selection, seconds } => {
+            Some((selection, *seconds))
+        }
+        Request::Get(_) | Request::List { .. } => None,
+    }
+}
+
 impl Sim {
     pub fn break_promise(&mut self, promise: &'static str, details: String) {
         self.note(format!("BROKEN: {promise}: {details}"));
@@ -115,15 +125,10 @@ impl Sim {
         {
             self.break_promise("one read at a time", format!("{request:?}"));
         }
-        if let Request::Watch { selection, seconds, .. } = request {
-            let is_same = |open: &Request| {
-                matches!(open, Request::Watch { selection: other, seconds: others, .. }
-                if other == selection && others == seconds)
-            };
-            let count = self.open.values().filter(|open| is_same(&open.request)).count();
-            if count > 0 {
-                self.break_promise("one watch for one purpose", format!("{request:?}"));
-            }
+        if let Some(purpose) = purpose(request)
+            && self.open.values().any(|open| self::purpose(&open.request) == Some(purpose))
+        {
+            self.break_promise("one watch for one purpose", format!("{request:?}"));
         }
     }
 

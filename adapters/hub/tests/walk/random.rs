@@ -47,6 +47,7 @@ fn sim(dice: &mut Dice) -> Sim {
         }
     };
     let mut sim = Sim::new(reflector, names.into(), promises);
+    sim.weather.refuses_watch_list = dice.flip();
     sim.hands_over_late = dice.flip();
     sim
 }

@@ -38,6 +38,8 @@ pub struct Weather {
     pub expires_in_stream: bool,
     /// How many items a page has.
     pub page: usize,
+    /// 422 for a LIST at the beginning of a watch.
+    pub refuses_watch_list: bool,
 }
 
 impl Default for Weather {
@@ -50,6 +52,7 @@ impl Default for Weather {
             events_take: 1,
             expires_in_stream: true,
             page: 2,
+            refuses_watch_list: false,
         }
     }
 }
@@ -61,8 +64,17 @@ pub struct Stream {
     pub is_open: bool,
     /// The connection is half-open: nothing comes any more, and no end.
     pub is_muted: bool,
-    /// The objects with which a watch from "0" begins.
+    /// The objects with which the watch begins.
     pub first: Vec<Pod>,
+    /// The LIST at the beginning of the watch is complete, or there is none.
+    pub is_listed: bool,
+}
+
+impl Stream {
+    /// Not open yet; it begins after that revision.
+    fn at(cursor: u64) -> Self {
+        Self { cursor, is_open: false, is_muted: false, first: Vec::new(), is_listed: true }
+    }
 }
 
 /// A request that is under way.
@@ -81,6 +93,8 @@ pub enum Answer {
     Opened,
     /// All events so far.
     Events,
+    /// The end of the LIST at the beginning of a watch.
+    Listed,
     Ended,
     Pod(Option<Pod>),
     Bytes,
@@ -106,7 +120,7 @@ pub fn via(request: &Request) -> Via {
     match request {
         Request::Get(_) => Via::Get,
         Request::List { .. } => Via::List,
-        Request::Watch { .. } => Via::Watch,
+        Request::Watch { .. } | Request::WatchList { .. } => Via::Watch,
     }
 }
 
@@ -118,9 +132,9 @@ pub fn failure(via: Via, code: u16, is_status: bool) -> ApiFailure {
 pub fn wide(request: &Request) -> Option<&Selection> {
     match request {
         Request::Get(_) => None,
-        Request::List { selection, .. } | Request::Watch { selection, .. } => {
-            Some(selection).filter(|selection| selection.pod.is_none())
-        }
+        Request::List { selection, .. }
+        | Request::Watch { selection, .. }
+        | Request::WatchList { selection, .. } => Some(selection).filter(|selection| selection.pod.is_none()),
     }
 }
 
@@ -129,7 +143,15 @@ pub fn read_of(world: &World, request: &Request) -> Option<usize> {
     match request {
         Request::Get(pod) => Some(world.index(pod)),
         Request::List { selection, .. } => selection.pod.as_ref().map(|pod| world.index(pod)),
-        Request::Watch { .. } => None,
+        Request::Watch { .. } | Request::WatchList { .. } => None,
+    }
+}
+
+/// The selection of a watch.
+pub fn watched(request: &Request) -> Option<&Selection> {
+    match request {
+        Request::Watch { selection, .. } | Request::WatchList { selection, .. } => Some(selection),
+        Request::Get(_) | Request::List { .. } => None,
     }
 }
 
@@ -192,8 +214,23 @@ impl Weather {
                 let page = Page { items: list.pods[start..end].to_vec(), revision: list.revision, next };
                 vec![(1, Answer::Bytes), (self.answers_take, Answer::Page(Rc::new(page)))]
             }
+            Request::WatchList { .. } if self.refuses_watch_list => {
+                vec![(1, Answer::Failed(failure(Via::Watch, 422, true)))]
+            }
+            Request::WatchList { selection, seconds } => {
+                // A consistent read: the cache has caught up with the store.
+                let first = world.list(selection);
+                open.stream = Some(Stream { first, is_listed: false, ..Stream::at(world.revision) });
+                let listed = 1 + self.answers_take + self.events_take;
+                vec![
+                    (1, Answer::Opened),
+                    (1 + self.events_take, Answer::Events),
+                    (listed, Answer::Listed),
+                    (u64::from(*seconds) * 1000, Answer::Ended),
+                ]
+            }
             Request::Watch { selection, from, seconds } => {
-                let mut stream = Stream { cursor: 0, is_open: false, is_muted: false, first: Vec::new() };
+                let mut stream = Stream::at(0);
                 let expired = match from {
                     From::Any(_) => {
                         stream.first = world.cached_list(selection);
