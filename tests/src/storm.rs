@@ -178,12 +178,15 @@ impl Storm {
     }
 }
 
-/// The cluster of the run with this seed. Every third one knows JSON only, so that storms meet the readers of both encodings.
-/// No lot is drawn for it: the weather stays as it is.
+/// The cluster of the run with this seed. Every third one knows JSON only, so that storms meet the readers of both encodings, and
+/// every second one no LIST at the beginning of a watch. No lot is drawn for it: the weather stays as it is.
 fn cluster(seed: u64) -> Cluster {
     let cluster = Cluster::new();
     if seed.is_multiple_of(3) {
         cluster.faults().refuse_protobuf();
+    }
+    if seed.is_multiple_of(2) {
+        cluster.faults().refuse_watch_list();
     }
     cluster
 }

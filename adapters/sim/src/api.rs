@@ -103,7 +103,8 @@ impl Cluster {
                 Ok(Reply::list(encoding, &metadata, pods.iter().map(|pod| &**pod)))
             }
             (Verb::Watch, ns, _) => {
-                let watch = self.watch(query.watch_request(encoding, ns)?);
+                let watch = query.watch_request(encoding, ns, self.faults().knows_watch_list())?;
+                let watch = self.watch(watch);
                 Ok(Reply::stream(encoding.stream_type(), watch))
             }
             (Verb::Create, Some(ns), _) => {
@@ -255,10 +256,37 @@ impl Query {
         })
     }
 
-    fn watch_request(&self, encoding: Encoding, namespace: Option<&str>) -> Result<WatchRequest, Refusal> {
+    /// Whether a LIST comes first.
+    fn lists_first(&self, is_known: bool) -> Result<bool, Refusal> {
+        let forbidden = |field, message| Err(Refusal::InvalidOptions { field, message });
+        let lists_first = self.flag("sendInitialEvents");
+        match (lists_first, self.get("resourceVersionMatch")) {
+            (true, _) if !is_known => forbidden(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+            ),
+            (true, "NotOlderThan") | (false, "") => Ok(lists_first),
+            (true, _) => forbidden(
+                "resourceVersionMatch",
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ),
+            (false, _) => forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ),
+        }
+    }
+
+    fn watch_request(
+        &self,
+        encoding: Encoding,
+        namespace: Option<&str>,
+        knows_watch_list: bool,
+    ) -> Result<WatchRequest, Refusal> {
         Ok(WatchRequest {
             encoding,
             selector: self.selector(namespace)?,
+            lists_first: self.lists_first(knows_watch_list)?,
             after: self.number("resourceVersion")?.filter(|revision| *revision != 0),
             timeout: match self.number("timeoutSeconds")? {
                 None | Some(0) => WATCH_TIMEOUT,

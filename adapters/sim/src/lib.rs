@@ -44,8 +44,8 @@
 //!
 //! One increasing resourceVersion for all pods, and one log that every watch is served from, so
 //! the order of events is that of the writes. Watches know selectors by equality, bookmarks once
-//! a minute, `timeoutSeconds`, and 410 Expired after [`Cluster::compact`]. LISTs come in pages,
-//! whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
+//! a minute, `timeoutSeconds`, `sendInitialEvents` (a LIST at the beginning of the watch; [`Faults::refuse_watch_list`] makes a
+//! server without it), and 410 Expired after [`Cluster::compact`]. LISTs come in pages, whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
 //! finalizers. Logs are served run by run, from the newest file, with no header before the first byte.
 //!
 //! Pods, lists of them, watches and `Status` are answered in JSON or in protobuf, whichever the `Accept` of the request asks for

@@ -36,6 +36,14 @@ pub enum Refusal {
         /// The field and what is wrong with it.
         message: String,
     },
+    /// 422: the query asks for what this server does not do, or for parts that exclude each other.
+    #[error("ListOptions.meta.k8s.io \"\" is invalid: {field}: Forbidden: {message}")]
+    InvalidOptions {
+        /// The parameter.
+        field: &'static str,
+        /// Why it is forbidden.
+        message: &'static str,
+    },
     /// 400: the request makes no sense.
     #[error("{message}")]
     BadRequest {
@@ -67,7 +75,7 @@ impl Refusal {
         match self {
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::AlreadyExists { .. } | Self::Conflict { .. } => StatusCode::CONFLICT,
-            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid { .. } | Self::InvalidOptions { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
@@ -94,7 +102,7 @@ impl Refusal {
             Self::NotFound { .. } => "NotFound",
             Self::AlreadyExists { .. } => "AlreadyExists",
             Self::Conflict { .. } => "Conflict",
-            Self::Invalid { .. } => "Invalid",
+            Self::Invalid { .. } | Self::InvalidOptions { .. } => "Invalid",
             Self::BadRequest { .. } => "BadRequest",
             Self::MethodNotAllowed => "MethodNotAllowed",
             Self::NotAcceptable { .. } => "NotAcceptable",
@@ -108,7 +116,8 @@ impl Refusal {
             | Self::AlreadyExists { name }
             | Self::Conflict { name, .. }
             | Self::Invalid { name, .. } => Some(name),
-            Self::BadRequest { .. }
+            Self::InvalidOptions { .. }
+            | Self::BadRequest { .. }
             | Self::MethodNotAllowed
             | Self::NotAcceptable { .. }
             | Self::Expired { .. } => None,

@@ -93,6 +93,7 @@ struct Inner {
     rule: Option<Rule>,
     forbidden: BTreeSet<Verb>,
     has_json_only: bool,
+    refuses_watch_list: bool,
     listener: Option<Listener>,
 }
 
@@ -126,6 +127,17 @@ impl Faults {
         self.lock().has_json_only = true;
     }
 
+    /// Lets the server refuse watches with `sendInitialEvents`, as an API server does before Kubernetes 1.27 and without the
+    /// feature gate WatchList.
+    pub fn refuse_watch_list(&self) {
+        self.lock().refuses_watch_list = true;
+    }
+
+    /// Whether the server sends a LIST at the beginning of a watch.
+    pub(crate) fn knows_watch_list(&self) -> bool {
+        !self.lock().refuses_watch_list
+    }
+
     /// The encodings that the server knows.
     pub(crate) fn encodings(&self) -> &'static [Encoding] {
         if self.lock().has_json_only { &[Encoding::Json] } else { encoding::ALL }
@@ -142,13 +154,14 @@ impl Faults {
         self.lock().rule = Some(Box::new(rule));
     }
 
-    /// Forgets all faults, pushed ones and the rule, gives back all rights, and lets the server know protobuf again.
+    /// Forgets all faults, pushed ones and the rule, gives back all rights, and lets the server know protobuf and WatchList again.
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.queues.clear();
         inner.rule = None;
         inner.forbidden.clear();
         inner.has_json_only = false;
+        inner.refuses_watch_list = false;
     }
 
     /// Counts a request and says what goes wrong with it.
@@ -195,6 +208,7 @@ impl fmt::Debug for Inner {
             .field("rule", &rule)
             .field("forbidden", &self.forbidden)
             .field("has_json_only", &self.has_json_only)
+            .field("refuses_watch_list", &self.refuses_watch_list)
             .finish()
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct WatchRequest {
     pub(crate) selector: Selector,
     /// `None`: start with the pods that exist; otherwise replay the changes after this one.
     pub(crate) after: Option<u64>,
+    /// With all pods that exist, whatever `after` says, and then a bookmark that says so.
+    pub(crate) lists_first: bool,
     pub(crate) timeout: Duration,
     pub(crate) bookmarks: bool,
 }
@@ -56,13 +58,18 @@ struct Watch {
 
 impl Watch {
     fn start(cluster: &Cluster, request: WatchRequest) -> Self {
-        let WatchRequest { encoding, selector, after, timeout, bookmarks } = request;
+        let WatchRequest { encoding, selector, after, lists_first, timeout, bookmarks } = request;
         let now = Instant::now();
         let writes = cluster.subscribe();
-        let (seen, pieces) = match after {
+        let (seen, mut pieces) = match after.filter(|_| !lists_first) {
             Some(revision) => (revision, VecDeque::new()),
             None => cluster.with(|store| (store.revision, existing(encoding, store, &selector))),
         };
+        if lists_first && bookmarks {
+            let mut mark = bookmark_object(seen);
+            mark["metadata"]["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+            pieces.push_back(encoding.event("BOOKMARK", &mark));
+        }
         Self {
             cluster: cluster.clone(),
             encoding,
@@ -147,8 +154,14 @@ mod tests {
     async fn a_write_after_the_look_at_the_log_ends_the_sleep_before_it_begins() {
         let cluster = Cluster::new();
         let (selector, timeout) = (Selector::default(), Duration::from_secs(1));
-        let request =
-            WatchRequest { encoding: Encoding::Json, selector, after: Some(1), timeout, bookmarks: false };
+        let request = WatchRequest {
+            encoding: Encoding::Json,
+            selector,
+            after: Some(1),
+            lists_first: false,
+            timeout,
+            bookmarks: false,
+        };
         let mut watch = Watch::start(&cluster, request);
         watch.read_log();
         cluster.create(crate::pod("ci", "a", &["step"])).unwrap();

@@ -105,6 +105,31 @@ async fn bookmarks_come_every_minute_and_hold_only_a_resource_version() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_may_begin_with_a_list_whose_end_is_marked() {
+    let cluster = cluster_with(&["a", "b"]);
+    let uri =
+        format!("{PODS}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
+    let mut watch = Stream::open(&cluster.client(), &uri).await;
+    assert_eq!([watch.brief().await, watch.brief().await], ["ADDED a 2", "ADDED b 3"]);
+    let (kind, object) = watch.event().await;
+    assert_eq!(kind, "BOOKMARK");
+    let marked = json!({ "resourceVersion": "3", "annotations": { "k8s.io/initial-events-end": "true" } });
+    assert_eq!(object["metadata"], marked);
+    touch(&cluster, "a");
+    assert_eq!(watch.brief().await, "MODIFIED a 4");
+    for (query, part) in [
+        ("&sendInitialEvents=true", "requires setting resourceVersionMatch"),
+        ("&resourceVersionMatch=NotOlderThan", "forbidden for watch unless sendInitialEvents"),
+    ] {
+        let refused = get(&cluster.client(), &format!("{PODS}{query}")).await;
+        assert!(refused.code == 422 && refused.body.contains(part), "{}", refused.body);
+    }
+    cluster.faults().refuse_watch_list();
+    let refused = get(&cluster.client(), &uri).await;
+    assert!(refused.code == 422 && refused.body.contains("WatchList feature gate"), "{}", refused.body);
+}
+
+#[tokio::test(start_paused = true)]
 async fn kube_reads_every_kind_of_event() {
     let cluster = cluster_with(&["a", "b"]);
     let pods: Api<Pod> = Api::namespaced(cluster.client(), "ci");
