@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use podwait::{DoneReason, FailReason, Hub, HubBuilder, Observed, Policy, Scope, Via, Wait};
 use podwait_sim::{Cluster, Fault, Life, RequestInfo, Step, Terminated, Verb, pod};
 use std::future::IntoFuture;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -87,6 +88,11 @@ impl Traffic {
 
 const NEVER: [Duration; 0] = [];
 
+/// A LIST of all pods in sight, at the beginning of a watch.
+fn is_watch_list(request: &RequestInfo) -> bool {
+    request.verb == Verb::Watch && request.uri.contains("sendInitialEvents")
+}
+
 /// A page of a LIST of all pods in sight.
 fn is_page(request: &RequestInfo) -> bool {
     request.verb == Verb::List && request.name.is_none()
@@ -120,23 +126,33 @@ fn is_error(observed: &Observed) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_waits_cost_one_list_and_one_watch() {
-    let cluster = Cluster::new();
-    let hub = hub(&cluster);
+async fn a_thousand_waits_cost_one_watch_and_without_watch_list_a_list_too() {
+    for (knows_watch_list, lists, watches) in [(true, 0, 1), (false, 2, 2)] {
+        let cluster = Cluster::new();
+        if !knows_watch_list {
+            cluster.faults().refuse_watch_list();
+        }
+        a_thousand_waits(&cluster).await;
+        let requests = cluster.requests();
+        assert_eq!((requests.list, requests.watch, requests.get), (lists, watches, 0), "in two pages");
+    }
+}
+
+async fn a_thousand_waits(cluster: &Cluster) {
+    let hub = hub(cluster);
     for n in 0..1000 {
-        running(&name(n)).after(secs(5 + n / 100)).finished(code(n)).spawn(&cluster);
+        running(&name(n)).after(secs(5 + n / 100)).finished(code(n)).spawn(cluster);
     }
     let waits = (0..1000).map(|n| hub.wait("ci", name(n)).into_future());
     for (exit, n) in join_all(waits).await.into_iter().zip(0..) {
         assert_eq!(exit.map(|exit| exit.code), Ok(code(n)), "{n}");
     }
-    let requests = cluster.requests();
-    assert_eq!((requests.list, requests.watch, requests.get), (2, 1, 0), "in two pages");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_takes_its_time_is_not_overtaken_by_reads() {
     let cluster = Cluster::new();
+    cluster.faults().refuse_watch_list();
     let hub = hub(&cluster);
     for n in 0..2000 {
         running(&name(n)).after(secs(5)).finished(code(n)).spawn(&cluster);
@@ -150,7 +166,7 @@ async fn a_list_that_takes_its_time_is_not_overtaken_by_reads() {
         assert_eq!(exit.map(|exit| exit.code), Ok(code(n)), "{n}");
     }
     let requests = cluster.requests();
-    assert_eq!((requests.list, requests.watch, requests.get), (4, 1, 0));
+    assert_eq!((requests.list, requests.watch, requests.get), (4, 2, 0), "the first watch is refused");
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +197,7 @@ async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
     assert_eq!([early, first, quiet].map(|exit| exit.map(|exit| exit.code)), [Ok(3), Ok(1), Ok(2)]);
     assert_eq!((after, via), (Duration::ZERO, Via::Get), "who comes late sees the pod at once");
     let before = cluster.requests();
-    assert_eq!((before.list, before.watch), (1, 3), "one LIST; a watch is renewed every 290 s");
+    assert_eq!((before.list, before.watch), (0, 3), "a watch is renewed every 290 s");
     sleep(secs(3600)).await;
     assert_eq!(cluster.requests(), before, "nobody waits, nothing is asked");
     running("next").finished(4).spawn(&cluster);
@@ -197,7 +213,7 @@ async fn a_hub_that_stays_open_watches_until_it_is_dropped() {
         assert_eq!(hub.wait("ci", name(n)).await.map(|exit| exit.code), Ok(code(n)));
         sleep(secs(60)).await;
     }
-    assert_eq!((cluster.requests().list, cluster.requests().watch), (1, 1));
+    assert_eq!((cluster.requests().list, cluster.requests().watch), (0, 1));
     drop(hub);
     sleep(secs(1)).await;
     let before = cluster.requests();
@@ -220,7 +236,7 @@ async fn a_crowd_that_comes_late_is_served_by_a_list() {
     let (_, others) = tokio::join!(first, others);
     assert!(others.iter().zip(1..).all(|(exit, n)| exit.as_ref().is_ok_and(|exit| exit.code == code(n))));
     let requests = cluster.requests();
-    assert!(requests.list == 4 && requests.get < 300, "two LISTs of two pages: {requests:?}");
+    assert!(requests.list == 2 && requests.get < 300, "one LIST of two pages: {requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,7 +274,7 @@ async fn what_a_relist_misses_is_not_found_and_what_it_has_is_seen() {
         tokio::join!(hub.wait("ci", "gone").into_future(), hub.wait("ci", "here").into_future(), outage);
     assert_eq!(gone.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
     assert_eq!(here.map(|exit| exit.code), Ok(5));
-    assert!(cluster.requests().list >= 2);
+    assert!(cluster.requests().list >= 2, "in pages, since the LIST with the watch had failed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,7 +296,7 @@ async fn a_watch_that_breaks_goes_on_from_its_last_bookmark_without_a_list() {
     let (exit, ()) = tokio::join!(hub.wait("ci", "ours").into_future(), others);
     assert_eq!(exit.map(|exit| exit.code), Ok(6));
     let requests = cluster.requests();
-    assert_eq!((requests.list, requests.watch), (1, 2), "{requests:?}");
+    assert_eq!((requests.list, requests.watch), (0, 2), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,7 +313,7 @@ async fn a_pod_that_loses_its_label_is_not_deleted() {
     assert_eq!(deleted.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
     let requests = cluster.requests();
     // The one outside is polled, at least every five seconds.
-    assert!(requests.list == 1 && (20..40).contains(&requests.get), "{requests:?}");
+    assert!(requests.list == 0 && (20..40).contains(&requests.get), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -365,7 +381,7 @@ async fn retry_after_holds_for_all() {
         running(&name(n)).after(secs(20)).finished(code(n)).spawn(&cluster);
     }
     let seen = traffic(&cluster);
-    cluster.faults().push(Verb::List, Fault::status(429).retry_after(30));
+    cluster.faults().push(Verb::Watch, Fault::status(429).retry_after(30));
     let waits = (0..100).map(|n| hub.wait("ci", name(n)).into_future());
     assert!(
         join_all(waits).await.iter().zip(0..).all(|(exit, n)| exit.as_ref().is_ok_and(|e| e.code == code(n)))
@@ -393,7 +409,7 @@ async fn one_event_that_cannot_be_read_fails_nobody_else() {
 
 #[tokio::test(start_paused = true)]
 async fn without_the_right_to_list_each_wait_watches_its_pod_and_without_watching_it_polls() {
-    for (may_watch, watches) in [(true, 20..30), (false, 20..22)] {
+    for (may_watch, watches) in [(true, 21..30), (false, 21..23)] {
         let cluster = Cluster::new();
         cluster.faults().rule(move |request| {
             let is_allowed = request.verb == Verb::Get
@@ -413,7 +429,7 @@ async fn without_the_right_to_list_each_wait_watches_its_pod_and_without_watchin
         let (exits, ()) = tokio::join!(join_all(waits), check);
         assert!(exits.iter().zip(0..).all(|(exit, n)| exit.as_ref().is_ok_and(|e| e.code == code(n))));
         let requests = cluster.requests();
-        assert_eq!(requests.list, 1, "{requests:?}");
+        assert_eq!(requests.list, 0, "{requests:?}");
         assert!(watches.contains(&requests.watch), "{requests:?}");
     }
 }
@@ -426,10 +442,10 @@ async fn a_pod_outside_of_the_scope_is_waited_for_by_itself() {
         Life::of(pod("other", "p", &["step"])).scheduled("node-1").running().after(secs(3)).finished(1);
     other.spawn(&cluster);
     assert_eq!(hub.wait("other", "p").await.map(|exit| exit.code), Ok(1));
-    assert_eq!(cluster.requests().list, 0);
+    assert_eq!(cluster.requests().watch, 1, "its own");
     let all = Hub::new(cluster.client(), Scope::all());
     assert_eq!(all.wait("other", "p").await.map(|exit| exit.reason), Ok(DoneReason::NonzeroExit));
-    assert_eq!(cluster.requests().list, 1);
+    assert_eq!((cluster.requests().list, cluster.requests().watch), (0, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -500,8 +516,13 @@ fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     let _entered = server.enter();
     Life::of(pod("ci", "p", &["step"])).running().after(secs(2)).finished(5).spawn(&cluster);
     // The first wait starts the hub's task, and is dropped with its runtime.
-    first.spawn(hub.wait("ci", "p").into_future());
-    until(|| cluster.requests().watch > 0);
+    let is_listed = Arc::new(AtomicBool::new(false));
+    let note = Arc::clone(&is_listed);
+    let wait = hub.wait("ci", "p").on_turn(move |turn| {
+        note.fetch_or(matches!(turn.observed, Observed::Pod(..)), Ordering::Relaxed);
+    });
+    first.spawn(wait.into_future());
+    until(|| is_listed.load(Ordering::Relaxed));
     // The second one finds a watch, and reads the pod.
     let wait = second.spawn(hub.wait("ci", "p").into_future());
     until(|| cluster.requests().get > 0);
@@ -525,9 +546,11 @@ async fn a_list_that_cannot_be_read_says_of_no_pod_that_it_is_not_there() {
         serde_json::json!({ "kind": "ServiceList", "metadata": metadata, "items": [] }),
     ] {
         let cluster = Cluster::new();
+        cluster.faults().refuse_watch_list();
         let hub = hub(&cluster);
         running("p").after(secs(30)).finished(3).spawn(&cluster);
         // After an outage of which the wait was told, when it knows the pod.
+        cluster.faults().push(Verb::Watch, Fault::Delay(Duration::ZERO));
         cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(10)));
         cluster.faults().push(Verb::Watch, Fault::status(503));
         let spoil = async {
@@ -549,6 +572,6 @@ fn a_wait_that_nobody_polls_asks_for_nothing() {
     let wait = hub.wait("ci", "p").into_future();
     let life = Life::of(pod("ci", "p", &["step"])).running().finished(5);
     runtime.block_on(life.run(&cluster)).expect("a life");
-    assert_eq!(cluster.requests().list, 0);
+    assert_eq!(cluster.requests(), podwait_sim::RequestCounts::default());
     assert_eq!(runtime.block_on(wait).map(|exit| exit.code), Ok(5));
 }

@@ -65,13 +65,15 @@ pub(crate) enum Page {
 
 /// Whether the API server sends a LIST at the beginning of a watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Streaming {
+enum Streaming {
     /// It does, as far as is known: Kubernetes does from 1.34 on, and from 1.27 on with the feature gate WatchList.
     #[default]
     Allowed,
-    /// The last such request failed: the next LIST comes in pages. If that succeeds, the one after it does not.
+    /// Such a request failed: the next LIST comes in pages.
     Failed,
-    /// It refuses such requests.
+    /// The LIST after that was complete: one more such request.
+    OnceMore,
+    /// It refuses such requests, or does not complete them.
     Refused,
 }
 
@@ -83,7 +85,7 @@ pub(crate) struct Lister {
     pub(crate) count: u64,
     /// The newest generation before the last of them.
     pub(crate) generation: u64,
-    pub(crate) streaming: Streaming,
+    streaming: Streaming,
     /// When the last one was over, and how long it took.
     last: Option<(Instant, Duration)>,
     /// When the first and the last of the waits joined that joined since the last LIST began.
@@ -130,6 +132,11 @@ impl Lister {
         }
     }
 
+    /// Whether the next LIST is to come at the beginning of a watch.
+    pub(crate) fn may_stream(&self) -> bool {
+        matches!(self.streaming, Streaming::Allowed | Streaming::OnceMore)
+    }
+
     /// The API server refuses to send this LIST at the beginning of a watch: it begins anew, in pages.
     pub(crate) fn refuse_streaming(&mut self) {
         self.streaming = Streaming::Refused;
@@ -138,10 +145,20 @@ impl Lister {
         }
     }
 
-    /// The LIST is complete.
-    pub(crate) fn complete(&mut self, now: Instant) {
-        if self.streaming == Streaming::Failed {
-            self.streaming = Streaming::Allowed;
+    /// A LIST at the beginning of a watch broke off.
+    pub(crate) fn lose_stream(&mut self) {
+        self.streaming = match self.streaming {
+            Streaming::Allowed | Streaming::Failed => Streaming::Failed,
+            Streaming::OnceMore | Streaming::Refused => Streaming::Refused,
+        };
+    }
+
+    /// The LIST is complete; whether it came at the beginning of a watch.
+    pub(crate) fn complete(&mut self, now: Instant, is_stream: bool) {
+        match self.streaming {
+            _ if is_stream => self.streaming = Streaming::Allowed,
+            Streaming::Failed => self.streaming = Streaming::OnceMore,
+            Streaming::Allowed | Streaming::OnceMore | Streaming::Refused => {}
         }
         self.finish(now);
     }

@@ -541,6 +541,31 @@ fn a_list_that_breaks_off_is_followed_by_one_in_pages_and_a_refused_one_at_once(
 }
 
 #[test]
+fn a_server_that_breaks_off_two_lists_in_a_row_is_asked_for_pages() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let mut kinds = Vec::new();
+    for _ in 0..3 {
+        let (mut list, mut request) = host.request(100_000);
+        if let Request::WatchList { .. } = request {
+            kinds.push("stream");
+            host.reflector.failed(host.at(), list, failure(503, None));
+            host.deliveries();
+            host.want(wait, STEADY, false);
+            (list, request) = host.request(20_000);
+        }
+        assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
+        kinds.push("pages");
+        host.reflector.page(host.at(), list, "100", None);
+        let (watch, _) = host.request(1_000);
+        host.reflector.failed(host.at(), watch, failure(410, None));
+        host.deliveries();
+        host.want(wait, STEADY, false);
+    }
+    assert_eq!(kinds, ["stream", "pages", "stream", "pages", "pages"]);
+}
+
+#[test]
 fn a_list_at_the_beginning_of_a_watch_has_a_deadline_while_nothing_arrives() {
     let mut host = Host::hub(None);
     host.join("a");

@@ -5,7 +5,7 @@ use crate::call::{Purpose, RequestId};
 use crate::failure::{ApiFailure, Via, is_refusal};
 use crate::lane::Lane;
 use crate::link::From;
-use crate::lister::{Page, Streaming};
+use crate::lister::Page;
 use crate::name::parse_resource_version;
 use crate::observed::{Object, Observed};
 use crate::own::Cause;
@@ -48,19 +48,19 @@ impl<O: Object> Reflector<O> {
             }
             return;
         }
-        self.complete_list(now, resource_version);
+        self.complete_list(now, resource_version, false);
     }
 
     /// The end of a LIST at the beginning of a watch: the request becomes the watch of the scope.
     pub(super) fn on_listed(&mut self, now: Instant, id: RequestId, resource_version: &str) {
         self.calls.listed(id);
-        self.complete_list(now, resource_version);
+        self.complete_list(now, resource_version, true);
         let Some(shared) = &mut self.shared else { return };
         shared.link.sent(id);
         self.on_opened(now, &Purpose::SharedWatch);
     }
 
-    fn complete_list(&mut self, now: Instant, resource_version: &str) {
+    fn complete_list(&mut self, now: Instant, resource_version: &str, is_stream: bool) {
         let Some(shared) = &mut self.shared else { return };
         shared.health.is_current();
         self.miss_all(now, parse_resource_version(resource_version));
@@ -68,7 +68,7 @@ impl<O: Object> Reflector<O> {
         if !shared.link.is_on() {
             shared.link.want(From::After(resource_version.into()));
         }
-        shared.lister.complete(now);
+        shared.lister.complete(now, is_stream);
     }
 
     /// A LIST at the beginning of a watch failed. If only the form of the request is refused, the LIST comes in pages
@@ -79,8 +79,8 @@ impl<O: Object> Reflector<O> {
             return shared.lister.refuse_streaming();
         }
         // These say nothing about the form of the request.
-        if !matches!(failure.code, 403 | 410 | 429) {
-            shared.lister.streaming = Streaming::Failed;
+        if !matches!(failure.code, 403 | 429) {
+            shared.lister.lose_stream();
         }
         self.lose_list(now, failure);
     }

@@ -4,7 +4,7 @@ use super::{Alarm, Reflector};
 use crate::call::{Purpose, Request};
 use crate::lane::Lane;
 use crate::link::WATCH_SECONDS;
-use crate::lister::{PAGE, Page, SLOW, Streaming, TO_SPARE_GETS};
+use crate::lister::{PAGE, Page, SLOW, TO_SPARE_GETS};
 use crate::name::Selection;
 use crate::observed::Object;
 use crate::own::Cause;
@@ -183,7 +183,7 @@ impl<O: Object> Reflector<O> {
             }
             Next::List => {
                 shared.lister.begin(now, self.registry.generation());
-                if shared.link.is_on() || shared.lister.streaming != Streaming::Allowed {
+                if shared.link.is_on() || !shared.lister.may_stream() {
                     return self.send_page(now, selection);
                 }
                 let request = Request::WatchList { selection, seconds: WATCH_SECONDS };
