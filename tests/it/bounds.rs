@@ -27,7 +27,7 @@ enum Goes {
 }
 
 /// A server that answers everything so, and how many bytes of it were taken.
-fn server(status: u16, goes: Goes) -> (kube::Client, Arc<AtomicUsize>) {
+fn server(status: u16, goes: Goes) -> (podwait::Client, Arc<AtomicUsize>) {
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
     let service = tower::service_fn(move |_: http::Request<Body>| {
@@ -51,7 +51,7 @@ fn server(status: u16, goes: Goes) -> (kube::Client, Arc<AtomicUsize>) {
             Ok::<_, Infallible>(answer.expect("an answer"))
         }
     });
-    (kube::Client::new(service, "ci"), taken)
+    (podwait::Client::from_service(service, "ci"), taken)
 }
 
 /// The failure of this call, after at most so many seconds.
@@ -115,7 +115,7 @@ async fn nothing_that_a_server_says_changes_what_is_asked_for() {
         };
         async move { Ok::<_, Infallible>(http::Response::new(Body::from(text.into_bytes()))) }
     });
-    let client = kube::Client::new(service, "ci");
+    let client = podwait::Client::from_service(service, "ci");
     let minute = Duration::from_secs(60);
     let _ = timeout(minute, podwait::wait(client.clone(), "ci", "p").into_future()).await;
     let _ = timeout(minute, podwait::wait_job(client.clone(), "ci", "j").into_future()).await;

@@ -4,7 +4,7 @@
 //! need: the HTTP status of a proxy's answer, `Retry-After`, the source of a 404, and the last object of a deletion.
 
 pub(crate) mod answers;
-pub(crate) mod connect;
+mod connect;
 mod connector;
 mod credentials;
 mod endpoint;
@@ -15,6 +15,8 @@ mod proxy;
 mod token;
 mod transport;
 mod userinfo;
+
+pub use connect::Client;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -42,18 +44,18 @@ pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3
 ///
 /// # Errors
 /// The failure of the call, with code 0 when no answer came.
-pub async fn check_access(client: &kube::Client, namespace: &str, pod: &str) -> Result<(), ApiFailure> {
+pub async fn check_access(client: &Client, namespace: &str, pod: &str) -> Result<(), ApiFailure> {
     Calls::new(client.clone()).get(&PodName::new(namespace, pod)).await.map(drop)
 }
 
 /// Calls for pods.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    client: kube::Client,
+    client: Client,
 }
 
 impl Calls {
-    pub(crate) fn new(client: kube::Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
@@ -104,7 +106,7 @@ impl Calls {
     ) -> Result<Body, Refusal> {
         let subject = Subject::of(request.method().as_str(), request.uri().path(), request.uri().query());
         let answer = async {
-            let sent = self.client.send(request.map(Body::from)).await;
+            let sent = self.client.as_kube().send(request.map(Body::from)).await;
             let response = sent.map_err(|error| failure(via, 0, root_cause(&error)))?;
             match response.status() {
                 StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => Ok(response.into_body()),
@@ -118,7 +120,7 @@ impl Calls {
 /// Sends a request outside of any wait, and reads its whole answer, with the same limits and the same handling of
 /// refusals.
 pub async fn call(
-    client: &kube::Client,
+    client: &Client,
     request: Request<Vec<u8>>,
     within: Duration,
     longest: usize,

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = podwait::client(kube::Config::infer().await?)?;
+//! let client = podwait::Client::from_config(kube::Config::infer().await?)?;
 //! match podwait::wait(client, "ci", "step-1").container("step").await {
 //!     Ok(exit) => println!("exited {} ({})", exit.code, exit.reason),
 //!     Err(failure) => println!("no exit: {failure} ({}, {})", failure.reason, failure.class()),
@@ -80,9 +80,8 @@ mod text;
 pub mod trace;
 mod wait;
 
-pub use client::check_access;
-pub use client::connect::{client, client_with_credentials};
 pub use client::error::ConfigError;
+pub use client::{Client, check_access};
 pub use drive::drive;
 #[cfg(any(feature = "hold", feature = "jobs"))]
 pub use ends::Ends;

@@ -1,7 +1,7 @@
 //! Pods with a hold that was left behind.
 
 use super::{FINALIZER, Hold};
-use crate::client::{Calls, unreadable};
+use crate::client::{Calls, Client, unreadable};
 use crate::ends::{Ends, ends_of};
 use podwait_core::{ContainerState, PodSnapshot, Timestamp};
 use podwait_hub::Scope;
@@ -65,7 +65,7 @@ struct ItemMeta {
 ///
 /// # Errors
 /// The API server does not list the pods.
-pub async fn held_pods(client: kube::Client, scope: Scope) -> Result<Vec<HeldPod>, ApiFailure> {
+pub async fn held_pods(client: Client, scope: Scope) -> Result<Vec<HeldPod>, ApiFailure> {
     let calls = Calls::new(client.clone());
     let mut held = Vec::new();
     calls
@@ -90,7 +90,7 @@ pub async fn held_pods(client: kube::Client, scope: Scope) -> Result<Vec<HeldPod
 }
 
 impl HeldPod {
-    fn of(client: &kube::Client, namespace: String, name: String, pod: &PodSnapshot) -> Self {
+    fn of(client: &Client, namespace: String, name: String, pod: &PodSnapshot) -> Self {
         let hold = Hold::of_created(client.clone(), &namespace, &name, &pod.uid);
         let (ends, is_over) = ends_of(pod);
         let finished = pod.container_statuses.iter().filter_map(|status| match &status.state {
