@@ -4,14 +4,13 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http_body_util::StreamBody;
 use kube::client::Body;
-use podwait::internals::call;
 use podwait::{ApiFailure, Scope, check_access, held_pods};
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// How an answer goes on after its head.
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +54,9 @@ fn server(status: u16, goes: Goes) -> (podwait::Client, Arc<AtomicUsize>) {
 }
 
 /// The failure of this call, after at most so many seconds.
-async fn failure<T>(
-    within: u64,
-    call: impl Future<Output = Result<T, ApiFailure>>,
-) -> (ApiFailure, Duration) {
-    let begin = Instant::now();
+async fn failure<T>(within: u64, call: impl Future<Output = Result<T, ApiFailure>>) -> ApiFailure {
     let ended = timeout(Duration::from_secs(within), call).await;
-    (ended.expect("it ends by itself").err().expect("no answer"), begin.elapsed())
+    ended.expect("it ends by itself").err().expect("no answer")
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,19 +64,12 @@ async fn every_call_ends_in_time_and_reads_so_much_and_no_more() {
     for status in [200, 201, 400, 403, 404, 500, 503] {
         for goes in [Goes::Nowhere, Goes::On, Goes::Slowly, Goes::Silently] {
             let (client, taken) = server(status, goes);
-            let (failed, _) = failure(11, check_access(&client, "ci", "p")).await;
+            let failed = failure(11, check_access(&client, "ci", "p")).await;
             assert!(!failed.is_status && !failed.message.is_empty(), "{status} {goes:?}: {failed:?}");
             assert!(taken.load(Relaxed) <= 10 << 20, "{status} {goes:?}: {taken:?}");
 
             let (client, taken) = server(status, goes);
-            let request =
-                http::Request::post("/api/v1/namespaces/ci/pods").body(Vec::new()).expect("a request");
-            let (_, took) = failure(4, call(&client, request, Duration::from_secs(3), 3 << 20)).await;
-            assert!(took <= Duration::from_secs(3), "{status} {goes:?}: {took:?}");
-            assert!(taken.load(Relaxed) <= 5 << 20, "{status} {goes:?}: {taken:?}");
-
-            let (client, taken) = server(status, goes);
-            let (failed, _) = failure(310, held_pods(client, Scope::all())).await;
+            let failed = failure(310, held_pods(client, Scope::all())).await;
             assert!(!failed.is_status && !failed.message.is_empty(), "{status} {goes:?}: {failed:?}");
             assert!(taken.load(Relaxed) <= 10 << 20, "{status} {goes:?}: {taken:?}");
         }

@@ -72,28 +72,17 @@ impl Calls {
 
     /// Sends a request and reads its whole answer, of at most the size of an object.
     pub(crate) async fn call(&self, via: Via, request: Request<Vec<u8>>) -> Result<Bytes, Refusal> {
-        self.call_for(via, request, CALL_TIMEOUT, LONGEST_OBJECT).await
-    }
-
-    /// The same, with these limits of time and size.
-    async fn call_for(
-        &self,
-        via: Via,
-        request: Request<Vec<u8>>,
-        within: Duration,
-        longest: usize,
-    ) -> Result<Bytes, Refusal> {
         let answer = async {
-            let body = self.open(via, request, within).await?;
-            match Limited::new(body, longest).collect().await {
+            let body = self.open(via, request, CALL_TIMEOUT).await?;
+            match Limited::new(body, LONGEST_OBJECT).collect().await {
                 Ok(body) => Ok(body.to_bytes()),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    Err(unreadable(via, format!("the answer is longer than {longest} bytes")).into())
+                    Err(unreadable(via, format!("the answer is longer than {LONGEST_OBJECT} bytes")).into())
                 }
                 Err(error) => Err(failure(via, 0, root_cause(&*error)).into()),
             }
         };
-        timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
+        timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(via).into()))
     }
 
     /// Sends a request whose answer is read while it arrives; the reader limits its size. The answer has to begin
@@ -115,17 +104,6 @@ impl Calls {
         };
         timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
     }
-}
-
-/// Sends a request outside of any wait, and reads its whole answer, with the same limits and the same handling of
-/// refusals.
-pub async fn call(
-    client: &Client,
-    request: Request<Vec<u8>>,
-    within: Duration,
-    longest: usize,
-) -> Result<Bytes, ApiFailure> {
-    Ok(Calls::new(client.clone()).call_for(Via::Get, request, within, longest).await?)
 }
 
 /// A request for pods as JSON, if the names in it are valid.

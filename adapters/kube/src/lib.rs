@@ -105,9 +105,3 @@ pub use podwait_wire::{ApiFailure, DecodeError, Pod, Via};
 pub use source::{Observed, PodSource};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};
-
-/// For this repository's command: not part of the public interface, and changed without notice.
-#[doc(hidden)]
-pub mod internals {
-    pub use crate::client::call;
-}
