@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use podwait::Client;
 use podwait::core::one_line;
-use podwait::is_dns_subdomain;
+use podwait_hub::is_dns_subdomain;
 use serde::Deserialize;
 use std::error::Error;
 use std::time::Duration;

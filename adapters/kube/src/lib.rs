@@ -99,7 +99,7 @@ pub use podwait_core::{
     Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
     PolicyBuilder, PolicyError, RestoreError, RetryReason, SavedWait, Target, WaitMachine,
 };
-pub use podwait_hub::{ObservedPod, Scope, Turn, is_dns_subdomain};
+pub use podwait_hub::{ObservedPod, Scope, Turn};
 pub use podwait_wire as wire;
 pub use podwait_wire::{ApiFailure, DecodeError, Pod, Via};
 pub use source::{Observed, PodSource};
