@@ -83,8 +83,6 @@ mod wait;
 pub use client::error::ConfigError;
 pub use client::{Client, check_access};
 pub use drive::drive;
-#[cfg(any(feature = "hold", feature = "jobs"))]
-pub use ends::Ends;
 #[cfg(feature = "hold")]
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::{Hub, HubBuilder};
@@ -101,7 +99,7 @@ pub use podwait_core::{
 };
 pub use podwait_hub::{ObservedPod, Scope, Turn};
 pub use podwait_wire as wire;
-pub use podwait_wire::{ApiFailure, DecodeError, Pod, Via};
+pub use podwait_wire::{ApiFailure, Via};
 pub use source::{Observed, PodSource};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};

@@ -2,8 +2,8 @@
 
 use super::{FINALIZER, Hold};
 use crate::client::{Calls, Client, unreadable};
-use crate::ends::{Ends, ends_of};
-use podwait_core::{ContainerState, PodSnapshot, Timestamp};
+use crate::ends::ends_of;
+use podwait_core::{ContainerState, Exit, Failure, PodSnapshot, Timestamp};
 use podwait_hub::Scope;
 use podwait_wire::{ApiFailure, Via};
 use serde::Deserialize;
@@ -18,8 +18,9 @@ pub struct HeldPod {
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// The ends of its regular containers, as far as they have ended; a release without reading them would lose them.
-    pub ends: Ends,
+    /// The ends of its regular containers by name, as far as they have ended; a release without reading them would lose
+    /// them. Each is the answer of a wait that sees only this state of the pod.
+    pub ends: Vec<(String, Result<Exit, Failure>)>,
     /// Every regular container has ended, or will never run.
     pub is_over: bool,
     /// When the last of them ended, or when the pod's deletion was requested, as far as the object shows.

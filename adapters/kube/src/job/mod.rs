@@ -5,9 +5,9 @@ mod view;
 
 use crate::client::{Calls, Client};
 use crate::drive::drive;
-use crate::ends::{Ends, ends_of};
+use crate::ends::ends_of;
 use futures_util::future::BoxFuture;
-use podwait_core::{FailReason, Failure, Policy, WaitMachine};
+use podwait_core::{Exit, FailReason, Failure, Policy, WaitMachine};
 use podwait_hub::{PodName, Scope, Turn};
 use podwait_wire::ApiFailure;
 use source::JobSource;
@@ -44,8 +44,8 @@ pub struct JobPod {
     pub name: String,
     /// The pod's uid.
     pub uid: String,
-    /// How each of its regular containers ended, as [`wait`](crate::wait()) would say.
-    pub ends: Ends,
+    /// How each of its regular containers ended, by name, as [`wait`](crate::wait()) would say.
+    pub ends: Vec<(String, Result<Exit, Failure>)>,
 }
 
 impl JobEnd {
