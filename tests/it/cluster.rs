@@ -189,8 +189,8 @@ async fn a_hub_whose_rights_name_the_pods_watches_or_reads_each_by_itself() {
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "named" },
             "subjects": [{ "kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io" }],
         });
-        let roles: Api<Role> = Api::namespaced(scratch.client(), scratch.namespace());
-        let bindings: Api<RoleBinding> = Api::namespaced(scratch.client(), scratch.namespace());
+        let roles: Api<Role> = Api::namespaced(scratch.kube(), scratch.namespace());
+        let bindings: Api<RoleBinding> = Api::namespaced(scratch.kube(), scratch.namespace());
         let (role, binding) = (serde_json::from_value(role), serde_json::from_value(binding));
         roles.create(&PostParams::default(), &role.expect("a Role")).await.expect("it is created");
         let binding = binding.expect("a RoleBinding");

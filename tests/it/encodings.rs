@@ -205,7 +205,7 @@ async fn a_server_that_knows_json_only_answers_that_or_406() {
 type ContentTypes = Arc<Mutex<BTreeSet<String>>>;
 
 /// A client of the cluster, and what it got.
-fn client(cluster: &Cluster) -> (kube::Client, ContentTypes) {
+fn client(cluster: &Cluster) -> (podwait::Client, ContentTypes) {
     let (cluster, got) = (cluster.clone(), ContentTypes::default());
     let note = Arc::clone(&got);
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -216,7 +216,7 @@ fn client(cluster: &Cluster) -> (kube::Client, ContentTypes) {
             Ok::<_, std::io::Error>(response)
         }
     });
-    (kube::Client::new(service, "ci"), got)
+    (podwait::Client::from_service(service, "ci"), got)
 }
 
 /// Alone with a watch and with polls, keeping JSON, and in a hub, which begins with a LIST and receives the pod's absence.

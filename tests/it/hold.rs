@@ -5,6 +5,7 @@ mod late;
 
 use podwait::{FINALIZER, Hold, HoldState, Scope, held_pods, wait};
 use podwait_sim::{Cluster, Fault, FaultBody, Life, Verb, pod};
+use podwait_tests::client_of;
 use serde_json::json;
 use std::future::IntoFuture;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,8 +26,8 @@ fn finalizers(cluster: &Cluster) -> Option<serde_json::Value> {
 
 /// Waits for `ci/p` with a hold.
 async fn held(cluster: &Cluster) -> (Result<i32, &'static str>, Hold) {
-    let hold = Hold::new(cluster.client(), "ci", "p");
-    let exit = wait(cluster.client(), "ci", "p").hold(&hold).await;
+    let hold = Hold::new(client_of(cluster), "ci", "p");
+    let exit = wait(client_of(cluster), "ci", "p").hold(&hold).await;
     (exit.map(|exit| exit.code).map_err(|failure| failure.reason.as_str()), hold)
 }
 
@@ -47,12 +48,12 @@ async fn a_forced_deletion_loses_nothing() {
 async fn an_end_before_the_deletion_is_read_after_it() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
-    let hold = Hold::new(cluster.client(), "ci", "p");
+    let hold = Hold::new(client_of(&cluster), "ci", "p");
     // Nobody looks while it ends and is deleted.
-    let first = wait(cluster.client(), "ci", "p").hold(&hold).into_future();
+    let first = wait(client_of(&cluster), "ci", "p").hold(&hold).into_future();
     let _ = tokio::time::timeout(secs(5), first).await.expect_err("it runs");
     Life::existing("ci", "p").finished(3).after(secs(2)).delete(0).run(&cluster).await.expect("a life");
-    let exit = wait(cluster.client(), "ci", "p").await;
+    let exit = wait(client_of(&cluster), "ci", "p").await;
     assert_eq!(exit.map(|exit| exit.code), Ok(3));
     hold.release().await.expect("it is let go");
     assert_eq!(finalizers(&cluster), None);
@@ -129,13 +130,13 @@ async fn releasing_is_tried_again_and_leaves_another_pod_alone() {
     hold.release().await.expect("it is let go");
     assert_eq!(finalizers(&cluster), Some(serde_json::Value::Null));
 
-    let gone = Hold::of_created(cluster.client(), "ci", "p", "another uid");
+    let gone = Hold::of_created(client_of(&cluster), "ci", "p", "another uid");
     gone.release().await.expect("ours is gone");
-    let never = Hold::of_created(cluster.client(), "ci", "no-such", "uid");
+    let never = Hold::of_created(client_of(&cluster), "ci", "no-such", "uid");
     never.release().await.expect("ours is gone");
 
     cluster.faults().rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(503)));
-    let stuck = Hold::of_created(cluster.client(), "ci", "p", "uid");
+    let stuck = Hold::of_created(client_of(&cluster), "ci", "p", "uid");
     let start = Instant::now();
     assert_eq!(stuck.release().await.map_err(|failure| failure.code), Err(503));
     assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());
@@ -156,7 +157,7 @@ async fn what_was_left_behind_is_found() {
     with_hold("deleted").delete(30).spawn(&cluster);
     Life::of(pod("ci", "free", &["step"])).scheduled("node-1").running().finished(0).spawn(&cluster);
     sleep(secs(20)).await;
-    let held = held_pods(cluster.client(), Scope::namespace("ci")).await.expect("a list");
+    let held = held_pods(client_of(&cluster), Scope::namespace("ci")).await.expect("a list");
     let names: Vec<(&str, bool)> = held.iter().map(|pod| (&*pod.name, pod.is_over)).collect();
     assert_eq!(names, [("deleted", false), ("over", true), ("running", false)]);
     // 2026-01-01T00:00:20Z
@@ -200,8 +201,8 @@ async fn a_hold_that_was_never_there_and_may_not_be_released_is_no_error() {
 async fn a_wait_that_was_dropped_can_let_its_pod_go() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
-    let hold = Hold::new(cluster.client(), "ci", "p");
-    let wait = wait(cluster.client(), "ci", "p").hold(&hold).into_future();
+    let hold = Hold::new(client_of(&cluster), "ci", "p");
+    let wait = wait(client_of(&cluster), "ci", "p").hold(&hold).into_future();
     let _ = tokio::time::timeout(secs(5), wait).await.expect_err("it runs");
     assert_eq!(finalizers(&cluster), Some(json!([FINALIZER])));
     hold.release().await.expect("it is let go");
@@ -213,13 +214,13 @@ async fn a_hold_that_no_wait_had_is_released_without_a_request() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     sleep(secs(2)).await;
-    let hold = Hold::new(cluster.client(), "ci", "p");
+    let hold = Hold::new(client_of(&cluster), "ci", "p");
     hold.release().await.expect("there is nothing to release");
     // Nor does one whose wait has seen no pod.
     let cancel = podwait::CancellationToken::new();
     cancel.cancel();
-    let hold = Hold::new(cluster.client(), "ci", "p");
-    wait(cluster.client(), "ci", "p").hold(&hold).cancel(cancel).await.expect_err("it is cancelled");
+    let hold = Hold::new(client_of(&cluster), "ci", "p");
+    wait(client_of(&cluster), "ci", "p").hold(&hold).cancel(cancel).await.expect_err("it is cancelled");
     hold.release().await.expect("there is nothing to release");
     assert_eq!(cluster.requests().patch, 0);
 }
@@ -245,7 +246,7 @@ async fn no_retry_after_is_too_long_to_be_counted() {
     cluster
         .faults()
         .rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(503).retry_after(u64::MAX - 1)));
-    let stuck = Hold::of_created(cluster.client(), "ci", "p", "uid");
+    let stuck = Hold::of_created(client_of(&cluster), "ci", "p", "uid");
     stuck.release().await.expect_err("it is refused all the time");
     assert!(start.elapsed() <= secs(61), "{:?}", start.elapsed());
 }
@@ -255,7 +256,7 @@ async fn a_server_that_does_not_answer_holds_up_a_release_for_half_a_minute() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     cluster.faults().rule(|request| (request.verb == Verb::Patch).then_some(Fault::Hang));
-    let hold = Hold::of_created(cluster.client(), "ci", "p", "uid");
+    let hold = Hold::of_created(client_of(&cluster), "ci", "p", "uid");
     let start = Instant::now();
     hold.release().await.expect_err("no answer comes");
     assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());

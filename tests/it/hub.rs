@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use podwait::{DoneReason, FailReason, Hub, HubBuilder, Observed, Policy, Scope, Via, Wait};
 use podwait_sim::{Cluster, Fault, Life, RequestInfo, Step, Terminated, Verb, pod};
+use podwait_tests::client_of;
 use std::future::IntoFuture;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,7 +27,7 @@ fn hub(cluster: &Cluster) -> Hub {
 }
 
 fn builder(cluster: &Cluster) -> HubBuilder {
-    Hub::builder(cluster.client(), Scope::namespace("ci"))
+    Hub::builder(client_of(cluster), Scope::namespace("ci"))
 }
 
 /// The labels of the fixture's pods.
@@ -302,7 +303,7 @@ async fn a_watch_that_breaks_goes_on_from_its_last_bookmark_without_a_list() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_loses_its_label_is_not_deleted() {
     let cluster = Cluster::new();
-    let hub = Hub::new(cluster.client(), Scope::namespace("ci").labels(OURS));
+    let hub = Hub::new(client_of(&cluster), Scope::namespace("ci").labels(OURS));
     let unlabel =
         serde_json::json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "nobody" } } });
     running("ours").after(secs(30)).merge(unlabel).after(secs(100)).finished(3).spawn(&cluster);
@@ -443,7 +444,7 @@ async fn a_pod_outside_of_the_scope_is_waited_for_by_itself() {
     other.spawn(&cluster);
     assert_eq!(hub.wait("other", "p").await.map(|exit| exit.code), Ok(1));
     assert_eq!(cluster.requests().watch, 1, "its own");
-    let all = Hub::new(cluster.client(), Scope::all());
+    let all = Hub::new(client_of(&cluster), Scope::all());
     assert_eq!(all.wait("other", "p").await.map(|exit| exit.reason), Ok(DoneReason::NonzeroExit));
     assert_eq!((cluster.requests().list, cluster.requests().watch), (0, 2));
 }
@@ -511,7 +512,7 @@ fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     let first = tokio::runtime::Runtime::new().expect("a runtime");
     let second = tokio::runtime::Runtime::new().expect("a runtime");
     let config = kube::Config::new(url.parse().expect("a URL"));
-    let client = second.block_on(async { podwait::client(config) }).expect("a client");
+    let client = second.block_on(async { podwait::Client::from_config(config) }).expect("a client");
     let hub = Hub::new(client, Scope::namespace("ci"));
     let _entered = server.enter();
     Life::of(pod("ci", "p", &["step"])).running().after(secs(2)).finished(5).spawn(&cluster);
@@ -568,7 +569,7 @@ async fn a_list_that_cannot_be_read_says_of_no_pod_that_it_is_not_there() {
 fn a_wait_that_nobody_polls_asks_for_nothing() {
     let cluster = Cluster::new();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let hub = runtime.block_on(async { Hub::new(cluster.client(), Scope::namespace("ci")) });
+    let hub = runtime.block_on(async { Hub::new(client_of(&cluster), Scope::namespace("ci")) });
     let wait = hub.wait("ci", "p").into_future();
     let life = Life::of(pod("ci", "p", &["step"])).running().finished(5);
     runtime.block_on(life.run(&cluster)).expect("a life");

@@ -66,13 +66,13 @@ impl Server {
         self.script.iter().rev().find(|(at, _)| secs(*at) <= elapsed).map(|(_, now)| now.clone())
     }
 
-    fn client(self: &Arc<Self>) -> kube::Client {
+    fn client(self: &Arc<Self>) -> podwait::Client {
         let server = Arc::clone(self);
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let server = Arc::clone(&server);
             async move { Ok::<_, Infallible>(server.answer(request.uri())) }
         });
-        kube::Client::new(service, "ci")
+        podwait::Client::from_service(service, "ci")
     }
 
     fn answer(

@@ -3,6 +3,7 @@
 use podwait::{FailReason, Fsync, Journal, JournalError, Policy, SavedWait, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
 use podwait_tests::cli::{kubeconfig, podwait, run};
+use podwait_tests::client_of;
 use serde_json::json;
 use std::error::Error;
 use std::fs;
@@ -44,7 +45,7 @@ impl Scratch {
 }
 
 fn the_wait(cluster: &Cluster) -> Wait {
-    wait(cluster.client(), "ci", "p").container("step")
+    wait(client_of(cluster), "ci", "p").container("step")
 }
 
 /// A process that waits for so long and is then killed.
@@ -304,7 +305,7 @@ async fn only_its_owner_reads_a_journal_and_a_link_to_it_stays_one() {
     let mut length = 0;
     for n in 0.. {
         let name = format!("p-{n}");
-        drop(journal.keep(wait(cluster.client(), "ci", &name)).expect("new"));
+        drop(journal.keep(wait(client_of(&cluster), "ci", &name)).expect("new"));
         journal.forget("ci", &name).expect("it is written");
         let now = fs::metadata(&scratch.path).expect("it is there").len();
         if now < length {
@@ -423,7 +424,7 @@ async fn a_journal_of_many_waits_stays_small() {
             .after(secs(1))
             .finished(0)
             .spawn(&cluster);
-        let exit = journal.keep(wait(cluster.client(), "ci", &name)).expect("new").await;
+        let exit = journal.keep(wait(client_of(&cluster), "ci", &name)).expect("new").await;
         assert_eq!(exit.map(|exit| exit.code), Ok(0));
         journal.forget("ci", &name).expect("it is written");
         largest.set(largest.get().max(std::fs::metadata(&scratch.path).expect("it is there").len()));
@@ -451,7 +452,7 @@ async fn the_waits_for_a_pod_are_found_by_its_name() {
     let (cluster, scratch) = (Cluster::new(), Scratch::new());
     let journal = scratch.open();
     let keep = |namespace: &str, pod: &str, container: &str| {
-        let wait = wait(cluster.client(), namespace, pod).container(container);
+        let wait = wait(client_of(&cluster), namespace, pod).container(container);
         drop(journal.keep(wait).expect("new"));
     };
     keep("ci", "p", "step");
@@ -488,7 +489,7 @@ async fn a_wait_that_an_earlier_version_saved_goes_on() {
     let last: Arc<Mutex<Option<SavedWait>>> = Arc::default();
     let note = Arc::clone(&last);
     let look = move |turn: podwait::Turn<'_>| *note.lock().expect("no panic") = Some(turn.machine.save());
-    let _ = timeout(secs(5), wait(cluster.client(), "ci", "p").on_turn(look).into_future()).await;
+    let _ = timeout(secs(5), wait(client_of(&cluster), "ci", "p").on_turn(look).into_future()).await;
     let saved = last.lock().expect("no panic").take().expect("it was seen");
 
     let mut old = serde_json::to_value(&saved).expect("JSON");
@@ -500,7 +501,7 @@ async fn a_wait_that_an_earlier_version_saved_goes_on() {
     let pull = waiting["since"]["image_pull"].take();
     waiting["since"]["image_pull"] = json!([pull["since"], pull["failure"]]);
     let restored: SavedWait = serde_json::from_value(old.clone()).expect("version 1");
-    let wait = wait(cluster.client(), "ci", "p").restore(restored, secs(200)).expect("a machine");
+    let wait = wait(client_of(&cluster), "ci", "p").restore(restored, secs(200)).expect("a machine");
     let failure = wait.await.expect_err("no image");
     assert_eq!(failure.reason, FailReason::ImagePull, "{failure}");
 

@@ -2,6 +2,7 @@
 
 use podwait::{FailReason, Hub, Policy, Scope, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, RequestInfo, Terminated, Verb, pod};
+use podwait_tests::client_of;
 use serde_json::json;
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
@@ -27,16 +28,16 @@ impl Way {
         let scope = Scope::namespace("ci");
         match self {
             Self::Alone => None,
-            Self::Hub => Some(Hub::new(cluster.client(), scope)),
+            Self::Hub => Some(Hub::new(client_of(cluster), scope)),
             Self::Labelled => {
-                Some(Hub::new(cluster.client(), scope.labels("app.kubernetes.io/managed-by=ci-agent")))
+                Some(Hub::new(client_of(cluster), scope.labels("app.kubernetes.io/managed-by=ci-agent")))
             }
         }
     }
 
     fn wait(self, cluster: &Cluster) -> Wait {
         match self.hub(cluster) {
-            None => wait(cluster.client(), "ci", "p"),
+            None => wait(client_of(cluster), "ci", "p"),
             Some(hub) => hub.wait("ci", "p"),
         }
     }
@@ -91,7 +92,8 @@ async fn a_record_that_was_lost_during_an_outage_is_found_where_history_has_it()
             let cluster = Cluster::new();
             outage(&cluster);
             lost(life).spawn(&cluster);
-            let wait = way.map_or_else(|| wait(cluster.client(), "ci", "p").poll(), |way| way.wait(&cluster));
+            let wait =
+                way.map_or_else(|| wait(client_of(&cluster), "ci", "p").poll(), |way| way.wait(&cluster));
             let (outcome, time) = answer(wait).await;
             assert_eq!(outcome, expected, "{way:?}");
             assert!(time < secs(51), "{way:?} {time:?}");

@@ -8,6 +8,7 @@ mod nodes;
 use futures_util::FutureExt;
 use podwait::{GapReason, Hub, LogEvent, LogGap, Logs, Policy, Scope, wait};
 use podwait_sim::{Cluster, Fault, FaultBody, Life, Terminated, Verb, container, pod};
+use podwait_tests::client_of;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -72,7 +73,7 @@ fn running() -> Life {
 /// Waits on the step and hears its log while it lives.
 async fn hear(cluster: &Cluster, life: Life) -> (Result<i32, &'static str>, Heard) {
     life.spawn(cluster);
-    let (wait, logs) = wait(cluster.client(), "ci", "p").container("step").logs(Logs::of_target());
+    let (wait, logs) = wait(client_of(cluster), "ci", "p").container("step").logs(Logs::of_target());
     let (exit, heard) = tokio::join!(wait, Heard::all(logs));
     (exit.map(|exit| exit.code).map_err(|failure| failure.reason.as_str()), heard)
 }
@@ -92,7 +93,7 @@ async fn what_a_step_writes_is_heard_to_its_end() {
 #[tokio::test(start_paused = true)]
 async fn lines_are_told_as_they_are_written() {
     let cluster = Cluster::new();
-    let (wait, mut logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, mut logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let start = Instant::now();
     let life = running().after(secs(10)).writes("step", "ten\n").after(secs(10)).writes("step", "twenty\n");
     life.after(secs(10)).finished(0).spawn(&cluster);
@@ -155,7 +156,7 @@ async fn runs_that_nobody_keeps_are_told_as_gaps() {
         .removed();
     life.spawn(&cluster);
     sleep(secs(1)).await;
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let (_, heard) = tokio::join!(wait, Heard::all(logs));
     heard.is("step", 3, "three\n");
     heard.is("step", 4, "four\n");
@@ -207,7 +208,7 @@ async fn ahead_of_the_api_server(step: Value) {
         sleep(secs(5)).await;
         Life::existing("ci", "p").finished(0).run(&cluster).await.expect("an honest life");
     };
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let (exit, heard, ()) = tokio::join!(wait, Heard::all(logs), ahead);
     assert_eq!(exit.map(|exit| exit.code), Ok(0));
     let all: String = heard.texts.values().flat_map(|text| text.chars()).collect();
@@ -245,7 +246,7 @@ async fn runs_that_follow_each_other_at_once_are_told_apart() {
         };
         let read = async {
             sleep(Duration::from_millis(late)).await;
-            let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+            let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
             tokio::join!(wait, Heard::all(logs))
         };
         let ((exit, heard), ()) = tokio::join!(read, ahead);
@@ -283,7 +284,7 @@ async fn all_containers_or_some() {
     ] {
         let cluster = Cluster::new();
         lives().spawn(&cluster);
-        let (wait, logs) = wait(cluster.client(), "ci", "p").container("step").logs(logs);
+        let (wait, logs) = wait(client_of(&cluster), "ci", "p").container("step").logs(logs);
         let start = Instant::now();
         let (exit, heard) = tokio::join!(wait, Heard::all(logs));
         assert_eq!(exit.map(|exit| exit.code), Ok(0));
@@ -385,7 +386,7 @@ async fn a_log_that_never_ends_holds_up_nobody() {
     life.spawn(&cluster);
     // Whatever is asked, it never stops.
     cluster.faults().rule(|request| (request.verb == Verb::Log).then_some(Fault::SilentAfter { events: 1 }));
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().drain(secs(3)));
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().drain(secs(3)));
     let start = Instant::now();
     let wait = async {
         let exit = wait.await;
@@ -412,7 +413,7 @@ async fn a_file_that_was_changed_while_nobody_read_leaves_a_gap_with_its_bounds(
     for _ in 0..3 {
         cluster.faults().push(Verb::Log, Fault::status(503).retry_after(4));
     }
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), change);
     heard.is("step", 1, "before\nafter\n");
     let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
@@ -434,7 +435,7 @@ async fn a_file_that_was_changed_with_nothing_lost_leaves_none() {
     };
     // The line that was told last is in the new file.
     cluster.faults().push(Verb::Log, Fault::CutIn(secs(20)));
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), change);
     heard.is_only("one\ntwo\n");
 }
@@ -456,7 +457,7 @@ async fn what_a_kubelet_skips_while_it_changes_files_is_within_a_gap() {
             sleep(secs(1)).await;
         }
     };
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), write);
     let text = &heard.texts[&("step".to_owned(), 1)];
     assert_eq!((text.lines().count(), text.contains("missed")), (1200, false));
@@ -496,7 +497,7 @@ async fn nothing_of_another_pod_of_the_name_is_told() {
 async fn a_wait_that_is_dropped_ends_its_logs() {
     let cluster = Cluster::new();
     running().writes("step", "one\n").after(secs(1000)).finished(0).spawn(&cluster);
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let wait = async {
         tokio::time::timeout(secs(10), wait.into_future()).await.expect_err("it runs for longer");
     };
@@ -509,7 +510,7 @@ async fn a_wait_that_is_dropped_ends_its_logs() {
 #[tokio::test(start_paused = true)]
 async fn logs_of_waits_in_a_hub() {
     let cluster = Cluster::new();
-    let hub = Hub::new(cluster.client(), Scope::namespace("ci"));
+    let hub = Hub::new(client_of(&cluster), Scope::namespace("ci"));
     let waits = (0..20).map(|n| {
         let name = format!("p-{n}");
         let life = Life::of(pod("ci", &name, &["step"])).scheduled("node-1").after(secs(1)).running();
@@ -536,7 +537,7 @@ async fn who_reads_slowly_loses_nothing_and_holds_up_no_wait() {
         text.push_str(&line);
     }
     life.after(secs(1)).finished(0).spawn(&cluster);
-    let (wait, mut logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, mut logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let start = Instant::now();
     let wait = async { (wait.await, start.elapsed()) };
     let slow = async {
@@ -561,7 +562,7 @@ async fn a_line_of_100_mb_comes_in_pieces() {
         cluster.write_log("ci", "p", "step", vec![b'x'; 100 << 20]);
         cluster.write_log("ci", "p", "step", "\nnext\n");
     };
-    let (wait, mut logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target());
+    let (wait, mut logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let hear = async {
         let (mut length, mut longest, mut last) = (0, 0, String::new());
         while let Some(event) = logs.next().await {
@@ -583,7 +584,7 @@ async fn only_what_was_written_since() {
         running().writes("step", "old\n").after(secs(10)).writes("step", "new\n").after(secs(1)).finished(0);
     life.spawn(&cluster);
     let since = std::time::UNIX_EPOCH + secs(1_767_225_600 + 5);
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().since(since));
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().since(since));
     let (_, heard) = tokio::join!(wait, Heard::all(logs));
     heard.is_only("new\n");
 }
@@ -609,7 +610,7 @@ async fn a_line_that_was_begun_long_before_hides_none_of_those_behind_it() {
         let cluster = Cluster::new();
         life().spawn(&cluster);
         let since = std::time::UNIX_EPOCH + secs(1_767_225_600 + 6 + seconds);
-        let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().since(since));
+        let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().since(since));
         let (_, heard) = tokio::join!(wait, Heard::all(logs));
         heard.is_only("behind it\nlast\n");
     }
@@ -620,11 +621,11 @@ async fn a_log_is_no_reason_to_wait_for_ever() {
     // The pod never comes.
     let cluster = Cluster::new();
     let policy = Policy::builder().build().expect("a policy");
-    let (wait, logs) = wait(cluster.client(), "ci", "p").policy(policy).logs(Logs::of_all());
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").policy(policy).logs(Logs::of_all());
     let (exit, heard) = tokio::join!(wait, Heard::all(logs));
     assert!(exit.is_err() && heard.texts.is_empty() && heard.gaps.is_empty(), "{heard:?}");
     // And who looks at the stream when all is over finds its end.
-    let (wait, mut logs) = podwait::wait(cluster.client(), "ci", "p").logs(Logs::of_all());
+    let (wait, mut logs) = podwait::wait(client_of(&cluster), "ci", "p").logs(Logs::of_all());
     drop(wait);
     assert_eq!(logs.next().now_or_never(), Some(None));
 }

@@ -64,13 +64,13 @@ impl Server {
         Arc::new(Self { brings, ends, after, begin: Instant::now(), version, requests })
     }
 
-    fn client(self: &Arc<Self>) -> kube::Client {
+    fn client(self: &Arc<Self>) -> podwait::Client {
         let server = Arc::clone(self);
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let server = Arc::clone(&server);
             async move { Ok::<_, Infallible>(http::Response::new(server.answer(request.uri()))) }
         });
-        kube::Client::new(service, "ci")
+        podwait::Client::from_service(service, "ci")
     }
 
     fn answer(&self, uri: &http::Uri) -> StreamBody<stream::BoxStream<'static, Frame>> {

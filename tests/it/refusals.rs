@@ -6,6 +6,7 @@ use http_body_util::StreamBody;
 use kube::client::Body;
 use podwait::{ApiFailure, FailReason, Hold, Hub, Policy, Scope, wait};
 use podwait_sim::{Cluster, Fault, FaultBody, Life, Terminated, Verb, pod};
+use podwait_tests::client_of;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::error::Error;
@@ -56,9 +57,9 @@ async fn waits(fault: &Fault) -> [Result<i32, FailReason>; 3] {
         }
         cluster
     };
-    let watched = wait(refused().client(), "ci", "p").await;
-    let polled = wait(refused().client(), "ci", "p").poll().await;
-    let shared = Hub::new(refused().client(), Scope::namespace("ci")).wait("ci", "p").await;
+    let watched = wait(client_of(&refused()), "ci", "p").await;
+    let polled = wait(client_of(&refused()), "ci", "p").poll().await;
+    let shared = Hub::new(client_of(&refused()), Scope::namespace("ci")).wait("ci", "p").await;
     [watched, polled, shared].map(|end| end.map(|exit| exit.code).map_err(|failure| failure.reason))
 }
 
@@ -107,7 +108,7 @@ async fn the_api_server_s_own_word_ends_a_wait() {
             for fault in status(code, &own) {
                 let cluster = cluster();
                 cluster.faults().push(Verb::Get, fault.clone());
-                let failure = wait(cluster.client(), "ci", "p").await.expect_err("a rejection");
+                let failure = wait(client_of(&cluster), "ci", "p").await.expect_err("a rejection");
                 assert_eq!(failure.reason, FailReason::ApiRejected, "{fault:?}");
             }
         }
@@ -120,7 +121,7 @@ async fn pages_for_ever_use_up_the_budget_of_an_outage() {
         let cluster = cluster();
         cluster.faults().rule(move |_| Some(page(code)));
         let policy = Policy::builder().api_error_budget(Duration::from_secs(30)).build().expect("a policy");
-        let failure = wait(cluster.client(), "ci", "p").policy(policy).await.expect_err("no answer");
+        let failure = wait(client_of(&cluster), "ci", "p").policy(policy).await.expect_err("no answer");
         assert_eq!(failure.reason, FailReason::ApiUnavailable, "{code}");
     }
 }
@@ -144,7 +145,7 @@ fn ended(code: i32, changes: &Value) -> Value {
 
 /// A server whose first answers, and whose watches, are about something else that is over with exit 0. Then it says that
 /// `ci/p` exited 7.
-fn mixed_up(other: Value) -> kube::Client {
+fn mixed_up(other: Value) -> podwait::Client {
     let left = Arc::new(AtomicUsize::new(3));
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let uri = request.uri().to_string();
@@ -171,7 +172,7 @@ fn mixed_up(other: Value) -> kube::Client {
             Ok::<_, Infallible>(http::Response::new(StreamBody::new(body)))
         }
     });
-    kube::Client::new(service, "ci")
+    podwait::Client::from_service(service, "ci")
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,15 +196,15 @@ async fn an_answer_about_another_object_is_none_about_ours() {
 /// What a caller writes who has errors of several kinds.
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_a_call_passes_a_question_mark() {
-    async fn release(hold: &Hold, client: &kube::Client) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn release(hold: &Hold, client: &podwait::Client) -> Result<(), Box<dyn Error + Send + Sync>> {
         let _: u32 = "5".parse()?;
         podwait::check_access(client, "ci", "p").await?;
         Ok(hold.release().await?)
     }
     let cluster = Cluster::new();
-    let hold = Hold::of_created(cluster.client(), "ci", "p", "u");
+    let hold = Hold::of_created(client_of(&cluster), "ci", "p", "u");
     cluster.faults().rule(|_| Some(Fault::status(403)));
-    let error = release(&hold, &cluster.client()).await.expect_err("a refusal");
+    let error = release(&hold, &client_of(&cluster)).await.expect_err("a refusal");
     assert!(error.to_string().contains("pods is forbidden"), "{error}");
     assert!(error.is::<ApiFailure>());
 }
@@ -216,10 +217,10 @@ async fn no_sentence_ends_where_a_reason_should_be() {
             for fault in status(403, &json!({"message": message, "reason": reason})) {
                 let cluster = cluster();
                 cluster.faults().rule(move |_| Some(fault.clone()));
-                let failure = podwait::check_access(&cluster.client(), "ci", "p").await;
+                let failure = podwait::check_access(&client_of(&cluster), "ci", "p").await;
                 let failure = failure.expect_err("a refusal");
                 assert!(!failure.message.trim().is_empty(), "{message} {reason}: {failure:?}");
-                let failure = wait(cluster.client(), "ci", "p").await.expect_err("a refusal").message;
+                let failure = wait(client_of(&cluster), "ci", "p").await.expect_err("a refusal").message;
                 assert!(!failure.trim_end().ends_with(':') && !failure.contains("()"), "{failure}");
             }
         }

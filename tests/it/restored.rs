@@ -2,6 +2,7 @@
 
 use podwait::{FailReason, Hub, Scope, Wait, wait};
 use podwait_sim::{Cluster, Life, pod};
+use podwait_tests::client_of;
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -13,8 +14,8 @@ const fn secs(seconds: u64) -> Duration {
 const WAYS: [&str; 5] = ["watch", "poll", "hub", "labelled", "outside"];
 
 fn wait_by(way: &str, cluster: &Cluster) -> Wait {
-    let client = cluster.client();
-    let hub = |scope| Hub::new(cluster.client(), scope).wait("ci", "p");
+    let client = client_of(cluster);
+    let hub = |scope| Hub::new(client_of(cluster), scope).wait("ci", "p");
     match way {
         "watch" => wait(client, "ci", "p"),
         "poll" => wait(client, "ci", "p").poll(),

@@ -2,6 +2,7 @@
 
 use podwait::{DoneReason, Exit, FailReason, Failure, Policy, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, Terminated, Verb, pod};
+use podwait_tests::client_of;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,7 +20,7 @@ fn started() -> Life {
 }
 
 fn wait_on(cluster: &Cluster) -> Wait {
-    wait(cluster.client(), "ci", "p").container("step")
+    wait(client_of(cluster), "ci", "p").container("step")
 }
 
 /// Waits in both ways for `ci/p` through this life, each on a cluster of its own.
@@ -285,7 +286,7 @@ async fn a_pod_of_another_uid_is_not_ours() {
 async fn names_that_cannot_be_are_refused_without_a_request() {
     let cluster = Cluster::new();
     for (namespace, name) in [("ci", "../nodes/a"), ("ci/x", "a"), ("ci", "A")] {
-        let outcome = wait(cluster.client(), namespace, name).await;
+        let outcome = wait(client_of(&cluster), namespace, name).await;
         assert_fails(&[outcome], FailReason::ApiRejected);
     }
     assert_eq!(cluster.requests().get, 0);

@@ -1,11 +1,12 @@
 //! Traces: what is recorded is what is replayed.
 
 use podwait::Turn;
-use podwait::trace::{Pods, Recorder, Replay, TraceError, TraceLine, TraceReader, reduce, replay};
+use podwait::trace::{Pods, Recorder, Replay, TraceError, TraceLine, TraceReader, replay};
 use podwait_core::{ContainerState, PodSnapshot};
 use podwait_sim::{Cluster, Life, pod};
 use podwait_tests::case::Case;
 use podwait_tests::cli::{Run, Started, kubeconfig, run, start};
+use podwait_wire::reduce;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;

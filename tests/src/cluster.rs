@@ -184,8 +184,16 @@ impl Cluster {
 ///
 /// # Panics
 /// There is no cluster, or the kubeconfig cannot be used.
-pub async fn client(context: Option<&str>) -> kube::Client {
-    podwait::client(config(kubeconfig(), context).await).expect("a client")
+pub async fn client(context: Option<&str>) -> podwait::Client {
+    podwait::Client::from_config(config(kubeconfig(), context).await).expect("a client")
+}
+
+/// The same as a client of kube.
+///
+/// # Panics
+/// The same.
+pub async fn kube_client(context: Option<&str>) -> kube::Client {
+    client(context).await.as_kube().clone()
 }
 
 /// The configuration for a context of a kubeconfig.

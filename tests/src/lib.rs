@@ -14,3 +14,9 @@ pub mod proxy;
 pub mod reference;
 pub mod sentence;
 pub mod storm;
+
+/// A client of the simulated cluster, made as podwait's users make it. Call this in a tokio runtime.
+#[must_use]
+pub fn client_of(cluster: &podwait_sim::Cluster) -> podwait::Client {
+    podwait::Client::from_service(cluster.clone(), "default")
+}

@@ -120,8 +120,8 @@ impl Proxy {
     /// # Panics
     /// Never: the configuration can be used.
     #[must_use]
-    pub fn client(&self) -> kube::Client {
-        podwait::client(self.config()).expect("a client")
+    pub fn client(&self) -> podwait::Client {
+        podwait::Client::from_config(self.config()).expect("a client")
     }
 
     /// The same as a kubeconfig with its certificate, in a folder of their own: for the command.

@@ -165,7 +165,7 @@ pub(crate) fn pod_name(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn name(text: &str) -> Result<String, String> {
-    if podwait::is_dns_subdomain(text) {
+    if podwait_hub::is_dns_subdomain(text) {
         return Ok(text.to_owned());
     }
     Err(String::from(

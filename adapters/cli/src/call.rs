@@ -6,10 +6,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use kube::Client;
 use kube::client::Body;
+use podwait::Client;
 use podwait::core::one_line;
-use podwait::is_dns_subdomain;
+use podwait_hub::is_dns_subdomain;
 use serde::Deserialize;
 use std::error::Error;
 use std::time::Duration;
@@ -73,7 +73,7 @@ impl Call<'_> {
         }
         let request = request.body(Body::from(content)).map_err(|error| Trouble::lost(&error))?;
         let answer = async {
-            let response = client.send(request).await.map_err(|error| Trouble::lost(&error))?;
+            let response = client.as_kube().send(request).await.map_err(|error| Trouble::lost(&error))?;
             let (head, body) = response.into_parts();
             if !head.status.is_success() {
                 let body = Limited::new(body, LONGEST_REFUSAL).collect();

@@ -5,8 +5,8 @@ mod kubeconfig;
 use crate::args::ConnectArgs;
 use crate::output::with_cause;
 use crate::status::{Complaint, Status};
-use kube::{Client, Config};
-use podwait::ApiFailure;
+use kube::Config;
+use podwait::{ApiFailure, Client};
 use tokio::task::spawn_blocking;
 
 /// A client, and the namespace of the arguments or of the context.
@@ -25,7 +25,7 @@ pub(crate) async fn connect(args: &ConnectArgs) -> Result<Connection, Complaint>
     let config = config.map_err(|_| unusable("it cannot be read"))??;
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = address(&config);
-    let client = podwait::client_with_credentials(config).await;
+    let client = Client::from_config_with_credentials(config).await;
     Ok(Connection { client: client.map_err(|error| unusable(&error.to_string()))?, namespace, server })
 }
 

@@ -76,7 +76,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// A client of the cluster; its time counts as that of the server.
-fn client(cluster: &Cluster) -> kube::Client {
+fn client(cluster: &Cluster) -> podwait::Client {
     let client = cluster.client();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let client = client.clone();
@@ -84,7 +84,7 @@ fn client(cluster: &Cluster) -> kube::Client {
         let answer = poll_fn(move |context| timed(|| answer.as_mut().poll(context)));
         async move { Ok::<_, kube::Error>(answer.await?.map(TimedBody)) }
     });
-    kube::Client::new(service, "default")
+    podwait::Client::from_service(service, "default")
 }
 
 struct TimedBody(Body);

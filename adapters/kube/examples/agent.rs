@@ -9,7 +9,7 @@
 //! held until their answer is on the disk; and the agent checks its results before it waits for a pod again.
 
 use futures_util::future::try_join_all;
-use podwait::{Fsync, Hold, Hub, Journal, Scope};
+use podwait::{Client, Fsync, Hold, Hub, Journal, Scope};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Anything> {
     let (journal, results, namespace) = (next()?, next()?, next()?);
     let pods: Vec<String> = arguments.collect();
 
-    let client = podwait::client(kube::Config::infer().await?)?;
+    let client = Client::from_config(kube::Config::infer().await?)?;
     let journal = Journal::open(journal, Fsync::Always)?;
     let results = Results::open(&results)?;
     let hub = Hub::new(client.clone(), Scope::namespace(namespace.as_str()));
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Anything> {
 }
 
 struct Agent {
-    client: kube::Client,
+    client: Client,
     journal: Journal,
     results: Results,
     hub: Hub,

@@ -4,7 +4,7 @@
 //! need: the HTTP status of a proxy's answer, `Retry-After`, the source of a 404, and the last object of a deletion.
 
 pub(crate) mod answers;
-pub(crate) mod connect;
+mod connect;
 mod connector;
 mod credentials;
 mod endpoint;
@@ -15,6 +15,8 @@ mod proxy;
 mod token;
 mod transport;
 mod userinfo;
+
+pub use connect::Client;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -42,18 +44,18 @@ pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(100 * 366 * 24 * 3
 ///
 /// # Errors
 /// The failure of the call, with code 0 when no answer came.
-pub async fn check_access(client: &kube::Client, namespace: &str, pod: &str) -> Result<(), ApiFailure> {
+pub async fn check_access(client: &Client, namespace: &str, pod: &str) -> Result<(), ApiFailure> {
     Calls::new(client.clone()).get(&PodName::new(namespace, pod)).await.map(drop)
 }
 
 /// Calls for pods.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    client: kube::Client,
+    client: Client,
 }
 
 impl Calls {
-    pub(crate) fn new(client: kube::Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
@@ -70,28 +72,17 @@ impl Calls {
 
     /// Sends a request and reads its whole answer, of at most the size of an object.
     pub(crate) async fn call(&self, via: Via, request: Request<Vec<u8>>) -> Result<Bytes, Refusal> {
-        self.call_for(via, request, CALL_TIMEOUT, LONGEST_OBJECT).await
-    }
-
-    /// The same, with these limits of time and size.
-    async fn call_for(
-        &self,
-        via: Via,
-        request: Request<Vec<u8>>,
-        within: Duration,
-        longest: usize,
-    ) -> Result<Bytes, Refusal> {
         let answer = async {
-            let body = self.open(via, request, within).await?;
-            match Limited::new(body, longest).collect().await {
+            let body = self.open(via, request, CALL_TIMEOUT).await?;
+            match Limited::new(body, LONGEST_OBJECT).collect().await {
                 Ok(body) => Ok(body.to_bytes()),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    Err(unreadable(via, format!("the answer is longer than {longest} bytes")).into())
+                    Err(unreadable(via, format!("the answer is longer than {LONGEST_OBJECT} bytes")).into())
                 }
                 Err(error) => Err(failure(via, 0, root_cause(&*error)).into()),
             }
         };
-        timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
+        timeout(CALL_TIMEOUT, answer).await.unwrap_or_else(|_| Err(timed_out(via).into()))
     }
 
     /// Sends a request whose answer is read while it arrives; the reader limits its size. The answer has to begin
@@ -104,7 +95,7 @@ impl Calls {
     ) -> Result<Body, Refusal> {
         let subject = Subject::of(request.method().as_str(), request.uri().path(), request.uri().query());
         let answer = async {
-            let sent = self.client.send(request.map(Body::from)).await;
+            let sent = self.client.as_kube().send(request.map(Body::from)).await;
             let response = sent.map_err(|error| failure(via, 0, root_cause(&error)))?;
             match response.status() {
                 StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => Ok(response.into_body()),
@@ -113,17 +104,6 @@ impl Calls {
         };
         timeout(within, answer).await.unwrap_or_else(|_| Err(no_answer(via, within).into()))
     }
-}
-
-/// Sends a request outside of any wait, and reads its whole answer, with the same limits and the same handling of
-/// refusals.
-pub async fn call(
-    client: &kube::Client,
-    request: Request<Vec<u8>>,
-    within: Duration,
-    longest: usize,
-) -> Result<Bytes, ApiFailure> {
-    Ok(Calls::new(client.clone()).call_for(Via::Get, request, within, longest).await?)
 }
 
 /// A request for pods as JSON, if the names in it are valid.

@@ -1,6 +1,7 @@
 //! The host of [`podwait_hub::Waits`]: sends their requests, and hands over the answers.
 
 use crate::cancelled::Cancelled;
+use crate::client::Client;
 use crate::client::answers::{Answers, Came, response_head};
 use futures_util::FutureExt;
 use podwait_core::{Exit, Failure, Instant, WaitMachine};
@@ -34,7 +35,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Drives waits whose time began at `start` and that have no request under way.
-    pub(crate) fn new(client: kube::Client, waits: Waits, start: TokioInstant) -> Self {
+    pub(crate) fn new(client: Client, waits: Waits, start: TokioInstant) -> Self {
         Self { waits, answers: Answers::new(client), start, timer: Timer::default() }
     }
 
@@ -132,7 +133,7 @@ impl Future for Timer {
 
 /// A single wait, with a watch of its own or by GETs.
 pub(crate) async fn wait_alone(
-    client: kube::Client,
+    client: Client,
     start: Box<Start>,
     keeps_json: bool,
     mut cancelled: Cancelled,

@@ -4,7 +4,7 @@ use podwait_core::{Decision, Exit, Failure, Input, Instant, PodSnapshot, Policy,
 use std::sync::Arc;
 
 /// How containers ended, by name: each entry is the answer of a wait that sees only this snapshot.
-pub type Ends = Vec<(String, Result<Exit, Failure>)>;
+type Ends = Vec<(String, Result<Exit, Failure>)>;
 
 /// The verdict on each container needs all others, so the work grows with the square of their number. Most pods have a
 /// few; if a pod has more than this, no ends are returned.

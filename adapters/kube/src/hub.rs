@@ -3,6 +3,7 @@
 mod task;
 
 use crate::cancelled::Cancelled;
+use crate::client::Client;
 use crate::driver::Start;
 use crate::wait::{Look, Wait};
 use podwait_core::{Exit, Failure};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = podwait::client(kube::Config::infer().await?)?;
+/// let client = podwait::Client::from_config(kube::Config::infer().await?)?;
 /// let hub = podwait::Hub::new(client, podwait::Scope::namespace("ci").labels("agent=7"));
 /// let (first, second) = tokio::join!(hub.wait("ci", "step-1"), hub.wait("ci", "step-2").container("step"));
 /// # Ok(())
@@ -60,7 +61,7 @@ pub struct Hub {
 }
 
 struct Inner {
-    client: kube::Client,
+    client: Client,
     settings: Settings,
     shared: Arc<Shared>,
     /// The next ticket; each is unique.
@@ -95,17 +96,17 @@ impl Hub {
     ///
     /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
     #[must_use]
-    pub fn new(client: kube::Client, scope: Scope) -> Self {
+    pub fn new(client: Client, scope: Scope) -> Self {
         Self::builder(client, scope).build()
     }
 
     /// The same with other settings.
-    pub fn builder(client: kube::Client, scope: Scope) -> HubBuilder {
+    pub fn builder(client: Client, scope: Scope) -> HubBuilder {
         let settings = Settings { scope, requests_per_second: REQUESTS_PER_SECOND, stays_open: false };
         HubBuilder { client, settings }
     }
 
-    fn of(client: kube::Client, settings: Settings) -> Self {
+    fn of(client: Client, settings: Settings) -> Self {
         let shared = Shared { place: Mutex::new(Place::Here(None)), refusal: Mutex::new(None) };
         let (shared, tickets) = (Arc::new(shared), AtomicU64::new(0));
         Self { inner: Arc::new(Inner { client, settings, shared, tickets }) }
@@ -123,7 +124,7 @@ impl Hub {
         lock(&self.inner.shared.refusal).clone()
     }
 
-    pub(crate) fn client(&self) -> &kube::Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.inner.client
     }
 
@@ -199,7 +200,7 @@ impl Hub {
 /// A hub that is not made yet, from [`Hub::builder`].
 #[must_use = "a builder makes a hub with `build`"]
 pub struct HubBuilder {
-    client: kube::Client,
+    client: Client,
     settings: Settings,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = podwait::client(kube::Config::infer().await?)?;
+//! let client = podwait::Client::from_config(kube::Config::infer().await?)?;
 //! match podwait::wait(client, "ci", "step-1").container("step").await {
 //!     Ok(exit) => println!("exited {} ({})", exit.code, exit.reason),
 //!     Err(failure) => println!("no exit: {failure} ({}, {})", failure.reason, failure.class()),
@@ -80,12 +80,9 @@ mod text;
 pub mod trace;
 mod wait;
 
-pub use client::check_access;
-pub use client::connect::{client, client_with_credentials};
 pub use client::error::ConfigError;
+pub use client::{Client, check_access};
 pub use drive::drive;
-#[cfg(any(feature = "hold", feature = "jobs"))]
-pub use ends::Ends;
 #[cfg(feature = "hold")]
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::{Hub, HubBuilder};
@@ -100,15 +97,9 @@ pub use podwait_core::{
     Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
     PolicyBuilder, PolicyError, RestoreError, RetryReason, SavedWait, Target, WaitMachine,
 };
-pub use podwait_hub::{ObservedPod, Scope, Turn, is_dns_subdomain};
+pub use podwait_hub::{ObservedPod, Scope, Turn};
 pub use podwait_wire as wire;
-pub use podwait_wire::{ApiFailure, DecodeError, Pod, Via};
+pub use podwait_wire::{ApiFailure, Via};
 pub use source::{Observed, PodSource};
 pub use tokio_util::sync::CancellationToken;
 pub use wait::{Wait, wait};
-
-/// For this repository's command: not part of the public interface, and changed without notice.
-#[doc(hidden)]
-pub mod internals {
-    pub use crate::client::call;
-}

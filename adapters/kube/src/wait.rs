@@ -1,6 +1,7 @@
 //! The usual case in one call.
 
 use crate::cancelled::Cancelled;
+use crate::client::Client;
 use crate::driver::{Start, wait_alone};
 use crate::hub::Hub;
 use futures_util::future::BoxFuture;
@@ -20,7 +21,7 @@ const GONE_GRACE: Duration = Duration::from_secs(3);
 ///
 /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
 #[must_use = "a wait does nothing unless awaited"]
-pub fn wait(client: kube::Client, namespace: impl Into<String>, pod: impl Into<String>) -> Wait {
+pub fn wait(client: Client, namespace: impl Into<String>, pod: impl Into<String>) -> Wait {
     Wait::new(Transport::Watch(client), namespace.into(), pod.into())
 }
 
@@ -49,8 +50,8 @@ type AroundAnswer = Box<dyn Fn() -> BoxFuture<'static, ()> + Send>;
 pub(crate) type Look = Box<dyn FnMut(Turn<'_>) + Send>;
 
 enum Transport {
-    Watch(kube::Client),
-    Poll(kube::Client),
+    Watch(Client),
+    Poll(Client),
     Hub(Hub),
 }
 
@@ -178,7 +179,7 @@ impl Wait {
         self.restored.as_deref().map(|(machine, _)| machine)
     }
 
-    pub(crate) fn client(&self) -> &kube::Client {
+    pub(crate) fn client(&self) -> &Client {
         match &self.transport {
             Transport::Watch(client) | Transport::Poll(client) => client,
             Transport::Hub(hub) => hub.client(),

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use kube::client::Body;
-use podwait::{ApiFailure, FINALIZER, HeldPod, Scope, held_pods};
+use podwait::{ApiFailure, Client, FINALIZER, HeldPod, Scope, held_pods};
 use std::alloc::System;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Server {
         Arc::new(Self { page, asked: AtomicUsize::new(0), most: AtomicUsize::new(0) })
     }
 
-    fn client(self: &Arc<Self>) -> kube::Client {
+    fn client(self: &Arc<Self>) -> Client {
         let server = Arc::clone(self);
         let service = tower::service_fn(move |_: http::Request<Body>| {
             let server = Arc::clone(&server);
@@ -53,7 +53,7 @@ impl Server {
                 Ok::<_, Infallible>(http::Response::new(StreamBody::new(frames)))
             }
         });
-        kube::Client::new(service, "ci")
+        Client::from_service(service, "ci")
     }
 
     fn asked(&self) -> usize {

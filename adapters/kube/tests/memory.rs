@@ -2,7 +2,7 @@
 //! process is counted.
 
 use cap::Cap;
-use podwait::{Hub, Scope};
+use podwait::{Client, Hub, Scope};
 use podwait_sim::{Cluster, Step, pod};
 use std::alloc::System;
 use std::time::Duration;
@@ -59,7 +59,8 @@ async fn wait_for_all(hub: &Hub) -> usize {
 async fn ten_thousand_waits_hold_little_and_give_it_back() {
     let cluster = cluster();
     // With one wait that continues, and with a watch that stays open without waits.
-    let hub = Hub::builder(cluster.client(), Scope::namespace("ci")).stay_open().build();
+    let hub =
+        Hub::builder(Client::from_service(cluster, "default"), Scope::namespace("ci")).stay_open().build();
     let _other = tokio::spawn(hub.wait("ci", name(0)).into_future());
     for round in 0..2 {
         let before = ALLOCATOR.allocated();

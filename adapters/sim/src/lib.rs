@@ -1,8 +1,8 @@
 //! A simulated Kubernetes cluster, for tests.
 //!
 //! A [`Cluster`] is an API server in memory: pods with resourceVersions, GET, LIST, WATCH, POST and
-//! DELETE, for a `kube::Client` without a network ([`Cluster::client`]) or over HTTP on loopback
-//! ([`Cluster::serve`]). A [`Life`] is a scripted kubelet: it walks one pod through a life with
+//! DELETE, as a tower service for a client without a network (`podwait::Client::from_service`, and
+//! [`Cluster::client`] for kube) or over HTTP on loopback ([`Cluster::serve`]). A [`Life`] is a scripted kubelet: it walks one pod through a life with
 //! given delays. [`Fault`]s are what goes wrong on the way. Time is tokio's, so a paused runtime
 //! simulates hours in no time, and nothing is random: the same script gives the same bytes.
 //!

@@ -15,8 +15,8 @@ use crate::traffic::{Faults, RequestCounts};
 /// A simulated cluster. Clones are handles to the same cluster.
 ///
 /// The methods on this type act as the cluster itself does (the API server's storage, the
-/// kubelet); clients come in through [`client`](Self::client), [`serve`](Self::serve) or
-/// [`handle`](Self::handle), where faults are injected.
+/// kubelet); clients come in through the tower service that it is, [`client`](Self::client),
+/// [`serve`](Self::serve) or [`handle`](Self::handle), where faults are injected.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     inner: Arc<Inner>,

@@ -60,5 +60,3 @@ pub use list::{Item, ListItems, ListMeta};
 pub use pod::{Pod, pod};
 pub use reduce::reduce;
 pub use refusal::{Answer, Refusal, Subject};
-pub use retry_after::retry_after;
-pub use time::{format_rfc3339, parse_rfc3339};

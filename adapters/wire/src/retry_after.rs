@@ -10,8 +10,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 ///
 /// The value is a number of seconds, or a date. A date counts from the answer's own header `Date`, so that clocks need
 /// not agree. Only the form that RFC 9110 lets servers write is read (IMF-fixdate).
-#[must_use]
-pub fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let seconds = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that is too large is invalid, as a word is, and must not cause a pause of a day.
         value.parse().ok()?

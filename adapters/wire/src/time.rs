@@ -14,8 +14,7 @@ const DAY: i64 = 24 * 3600;
 ///
 /// Fractions of a second are dropped, as Kubernetes drops them (`metav1.Time`). `T` and `Z` may be lower case, and a
 /// space may replace `T`. A leap second is read as the second before it.
-#[must_use]
-pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.as_bytes().split_at_checked(10)?;
     let (clock, rest) = rest.split_at_checked(9)?;
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = date else { return None };
@@ -27,8 +26,7 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
 }
 
 /// The time as `2026-01-31T23:59:59Z`, which is how Kubernetes writes it; `None` outside of the years 0 to 9999.
-#[must_use]
-pub fn format_rfc3339(time: Timestamp) -> Option<String> {
+pub(crate) fn format_rfc3339(time: Timestamp) -> Option<String> {
     if !RANGE.contains(&time.0) {
         return None;
     }

@@ -188,7 +188,7 @@ impl Field {
 
 /// The library in a process of its own: prints the lines.
 async fn read(namespace: &str) -> Result<(), Box<dyn Error>> {
-    let client = podwait::client(kube::Config::infer().await?)?;
+    let client = podwait::Client::from_config(kube::Config::infer().await?)?;
     let (wait, mut logs) = wait(client, namespace, "step").logs(Logs::of_target());
     let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout());
     let print = async {

@@ -30,8 +30,8 @@ struct Answers {
 /// The cluster cannot be had.
 pub async fn compare(runs: usize, at_once: usize) -> Result<String, Box<dyn Error>> {
     let (cluster, mut child) = cluster::start(&["--nodes", "1", "--max-pods", "400"]);
-    let client = podwait::client(config(&cluster.kubeconfig, None).await)?;
-    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    let client = podwait::Client::from_config(config(&cluster.kubeconfig, None).await)?;
+    let pods: Api<Pod> = Api::default_namespaced(client.as_kube().clone());
     let answers: Vec<Result<Answers, Box<dyn Error>>> = stream::iter(0..runs)
         .map(|number| step(&client, &pods, number))
         .buffer_unordered(at_once)
@@ -59,7 +59,7 @@ pub async fn compare(runs: usize, at_once: usize) -> Result<String, Box<dyn Erro
 }
 
 /// Runs one step, waits for it in both ways, and removes it.
-async fn step(client: &kube::Client, pods: &Api<Pod>, number: usize) -> Result<Answers, Box<dyn Error>> {
+async fn step(client: &podwait::Client, pods: &Api<Pod>, number: usize) -> Result<Answers, Box<dyn Error>> {
     let name = pod_name(number);
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": name },

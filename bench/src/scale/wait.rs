@@ -82,8 +82,8 @@ fn say(number: usize, code: Result<i32, String>) {
 
 impl Task {
     /// A client as podwait's users make it.
-    async fn own_client(&self) -> Result<kube::Client, podwait::ConfigError> {
-        podwait::client(config(&self.kubeconfig, None).await)
+    async fn own_client(&self) -> Result<podwait::Client, podwait::ConfigError> {
+        podwait::Client::from_config(config(&self.kubeconfig, None).await)
     }
 
     /// A client as kube makes it.

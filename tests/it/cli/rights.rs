@@ -119,7 +119,7 @@ async fn sent_for_a_job() -> BTreeSet<Right> {
             stream::once(async { Ok::<_, Infallible>(http_body::Frame::data(bytes::Bytes::from(text))) });
         async { Ok::<_, Infallible>(http::Response::new(StreamBody::new(frames.boxed()))) }
     });
-    let end = wait_job(kube::Client::new(service, "ci"), "ci", "j").await;
+    let end = wait_job(podwait::Client::from_service(service, "ci"), "ci", "j").await;
     assert!(end.is_ok_and(|end| !end.has_failed));
     all.lock().expect("no panic").clone()
 }

@@ -228,7 +228,7 @@ async fn the_whole_name_is_chosen_here_and_is_a_host_s_name() {
             }
         };
         assert!(created.starts_with(begin) && created.len() == begin.len() + 16, "{created}");
-        assert!(created.len() < 64 && podwait::is_dns_subdomain(&created), "{created}");
+        assert!(created.len() < 64 && podwait_hub::is_dns_subdomain(&created), "{created}");
         Life::existing("ci", &created).scheduled("node-1").running().finished(0).spawn(&sim.cluster);
         assert_eq!(child.end().await.status, Some(0));
     }

@@ -35,17 +35,17 @@ impl Script {
         std::fs::read_to_string(self.folder.path().join("runs")).map_or(0, |runs| runs.lines().count())
     }
 
-    fn client(&self, proxy: &Proxy) -> kube::Client {
+    fn client(&self, proxy: &Proxy) -> podwait::Client {
         self.client_of(proxy.config())
     }
 
-    pub(super) fn client_of(&self, mut config: kube::Config) -> kube::Client {
+    pub(super) fn client_of(&self, mut config: kube::Config) -> podwait::Client {
         let user = json!({ "exec": {
             "apiVersion": "client.authentication.k8s.io/v1", "command": "sh",
             "args": [self.folder.path().join("script")], "interactiveMode": "IfAvailable",
         }});
         config.auth_info = serde_json::from_value(user).expect("a user");
-        podwait::client(config).expect("a client")
+        podwait::Client::from_config(config).expect("a client")
     }
 }
 

@@ -33,7 +33,7 @@ async fn a_proxy_url_of_each_kind_leads_to_the_server() {
         ("socks5://me:p%40ss@GATEWAY", false, "socks5 api.invalid:6443 me:p@ss"),
     ] {
         let (proxy, gateway) = behind(has_tls).await;
-        let client = podwait::client(config(&proxy, &gateway, proxy_url)).expect("a client");
+        let client = podwait::Client::from_config(config(&proxy, &gateway, proxy_url)).expect("a client");
         podwait::check_access(&client, "ci", "p").await.expect(proxy_url);
         assert_eq!(proxy.traffic().requests.get, 1);
         let connections = gateway.seen();
@@ -47,14 +47,15 @@ async fn a_proxy_url_of_each_kind_leads_to_the_server() {
 async fn a_proxy_is_shown_its_name_and_password_and_they_are_in_no_error() {
     let header = "Proxy-Authorization: Basic bWU6cEBzcw==\r\n";
     let (proxy, gateway) = behind(false).await;
-    let client = podwait::client(config(&proxy, &gateway, "http://me:p%40ss@GATEWAY")).expect("a client");
+    let client =
+        podwait::Client::from_config(config(&proxy, &gateway, "http://me:p%40ss@GATEWAY")).expect("a client");
     podwait::check_access(&client, "ci", "p").await.expect("access");
     assert!(gateway.seen()[0].contains(header), "{:?}", gateway.seen());
     let nobody =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
     for scheme in ["http", "https", "socks5"] {
         let url = format!("{scheme}://me:secret@{nobody}");
-        let client = podwait::client(config(&proxy, &gateway, &url)).expect("a client");
+        let client = podwait::Client::from_config(config(&proxy, &gateway, &url)).expect("a client");
         let failure = podwait::check_access(&client, "ci", "p").await.expect_err("nobody listens there");
         let expected = format!("the proxy {scheme}://{nobody}: ");
         assert!(failure.message.starts_with(&expected) && failure.message.contains("refused"), "{failure:?}");
@@ -74,7 +75,7 @@ async fn requests_to_a_server_without_tls_name_it() {
         let gateway = Gateway::start(server.addr(), false).await.expect("a port");
         let mut config = kube::Config::new("http://u:secret@api.invalid".parse().expect("a URL"));
         config.proxy_url = Some(url.replace("GATEWAY", &gateway.addr().to_string()).parse().expect("a URL"));
-        let client = podwait::client(config).expect("a client");
+        let client = podwait::Client::from_config(config).expect("a client");
         podwait::check_access(&client, "ci", "p").await.expect("access");
         let connections = gateway.seen();
         assert!(connections[0].starts_with(seen), "{connections:?}");

@@ -65,7 +65,7 @@ async fn its_dependencies_and_its_code_build_in_a_new_crate() {
     let package = "[package]\nname = \"readme\"\nedition = \"2024\"\n\n";
     let others = others.join("\n");
     let begin = "#[allow(dead_code, unused_variables)]\n\
-        async fn others(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {";
+        async fn others(client: podwait::Client) -> Result<(), Box<dyn std::error::Error>> {";
 
     let folder = fresh("readme");
     fs::create_dir(folder.join("src")).expect("a folder");

@@ -3,6 +3,7 @@
 use super::{running, secs};
 use podwait::{FINALIZER, FailReason, Hold, HoldState, Policy, SavedWait, Wait, wait};
 use podwait_sim::{Cluster, Life, pod};
+use podwait_tests::client_of;
 use serde_json::json;
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
@@ -18,11 +19,11 @@ fn theirs() -> Life {
 /// What a wait on `ci/p` has saved after so many seconds, when its process is killed.
 async fn killed_after(cluster: &Cluster, seconds: u64) -> SavedWait {
     let saved: Arc<Mutex<Option<SavedWait>>> = Arc::default();
-    let (hold, last) = (Hold::new(cluster.client(), "ci", "p"), saved.clone());
+    let (hold, last) = (Hold::new(client_of(cluster), "ci", "p"), saved.clone());
     let look = move |turn: podwait::Turn<'_>| {
         *last.lock().expect("a lock") = Some(turn.machine.save());
     };
-    let wait = wait(cluster.client(), "ci", "p").hold(&hold).on_turn(look);
+    let wait = wait(client_of(cluster), "ci", "p").hold(&hold).on_turn(look);
     let _ = timeout(secs(seconds), wait.into_future()).await;
     let saved = saved.lock().expect("a lock").take();
     saved.expect("it was looked at")
@@ -30,8 +31,8 @@ async fn killed_after(cluster: &Cluster, seconds: u64) -> SavedWait {
 
 /// The wait in the process that comes after, with its hold.
 fn restored(cluster: &Cluster, saved: SavedWait) -> (Wait, Hold) {
-    let hold = Hold::new(cluster.client(), "ci", "p");
-    let wait = wait(cluster.client(), "ci", "p").hold(&hold);
+    let hold = Hold::new(client_of(cluster), "ci", "p");
+    let wait = wait(client_of(cluster), "ci", "p").hold(&hold);
     (wait.restore(saved, secs(1)).expect("what was saved"), hold)
 }
 
@@ -44,9 +45,9 @@ async fn a_namesake_of_the_pod_that_is_waited_for_is_neither_held_nor_let_go() {
         step["metadata"]["finalizers"] = held_by_others.clone();
         Life::of(step).scheduled("node-1").running().spawn(&cluster);
         sleep(secs(1)).await;
-        let hold = Hold::new(cluster.client(), "ci", "p");
+        let hold = Hold::new(client_of(&cluster), "ci", "p");
         let policy = Policy::builder().start_deadline(secs(30)).build().expect("a policy");
-        let wait = wait(cluster.client(), "ci", "p").uid("ours").policy(policy).hold(&hold);
+        let wait = wait(client_of(&cluster), "ci", "p").uid("ours").policy(policy).hold(&hold);
         let wait = if poll { wait.poll() } else { wait };
         wait.await.expect_err("ours is not there");
         assert_eq!(hold.state(), HoldState::NotYet);
@@ -76,8 +77,8 @@ async fn a_pod_that_was_replaced_while_no_process_waited_is_not_let_go() {
 async fn a_pod_that_is_replaced_while_it_is_waited_for_is_not_let_go() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
-    let hold = Hold::new(cluster.client(), "ci", "p");
-    let wait = wait(cluster.client(), "ci", "p").poll().hold(&hold);
+    let hold = Hold::new(client_of(&cluster), "ci", "p");
+    let wait = wait(client_of(&cluster), "ci", "p").poll().hold(&hold);
     let replace = async {
         sleep(secs(40)).await;
         let gone = Life::existing("ci", "p").finalizer_removed(FINALIZER).delete(0);
@@ -125,6 +126,6 @@ async fn a_hold_without_a_uid_touches_no_pod() {
     let cluster = Cluster::new();
     theirs().spawn(&cluster);
     sleep(secs(1)).await;
-    Hold::of_created(cluster.client(), "ci", "p", "").release().await.expect_err("of which pod?");
+    Hold::of_created(client_of(&cluster), "ci", "p", "").release().await.expect_err("of which pod?");
     assert_eq!(super::finalizers(&cluster), Some(json!([FINALIZER])));
 }

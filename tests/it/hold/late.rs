@@ -5,6 +5,7 @@ use http::{Method, Request};
 use kube::client::Body;
 use podwait::{FINALIZER, Hold, wait};
 use podwait_sim::Cluster;
+use podwait_tests::client_of;
 use serde_json::json;
 use std::future::IntoFuture;
 use std::io;
@@ -25,7 +26,7 @@ enum Heard {
 }
 
 /// A client of a server that carries out the first PATCH only after this time, whether or not the client still waits.
-fn client(cluster: &Cluster, late: Duration, heard: Heard) -> kube::Client {
+fn client(cluster: &Cluster, late: Duration, heard: Heard) -> podwait::Client {
     let (cluster, is_first) = (cluster.clone(), Arc::new(AtomicBool::new(true)));
     let service = tower::service_fn(move |request: Request<Body>| {
         let cluster = cluster.clone();
@@ -45,7 +46,7 @@ fn client(cluster: &Cluster, late: Duration, heard: Heard) -> kube::Client {
             }
         }
     });
-    kube::Client::new(service, "default")
+    podwait::Client::from_service(service, "default")
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,8 +90,8 @@ async fn a_finalizer_that_is_put_on_twice_is_taken_off() {
 async fn a_release_is_one_request_as_a_rule() {
     let cluster = Cluster::new();
     running().after(secs(3)).finished(0).spawn(&cluster);
-    let hold = Hold::new(cluster.client(), "ci", "p");
-    wait(cluster.client(), "ci", "p").hold(&hold).await.expect("an exit");
+    let hold = Hold::new(client_of(&cluster), "ci", "p");
+    wait(client_of(&cluster), "ci", "p").hold(&hold).await.expect("an exit");
     let start = Instant::now();
     hold.release().await.expect("it is let go");
     assert_eq!((cluster.requests().patch, start.elapsed()), (2, Duration::ZERO));

@@ -3,6 +3,7 @@
 use super::{code, name};
 use podwait::{FailReason, Hub, Policy, Scope};
 use podwait_sim::{Cluster, Life, pod};
+use podwait_tests::client_of;
 use podwait_tests::storm::dice::Dice;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -58,7 +59,7 @@ fn waits_that_come_and_go_on_many_threads_disturb_no_other() {
             let cluster = Cluster::new();
             let scope = Scope::namespace("ci");
             let scope = if is_labelled { scope.labels(super::OURS) } else { scope };
-            let hub = Hub::builder(cluster.client(), scope).requests_per_second(10_000).build();
+            let hub = Hub::builder(client_of(&cluster), scope).requests_per_second(10_000).build();
             let lives = tokio::spawn(live(cluster.clone()));
             let tasks = (0..TASKS).map(|task| tokio::spawn(come_and_go(hub.clone(), Dice::new(task))));
             let tasks: Vec<_> = tasks.collect();

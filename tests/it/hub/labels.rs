@@ -4,13 +4,14 @@ use super::{NEVER, OURS, Told, hub, is_page, name, running, secs, traffic};
 use futures_util::future::join_all;
 use podwait::{FailReason, Hub, Observed, Scope};
 use podwait_sim::{Cluster, Fault, Life, RequestInfo, Verb, pod};
+use podwait_tests::client_of;
 use serde_json::json;
 use std::future::IntoFuture;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 fn labelled(cluster: &Cluster) -> Hub {
-    Hub::new(cluster.client(), Scope::namespace("ci").labels(OURS))
+    Hub::new(client_of(cluster), Scope::namespace("ci").labels(OURS))
 }
 
 /// What takes the pod out of the selector, or into it.
@@ -114,7 +115,7 @@ async fn a_crowd_of_newcomers_is_served_by_a_list() {
 #[tokio::test(start_paused = true)]
 async fn many_pods_outside_of_the_selector_are_no_reason_for_a_list() {
     let cluster = Cluster::new();
-    let hub = Hub::new(cluster.client(), Scope::namespace("ci").labels("agent=7"));
+    let hub = Hub::new(client_of(&cluster), Scope::namespace("ci").labels("agent=7"));
     for n in 0..200 {
         running(&name(n)).after(secs(120)).finished(1).spawn(&cluster);
     }

@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use podwait::{FailReason, Hub, Observed, Scope, Via};
 use podwait_sim::{Cluster, Fault, FaultBody, Life, Verb, pod};
+use podwait_tests::client_of;
 use std::future::IntoFuture;
 use tokio::time::{Instant, sleep};
 
@@ -149,7 +150,7 @@ async fn a_list_without_end_is_given_up_and_holds_up_no_reads() {
 #[tokio::test(start_paused = true)]
 async fn pods_of_one_name_in_two_namespaces_are_two_pods() {
     let cluster = Cluster::new();
-    let hub = Hub::new(cluster.client(), Scope::all());
+    let hub = Hub::new(client_of(&cluster), Scope::all());
     let life = |namespace| Life::of(pod(namespace, "p", &["step"])).scheduled("node-1").running();
     life("one").after(secs(10)).finished(1).spawn(&cluster);
     life("two").after(secs(20)).finished(2).spawn(&cluster);

@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use podwait::{Hub, Scope};
 use podwait_sim::{Cluster, Fault, RequestInfo, Verb};
+use podwait_tests::client_of;
 use std::future::IntoFuture;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -147,7 +148,7 @@ async fn no_budget_for_denied_access_runs_out_while_retry_after_holds() {
         }
     });
     // Neither has the label, so that both are read.
-    let hub = Hub::new(cluster.client(), Scope::namespace("ci").labels("agent=7"));
+    let hub = Hub::new(client_of(&cluster), Scope::namespace("ci").labels("agent=7"));
     let exits = join_all(["denied", "throttled"].map(|name| hub.wait("ci", name).into_future())).await;
     assert_eq!(exits.into_iter().map(|exit| exit.map(|exit| exit.code)).collect::<Vec<_>>(), [Ok(7), Ok(7)]);
 }
@@ -163,7 +164,7 @@ fn waits_whose_feed_was_lost_come_back_to_the_hub() {
     let (seen, hub, mut wait) = second.block_on(async {
         let cluster = Cluster::new();
         running("p").after(secs(1000)).finished(5).spawn(&cluster);
-        let hub = Hub::new(cluster.client(), Scope::namespace("ci"));
+        let hub = Hub::new(client_of(&cluster), Scope::namespace("ci"));
         let wait = Box::pin(hub.wait("ci", "p").into_future());
         (traffic(&cluster), hub, wait)
     });

@@ -2,6 +2,7 @@
 
 use super::{NEVER, Told, hub, is_error, is_page, is_watch_list, running, secs, traffic, traffic_with};
 use podwait_sim::{Cluster, Fault, Verb};
+use podwait_tests::client_of;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,7 +28,7 @@ async fn the_watch_of_one_pod_that_is_cut_whenever_it_is_idle_is_opened_at_once(
     running("p").after(secs(1000)).finished(3).spawn(&cluster);
     let seen =
         traffic_with(&cluster, |_, request| (request.verb == Verb::Watch).then(|| Fault::ResetIn(secs(50))));
-    assert_eq!(podwait::wait(cluster.client(), "ci", "p").await.map(|exit| exit.code), Ok(3));
+    assert_eq!(podwait::wait(client_of(&cluster), "ci", "p").await.map(|exit| exit.code), Ok(3));
     let watches = seen.times(|request| request.verb == Verb::Watch);
     assert!(watches.windows(2).all(|pair| pair[1] - pair[0] < secs(51)), "{watches:?}");
 }
@@ -79,7 +80,7 @@ async fn a_404_that_is_ahead_of_the_watch_does_not_hide_how_the_pod_ended() {
         let policy = podwait::Policy::builder().reobserve(Duration::from_millis(500)).build();
         let wait = match is_shared {
             true => hub.wait("ci", "p"),
-            false => podwait::wait(cluster.client(), "ci", "p"),
+            false => podwait::wait(client_of(&cluster), "ci", "p"),
         };
         let exit = wait.policy(policy.expect("a policy")).await;
         assert_eq!(exit.map(|exit| exit.code), Ok(4), "in a hub: {is_shared}");
@@ -96,7 +97,7 @@ async fn a_404_behind_a_dead_watch_counts_a_few_seconds_later() {
         let policy = podwait::Policy::builder().reobserve(secs(7)).build();
         let wait = match is_shared {
             true => hub.wait("ci", "p"),
-            false => podwait::wait(cluster.client(), "ci", "p"),
+            false => podwait::wait(client_of(&cluster), "ci", "p"),
         };
         let start = Instant::now();
         let failure = wait.policy(policy.expect("a policy")).await.map_err(|failure| failure.reason);

@@ -103,7 +103,7 @@ async fn create_job(scratch: &Scratch, script: &str, spec: Value) {
     let mut job = json!({ "metadata": { "name": "job" }, "spec": spec });
     job["spec"]["template"]["spec"] = step(script)["spec"].clone();
     let job: Job = serde_json::from_value(job).expect("a Job");
-    let jobs: Api<Job> = Api::namespaced(scratch.client(), scratch.namespace());
+    let jobs: Api<Job> = Api::namespaced(scratch.kube(), scratch.namespace());
     jobs.create(&PostParams::default(), &job).await.expect("the Job is created");
 }
 

@@ -72,7 +72,7 @@ async fn a_step_that_was_stopped_is_no_success() {
             let answers =
                 scenario("namespace-deleted", Waiters::default(), step(&trap(0)), async |cluster| {
                     cluster.wait_until_running("step").await;
-                    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.client());
+                    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(cluster.kube());
                     let deleted = namespaces.delete(cluster.namespace(), &DeleteParams::default()).await;
                     deleted.expect("the namespace is deleted");
                 });

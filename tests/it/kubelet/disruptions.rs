@@ -116,7 +116,7 @@ async fn restarted(own: &Cluster) {
 }
 
 pub(super) async fn taint(taints: Value) {
-    let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await);
+    let nodes: Api<Node> = Api::all(podwait_tests::cluster::kube_client(None).await);
     let patch = Patch::Merge(json!({ "spec": { "taints": taints } }));
     nodes.patch(NODE, &PatchParams::default(), &patch).await.expect("the node is tainted");
 }
@@ -196,7 +196,7 @@ async fn orphaned(own: &Cluster) {
         scenario("orphaned", Waiters::default(), on_node("sleep 3600"), async |cluster: &Scratch| {
             cluster.wait_until_running("step").await;
             own.order("kill kubelet-2").await;
-            let nodes: Api<Node> = Api::all(cluster.client());
+            let nodes: Api<Node> = Api::all(cluster.kube());
             nodes.delete(NODE, &DeleteParams::default()).await.expect("the node is deleted");
         });
     answers.await.watchers_fail(&[FailReason::Disrupted], None);
@@ -215,7 +215,7 @@ pub(super) async fn until_schedulable() {
 }
 
 async fn until(is_so: impl Fn(&Node) -> bool) {
-    let nodes: Api<Node> = Api::all(podwait_tests::cluster::client(None).await);
+    let nodes: Api<Node> = Api::all(podwait_tests::cluster::kube_client(None).await);
     for _ in 0..300 {
         if is_so(&nodes.get(NODE).await.expect("the node is there")) {
             return;

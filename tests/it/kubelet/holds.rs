@@ -182,7 +182,7 @@ async fn no_deletion_takes_the_exit_of_a_held_pod_along() {
         async {
             let pair = pair("hold-namespace", step(&trap(0))).await;
             let life = async |pair: &Pair| {
-                let namespaces: Api<Namespace> = Api::all(pair.scratch.client());
+                let namespaces: Api<Namespace> = Api::all(pair.scratch.kube());
                 let deleted = namespaces.delete(pair.scratch.namespace(), &DeleteParams::default()).await;
                 deleted.expect("the namespace is deleted");
             };
@@ -201,7 +201,7 @@ async fn no_deletion_takes_the_exit_of_a_held_pod_along() {
 
 /// Gives both pods an owner and takes it away: the garbage collector deletes them.
 async fn delete_an_owner(scratch: &Scratch) {
-    let owners: Api<ConfigMap> = Api::namespaced(scratch.client(), scratch.namespace());
+    let owners: Api<ConfigMap> = Api::namespaced(scratch.kube(), scratch.namespace());
     let owner = serde_json::from_value(json!({ "metadata": { "name": "owner" } })).expect("a ConfigMap");
     let owner = owners.create(&PostParams::default(), &owner).await.expect("it is created");
     let reference =

@@ -54,7 +54,7 @@ async fn what_the_step_needs_is_missing_for_a_while_or_for_good() {
         async {
             let answers = scenario("secret-created-late", Waiters::default(), secret(), async |cluster| {
                 pause(5000).await;
-                let secrets: Api<Secret> = Api::namespaced(cluster.client(), cluster.namespace());
+                let secrets: Api<Secret> = Api::namespaced(cluster.kube(), cluster.namespace());
                 let secret = json!({ "metadata": { "name": "code" }, "stringData": { "code": "8" } });
                 let secret = serde_json::from_value(secret).expect("a Secret");
                 secrets.create(&PostParams::default(), &secret).await.expect("the Secret is created");

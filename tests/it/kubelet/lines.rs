@@ -63,7 +63,7 @@ impl Heard {
 }
 
 /// Waits for the pod `step` and hears what it writes, by the library.
-async fn hear(client: kube::Client, scratch: &Scratch, logs: Logs) -> (Result<Exit, Failure>, Heard) {
+async fn hear(client: podwait::Client, scratch: &Scratch, logs: Logs) -> (Result<Exit, Failure>, Heard) {
     let (wait, stream) = wait(client, scratch.namespace(), "step").container("step").logs(logs);
     let both = async { tokio::join!(wait, Heard::all(stream)) };
     tokio::time::timeout(LONGEST, both).await.expect("the log ends with its run")
@@ -114,7 +114,7 @@ async fn all_that_a_step_writes_arrives_once_and_in_order() {
     podwait_tests::cli::podwait();
     let text = Text::new(seed, 16 << 20);
     scratch.create_pod(&on_node(&text.written_at_length(3))).await;
-    let proxies = [Proxy::start(scratch.client()).await, Proxy::start(scratch.client()).await];
+    let proxies = [Proxy::start(scratch.kube()).await, Proxy::start(scratch.kube()).await];
     let [first, second] = proxies.map(|proxy| proxy.expect("a port"));
     first.rule(cuts(seed));
     second.rule(cuts(seed + 1));

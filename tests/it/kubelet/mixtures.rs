@@ -68,7 +68,7 @@ async fn run(own: &Cluster, scratch: &Scratch, history: &History, seed: u64) -> 
     let mut dice = Dice::new(seed);
     let way = Way::of(dice.roll(), dice.chance(25));
     let life = Life::draw(&name, &mut dice);
-    let proxy = Proxy::start(scratch.client()).await.expect("the proxy listens");
+    let proxy = Proxy::start(scratch.kube()).await.expect("the proxy listens");
     proxy.rule(mixture(seed, FAULTS));
     let begun = Instant::now();
     let uid = scratch.create_pod(&life.pod).await.metadata.uid.expect("a pod has a uid");

@@ -6,7 +6,7 @@ use k8s_openapi::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DeleteParams, PostParams};
 use podwait::DoneReason;
-use podwait_tests::cluster::{Cluster, Scratch, alone, client, own_cluster, pause};
+use podwait_tests::cluster::{Cluster, Scratch, alone, kube_client, own_cluster, pause};
 use podwait_tests::proxy::Proxy;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn an_outage_changes_no_answer() {
 /// changed since. There must be a watch all the same, since the pod does not outlast its end for long.
 async fn forgotten(own: &Cluster) {
     let scratch = Scratch::in_outages("compacted").await;
-    let proxy = Proxy::start(scratch.client()).await.expect("a port");
+    let proxy = Proxy::start(scratch.kube()).await.expect("a port");
     let life = async {
         scratch.create_pod(&step(&trap(5))).await;
         let uid = scratch.wait_until_running("step").await;
@@ -153,15 +153,15 @@ async fn being_starved_changes_no_answer() {
             }],
         },
     });
-    let bindings: Api<RoleBinding> = Api::namespaced(scratch.client(), scratch.namespace());
+    let bindings: Api<RoleBinding> = Api::namespaced(scratch.kube(), scratch.namespace());
     create(&bindings, may_all).await;
-    let levels: Api<PriorityLevelConfiguration> = Api::all(scratch.client());
+    let levels: Api<PriorityLevelConfiguration> = Api::all(scratch.kube());
     create(&levels, level).await;
-    let schemas: Api<FlowSchema> = Api::all(scratch.client());
+    let schemas: Api<FlowSchema> = Api::all(scratch.kube());
     scratch.create_pod(&step(&trap(6))).await;
     let uid = scratch.wait_until_running("step").await;
     create(&schemas, schema).await;
-    let nobody = client(Some("nobody")).await;
+    let nobody = kube_client(Some("nobody")).await;
     let refused = tokio::sync::Notify::new();
     let hog = async || {
         let future = format!("/api/v1/namespaces/{}/pods?resourceVersion=999999999", scratch.namespace());

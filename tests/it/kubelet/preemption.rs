@@ -5,7 +5,7 @@ use super::{scenario, trap};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{Api, PostParams};
 use podwait::FailReason;
-use podwait_tests::cluster::{Scratch, Waiters, client};
+use podwait_tests::cluster::{Scratch, Waiters, kube_client};
 use serde_json::{Value, json};
 
 /// A step that takes more than half of the node.
@@ -23,7 +23,7 @@ pub(super) fn of_priority(class: &str) -> Value {
 
 /// Creates the two priorities, unless they are there.
 pub(super) async fn create_classes() {
-    let classes: Api<PriorityClass> = Api::all(client(None).await);
+    let classes: Api<PriorityClass> = Api::all(kube_client(None).await);
     for (name, value) in [("podwait-low", 1), ("podwait-high", 1000)] {
         let class = json!({ "metadata": { "name": name }, "value": value });
         let class = serde_json::from_value(class).expect("a PriorityClass");

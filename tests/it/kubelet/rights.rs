@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{Api, PostParams};
 use podwait_tests::cli::{Run, run};
-use podwait_tests::cluster::{Scratch, client, kubeconfig, pause};
+use podwait_tests::cluster::{Scratch, kube_client, kubeconfig, pause};
 use serde_json::{Value, json};
 
 const ROLES: &str = include_str!("../../../docs/rbac.yaml");
@@ -23,9 +23,9 @@ async fn namespace_with(role: &str) -> Scratch {
         "subjects": [{ "kind": "User", "name": "nobody", "apiGroup": "rbac.authorization.k8s.io" }],
     });
     let binding: RoleBinding = serde_json::from_value(binding).expect("a RoleBinding");
-    let api = Api::<Role>::namespaced(scratch.client(), scratch.namespace());
+    let api = Api::<Role>::namespaced(scratch.kube(), scratch.namespace());
     api.create(&PostParams::default(), &found).await.expect("the Role is created");
-    let api = Api::<RoleBinding>::namespaced(scratch.client(), scratch.namespace());
+    let api = Api::<RoleBinding>::namespaced(scratch.kube(), scratch.namespace());
     api.create(&PostParams::default(), &binding).await.expect("the RoleBinding is created");
     for rule in found.rules.expect("rules") {
         let (group, resource) =
@@ -44,7 +44,7 @@ async fn wait_until_allowed(scratch: &Scratch, group: &str, resource: &str, verb
         "namespace": scratch.namespace(), "group": group, "resource": resource, "subresource": subresource, "verb": verb,
     } } });
     let review: SelfSubjectAccessReview = serde_json::from_value(review).expect("a review");
-    let nobody = Api::all(client(Some("nobody")).await);
+    let nobody = Api::all(kube_client(Some("nobody")).await);
     for _ in 0..300 {
         let review = nobody.create(&PostParams::default(), &review).await.expect("the review is answered");
         if review.status.is_some_and(|status| status.allowed) {
@@ -181,7 +181,7 @@ async fn to_wait_for_jobs() {
     template.as_object_mut().expect("a pod").remove("metadata");
     let job = json!({ "metadata": { "name": "job" }, "spec": { "backoffLimit": 0, "template": template } });
     let job: Job = serde_json::from_value(job).expect("a Job");
-    let api = Api::namespaced(scratch.client(), scratch.namespace());
+    let api = Api::namespaced(scratch.kube(), scratch.namespace());
     api.create(&PostParams::default(), &job).await.expect("the Job is created");
     let run = podwait(&scratch, &["wait", "job/job"]).await;
     assert_eq!(run.status, Some(8), "{run:?}");

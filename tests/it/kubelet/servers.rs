@@ -4,7 +4,7 @@ use super::{end, step, trap};
 use futures_util::future::join_all;
 use podwait::{DoneReason, FailReason};
 use podwait_sim::Verb;
-use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters, client, own_cluster, pause};
+use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters, kube_client, own_cluster, pause};
 use podwait_tests::proxy::{Proxy, Request};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
@@ -25,7 +25,7 @@ const FOR_GOOD: u32 = 600_000;
 impl<'c> Second<'c> {
     pub(super) async fn start(own: &'c Cluster, in_use: MutexGuard<'static, ()>) -> Self {
         own.order("start apiserver-2").await;
-        let clients = [client(None).await, client(Some("second")).await];
+        let clients = [kube_client(None).await, kube_client(Some("second")).await];
         for _ in 0..300 {
             // It is ready when it has its caches.
             let ready = http::Request::get("/readyz").body(Vec::new()).expect("a request");

@@ -5,6 +5,7 @@
 use super::{Heard, secs};
 use podwait::{GapReason, Logs, wait};
 use podwait_sim::{Cluster, Fault, Life, Terminated, Verb, pod};
+use podwait_tests::client_of;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -143,7 +144,7 @@ async fn live(moves: Vec<Move>, faults: Vec<Fault>) -> Result<(), TestCaseError>
         written
     };
     // All that is to go wrong may do so at the end.
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().drain(secs(300)));
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().drain(secs(300)));
     let (exit, heard, written) = tokio::join!(wait, Heard::all(logs), life);
     prop_assert_eq!(exit.map(|exit| exit.code), Ok(0));
     let runs = written.iter().map(|line| line.run).max().unwrap_or(1);

@@ -4,6 +4,7 @@ use super::nodes::{Node, drip};
 use super::{Heard, hear, running, secs};
 use podwait::{CancellationToken, GapReason, Logs, wait};
 use podwait_sim::{Cluster, Life, pod};
+use podwait_tests::client_of;
 use std::future::IntoFuture;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -24,7 +25,8 @@ async fn a_log_that_is_silent_from_the_beginning_ends_with_its_wait() {
         let cluster = Cluster::new();
         running().spawn(&cluster);
         let cancel = CancellationToken::new();
-        let (wait, logs) = wait(cluster.client(), "ci", "p").cancel(cancel.clone()).logs(Logs::of_target());
+        let (wait, logs) =
+            wait(client_of(&cluster), "ci", "p").cancel(cancel.clone()).logs(Logs::of_target());
         let wait = async {
             if is_dropped {
                 tokio::time::timeout(secs(5), wait.into_future()).await.map(drop).expect_err("it runs");
@@ -132,7 +134,7 @@ async fn a_long_log_over_a_slow_line_is_read_to_its_end() {
 async fn no_drain_is_too_long_to_be_counted() {
     let cluster = Cluster::new();
     running().writes("step", "a line\n").after(secs(5)).finished(0).spawn(&cluster);
-    let (wait, logs) = wait(cluster.client(), "ci", "p").logs(Logs::of_target().drain(Duration::MAX));
+    let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().drain(Duration::MAX));
     let (exit, heard) = tokio::join!(wait, Heard::all(logs));
     assert_eq!(exit.map(|exit| exit.code), Ok(0));
     heard.is_only("a line\n");

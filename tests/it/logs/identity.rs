@@ -3,6 +3,7 @@
 use super::{Heard, running, secs};
 use podwait::{FailReason, Hub, Logs, Policy, Scope, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
+use podwait_tests::client_of;
 use tokio::time::{Instant, sleep};
 
 /// The uid of `ci/p`.
@@ -22,7 +23,7 @@ async fn of_a_namesake_that_stands_there_first_nothing_is_read() {
         theirs().spawn(&cluster);
         sleep(secs(1)).await;
         let policy = Policy::builder().start_deadline(secs(20)).build().expect("a policy");
-        let wait = wait(cluster.client(), "ci", "p").uid("ours").policy(policy);
+        let wait = wait(client_of(&cluster), "ci", "p").uid("ours").policy(policy);
         let (wait, logs) = if poll { wait.poll() } else { wait }.logs(Logs::of_all());
         let (exit, heard) = tokio::join!(wait, Heard::all(logs));
         assert!(exit.is_err() && heard.texts.is_empty() && heard.gaps.is_empty(), "{heard:?}");
@@ -43,10 +44,10 @@ async fn of_a_namesake_that_takes_its_place_nothing_is_read() {
             .finished(0)
             .spawn(&cluster);
         sleep(secs(2)).await;
-        let of_hub = |scope| Hub::new(cluster.client(), scope).wait("ci", "p");
+        let of_hub = |scope| Hub::new(client_of(&cluster), scope).wait("ci", "p");
         let wait = match way {
-            "poll" => wait(cluster.client(), "ci", "p").poll(),
-            "watch" => wait(cluster.client(), "ci", "p"),
+            "poll" => wait(client_of(&cluster), "ci", "p").poll(),
+            "watch" => wait(client_of(&cluster), "ci", "p"),
             "hub" => of_hub(Scope::namespace("ci")),
             _ => of_hub(Scope::namespace("ci").labels("app=other")),
         };
@@ -79,10 +80,10 @@ async fn what_a_namesake_has_written_so_far_is_not_what_was_asked_for() {
     theirs().spawn(&cluster);
     sleep(secs(1)).await;
     for logs in [Logs::of_target(), Logs::of_all()] {
-        let asked = wait(cluster.client(), "ci", "p").uid("ours").logs_so_far(logs.clone());
+        let asked = wait(client_of(&cluster), "ci", "p").uid("ours").logs_so_far(logs.clone());
         let Err(failure) = asked.await else { panic!("the pod of this uid is not there") };
         assert_ne!(failure.reason, FailReason::ApiUnavailable, "{failure}");
-        let asked = wait(cluster.client(), "ci", "p").uid(uid(&cluster)).logs_so_far(logs);
+        let asked = wait(client_of(&cluster), "ci", "p").uid(uid(&cluster)).logs_so_far(logs);
         let Ok(theirs) = asked.await else { panic!("it is there") };
         Heard::all(theirs).await.is_only("theirs\n");
     }

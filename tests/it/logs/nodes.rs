@@ -31,7 +31,7 @@ impl Node {
         Self { cluster: cluster.clone(), serve: Arc::new(serve), asked: Arc::default() }
     }
 
-    pub(super) fn client(&self) -> kube::Client {
+    pub(super) fn client(&self) -> podwait::Client {
         let node = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let node = node.clone();
@@ -48,7 +48,7 @@ impl Node {
                 Ok(Response::new(body))
             }
         });
-        kube::Client::new(service, "default")
+        podwait::Client::from_service(service, "default")
     }
 
     pub(super) fn asked(&self) -> usize {

@@ -81,11 +81,11 @@ fn only(token: &'static str) -> impl Fn(&Proxy) {
 }
 
 /// A client whose configuration has this user.
-fn client_of(user: serde_json::Value) -> impl Fn(&Proxy) -> kube::Client {
+fn client_of(user: serde_json::Value) -> impl Fn(&Proxy) -> podwait::Client {
     move |proxy| {
         let mut config = proxy.config();
         config.auth_info = serde_json::from_value(user.clone()).expect("a user");
-        podwait::client(config).expect("a client")
+        podwait::Client::from_config(config).expect("a client")
     }
 }
 

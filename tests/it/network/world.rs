@@ -78,8 +78,8 @@ impl World {
         let cluster = Cluster::new();
         let server = cluster.serve().await.expect("a port");
         let config = kube::Config::new(server.url().parse().expect("a URL"));
-        let upstream = podwait::client(config).expect("a client");
-        Self::new(Kind::Simulated { cluster, _server: server }, upstream)
+        let upstream = podwait::Client::from_config(config).expect("a client");
+        Self::new(Kind::Simulated { cluster, _server: server }, upstream.as_kube().clone())
     }
 
     /// A namespace of the real cluster.
@@ -87,7 +87,7 @@ impl World {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let word = format!("network-{}", WORLDS.fetch_add(1, Ordering::Relaxed));
         let scratch = Scratch::new(&word).await;
-        let upstream = scratch.client();
+        let upstream = scratch.kube();
         Self::new(Kind::Real(scratch), upstream)
     }
 
@@ -166,7 +166,7 @@ impl World {
     /// The same with other clients.
     pub(super) async fn wait_as(
         &self,
-        client: impl Fn(&Proxy) -> kube::Client,
+        client: impl Fn(&Proxy) -> podwait::Client,
         policy: PolicyBuilder,
         prepare: impl Fn(&Proxy),
         life: impl AsyncFnOnce(&Pod<'_>, [&Line; 2]),

@@ -69,7 +69,7 @@ impl Waiters {
 
     async fn wait_with(
         &self,
-        client: &kube::Client,
+        client: &podwait::Client,
         kubeconfig: &Path,
         scratch: &Scratch,
         pod: &str,

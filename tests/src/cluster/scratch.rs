@@ -17,7 +17,7 @@ pub async fn alone() -> RwLockWriteGuard<'static, ()> {
 
 /// A throwaway namespace on the real cluster.
 pub struct Scratch {
-    client: kube::Client,
+    client: podwait::Client,
     namespace: String,
     /// Of each wait, the resourceVersion that it has seen last.
     seen: watch::Sender<Vec<u64>>,
@@ -66,15 +66,21 @@ impl Scratch {
             metadata: kube::core::ObjectMeta { name: Some(namespace.clone()), ..Default::default() },
             ..Default::default()
         };
-        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespaces: Api<Namespace> = Api::all(client.as_kube().clone());
         namespaces.create(&PostParams::default(), &object).await.expect("the namespace is created");
         Self { client, namespace, seen: watch::Sender::default(), _in_use: None }
     }
 
     /// A client of the cluster, made as podwait's users make it.
     #[must_use]
-    pub fn client(&self) -> kube::Client {
+    pub fn client(&self) -> podwait::Client {
         self.client.clone()
+    }
+
+    /// The same as a client of kube.
+    #[must_use]
+    pub fn kube(&self) -> kube::Client {
+        self.client.as_kube().clone()
     }
 
     /// The namespace's name.
@@ -86,7 +92,7 @@ impl Scratch {
     /// Pods of the namespace.
     #[must_use]
     pub fn pods(&self) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.kube(), &self.namespace)
     }
 
     /// Creates a pod that is bound to a node which nobody serves.
@@ -254,7 +260,7 @@ impl Scratch {
             let deleted = self.pods().delete(&name, &now).await;
             assert!(deleted.as_ref().err().is_none_or(gone), "{name} is not deleted: {deleted:?}");
         }
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let namespaces: Api<Namespace> = Api::all(self.kube());
         let deleted = namespaces.delete(&self.namespace, &DeleteParams::default()).await;
         assert!(deleted.as_ref().err().is_none_or(gone), "the namespace is not deleted: {deleted:?}");
     }

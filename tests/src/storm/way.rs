@@ -53,7 +53,7 @@ impl Way {
 
     /// The hub of this way, if it has one. Pods have the labels of the fixture.
     #[must_use]
-    pub fn hub(self, client: kube::Client, namespace: &str) -> Option<Hub> {
+    pub fn hub(self, client: podwait::Client, namespace: &str) -> Option<Hub> {
         let scope = Scope::namespace(namespace);
         let scope = match self {
             Self::Watch | Self::Poll => return None,
@@ -65,7 +65,7 @@ impl Way {
     }
 
     /// A wait on that pod.
-    pub fn wait(self, client: kube::Client, namespace: &str, pod: &str) -> Wait {
+    pub fn wait(self, client: podwait::Client, namespace: &str, pod: &str) -> Wait {
         match (self.hub(client.clone(), namespace), self) {
             (Some(hub), _) => hub.wait(namespace, pod),
             (None, Self::Poll) => wait(client, namespace, pod).poll(),

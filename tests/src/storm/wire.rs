@@ -93,7 +93,7 @@ impl Wire {
 
     /// A client of this cluster over this line. It must be made inside a tokio runtime.
     #[must_use]
-    pub fn client(&self, cluster: &Cluster) -> kube::Client {
+    pub fn client(&self, cluster: &Cluster) -> podwait::Client {
         let (wire, cluster) = (self.clone(), cluster.clone());
         let service = tower::service_fn(move |request: Request<Body>| {
             let (wire, cluster) = (wire.clone(), cluster.clone());
@@ -114,7 +114,7 @@ impl Wire {
                 }))
             }
         });
-        kube::Client::new(service, "ci")
+        podwait::Client::from_service(service, "ci")
     }
 
     /// Notes a piece of an answer that the client takes. The simulated cluster sends each object as one piece, and so each

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const LONGEST: u64 = 8 << 20;
 
 /// Stands for "no `proxy-url`" while kube reads a kubeconfig, so that kube ignores proxies in the environment. kube cannot read
-/// every form that Go reads; `podwait::client` can, and reads them.
+/// every form that Go reads; `podwait::Client` can, and reads them.
 const NO_PROXY_URL: &str = "http://none.invalid";
 
 /// Reads the file of the arguments, else `$KUBECONFIG`, `~/.kube/config`, or the in-cluster configuration. It may block.

@@ -28,7 +28,7 @@ pub(crate) async fn run() -> Result<ExitCode, Complaint> {
     for scene in scenes() {
         output::result(scene.title);
         let config = kube::Config::new(server.url().parse().map_err(unusable)?);
-        let client = podwait::client(config).map_err(unusable)?;
+        let client = podwait::Client::from_config(config).map_err(unusable)?;
         let kubelet = scene.life.spawn(&cluster);
         let mut wait =
             podwait::wait(client, "ci", scene.pod).on_turn(|turn| output::result(timeline::line(turn)));

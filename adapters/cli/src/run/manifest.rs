@@ -2,7 +2,8 @@
 
 use super::{RunArgs, file};
 use crate::status::{Complaint, Status};
-use podwait::{FINALIZER, is_dns_subdomain};
+use podwait::FINALIZER;
+use podwait_hub::is_dns_subdomain;
 use serde_json::{Map, Value, json};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;

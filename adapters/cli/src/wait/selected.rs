@@ -5,7 +5,7 @@ use crate::connect::Connection;
 use crate::status::{Complaint, Status};
 use http::Method;
 use podwait::core::one_line;
-use podwait::is_dns_subdomain;
+use podwait_hub::is_dns_subdomain;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,6 +1,6 @@
 //! Requests that are under way, by their ids, and their answers.
 
-use crate::client::root_cause;
+use crate::client::{Client, root_cause};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{AbortHandle, Abortable, SelectAll};
@@ -25,13 +25,13 @@ pub(crate) enum Came {
 
 /// Requests that are under way.
 pub(crate) struct Answers {
-    client: kube::Client,
+    client: Client,
     streams: SelectAll<Abortable<AnswerStream>>,
     handles: HashMap<RequestId, AbortHandle>,
 }
 
 impl Answers {
-    pub(crate) fn new(client: kube::Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client, streams: SelectAll::new(), handles: HashMap::new() }
     }
 
@@ -41,7 +41,7 @@ impl Answers {
         let client = self.client.clone();
         let response = async move {
             let request = request.map_err(|error| error.to_string())?;
-            client.send(request).await.map_err(|error| root_cause(&error))
+            client.as_kube().send(request).await.map_err(|error| root_cause(&error))
         };
         let (handle, registration) = AbortHandle::new_pair();
         self.handles.insert(id, handle);

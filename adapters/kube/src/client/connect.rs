@@ -1,51 +1,120 @@
-//! From a configuration to a client.
+//! The client, from a configuration or a service.
 
 use crate::client::error::ConfigError;
 use crate::client::transport::Transport;
-use kube::client::ConfigExt;
-use tower::Layer;
+use bytes::Bytes;
+use http::{Request, Response};
+use kube::client::{Body, ConfigExt};
+use std::fmt;
+use tower::{BoxError, Layer, Service};
 
 /// Longest file of a certificate or a key, in bytes.
 const LONGEST_FILE: u64 = 8 << 20;
 
-/// A client from a configuration, made for podwait: without kube's hidden retries.
+/// A connection to an API server. Clones are handles to the same connection.
 ///
-/// By default kube repeats a failed call for minutes before it returns the error. The wait machine has budgets for
-/// that, so each failure must reach it at once.
+/// It sends each request once and returns its failure at once, because the wait machine has budgets for failures. A
+/// [`kube::Client`] with kube's own settings repeats a failed call for minutes before it returns the error, so there is
+/// no conversion from one: make a client from the same configuration, and take [`as_kube`](Self::as_kube) for all other
+/// requests.
 ///
-/// Errors of the configuration are returned here, before any request: a token that cannot be sent, an invalid URL of
-/// the server, a certificate that cannot be read. Differences from [`kube::Config`]:
-///
-/// * A **token file** is read again for each request.
-/// * A **credential plugin** (`exec`) is not run here but by the first request, and again when its token or certificate
-///   expires, and after a 401. It may take a minute and print a MiB; it has no standard input, and its standard error
-///   is discarded. Requests share its runs. If a run fails, the requests that need it fail.
-/// * The **proxy** is that of the configuration, else that of the environment, by Go's rules: HTTPS_PROXY or
-///   HTTP_PROXY, unless NO_PROXY exempts the server. A configured proxy that equals HTTPS_PROXY counts as one of the
-///   environment, because [`kube::Config::infer`] takes it from there. The environment is read for nothing else.
-///
-/// Call this in a tokio runtime with time and I/O enabled.
-///
-/// # Errors
-/// The configuration cannot be used.
-pub fn client(config: kube::Config) -> Result<kube::Client, ConfigError> {
-    build(config).map(|(client, _)| client)
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = podwait::Client::from_config(kube::Config::infer().await?)?;
+/// let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(client.as_kube().clone(), "ci");
+/// pods.delete("step-1", &Default::default()).await?;
+/// let outcome = podwait::wait(client, "ci", "step-1").await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    kube: kube::Client,
 }
 
-/// The same, but it also runs a credential plugin for the first time: for interactive programs. The future may be
-/// dropped at any time, which ends the plugin.
-///
-/// # Errors
-/// The configuration cannot be used, or its plugin gives no credentials.
-pub async fn client_with_credentials(config: kube::Config) -> Result<kube::Client, ConfigError> {
-    // Files and pipes may be slow.
-    let built = tokio::task::spawn_blocking(|| build(config)).await;
-    let (client, transport) = built.unwrap_or_else(|_| Err(ConfigError::new("the runtime ends")))?;
-    transport.log_in().await?;
-    Ok(client)
+impl Client {
+    /// A client from a configuration, which sends nothing yet.
+    ///
+    /// Errors of the configuration are returned here, before any request: a token that cannot be sent, an invalid URL of
+    /// the server, a certificate that cannot be read. Differences from [`kube::Client`]:
+    ///
+    /// * A **token file** is read again for each request.
+    /// * A **credential plugin** (`exec`) is not run here but by the first request, and again when its token or certificate
+    ///   expires, and after a 401. It may take a minute and print a MiB; it has no standard input, and its standard error
+    ///   is discarded. Requests share its runs. If a run fails, the requests that need it fail.
+    /// * The **proxy** is that of the configuration, else that of the environment, by Go's rules: HTTPS_PROXY or
+    ///   HTTP_PROXY, unless NO_PROXY exempts the server. A configured proxy that equals HTTPS_PROXY counts as one of the
+    ///   environment, because [`kube::Config::infer`] takes it from there. The environment is read for nothing else.
+    ///
+    /// Call this in a tokio runtime with time and I/O enabled.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn from_config(config: kube::Config) -> Result<Self, ConfigError> {
+        build(config).map(|(client, _)| client)
+    }
+
+    /// The same, but it also runs a credential plugin for the first time: for interactive programs. The future may be
+    /// dropped at any time, which ends the plugin.
+    ///
+    /// # Errors
+    /// The configuration cannot be used, or its plugin gives no credentials.
+    pub async fn from_config_with_credentials(config: kube::Config) -> Result<Self, ConfigError> {
+        // Files and pipes may be slow.
+        let built = tokio::task::spawn_blocking(|| build(config)).await;
+        let (client, transport) = built.unwrap_or_else(|_| Err(ConfigError::new("the runtime ends")))?;
+        transport.log_in().await?;
+        Ok(client)
+    }
+
+    /// A client from a tower service: for a stack of the caller's own, or for a server in a test.
+    ///
+    /// The service receives requests with a path and a query but without a server, adds what the server needs, and
+    /// returns each response as it is. It must send each request once: with a layer that retries, a wait lasts longer
+    /// than its policy says. The namespace is the default one of [`as_kube`](Self::as_kube); the functions of this crate
+    /// take theirs as arguments.
+    ///
+    /// Call this in a tokio runtime.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let service = tower::service_fn(async |_: http::Request<kube::client::Body>| {
+    ///     let status = r#"{"kind":"Status","status":"Failure","message":"no such user","code":401}"#;
+    ///     let response = http::Response::builder().status(401);
+    ///     response.body(kube::client::Body::from(status.as_bytes().to_vec()))
+    /// });
+    /// let client = podwait::Client::from_service(service, "ci");
+    /// let failure = podwait::wait(client, "ci", "step-1").await.expect_err("one minute of refusals");
+    /// assert_eq!(failure.reason, podwait::FailReason::ApiDenied);
+    /// # }
+    /// ```
+    pub fn from_service<S, B>(service: S, default_namespace: impl Into<String>) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self { kube: kube::Client::new(service, default_namespace) }
+    }
+
+    /// The client of kube with the same connection, for other requests than those of this crate. It sends each request
+    /// once, too.
+    pub fn as_kube(&self) -> &kube::Client {
+        &self.kube
+    }
 }
 
-fn build(config: kube::Config) -> Result<(kube::Client, Transport), ConfigError> {
+/// Without the configuration, which has secrets.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+fn build(config: kube::Config) -> Result<(Client, Transport), ConfigError> {
     let user = &config.auth_info;
     check_file("client-certificate", user.client_certificate.as_deref())?;
     check_file("client-key", user.client_key.as_deref())?;
@@ -53,7 +122,7 @@ fn build(config: kube::Config) -> Result<(kube::Client, Transport), ConfigError>
     let headers = headers.map_err(|error| ConfigError::because("the user to impersonate (`as`)", &error))?;
     let namespace = config.default_namespace.clone();
     let transport = Transport::new(config)?;
-    Ok((kube::Client::new(headers.layer(transport.clone()), namespace), transport))
+    Ok((Client::from_service(headers.layer(transport.clone()), namespace), transport))
 }
 
 /// Checks that kube may read that file; kube reads it without a limit.
@@ -81,11 +150,11 @@ mod tests {
         serde_json::from_value(json.clone()).expect("what kube takes for a user")
     }
 
-    /// The result of `client` for a configuration.
+    /// The result for a configuration.
     fn check(config: kube::Config) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _inside = runtime.enter();
-        client(config).map(drop).map_err(|error| error.to_string())
+        Client::from_config(config).map(drop).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -129,6 +198,16 @@ mod tests {
                 "{json}: {error}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_configuration_is_printed() {
+        let mut config = config("https://me:secret@h");
+        config.default_namespace = String::from("team-a");
+        config.auth_info = user(&json!({ "token": "secret" }));
+        let client = Client::from_config(config).expect("a client");
+        assert_eq!(format!("{client:?}"), "Client { .. }");
+        assert_eq!(client.as_kube().default_namespace(), "team-a");
     }
 
     /// Empty text is no credential, and a newline at the end of a token does not belong to it.
@@ -199,7 +278,7 @@ mod tests {
             }));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let _inside = runtime.enter();
-            if let Err(error) = client(config) {
+            if let Err(error) = Client::from_config(config) {
                 assert!(!error.to_string().contains("SECRET"), "{error}");
             }
         }

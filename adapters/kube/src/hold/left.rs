@@ -1,9 +1,9 @@
 //! Pods with a hold that was left behind.
 
 use super::{FINALIZER, Hold};
-use crate::client::{Calls, unreadable};
-use crate::ends::{Ends, ends_of};
-use podwait_core::{ContainerState, PodSnapshot, Timestamp};
+use crate::client::{Calls, Client, unreadable};
+use crate::ends::ends_of;
+use podwait_core::{ContainerState, Exit, Failure, PodSnapshot, Timestamp};
 use podwait_hub::Scope;
 use podwait_wire::{ApiFailure, Via};
 use serde::Deserialize;
@@ -18,8 +18,9 @@ pub struct HeldPod {
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// The ends of its regular containers, as far as they have ended; a release without reading them would lose them.
-    pub ends: Ends,
+    /// The ends of its regular containers by name, as far as they have ended; a release without reading them would lose
+    /// them. Each is the answer of a wait that sees only this state of the pod.
+    pub ends: Vec<(String, Result<Exit, Failure>)>,
     /// Every regular container has ended, or will never run.
     pub is_over: bool,
     /// When the last of them ended, or when the pod's deletion was requested, as far as the object shows.
@@ -65,7 +66,7 @@ struct ItemMeta {
 ///
 /// # Errors
 /// The API server does not list the pods.
-pub async fn held_pods(client: kube::Client, scope: Scope) -> Result<Vec<HeldPod>, ApiFailure> {
+pub async fn held_pods(client: Client, scope: Scope) -> Result<Vec<HeldPod>, ApiFailure> {
     let calls = Calls::new(client.clone());
     let mut held = Vec::new();
     calls
@@ -90,7 +91,7 @@ pub async fn held_pods(client: kube::Client, scope: Scope) -> Result<Vec<HeldPod
 }
 
 impl HeldPod {
-    fn of(client: &kube::Client, namespace: String, name: String, pod: &PodSnapshot) -> Self {
+    fn of(client: &Client, namespace: String, name: String, pod: &PodSnapshot) -> Self {
         let hold = Hold::of_created(client.clone(), &namespace, &name, &pod.uid);
         let (ends, is_over) = ends_of(pod);
         let finished = pod.container_statuses.iter().filter_map(|status| match &status.state {

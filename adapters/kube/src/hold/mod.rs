@@ -6,7 +6,7 @@ mod patch;
 pub use left::{HeldPod, held_pods};
 
 use crate::board::Board;
-use crate::client::{CALL_TIMEOUT, Calls, later, timed_out};
+use crate::client::{CALL_TIMEOUT, Calls, Client, later, timed_out};
 use crate::wait::Wait;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -49,7 +49,7 @@ const LATEST: Duration = CALL_TIMEOUT.saturating_add(Duration::from_secs(1));
 /// in the same way.
 ///
 /// ```no_run
-/// # async fn example(client: kube::Client) -> Result<(), podwait::ApiFailure> {
+/// # async fn example(client: podwait::Client) -> Result<(), podwait::ApiFailure> {
 /// let hold = podwait::Hold::new(client.clone(), "ci", "step-1");
 /// let exit = podwait::wait(client, "ci", "step-1").hold(&hold).await;
 /// // Store the answer, read the logs, and only then:
@@ -113,13 +113,13 @@ pub enum HoldState {
 impl Hold {
     /// A hold on the pod that a wait will see. Give it to [`Wait::hold`](crate::Wait::hold).
     #[must_use]
-    pub fn new(client: kube::Client, namespace: &str, pod: &str) -> Self {
+    pub fn new(client: Client, namespace: &str, pod: &str) -> Self {
         Self { calls: Calls::new(client), pod: PodName::new(namespace, pod), inner: Arc::default() }
     }
 
     /// The hold of a pod that was created with the finalizer; `uid` is that of the created pod.
     #[must_use]
-    pub fn of_created(client: kube::Client, namespace: &str, pod: &str, uid: &str) -> Self {
+    pub fn of_created(client: Client, namespace: &str, pod: &str, uid: &str) -> Self {
         let hold = Self::new(client, namespace, pod);
         {
             let mut inner = hold.lock();

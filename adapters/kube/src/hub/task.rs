@@ -1,6 +1,7 @@
 //! The task of a hub: drives its waits.
 
 use super::{Place, Shared, lock};
+use crate::client::Client;
 use crate::driver::{Driver, Start};
 use crate::wait::Look;
 use podwait_core::{Exit, Failure};
@@ -123,7 +124,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(
-        client: kube::Client,
+        client: Client,
         waits: Waits,
         start: Instant,
         messages: mpsc::UnboundedReceiver<Message>,

@@ -3,11 +3,11 @@
 mod source;
 mod view;
 
-use crate::client::Calls;
+use crate::client::{Calls, Client};
 use crate::drive::drive;
-use crate::ends::{Ends, ends_of};
+use crate::ends::ends_of;
 use futures_util::future::BoxFuture;
-use podwait_core::{FailReason, Failure, Policy, WaitMachine};
+use podwait_core::{Exit, FailReason, Failure, Policy, WaitMachine};
 use podwait_hub::{PodName, Scope, Turn};
 use podwait_wire::ApiFailure;
 use source::JobSource;
@@ -44,8 +44,8 @@ pub struct JobPod {
     pub name: String,
     /// The pod's uid.
     pub uid: String,
-    /// How each of its regular containers ended, as [`wait`](crate::wait()) would say.
-    pub ends: Ends,
+    /// How each of its regular containers ended, by name, as [`wait`](crate::wait()) would say.
+    pub ends: Vec<(String, Result<Exit, Failure>)>,
 }
 
 impl JobEnd {
@@ -65,7 +65,7 @@ impl JobEnd {
 ///
 /// Needs `get` and `watch` (or `get` alone) on `jobs` in the group `batch`, and `list` on `pods` for the exits.
 #[must_use = "a wait does nothing unless awaited"]
-pub fn wait_job(client: kube::Client, namespace: impl Into<String>, name: impl Into<String>) -> JobWait {
+pub fn wait_job(client: Client, namespace: impl Into<String>, name: impl Into<String>) -> JobWait {
     JobWait {
         calls: Calls::new(client),
         namespace: namespace.into(),
@@ -156,7 +156,7 @@ impl JobWait {
 ///
 /// # Errors
 /// The failure of the call, with code 0 when no answer came.
-pub async fn check_job_access(client: &kube::Client, namespace: &str, job: &str) -> Result<(), ApiFailure> {
+pub async fn check_job_access(client: &Client, namespace: &str, job: &str) -> Result<(), ApiFailure> {
     source::check(Calls::new(client.clone()), PodName::new(namespace, job)).await
 }
 

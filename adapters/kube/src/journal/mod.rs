@@ -41,7 +41,7 @@ pub enum Fsync {
 /// A file with the states of waits, so that another process can continue them.
 ///
 /// ```no_run
-/// # async fn example(client: kube::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(client: podwait::Client) -> Result<(), Box<dyn std::error::Error>> {
 /// let journal = podwait::Journal::open("waits.journal", podwait::Fsync::Never)?;
 /// // After a crash, run the same lines: an unfinished wait continues, a finished one answers at once.
 /// let exit = journal.keep(podwait::wait(client, "ci", "step-1"))?.await;

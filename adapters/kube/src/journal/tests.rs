@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::{Fsync, Journal, JournalError};
-use crate::{Wait, wait};
+use crate::{Client, Wait, wait};
 use podwait_core::Target;
 use podwait_core::{Input, Instant, SavedWait, WaitMachine};
 use podwait_sim::{Cluster, Step, pod};
@@ -427,7 +427,7 @@ async fn a_disk_that_is_stuck_holds_up_no_wait_but_those_that_are_written_down()
         cluster.create(pod("ci", name, &["step"])).expect("the simulated cluster takes it");
         Step::Finished { exit_code: 3 }.apply(&cluster, "ci", name).expect("the simulated cluster takes it");
     }
-    let the_wait = |name: &str| wait(cluster.client(), "ci", name);
+    let the_wait = |name: &str| wait(Client::from_service(cluster.clone(), "default"), "ci", name);
     disk.set(true);
     let kept = tokio::spawn(journal.keep(the_wait("kept")).expect("new").into_future());
     assert_eq!(the_wait("other").await.map(|exit| exit.code), Ok(3), "on the one thread that there is");
@@ -453,7 +453,7 @@ async fn a_journal_is_closed_with_its_last_clone_whatever_was_noted_last() {
 
 #[tokio::test(start_paused = true)]
 async fn four_times_as_many_waits_are_about_four_times_the_work() {
-    let client = Cluster::new().client();
+    let client = Client::from_service(Cluster::new(), "default");
     let name = |n: u64| format!("p-{n}");
     let the_wait = |n: u64| -> Wait { wait(client.clone(), "ci", name(n)) };
     // Allocations of this thread: code that copies all waits for each wait would have sixteen times as many.

@@ -16,7 +16,7 @@ impl Wait {
     /// logs end soon after the wait.
     ///
     /// ```no_run
-    /// # async fn example(client: kube::Client) {
+    /// # async fn example(client: podwait::Client) {
     /// let (wait, mut logs) = podwait::wait(client, "ci", "step-1").logs(podwait::Logs::of_target());
     /// let print = async {
     ///     while let Some(event) = logs.next().await {

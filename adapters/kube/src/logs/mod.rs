@@ -225,6 +225,7 @@ impl Stream for LogStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
     use futures_util::FutureExt;
     use podwait_core::{Container, PodSnapshot};
 
@@ -232,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_that_is_over_at_its_first_look_loses_no_log() {
         let (sender, board) = watch::channel(Board::default());
-        let calls = Calls::new(kube::Client::new(
+        let calls = Calls::new(Client::from_service(
             tower::service_fn(|_: http::Request<kube::client::Body>| {
                 std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
             }),

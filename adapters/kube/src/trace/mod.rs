@@ -12,7 +12,6 @@ mod write;
 
 pub use create::create;
 pub use error::{EventError, TraceError, TraceProblem};
-pub use podwait_wire::reduce;
 pub use read::{TraceLine, TraceReader, read_event};
 pub use replay::{Difference, Replay, replay};
 pub use write::{Pods, Recorder};

@@ -4,7 +4,7 @@ use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, RestartAction, RestartPolicy, RestartRule,
     Terminated, Timestamp,
 };
-use podwait_wire::{Pod, format_rfc3339};
+use podwait_wire::Pod;
 use serde_json::{Value, json};
 
 /// A message that is being written.
@@ -175,7 +175,9 @@ fn action(action: RestartAction) -> &'static str {
 
 pub(crate) fn as_json(pod: &Pod) -> Value {
     let snapshot = &pod.snapshot;
-    let time = |time: &Option<Timestamp>| json!(time.map(|time| format_rfc3339(time).expect("in range")));
+    let time = |time: &Option<Timestamp>| {
+        json!(time.map(|time| jiff::Timestamp::from_second(time.0).expect("in range").to_string()))
+    };
     let record = |record: &Terminated| {
         json!({ "exitCode": record.exit_code, "reason": record.reason, "message": record.message, "signal": 9,
             "startedAt": time(&record.started_at), "finishedAt": time(&record.finished_at), "containerID": record.container_id })

@@ -89,7 +89,7 @@ async fn orphans(own: &'static podwait_tests::cluster::Cluster) {
     let running = Pair::new(own, "hold-orphan", on_node(&trap(7))).await;
     ended.end_both().await;
     own.order("kill kubelet-2").await;
-    let nodes: Api<Node> = Api::all(ended.scratch.client());
+    let nodes: Api<Node> = Api::all(ended.scratch.kube());
     nodes.delete(NODE, &DeleteParams::default()).await.expect("the node is deleted");
     let (ended, running) = tokio::join!(
         ended.row("collected as an orphan after its end", async |_| {}),

@@ -15,7 +15,7 @@ async fn patch(scratch: &Scratch, uid: &str, finalizers: &str) -> (u16, String) 
     let request = http::Request::patch(format!("/api/v1/namespaces/{}/pods/step", scratch.namespace()))
         .header("content-type", "application/strategic-merge-patch+json")
         .body(patch.to_string().into_bytes());
-    match scratch.client().request_text(request.expect("a request")).await {
+    match scratch.kube().request_text(request.expect("a request")).await {
         Ok(text) => (200, text),
         Err(kube::Error::Api(status)) => (status.code, status.message),
         Err(error) => panic!("{error}"),
@@ -78,11 +78,11 @@ async fn a_pod_that_is_being_deleted_cannot_be_held_any_more() {
 async fn who_may_not_patch_pods_waits_without_a_hold() {
     let own = own_cluster();
     let scratch = Scratch::new("hold-refused").await;
-    let roles: Api<Role> = Api::namespaced(scratch.client(), scratch.namespace());
+    let roles: Api<Role> = Api::namespaced(scratch.kube(), scratch.namespace());
     let verbs = json!(["get", "list", "watch"]);
     let rule = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": verbs });
     create(&roles, json!({ "metadata": { "name": "reader" }, "rules": [rule] })).await;
-    let bindings: Api<RoleBinding> = Api::namespaced(scratch.client(), scratch.namespace());
+    let bindings: Api<RoleBinding> = Api::namespaced(scratch.kube(), scratch.namespace());
     let group = "rbac.authorization.k8s.io";
     let binding = json!({
         "metadata": { "name": "reader" },

@@ -102,7 +102,7 @@ async fn rotated(name: &str, lines_at_once: usize) {
     );
     scratch.create_pod(&step(&script)).await;
     let uid = scratch.wait_until_running("step").await;
-    let proxy = Proxy::start(scratch.client()).await.expect("a port");
+    let proxy = Proxy::start(scratch.kube()).await.expect("a port");
     let (wait, stream) = wait(proxy.client(), scratch.namespace(), "step").logs(Logs::of_target());
     let files = Mutex::new(BTreeSet::new());
     let rotations = || files.lock().expect("nobody panics with it").len();

@@ -19,20 +19,20 @@ type Heard = (Instant, Vec<u8>);
 
 impl Ear {
     /// A client that does the same as this one.
-    pub(super) fn client(&self, client: kube::Client) -> kube::Client {
+    pub(super) fn client(&self, client: podwait::Client) -> podwait::Client {
         let ear = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let (ear, client) = (ear.clone(), client.clone());
             async move {
                 let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-                let response: Response<Body> = client.send(request).await?;
+                let response: Response<Body> = client.as_kube().send(request).await?;
                 // A refusal says nothing about the pod, but that it is not there.
                 let says = matches!(response.status().as_u16(), 200 | 404);
                 let ear = if says { ear } else { Self::default() };
                 Ok::<_, kube::Error>(response.map(|body| ear.at(body, is_watch)))
             }
         });
-        kube::Client::new(service, "default")
+        podwait::Client::from_service(service, "default")
     }
 
     /// The same body, in the client's hand.
