@@ -237,9 +237,8 @@ impl Waits {
         match (state, error) {
             (State::Refused { code, retry_after, date, body, .. }, _) => {
                 // If the body breaks or is too long, the refusal still has its code.
-                let body = if body.len() > Refusal::LONGEST_BODY { &[][..] } else { &body };
-                let answer =
-                    Answer { code, retry_after: retry_after.as_deref(), date: date.as_deref(), body };
+                let (retry_after, date) = (retry_after.as_deref(), date.as_deref());
+                let answer = Answer { code, retry_after, date, body: &body };
                 let refusal = Refusal::read(via, &subject, &answer);
                 match kind {
                     Kind::Get(pod) if refusal.is_absence_of(pod.name()) => {

@@ -1,5 +1,8 @@
 //! Waits over bytes: their inputs, their answers, and what remains in memory.
 
+mod answers;
+mod options;
+
 use super::*;
 use podwait_core::DoneReason;
 use std::vec::Vec;

@@ -1,0 +1,89 @@
+//! Reads of single pods, and the LIST in their place.
+
+use crate::host::{Host, failure, head, pod};
+use podwait_hub::{Observed, Request, Via, WaitId};
+use std::time::Duration;
+
+#[test]
+fn many_urgent_reads_become_one_list() {
+    let mut host = Host::hub(None);
+    let names: Vec<String> = (0..80).map(|pod| format!("pod{pod}")).collect();
+    host.join("first");
+    let _ = host.watch(&[("first", pod("u", 90))]);
+    host.deliveries();
+    let late: Vec<WaitId> = names.iter().map(|name| host.join(name)).collect();
+    let requests = host.requests(1_200);
+    let lists = requests.iter().filter(|(_, request)| matches!(request, Request::List { .. })).count();
+    assert_eq!(lists, 1, "{requests:?}");
+    assert!(requests.len() <= 17, "{requests:?}");
+    let list = requests.iter().find(|(_, request)| matches!(request, Request::List { .. })).expect("it").0;
+    let now = host.at();
+    for name in &names[..70] {
+        let pod = pod("u", 100);
+        host.reflector.item(list, head(name, &pod), || Ok(pod.clone()));
+    }
+    host.reflector.page(now, list, "101", None);
+    let delivered = host.deliveries();
+    let absent: Vec<WaitId> = delivered
+        .iter()
+        .filter(|(_, seen)| *seen == Observed::NotFound(Via::List))
+        .map(|(wait, _)| *wait)
+        .collect();
+    assert!(late[70..].iter().all(|wait| absent.contains(wait)), "{absent:?}");
+}
+
+#[test]
+fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    host.reflector.failed(host.at(), list, failure(503, None));
+    assert_eq!(host.deliveries(), [(wait, Observed::Failed(failure(503, None)))]);
+    host.want(wait, Duration::from_secs(3), false);
+    let (list, request) = host.request(1_000);
+    assert!(matches!(request, Request::List { .. }), "{request:?}");
+    // The due read is held back, because the LIST will have the pod.
+    assert_eq!((host.commands(2_000), host.deliveries()), (vec![], vec![]));
+    assert_eq!((host.commands(1_000), host.deliveries()), (vec![], vec![(wait, Observed::Silence)]));
+    host.want(wait, Duration::from_secs(3), false);
+    assert_eq!((host.commands(3_000), host.deliveries()), (vec![], vec![]));
+    assert_eq!((host.commands(999), host.deliveries()), (vec![], vec![]));
+    let pod = pod("u", 90);
+    host.reflector.item(list, head("a", &pod), || Ok(pod.clone()));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::List, pod))]);
+}
+
+#[test]
+fn reads_at_once_have_a_limit() {
+    let mut host = Host::hub(None);
+    host.join("first");
+    let _ = host.watch(&[("first", pod("u", 90))]);
+    host.deliveries();
+    for name in 0..40 {
+        host.join(&format!("pod{name}"));
+    }
+    let reads = (0..40).map(|_| host.requests(100).len()).sum::<usize>();
+    assert_eq!(reads, 16, "none is answered");
+}
+
+#[test]
+fn a_pause_is_reported_with_the_time_that_remains() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let _ = host.watch(&[]);
+    assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::List))]);
+    host.want(wait, Duration::from_millis(200), false);
+    let (read, _) = host.request(200);
+    host.reflector.failed(host.at(), read, failure(429, Some(10)));
+    assert_eq!(host.deliveries(), [(wait, Observed::Failed(failure(429, Some(10))))]);
+    host.want(wait, Duration::from_secs(2), false);
+    assert_eq!(host.commands(2_000), []);
+    assert_eq!(host.commands(1_000), []);
+    let delivered = host.deliveries();
+    assert!(
+        matches!(&delivered[..], [(_, Observed::Failed(failure))] if failure.retry_after == Some(Duration::from_secs(8)))
+    );
+    host.want(wait, Duration::from_secs(2), false);
+    assert_eq!(host.commands(6_999), []);
+    assert!(matches!(host.requests(1)[..], [(_, Request::Get(_))]));
+}

@@ -1,0 +1,58 @@
+//! The watch of the scope: when it is there, and when the server refuses it.
+
+use crate::host::{Host, STEADY, failure, pod};
+use podwait_hub::{Command, PodName, Request, Selection};
+use std::time::Duration;
+
+#[test]
+fn a_refusal_is_reported_until_it_is_over() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    host.reflector.failed(host.at(), list, failure(403, None));
+    assert_eq!(host.reflector.refusal().map(|failure| failure.code), Some(403));
+    let (read, _) = host.request(0);
+    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    host.deliveries();
+    host.want(wait, Duration::from_secs(300), false);
+    let (own, _) = host.request(0);
+    host.reflector.opened(host.at(), own);
+    assert_eq!(host.commands(60_000), []);
+    let watch = host.watch(&[("a", pod("u", 90))]);
+    assert_eq!(host.reflector.refusal(), None);
+    assert_eq!(host.beside, [Command::Close(own)]);
+    host.reflector.leave(wait);
+    assert_eq!(host.commands(0), [Command::Close(watch)]);
+    assert_eq!(host.deliveries(), [], "what was for it is dropped");
+    assert_eq!(host.reflector.poll(host.at()), None);
+}
+
+#[test]
+fn where_it_stays_open_the_watch_outlives_the_waits() {
+    let mut host = Host::hub(None);
+    host.reflector.stay_open(true);
+    let wait = host.join("a");
+    let _ = host.watch(&[("a", pod("u", 90))]);
+    host.reflector.leave(wait);
+    assert_eq!(host.commands(1_000), []);
+    assert!(host.reflector.is_empty());
+    host.join("a");
+    assert!(matches!(host.requests(0)[..], [(_, Request::Get(_))]), "no LIST");
+    host.reflector.stay_open(false);
+    assert_eq!(host.commands(0), [], "there is a wait");
+}
+
+#[test]
+fn a_pod_that_is_only_read_starts_no_watch_of_the_scope() {
+    let mut host = Host::hub(None);
+    let polled = host.reflector.join(host.at(), PodName::new("ci", "a"), false, None);
+    host.want(polled, STEADY, false);
+    host.join("a");
+    let (read, _) = host.request(200);
+    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    let (_, request) = host.request(300);
+    assert!(
+        matches!(request, Request::Watch { selection: Selection { pod: Some(_), .. }, .. }),
+        "{request:?}"
+    );
+}
