@@ -4,15 +4,27 @@ use super::answers::{RUNNING, Seen, answer, head};
 use super::*;
 use podwait_core::FailReason;
 
-/// A hub with a wait, and its first request.
+/// A hub with a wait, and its request for the first page: the server refuses a LIST at the beginning of a watch.
 fn hub(labels: Option<&str>) -> (Waits, WaitId, RequestId) {
+    let (mut waits, wait, id) = hub_of_streams(labels);
+    answer(&mut waits, id, 422, br#"{"kind":"Status","apiVersion":"v1","message":"no","code":422}"#, 100);
+    let (id, target, accept) = request(&mut waits, 200);
+    assert_eq!((&*target, accept.as_str()), (&*list(labels, ""), "application/json"));
+    (waits, wait, id)
+}
+
+/// A hub with a wait, and its first request.
+fn hub_of_streams(labels: Option<&str>) -> (Waits, WaitId, RequestId) {
     let scope = Scope { namespace: Some("ci".into()), labels: labels.map(Into::into) };
     let mut waits = Waits::of_scope(scope, 10);
     waits.keep_json(true);
     let machine = WaitMachine::new(Arc::default());
     let wait = waits.join(at(0), PodName::new("ci", "p"), machine, Duration::ZERO, true, &mut ());
-    let (id, target, accept) = request(&mut waits, 200);
-    assert_eq!((&*target, accept.as_str()), (&*list(labels, ""), "application/json"));
+    let (id, target, _) = request(&mut waits, 200);
+    assert!(
+        target.contains("watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&"),
+        "{target}"
+    );
     (waits, wait, id)
 }
 
@@ -69,6 +81,27 @@ fn what_keeps_the_json_has_it_of_every_pod() {
     waits.head(at(300), watch, &head(200));
     waits.body(at(300), watch, event.as_bytes(), &mut seen);
     assert_eq!(texts(&seen), [Some(pod(101).as_bytes())]);
+}
+
+#[test]
+fn a_list_at_the_beginning_of_a_watch_ends_with_its_bookmark() {
+    let (mut waits, _, watch) = hub_of_streams(None);
+    let (mut seen, other) = (Seen::default(), pod(7, RUNNING).replace(r#""name":"p""#, r#""name":"q""#));
+    let mark = |annotations| {
+        alloc::format!(
+            r#"{{"type":"BOOKMARK","object":{{"kind":"Pod","metadata":{{"resourceVersion":"9"{annotations}}}}}}}"#
+        )
+    };
+    waits.head(at(300), watch, &head(200));
+    let (added, plain) = (alloc::format!("{{\"type\":\"ADDED\",\"object\":{other}}}\n"), mark(""));
+    for line in [added, plain + "\n"] {
+        waits.body(at(300), watch, line.as_bytes(), &mut seen);
+    }
+    assert_eq!(seen.0, []);
+    let last = mark(r#","annotations":{"k8s.io/initial-events-end":"true"}"#) + "\n";
+    waits.body(at(300), watch, last.as_bytes(), &mut seen);
+    assert_eq!(seen.0, [Observed::NotFound(Via::List)]);
+    assert_eq!(actions(&mut waits, at(300)), [], "the watch goes on");
 }
 
 #[test]
