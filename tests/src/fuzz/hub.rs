@@ -82,7 +82,7 @@ impl Host {
             }
             6 | 7 => {
                 if let Some(id) = self.request(input)? {
-                    let status = *input.choose(&[200, 200, 200, 403, 404, 410, 429, 500, 503])?;
+                    let status = *input.choose(&[200, 200, 200, 403, 404, 410, 422, 429, 500, 503])?;
                     let types = [None, Some("application/json"), Some("application/vnd.kubernetes.protobuf")];
                     let content_type = *input.choose(&types)?;
                     let retry_after = input.choose(&[None, Some("1"), Some("40")]).copied()?;
@@ -149,8 +149,15 @@ impl Host {
         let is_watch = self.in_flight.get(&id).is_some_and(|target| target.contains("watch=true"));
         Ok(match u8::arbitrary(input)? % 8 {
             0..=3 if is_watch => {
-                let kind = *input.choose(&["ADDED", "MODIFIED", "DELETED", "BOOKMARK"])?;
-                format!("{{\"type\":\"{kind}\",\"object\":{pod}}}\n").into_bytes()
+                let kind = *input.choose(&["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "listed"])?;
+                match kind {
+                    // The bookmark after the last object of a LIST at the beginning of a watch.
+                    "listed" => format!(
+                        "{{\"type\":\"BOOKMARK\",\"object\":{{\"kind\":\"Pod\",\"metadata\":{{\"resourceVersion\":\"{version}\",\"annotations\":{{\"k8s.io/initial-events-end\":\"true\"}}}}}}}}\n"
+                    ),
+                    kind => format!("{{\"type\":\"{kind}\",\"object\":{pod}}}\n"),
+                }
+                .into_bytes()
             }
             0 | 1 => pod.into_bytes(),
             2 | 3 => format!(r#"{{"kind":"PodList","metadata":{{"resourceVersion":"{version}"}},"items":[{pod}]}}"#)
