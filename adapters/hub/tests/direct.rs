@@ -179,7 +179,7 @@ fn what_a_probe_by_name_shows_need_not_have_the_label() {
 }
 
 #[test]
-fn what_was_there_before_goes_only_to_the_wait_that_confirms() {
+fn an_earlier_state_is_delivered_only_to_the_wait_that_confirms() {
     let mut host = Host::hub(None);
     let first = host.join("a");
     let _ = host.watch(&[("a", pod("u1", 90))]);
