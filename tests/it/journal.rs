@@ -183,7 +183,7 @@ async fn what_was_cut_off_is_taken_off_and_damage_is_told() {
         assert!(error.contains(words), "{error}");
     };
     damaged(&whole.replacen("\"ci\"", "\"cj\"", 1), "line 2 of the journal");
-    damaged(&format!("not a journal\n{whole}"), "is no journal of podwait and stays as it is");
+    damaged(&format!("not a journal\n{whole}"), "is not a journal of podwait, and was not changed");
     damaged(&whole.replacen("podwait-journal 1", "podwait-journal 2", 1), "line 1 of the journal");
     let record = whole.lines().nth(1).expect("a record");
     let newer = record[9..].replace("\"podwait_journal\":1", "\"podwait_journal\":2");
@@ -353,7 +353,7 @@ async fn the_command_refuses_what_cannot_be_its_journal() {
     podwait();
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
     fs::write(&token, "secret").expect("written");
-    for (path, words) in [(&fifo, "is a FIFO"), (&token, "is no journal")] {
+    for (path, words) in [(&fifo, "is a FIFO"), (&token, "is not a journal")] {
         let (config, path) = (config.path().to_str().expect("readable"), path.to_str().expect("readable"));
         let arguments = ["wait", "p", "-c", "step", "--kubeconfig", config, "--resume", path];
         let run = timeout(secs(60), run(&arguments)).await.expect("it ends by itself");

@@ -125,6 +125,6 @@ async fn a_certificate_that_is_none_is_told_and_not_shown() {
     let failure =
         podwait::check_access(&script.client_of(config), "ci", "p").await.expect_err("no certificate");
     assert_eq!(failure.code, 0);
-    let expected = "the credential plugin sh gives a certificate or a key that cannot be used";
+    let expected = "the credential plugin sh returned a certificate or a key that cannot be used";
     assert_eq!(failure.message, expected);
 }
