@@ -98,7 +98,7 @@ async fn a_pod_that_cannot_be_read_is_not_a_server_that_cannot_be_reached() {
         let sim = Sim::new().await;
         running().merge(change.clone()).run(&sim.cluster).await.expect("a life");
         let run = sim.wait(&["-c", "step"]).await;
-        assert_one_line(&run, 224, "gave an answer that cannot be used: ");
+        assert_one_line(&run, 224, "returned a response that cannot be used: ");
         assert!(!run.stderr.contains("cannot reach"), "{change}: {run:?}");
     }
 }
@@ -163,17 +163,29 @@ async fn json_has_every_fact() {
 
 #[tokio::test]
 async fn failures_exit_with_the_status_of_their_class() {
-    let cases: [(Life, &[&str], i32, &str); 4] = [
-        (running().failed("Evicted", "low on memory"), &["-c", "step"], 220, "evicted"),
-        (running(), &["-c", "nope"], 221, "container_not_in_spec"),
-        (running(), &[], 221, "container_ambiguous"),
-        (running(), &["-c", "step", "--timeout", "300ms"], 222, "deadline"),
+    let cases: [(Life, &[&str], i32, &str, &str); 4] = [
+        (
+            running().failed("Evicted", "low on memory"),
+            &["-c", "step"],
+            220,
+            "evicted",
+            "the pod was evicted",
+        ),
+        (running(), &["-c", "nope"], 221, "container_not_in_spec", "the pod has no container named nope"),
+        (running(), &[], 221, "container_ambiguous", "no container was named"),
+        (
+            running(),
+            &["-c", "step", "--timeout", "300ms"],
+            222,
+            "deadline",
+            "the step did not end within 300ms",
+        ),
     ];
-    for (life, arguments, status, reason) in cases {
+    for (life, arguments, status, reason, sentence) in cases {
         let sim = Sim::new().await;
         life.run(&sim.cluster).await.expect("a life");
         let run = sim.wait(arguments).await;
-        assert_one_line(&run, status, "ci/p: ");
+        assert_one_line(&run, status, &format!("ci/p: {sentence}"));
         assert_eq!(run.stdout, format!("{reason}\n"));
     }
 }
@@ -249,7 +261,7 @@ async fn a_server_that_cannot_be_used_is_told_at_once() {
     let cases = [
         (401, 233, "does not accept the credentials"),
         (403, 233, "denies access"),
-        (404, 232, "is no Kubernetes API server"),
+        (404, 232, "is not a Kubernetes API server"),
     ];
     for (code, status, words) in cases {
         let sim = Sim::new().await;

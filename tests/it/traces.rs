@@ -394,7 +394,7 @@ async fn what_becomes_of_its_recording_changes_no_answer() {
     // Nothing ever opens its other end.
     let run = recorded.wait(&recorded.fifo("closed")).await;
     assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
-    assert!(run.stderr.contains("is not complete: it takes too long"), "{run:?}");
+    assert!(run.stderr.contains("is not complete: writing it takes too long"), "{run:?}");
     // It is opened, and never read; a pipe takes 64 KiB.
     let fifo = recorded.fifo("unread");
     let opened = std::thread::spawn({
@@ -403,7 +403,7 @@ async fn what_becomes_of_its_recording_changes_no_answer() {
     });
     let run = recorded.wait(&fifo).await;
     assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
-    assert!(run.stderr.contains("is not complete: it takes too long"), "{run:?}");
+    assert!(run.stderr.contains("is not complete: writing it takes too long"), "{run:?}");
     drop(opened.join().expect("no panic"));
     // It is read.
     let fifo = recorded.fifo("read");

@@ -153,7 +153,7 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
     for (cluster, user, words) in [
         (good.clone(), json!({ "token": "secret\nsecret" }), "token has a line break"),
         (good.clone(), json!({ "tokenFile": "/dev/null" }), "the token file /dev/null is empty"),
-        (good.clone(), json!({ "exec": "secret" }), "is no kubeconfig (line"),
+        (good.clone(), json!({ "exec": "secret" }), "is not a kubeconfig (line"),
         (cluster(both), json!({}), "insecure-skip-tls-verify"),
         (cluster(json!({ "certificate-authority": "/dev/zero" })), json!({}), "is not a certificate file"),
         (cluster(json!({ "certificate-authority": "/no/such" })), json!({}), "/no/such cannot be read"),
@@ -164,7 +164,7 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
         ),
         (cluster(json!({ "proxy-url": "u:secret@h h" })), json!({}), "proxy-url is not a URL"),
         (cluster(json!({ "server": "https://u:secret@h h" })), json!({}), "the server's URL is none"),
-        (cluster(json!({ "server": "ftp://u:secret@h" })), json!({}), "another scheme"),
+        (cluster(json!({ "server": "ftp://u:secret@h" })), json!({}), "a scheme other than"),
         (json!({}), json!({}), "no server"),
     ] {
         let run = Folder::new(&cluster, &user).wait(&[]).await;
@@ -172,8 +172,8 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
         assert!(!run.stderr.contains("secret"), "{run:?}");
     }
     for (text, words) in [
-        (&b"\xff\xfea"[..], "is no text"),
-        (b"users: [{name: x, user: secret}]", "is no kubeconfig (line"),
+        (&b"\xff\xfea"[..], "is not text"),
+        (b"users: [{name: x, user: secret}]", "is not a kubeconfig (line"),
         (b"current-context: x", "there is no kubeconfig"),
         (b"", "there is no kubeconfig"),
     ] {
@@ -244,7 +244,7 @@ async fn a_plugin_that_gives_nothing_is_named_with_its_hint_and_nothing_else() {
     let cases = [
         ("echo secret; echo secret >&2; exit 7", "failed (exit status: 7)"),
         ("echo secret", "printed no ExecCredential"),
-        ("yes secret", "prints more than a MiB"),
+        ("yes secret", "prints more than 1 MiB"),
         ("kill -9 $$", "failed (signal: 9"),
     ];
     for (script, words) in cases {
@@ -260,5 +260,5 @@ async fn a_plugin_that_gives_nothing_is_named_with_its_hint_and_nothing_else() {
     }
     let folder = Folder::new(&json!({ "server": sim.url() }), &plugin("no-such-plugin", &json!({})));
     let run = folder.wait(&[]).await;
-    assert_one_line(&run, 231, "the credential plugin no-such-plugin is not there; install it");
+    assert_one_line(&run, 231, "the credential plugin no-such-plugin was not found; install it");
 }

@@ -79,8 +79,8 @@ async fn what_a_crash_has_left_is_found_and_released_when_it_is_safe() {
 
     let run = sim.run(&["release", "--dry-run"]).await;
     assert_eq!((run.status, &*run.stdout), (Some(0), "ci/old held: step nonzero_exit 4\n"), "{run:?}");
-    assert!(run.stderr.contains("ci/new has not been over for long enough"), "{run:?}");
-    assert!(run.stderr.contains("ci/runs is not over"), "{run:?}");
+    assert!(run.stderr.contains("ci/new ended too recently"), "{run:?}");
+    assert!(run.stderr.contains("ci/runs has not ended"), "{run:?}");
     assert!(["runs", "old", "new"].into_iter().all(is_held));
 
     let run = sim.run(&["release"]).await;
@@ -94,7 +94,7 @@ async fn what_a_crash_has_left_is_found_and_released_when_it_is_safe() {
 
     // By name it is an error if it stays, unless it is forced.
     let run = sim.run(&["release", "runs"]).await;
-    assert_one_line(&run, 220, "ci/runs is not over, and stays");
+    assert_one_line(&run, 220, "ci/runs has not ended, and was not released");
     let run = sim.run(&["release", "pod/runs", "--force"]).await;
     assert_eq!((run.status, is_held("runs")), (Some(0), false), "{run:?}");
     let run = sim.run(&["release", "runs"]).await;

@@ -98,7 +98,7 @@ async fn no_pod_no_container_and_no_right_are_told() {
     assert_one_line(&sim.run(&["logs", "q"]).await, 220, "ci/q: ");
     sim.cluster.faults().rule(|request| (request.verb == Verb::Log).then(|| Fault::status(403)));
     let run = sim.run(&["logs", "p", "-c", "step"]).await;
-    assert!(run.stderr.contains("the log of step cannot be read for now"), "{run:?}");
+    assert!(run.stderr.contains("the log of step cannot be read at the moment"), "{run:?}");
     assert_eq!(run.status, Some(233), "{run:?}");
 }
 

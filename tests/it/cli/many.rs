@@ -142,7 +142,7 @@ async fn on_a_terminal_there_is_a_table() {
 #[tokio::test]
 async fn wrong_targets_are_told_in_one_line() {
     for (arguments, words) in [
-        (&["wait", "deployment/a"][..], "neither pod nor job"),
+        (&["wait", "deployment/a"][..], "neither a pod nor a job"),
         (&["wait", "a", "--any", "--all"], "cannot be used with"),
         (&["wait", "a", "--record", "f", "--resume", "g"], "cannot be used with"),
     ] {

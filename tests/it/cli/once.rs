@@ -169,7 +169,7 @@ async fn a_namesake_is_left_alone() {
     })
     .await;
     let run = run(&fake).end().await;
-    assert_one_line(&run, 220, "is there already, and is not of this run");
+    assert_one_line(&run, 220, "already exists, and was not created by this run");
     assert_eq!((fake.count("POST"), fake.count("DELETE")), (1, 0), "{:?}", fake.requests());
 }
 
@@ -190,7 +190,7 @@ async fn a_pod_that_the_server_calls_otherwise_is_no_answer() {
         })
         .await;
         let run = run(&fake).end().await;
-        assert_one_line(&run, 220, "is not of this run");
+        assert_one_line(&run, 220, "was not created by this run");
         assert_eq!((fake.count("POST"), fake.count("DELETE")), (1, 0), "{:?}", fake.requests());
         assert!(!fake.requests().iter().any(|request| request.contains("secrets")), "{:?}", fake.requests());
     }
@@ -216,7 +216,7 @@ async fn an_answer_without_an_end_takes_no_memory_and_a_signal_ends_the_attempts
         child.signal("INT");
         let run = child.end().await;
         assert!(matches!(run.status, Some(223 | 230)), "{run:?}");
-        let is_told = run.stderr.contains("may have been created, or may still be");
+        let is_told = run.stderr.contains("may exist, or may still be created");
         assert_eq!(is_told, endless.contains(&"POST"), "{run:?}");
         // What lies in buffers of the network is sent, too.
         assert!(fake.sent() < 200 << 20, "{} bytes for {endless:?}", fake.sent());

@@ -146,7 +146,7 @@ async fn a_server_that_answers_nonsense_was_reached() {
     let body = FaultBody::Json(serde_json::json!({ "kind": "Pod", "metadata": 5 }));
     sim.cluster.faults().push(Verb::Get, Fault::Status { code: 200, retry_after: None, body });
     let run = sim.wait(&[]).await;
-    assert_one_line(&run, 224, "gave an answer that cannot be used: unreadable pod: metadata: ");
+    assert_one_line(&run, 224, "returned a response that cannot be used: unreadable pod: metadata: ");
 }
 
 #[tokio::test]

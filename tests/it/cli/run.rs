@@ -74,7 +74,7 @@ async fn a_step_that_fails_stays_and_its_code_is_the_status() {
         let run = child.end().await;
         assert_eq!((run.status, &*run.stdout), (Some(9), "no\n"), "{run:?}");
         assert_eq!(sim.is_there(&name), stays, "{options:?}");
-        assert_eq!(run.stderr.contains(&format!("ci/{name} is left behind")), stays, "{run:?}");
+        assert_eq!(run.stderr.contains(&format!("ci/{name} is kept")), stays, "{run:?}");
         if let Some(pod) = sim.cluster.get("ci", &name) {
             assert!(
                 pod["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty),
@@ -157,7 +157,7 @@ async fn what_cannot_be_run_is_told_in_one_line() {
     let sim = Sim::new().await;
     for (text, words) in [
         ("kind: [", "cannot be read"),
-        ("{apiVersion: apps/v1, kind: Deployment, spec: {}}", "is a apps/v1 Deployment, and no v1 Pod"),
+        ("{apiVersion: apps/v1, kind: Deployment, spec: {}}", "is a apps/v1 Deployment, and not a v1 Pod"),
         ("{apiVersion: v1, kind: Pod}", "has no spec"),
         ("{apiVersion: v1, kind: Pod, spec: 1}", "spec in"),
         ("{apiVersion: v1, kind: Pod, metadata: [], spec: {}}", "metadata in"),
@@ -193,7 +193,7 @@ async fn what_cannot_be_run_is_told_in_one_line() {
     assert_one_line(
         &run(&["run", "--image", "i", "--label", "podwait.dev/run=x"]).await,
         230,
-        "podwait's own",
+        "reserved for podwait",
     );
     assert_eq!(sim.cluster.requests().create, 0);
     sim.cluster.faults().forbid(Verb::Create);
@@ -257,7 +257,7 @@ async fn a_signal_asks_the_pod_to_stop_and_waits_for_that() {
         life.spawn(&sim.cluster);
         let run = child.end().await;
         assert_eq!((run.status, &*run.stdout), (Some(223), "begun\nbye\n"), "{run:?}");
-        assert!(run.stderr.contains("asked to stop") && run.stderr.contains("cancelled"), "{run:?}");
+        assert!(run.stderr.contains("stopping the pod") && run.stderr.contains("cancelled"), "{run:?}");
         assert!(!sim.is_there(&name), "it is not held any more");
     }
 }
@@ -300,7 +300,7 @@ async fn what_the_cluster_did_is_run_again_and_what_may_have_finished_is_not() {
     let second = sim.play(&[&first], |life| life.after(millis(200)).finished(0)).await;
     let run = child.end().await;
     assert_eq!(run.status, Some(0), "{run:?}");
-    assert!(run.stderr.contains("is gone, and is run again"), "{run:?}");
+    assert!(run.stderr.contains("is gone; the step is run again"), "{run:?}");
     assert!(!sim.is_there(&first) && !sim.is_there(&second));
     let events = sim.cluster.events();
     let place = |kind: &str, name: &str| {

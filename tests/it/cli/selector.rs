@@ -31,13 +31,13 @@ async fn a_body_without_an_end_is_not_kept() {
 #[tokio::test]
 async fn an_answer_that_never_comes_is_not_waited_for() {
     let fake = Fake::start(|_| Reply::Never).await;
-    assert_one_line(&wait(&fake).await, 232, "no answer within 10s");
+    assert_one_line(&wait(&fake).await, 232, "no response within 10s");
 }
 
 #[tokio::test]
 async fn pages_without_an_end_are_an_error() {
     let fake = Fake::start(|_| list(&json!([]), "more")).await;
-    assert_one_line(&wait(&fake).await, 232, "a continue token came twice");
+    assert_one_line(&wait(&fake).await, 232, "a continue token was repeated");
     assert_eq!(fake.count("GET"), 2, "{:?}", fake.requests());
 
     let mut page = 0;
@@ -46,7 +46,7 @@ async fn pages_without_an_end_are_an_error() {
         list(&json!([]), &format!("page-{page}"))
     })
     .await;
-    assert_one_line(&wait(&fake).await, 232, "the list has no end");
+    assert_one_line(&wait(&fake).await, 232, "the list does not end");
     assert!(fake.count("GET") < 1100, "{}", fake.count("GET"));
 }
 

@@ -239,7 +239,7 @@ async fn standard_output_that_is_not_read_holds_up_neither_a_limit_nor_an_answer
     Life::existing("ci", "p").finished(5).run(&sim.cluster).await.expect("a life");
     let run = process.end().await;
     assert_eq!(run.status, Some(5), "{run:?}");
-    assert!(run.stderr.contains("standard output takes nothing"), "{run:?}");
+    assert!(run.stderr.contains("standard output accepts no data"), "{run:?}");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn assert_empty(scratch: &Scratch) {
         }
         pause(200).await;
     }
-    panic!("a pod is left behind")
+    panic!("a pod is left")
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
             let (started, _file) = begin_run(own, &scratch, "echo no; exit 3");
             let run = started.end().await;
             assert_eq!((run.status, &*run.stdout), (Some(3), "no\n"), "{run:?}");
-            assert!(run.stderr.contains("is left behind"), "{run:?}");
+            assert!(run.stderr.contains("is kept"), "{run:?}");
             let left = only_pod(&scratch).await.metadata;
             assert_eq!((left.finalizers, left.deletion_timestamp), (None, None), "it is there, and not held");
             scratch.remove().await;
@@ -89,7 +89,7 @@ async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
             let run = started.end().await;
             // It stopped with 0, and that is no success.
             assert_eq!((run.status, &*run.stdout), (Some(223), "begun\nbye\n"), "{run:?}");
-            assert!(run.stderr.contains("asked to stop") && run.stderr.contains("cancelled"), "{run:?}");
+            assert!(run.stderr.contains("stopping the pod") && run.stderr.contains("cancelled"), "{run:?}");
             assert_empty(&scratch).await;
             let ends = own.ends();
             let end = ends.iter().find(|end| end.uid == uid).expect("the runtime saw its end");
