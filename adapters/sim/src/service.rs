@@ -8,8 +8,8 @@ use crate::store::Cluster;
 impl Cluster {
     /// A client of this cluster, with the default namespace "default".
     ///
-    /// It has none of the layers that kube adds to a client made from a `Config`: no retries, no
-    /// timeouts. It must be made inside a tokio runtime.
+    /// The client has no retries and no timeouts, which kube adds only to a client made from a `Config`. Must be called
+    /// in a tokio runtime.
     pub fn client(&self) -> kube::Client {
         let cluster = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
