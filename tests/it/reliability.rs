@@ -5,7 +5,7 @@ use podwait_tests::storm::crowd::Crowd;
 use podwait_tests::storm::edition::{Edition, SECOND};
 use podwait_tests::storm::life::Kind;
 use podwait_tests::storm::table::Table;
-use podwait_tests::storm::truth::{Answer, ToldBy};
+use podwait_tests::storm::truth::{Answer, ShownBy};
 use podwait_tests::storm::verdict::Verdict;
 use podwait_tests::storm::way::Way;
 use podwait_tests::storm::{Run, Storm};
@@ -202,10 +202,10 @@ fn an_exit_that_arrived_and_is_not_told_is_caught() {
 #[test]
 fn an_exit_that_nobody_asked_for_in_fair_weather_is_caught() {
     let stood = |run: &Run| {
-        let told = run.story.history.iter().filter(|(_, event)| run.story.truth.told_by.tells(&event.object));
+        let told = run.story.history.iter().filter(|(_, event)| run.story.truth.shown_by.matches(&event.object));
         let since = told.map(|(at, _)| *at).next();
         run.story.kind == Kind::DeletedAfterwards
-            && matches!(run.story.truth.told_by, ToldBy::Record(_))
+            && matches!(run.story.truth.shown_by, ShownBy::Record(_))
             && run.weather.shadows().is_empty()
             && since.is_some_and(|at| run.story.end() > at + Duration::from_secs(60))
     };

@@ -5,7 +5,7 @@
 
 use super::life::Truth;
 use podwait::{Class, FailReason};
-use podwait_tests::storm::truth::{Answer, ToldBy};
+use podwait_tests::storm::truth::{Answer, ShownBy};
 use podwait_tests::storm::verdict::Verdict;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ impl Case<'_> {
     /// Whether this version tells the truth by itself.
     fn tells(&self, pod: &Value) -> bool {
         if matches!(self.truth.answer, Answer::Exit(..)) {
-            return ToldBy::Record(self.truth.code).tells(pod);
+            return ShownBy::Record(self.truth.code).matches(pod);
         }
         let lists = [&pod["status"]["containerStatuses"], &pod["status"]["initContainerStatuses"]];
         let mut statuses = lists.into_iter().filter_map(Value::as_array).flatten();
