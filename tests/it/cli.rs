@@ -1,4 +1,4 @@
-//! The command as users run it, against a simulated cluster over HTTP on loopback.
+//! The command, against a simulated cluster over HTTP on loopback.
 
 mod connect;
 pub(crate) mod crashes;
@@ -52,7 +52,7 @@ impl Sim {
         start_with(&arguments, environment).end().await
     }
 
-    /// Runs `podwait wait p` with these arguments more.
+    /// Runs `podwait wait p` with these additional arguments.
     async fn wait(&self, arguments: &[&str]) -> Run {
         self.run(&[&["wait", "p"], arguments].concat()).await
     }
@@ -87,7 +87,7 @@ fn assert_one_line(run: &Run, status: i32, words: &str) {
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
 }
 
-/// The server is there; what it says of this pod cannot be read.
+/// The server can be reached, but its response about this pod cannot be read.
 #[tokio::test]
 async fn a_pod_that_cannot_be_read_is_not_a_server_that_cannot_be_reached() {
     for change in [
@@ -104,7 +104,7 @@ async fn a_pod_that_cannot_be_read_is_not_a_server_that_cannot_be_reached() {
 }
 
 #[tokio::test]
-async fn the_step_s_code_is_the_exit_status() {
+async fn the_exit_code_of_the_step_is_the_exit_status() {
     for code in [0, 3, 137, 255] {
         let sim = ended(Terminated::exit(code)).await;
         let run = sim.wait(&["-c", "step"]).await;
@@ -115,7 +115,7 @@ async fn the_step_s_code_is_the_exit_status() {
 }
 
 #[tokio::test]
-async fn a_code_that_does_not_fit_is_255_and_told_in_full() {
+async fn a_code_that_does_not_fit_is_255_and_printed_in_full() {
     for code in [-1_073_741_510, 256, -1] {
         let sim = ended(Terminated::exit(code)).await;
         let run = sim.wait(&["-c", "step", "-o", "json"]).await;
@@ -206,7 +206,7 @@ async fn signals_cancel() {
         let sim = Sim::new().await;
         running().run(&sim.cluster).await.expect("a life");
         let child = sim.start(&["wait", "pod/p", "-c", "step"]);
-        // It watches, so it waits; a signal before its handlers stand would end it the ordinary way.
+        // Once it watches, it handles signals; an earlier signal would have its default action.
         while sim.cluster.requests().watch == 0 {
             pause(10).await;
         }
@@ -218,7 +218,7 @@ async fn signals_cancel() {
 }
 
 #[tokio::test]
-async fn wrong_arguments_are_told_in_one_line() {
+async fn wrong_arguments_are_reported_in_one_line() {
     let cases: [(&[&str], &str); 11] = [
         (&["wait"], "required"),
         (&["wait", "A_B"], "a name has lowercase letters"),
@@ -240,7 +240,7 @@ async fn wrong_arguments_are_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_cannot_be_used_is_told_in_one_line() {
+async fn a_configuration_that_cannot_be_used_is_reported_in_one_line() {
     let sim = Sim::new().await;
     let broken = NamedTempFile::new().expect("a file");
     std::fs::write(broken.path(), "clusters: [\n").expect("written");
@@ -257,7 +257,7 @@ async fn a_configuration_that_cannot_be_used_is_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_used_is_told_at_once() {
+async fn a_server_that_cannot_be_used_is_reported_at_once() {
     let cases = [
         (401, 233, "does not accept the credentials"),
         (403, 233, "denies access"),
@@ -268,7 +268,7 @@ async fn a_server_that_cannot_be_used_is_told_at_once() {
         sim.cluster.faults().rule(move |_| Some(Fault::status(code)));
         assert_one_line(&sim.wait(&[]).await, status, words);
     }
-    // Nobody listens on a port that was just given back.
+    // No process listens on a port that was just released.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|socket| socket.local_addr())
         .expect("loopback")
@@ -279,7 +279,7 @@ async fn a_server_that_cannot_be_used_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_reads_does_not_change_the_exit_status() {
+async fn a_pipe_without_a_reader_does_not_change_the_exit_status() {
     let sim = ended(Terminated::exit(3)).await;
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
