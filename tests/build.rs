@@ -1,6 +1,7 @@
-//! Says which cluster the tests may use, by `PODWAIT_CLUSTER`, so that those which lack theirs are ignored and not passed.
+//! Sets which cluster the tests may use, by `PODWAIT_CLUSTER`. A test without the cluster that it needs is ignored, and
+//! does not pass.
 //!
-//! `cfg(real_cluster)`: any. `cfg(own_cluster)`: that of `tests/cluster`.
+//! `cfg(real_cluster)`: any cluster. `cfg(own_cluster)`: the cluster of `tests/cluster`.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=PODWAIT_CLUSTER");

@@ -17,20 +17,19 @@ import (
 )
 
 const (
-	// resync is how often an informer shows again what it knows.
+	// resync is how often an informer repeats its known pods.
 	resync = 5 * time.Second
 
-	// After the informer has said that it is over, the pod is read until it
-	// shows how its first container ended: at first after so long, then each
-	// time after half as much again, give or take half of it, for at most a
-	// minute.
+	// After the informer has reported an end, the pod is read until it shows how
+	// its first container ended. The first pause is firstPause. Each later pause
+	// is longer by the factor growth, plus or minus the share spread.
 	firstPause  = 500 * time.Millisecond
 	growth      = 1.5
 	spread      = 0.5
 	longestRead = time.Minute
 )
 
-// waitForAll waits for each pod with an informer of its own.
+// waitForAll waits for each pod with a separate informer.
 func waitForAll(ctx context.Context, client kubernetes.Interface, namespace string, count int) {
 	var attached sync.WaitGroup
 	attached.Add(count)
@@ -54,9 +53,9 @@ func waitForAll(ctx context.Context, client kubernetes.Interface, namespace stri
 	say("attached")
 }
 
-// waitForOne is how an agent waits that makes an informer of the whole namespace
-// for each step, until the step's pod looks as if it were over, and then reads
-// the pod until that is so. A pod that is not there has succeeded.
+// waitForOne waits like an agent with an informer of the whole namespace for
+// each step. The informer runs until the step's pod seems to be over. Then the
+// pod is read until it shows its end. A pod that does not exist has succeeded.
 func waitForOne(ctx context.Context, client kubernetes.Interface, namespace, name string, attached func()) (int32, error) {
 	defer attached()
 	if _, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{}); errors.IsNotFound(err) {
@@ -79,7 +78,7 @@ func waitForOne(ctx context.Context, client kubernetes.Interface, namespace, nam
 	stop := make(chan struct{})
 	defer close(stop)
 	factory.Start(stop)
-	// Only so that the benchmark knows.
+	// Only the benchmark needs this.
 	cache.WaitForCacheSync(stop, informer.HasSynced)
 	attached()
 
@@ -91,8 +90,8 @@ func waitForOne(ctx context.Context, client kubernetes.Interface, namespace, nam
 	return readEnd(ctx, client, namespace, name)
 }
 
-// looksOver tells whether the pod's phase is a last one, or nobody knows it, or
-// an image of it cannot be had.
+// looksOver reports whether the pod's phase is final or unknown, or one of its
+// images cannot be pulled.
 func looksOver(pod *corev1.Pod) bool {
 	switch pod.Status.Phase {
 	case corev1.PodSucceeded, corev1.PodFailed, corev1.PodUnknown:

@@ -1,14 +1,14 @@
-// Command peers waits for many pods as programs in Go do, for the scale
-// benchmark, which compares podwait with them.
+// Command peers waits for many pods as Go programs do, for the scale benchmark,
+// which compares podwait with them.
 //
 //	peers shared                KUBECONFIG NAMESPACE COUNT
 //	peers informers             KUBECONFIG NAMESPACE COUNT
 //	peers informers-unthrottled KUBECONFIG NAMESPACE COUNT
 //
-// It waits for the pods step-0 to step-(COUNT-1). On stdout it says `attached`
-// once it has seen all of them, then `answer NUMBER NANOSECONDS EXITCODE` or
-// `error NUMBER TEXT` for each. It ends with its stdin, so that what it has used
-// can be read while it is there.
+// It waits for the pods step-0 to step-(COUNT-1). On stdout it prints
+// `attached` once it has observed all of them, then `answer NUMBER NANOSECONDS
+// EXITCODE` or `error NUMBER TEXT` for each. It ends when its stdin ends, so
+// that its CPU time and memory can be read before that.
 package main
 
 import (
@@ -45,12 +45,11 @@ func main() {
 		config.AcceptContentTypes = runtime.ContentTypeProtobuf
 		wait = waitShared
 	case "informers":
-		// client-go's own limit, 5 requests a second and 10 at once, is what
-		// everybody has who does not set another.
+		// client-go's default limit: 5 requests a second, and 10 at once.
 	case "informers-unthrottled":
 		config.QPS = -1
 	default:
-		log.Fatalf("there is no way of waiting %q", os.Args[1])
+		log.Fatalf("there is no waiter %q", os.Args[1])
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -60,7 +59,7 @@ func main() {
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// podName is the name of the pod of a number.
+// podName is the name of the pod with this number.
 func podName(number int) string {
 	return fmt.Sprintf("step-%d", number)
 }

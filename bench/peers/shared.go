@@ -14,13 +14,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// waitShared waits for all pods with one informer of their namespace, which keeps
-// them without their managedFields.
+// waitShared waits for all pods with one informer of their namespace, which
+// stores them without their managedFields.
 func waitShared(ctx context.Context, client kubernetes.Interface, namespace string, count int) {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithNamespace(namespace), informers.WithTransform(withoutManagedFields))
 	informer := factory.Core().V1().Pods().Informer()
-	// Handlers are called one after the other.
+	// Handlers are called one at a time.
 	ended := make([]bool, count)
 	handle := func(object any) {
 		pod, ok := object.(*corev1.Pod)

@@ -1,4 +1,5 @@
-//! Experiments: what waiting costs, and what kubelets publish when. The programs in `bin/` are their commands.
+//! Experiments: the cost of waiting, and the order in which kubelets publish their changes. The programs in `bin/` are
+//! their commands.
 #![forbid(unsafe_code)]
 
 pub mod scale;

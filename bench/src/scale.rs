@@ -1,11 +1,12 @@
-//! What it costs to wait for many pods of a real API server at once, for podwait and for others.
+//! The cost of waiting for many pods of a real API server at once, for podwait and for other programs.
 //!
-//! A run is one [`Waiter`] and one number of pods. Each waiter is a process of its own that begins when the pods are there,
-//! and says when it has seen all of them. Then this process, the writer, walks the pods through `Running` to their end at a
-//! bounded rate, in an order that nobody can guess, and notes when the API server has accepted each end. The waiter notes
-//! when it knows it. Both clocks are the machine's.
+//! A run is one [`Waiter`] and one number of pods. Each waiter is a separate process. It begins when the pods exist,
+//! and reports when it has observed all of them. Then this process, the writer, takes the pods through `Running` to
+//! their end, at a bounded rate and in an order that is not that of their names, and records when the API server has
+//! accepted each end. The waiter records when it observes the end. Both use the machine's clock.
 //!
-//! Every answer is compared with what was written. Who only sees that a pod has ended, but not how, is right to say so.
+//! Every answer is compared with the written end. A waiter that cannot observe exit codes is right if it reports the
+//! end.
 
 pub mod formats;
 pub mod kubelet;
@@ -32,10 +33,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use writer::Writer;
 
-/// How long everybody has to see that nothing more comes, between the pods' start and the first end.
+/// The pause between the start of the pods and the first end, so that the waiters are idle at the first end.
 const REST: Duration = Duration::from_secs(1);
 
-/// How a run is made.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The program that has the hidden command `wait`.
@@ -44,19 +45,20 @@ pub struct Settings {
     pub peers: Option<Peers>,
     /// Writes per second, of each of the two changes of a pod.
     pub rate: u32,
-    /// How long a waiter may take to see all pods, and how long it may take for its last answer after the last end.
+    /// How long a waiter may take to observe all pods, and how long its last answer may take after the last end.
     pub limit: Duration,
-    /// The most memory that a waiter may have before it is killed, in MiB: what grows with the square would take all.
+    /// The most memory that a waiter may have before it is killed, in MiB: if memory grows with the square of the pods,
+    /// it could use up the machine.
     pub memory_mib: u32,
 }
 
-/// The pod of a number.
+/// The name of the pod with this number.
 #[must_use]
 pub fn pod_name(number: usize) -> String {
     format!("step-{number}")
 }
 
-/// How the pod of a number ends.
+/// The exit code of the pod with this number.
 #[must_use]
 pub fn exit_code(number: usize) -> i32 {
     if number.is_multiple_of(2) { 0 } else { i32::try_from(number % 199).unwrap_or_default() + 1 }
@@ -69,10 +71,10 @@ pub fn now() -> i128 {
     i128::try_from(since.as_nanos()).unwrap_or_default()
 }
 
-/// One run in a cluster of its own: etcd and API server, both fresh.
+/// One run in its own cluster: a new etcd and a new API server.
 ///
 /// # Panics
-/// The cluster cannot be had, or refuses what the writer writes.
+/// The cluster cannot be started, or refuses a write.
 pub async fn run(settings: &Settings, waiter: Waiter, count: usize) -> Outcome {
     let (cluster, mut child) = cluster::start(&["--nodes", "0"]);
     let namespace = format!("scale-{waiter}-{count}");
@@ -82,7 +84,7 @@ pub async fn run(settings: &Settings, waiter: Waiter, count: usize) -> Outcome {
     outcome
 }
 
-/// One run in a new namespace of this cluster. What the API server says of its work is right only if nobody else reads pods.
+/// One run in a new namespace of this cluster. The API server's metrics are right only if no other program reads pods.
 async fn measure(
     settings: &Settings,
     cluster: &Cluster,

@@ -1,7 +1,7 @@
-//! How often is a container's end published before what the kubelet has done to its pod?
+//! How often does a kubelet publish the end of a container before its cause?
 //!
-//! Steps that exit 0 when they are asked to end are ended by kubelets, in each of the ways in which kubelets end pods, many
-//! at once, starved and with a slow API server if told. Every version of every pod is looked at: see [`sight::Sight`].
+//! Kubelets end steps that exit 0 on SIGTERM, in each of the ways in which kubelets end pods, and many at once. Options
+//! slow down the kubelets and their API server. Every version of every pod is examined: see [`sight::Sight`].
 
 pub mod sight;
 pub mod table;
@@ -18,22 +18,22 @@ use std::time::{Duration, Instant};
 use table::Row;
 use way::Way;
 
-/// Longest time that one batch may take: a starved kubelet evicts a pod in some ten seconds, one after the other.
+/// Longest time that one batch may take: a slowed-down kubelet evicts one pod at a time, each in about ten seconds.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// How many batches may bring too few ends before something must be wrong.
+/// The most batches. If these have too few ends, the experiment does not work.
 const BATCHES: usize = 20;
 
-/// What makes kubelets late.
+/// How much kubelets are slowed down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weather {
     /// The percentage of the time in which a kubelet runs.
     pub cpu: u32,
-    /// How many milliseconds its requests to the API server wait before they are sent.
+    /// By how many milliseconds its requests to the API server are delayed.
     pub delay: u32,
 }
 
-/// A cluster of so many nodes, to end so many pods on at once.
+/// A cluster, and the number of pods that end in it at once.
 pub struct Field {
     own: &'static Cluster,
     nodes: Vec<String>,
@@ -45,10 +45,10 @@ impl Field {
     /// Starts the cluster.
     ///
     /// # Panics
-    /// It cannot be had.
+    /// The cluster cannot be started.
     #[must_use]
     pub fn new(nodes: usize, at_once: usize) -> Self {
-        // A starved kubelet is late with its heartbeats, too.
+        // The heartbeats of a slowed-down kubelet are late, too.
         let options = [
             "--nodes",
             &nodes.to_string(),
@@ -67,7 +67,7 @@ impl Field {
     /// Ends pods in this way until at least `runs` of them have ended with an exit.
     ///
     /// # Errors
-    /// The cluster does not do as it is told, or not in time.
+    /// The cluster does not carry out a command, or not in time.
     pub async fn run(&mut self, way: Way, weather: Weather, runs: usize) -> Result<Row, Box<dyn Error>> {
         for number in 1..=self.nodes.len() {
             self.own.order(&format!("throttle kubelet-{number} {}", weather.cpu)).await;
@@ -85,7 +85,7 @@ impl Field {
         Err(format!("{BATCHES} batches brought {} ends, not {runs}: {row:?}", row.ended).into())
     }
 
-    /// Ends as many pods as there may be at once, and tells what was seen of each.
+    /// Ends one batch of pods, and returns the observations of each pod.
     async fn batch(&mut self, way: Way) -> Result<BTreeMap<String, Sight>, Box<dyn Error>> {
         self.batches += 1;
         let scratch = Scratch::new(&format!("settle-{}", self.batches)).await;
@@ -104,7 +104,7 @@ impl Field {
             if begin.elapsed() > PATIENCE {
                 let open = sights.iter().filter(|(_, sight)| !sight.is_over());
                 let open: Vec<&String> = open.map(|(name, _)| name).collect();
-                return Err(format!("after {PATIENCE:?} these are not over: {open:?}").into());
+                return Err(format!("after {PATIENCE:?} these have not ended: {open:?}").into());
             }
             match events.try_next().await {
                 Ok(Some(WatchEvent::Added(pod) | WatchEvent::Modified(pod) | WatchEvent::Deleted(pod))) => {
@@ -114,15 +114,15 @@ impl Field {
                     }
                 }
                 Ok(Some(WatchEvent::Bookmark(_))) => {}
-                // From where it ended: no version may be missed.
+                // Continues where the watch ended: no version may be missed.
                 Ok(Some(WatchEvent::Error(_)) | None) | Err(_) => {
                     events = pods.watch(&WatchParams::default(), &version).await?.boxed();
                 }
             }
-            // One that the node has refused, since it has not recovered from the last batch, never runs.
+            // A pod never runs if the node has refused it, since the node has not recovered from the last batch.
             if !is_asked && sights.values().all(|sight| sight.has_started() || sight.is_over()) {
                 is_asked = true;
-                // A kubelet that is asked in the moment in which it starts the last one has not seen it run.
+                // The kubelet must have observed that the last pod runs.
                 pause(1000).await;
                 way.end(self.own, &scratch, &self.nodes).await;
             }

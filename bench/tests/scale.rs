@@ -1,4 +1,4 @@
-//! The scale benchmark works, and those who wait for many pods of the real API server answer right.
+//! The scale benchmark works, and all waiters for many pods of the real API server answer right.
 
 use podwait_bench::scale::{Settings, Waiter, run};
 use std::path::PathBuf;
@@ -11,8 +11,9 @@ async fn twenty_pods() {
     let settings =
         Settings { program, peers: None, rate: 50, limit: Duration::from_secs(60), memory_mib: 1024 };
     for waiter in [Waiter::Limit, Waiter::Hub, Waiter::PerPod, Waiter::AwaitCondition] {
-        // As the benchmark runs it: a cluster for each, without controllers. That of the other tests has a garbage collector
-        // that removes pods from a node which nobody serves, and its API server counts everybody's requests.
+        // As in the benchmark there is one cluster for each waiter, without controllers. The cluster of the other tests
+        // has a garbage collector, which removes pods from a node without a kubelet, and its API server counts the
+        // requests of all tests.
         let outcome = run(&settings, waiter, 20).await;
         assert!(outcome.is_good(), "{outcome:#?}");
         assert!(

@@ -10,15 +10,15 @@ use core::time::Duration;
 
 /// The answer to one input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the decision says when to come back, or that the wait is over"]
+#[must_use = "the decision has the time of the next call, or ends the wait"]
 pub enum Decision {
-    /// Nothing is decided. Come back with any input, or with a tick once `after` has passed.
+    /// There is no verdict yet. Call again with any input, or with a tick once `after` has passed.
     ///
-    /// `after` is never zero and never reaches past the machine's next own timer. Coming early is harmless.
+    /// `after` is never zero and never reaches past the machine's next own timer. An earlier call is harmless.
     Retry {
         /// How long to wait at most.
         after: Duration,
-        /// What is being waited for.
+        /// What the machine waits for.
         why: RetryReason,
     },
     /// The target's own exit. Latched: no later input changes it.
@@ -113,7 +113,7 @@ impl fmt::Display for Exit {
         let name = name(&self.container);
         match self.reason {
             DoneReason::Completed if self.evidence == Evidence::Inferred => {
-                write!(f, "container {name} exited 0, as its kubelet infers")?;
+                write!(f, "container {name} exited 0, inferred by its kubelet")?;
             }
             DoneReason::Completed => write!(f, "container {name} exited 0")?,
             DoneReason::NonzeroExit => {
@@ -132,7 +132,7 @@ impl fmt::Display for Exit {
                 write!(f, "container {name} exited 0, inferred from phase Succeeded")?;
             }
             DoneReason::InferredFromPhase => {
-                write!(f, "the pod is gone, which the policy takes for exit 0 of container {name}")?;
+                write!(f, "the pod is gone, which the policy counts as exit 0 of container {name}")?;
             }
         }
         if self.restart_count > 0 {

@@ -126,7 +126,7 @@ reasons! {
         Deadline = "deadline",
         /// The target did not start in time.
         StartTimeout = "start_timeout",
-        /// The API server did not answer usefully for too long.
+        /// The API server returned no usable response for too long.
         ApiUnavailable = "api_unavailable",
         /// The API server kept answering 401.
         Unauthorized = "unauthorized",

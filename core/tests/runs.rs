@@ -82,7 +82,7 @@ fn the_latest_record_of_a_run_counts() {
 
 /// A restarted kubelet may reset restartCount, so ids take precedence.
 #[test]
-fn a_code_that_is_made_up_for_another_run_says_that_there_was_one() {
+fn a_code_that_is_made_up_for_another_run_is_evidence_of_that_run() {
     for (id, is_another) in [("a", false), ("b", true)] {
         let first = pod(10, RestartPolicy::OnFailure, ended("step", "a", 0, 1, 5));
         let mut lost = pod(11, RestartPolicy::OnFailure, ended("step", id, 0, 137, 9));

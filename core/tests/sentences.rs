@@ -170,7 +170,7 @@ fn doubts() {
     let failed = pod(Phase::Failed, None);
     assert_eq!(
         say(&[Input::Snapshot(&failed), Input::NotFound]),
-        "the pod is Failed, and no record says how the step ended; run it again"
+        "the pod is Failed, and no record shows how the step ended; run it again"
     );
 }
 
@@ -185,7 +185,7 @@ fn absences() {
     );
     assert_eq!(
         say(&[Input::Snapshot(&running), Input::Snapshot(&other)]),
-        "the pod was replaced by another of its name before the step's exit was known; run it again"
+        "the pod was replaced by another pod of the same name before the step's exit was known; run it again"
     );
 }
 
@@ -227,7 +227,7 @@ fn waits_that_end() {
                 deletion_grace_period_seconds: Some(30),
                 ..running.clone()
             },
-            "the pod was deleted and its node never said how the step ended; run it again",
+            "the pod was deleted, and its node never reported how the step ended; run it again",
         ),
         (running, "the step did not end within 3600s"),
     ];
@@ -241,7 +241,7 @@ fn the_api_server_is_quoted() {
     let error =
         |code| Input::ApiError(ApiError { code, is_status: true, retry_after: None, message: "so it says" });
     let cases = [
-        (503, "the API server did not answer usefully for too long (so it says)"),
+        (503, "the API server returned no usable response for too long (so it says)"),
         (401, "the API server does not accept the credentials (so it says)"),
         (403, "the API server denies access to the pod (so it says)"),
         (422, "the API server rejects the request (so it says)"),

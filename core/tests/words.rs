@@ -62,7 +62,7 @@ fn waiting(reason: &str, message: &str) -> Option<ContainerState> {
 }
 
 #[test]
-fn the_pod_s_own_words() {
+fn messages_of_the_pod() {
     let evicted = said("Evicted", "The node was low on resource: memory. ");
     let rejected =
         said("OutOfcpu", "Node didn't have enough resource: cpu, requested: 1, used: 8, capacity: 8");
@@ -105,7 +105,7 @@ fn the_pod_s_own_words() {
         // The same when the pod is gone by then.
         (
             &[Input::Snapshot(&provider), Input::NotFound],
-            "the pod is Failed (ProviderFailed: quota is used up), and no record says how the step ended; run it again",
+            "the pod is Failed (ProviderFailed: quota is used up), and no record shows how the step ended; run it again",
         ),
         (
             &[Input::Snapshot(&by_kubelet), Input::NotFound],
@@ -280,7 +280,7 @@ fn a_back_off_does_not_forget_what_the_registry_said() {
 }
 
 #[test]
-fn a_deadline_during_any_kind_of_api_error_says_so() {
+fn a_deadline_during_any_kind_of_api_error_reports_the_error() {
     let pending = pod(Phase::Pending, waiting("ContainerCreating", ""));
     let error = |code| Input::ApiError(ApiError { code, is_status: true, retry_after: None, message: "why" });
     for code in [503, 403, 410] {

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// writeCerts makes a certificate authority nobody else trusts, the API server's
-// certificate signed by it, and the key that signs service account tokens. The
-// authority's own key is not written: nothing else is going to be signed.
+// writeCerts makes a certificate authority for this cluster only, the API
+// server's certificate signed by it, and the key that signs service account
+// tokens. The authority's own key is not written, since nothing else is signed.
 func writeCerts(p *plan) (authorityPEM []byte, err error) {
 	authorityKey, err := newKey()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// client asks the API server, as the admin, if the cluster is ready.
+// client checks as the admin whether the cluster is ready.
 type client struct {
 	http   *http.Client
 	server string
@@ -27,7 +27,7 @@ func newClient(p *plan, server string) *client {
 			Timeout: 5 * time.Second,
 			Transport: &http.Transport{
 				TLSClientConfig: &tls.Config{RootCAs: roots},
-				// Kept, a connection to a killed server would be tried first.
+				// A kept connection to a killed server would be used first.
 				DisableKeepAlives: true,
 			},
 		},
@@ -61,8 +61,8 @@ func (c *client) get(ctx context.Context, path string, into any) error {
 	return json.Unmarshal(body, into)
 }
 
-// apiServerReady also looks for the namespace that tests work in, which the
-// server creates by itself a little after it calls itself ready.
+// apiServerReady also checks for the namespace of the tests, which the server
+// creates by itself shortly after it reports that it is ready.
 func (c *client) apiServerReady(ctx context.Context) error {
 	if err := c.get(ctx, "/readyz", nil); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (c *client) version(ctx context.Context) (string, error) {
 	return info.GitVersion, err
 }
 
-// nodesReady says which node is not, if one is not.
+// nodesReady returns an error with the name of a node that is not ready.
 func (c *client) nodesReady(ctx context.Context, nodes []node) error {
 	for _, node := range nodes {
 		object := struct {
@@ -95,7 +95,7 @@ func (c *client) nodesReady(ctx context.Context, nodes []node) error {
 				ready, message = condition.Status == "True", condition.Message
 			}
 		}
-		// A taint keeps pods away a little longer than the condition says.
+		// A taint keeps pods away a little longer than the condition.
 		if ready && len(object.Spec.Taints) > 0 {
 			ready, message = false, "tainted "+object.Spec.Taints[0].Key
 		}

@@ -16,9 +16,9 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// actAsCloud does for the node what a cloud does: it gives it an address and
-// takes away the taint that says that it has none yet. Also after somebody has
-// deleted the node and the kubelet has made it again.
+// actAsCloud acts as a cloud provider: it sets the address of the node and
+// removes the taint for nodes without an address. It does that again when the
+// node was deleted and the kubelet has created it again.
 func actAsCloud(ctx context.Context, client kubernetes.Interface, name string) {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
@@ -29,7 +29,7 @@ func actAsCloud(ctx context.Context, client kubernetes.Interface, name string) {
 			return
 		}
 		if err := settleNode(ctx, client, node); err != nil {
-			// The next heartbeat brings another try.
+			// It is retried at the next heartbeat.
 			klog.FromContext(ctx).Info("The node is not settled", "err", err)
 		}
 	}
@@ -52,14 +52,14 @@ func settleNode(ctx context.Context, client kubernetes.Interface, node *v1.Node)
 			return err
 		}
 		_, err = client.CoreV1().Nodes().PatchStatus(ctx, node.Name, patch)
-		// The taint is for the next event, which this one causes.
+		// The taint is removed at the next event, which this write causes.
 		return err
 	}
 	isOurs := func(t v1.Taint) bool { return t.Key == cloudapi.TaintExternalCloudProvider }
 	if !slices.ContainsFunc(node.Spec.Taints, isOurs) {
 		return nil
 	}
-	// Only if the list is still as we know it.
+	// Only if the list has not changed meanwhile.
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": node.ResourceVersion},
 		"spec":     map[string]any{"taints": slices.DeleteFunc(slices.Clone(node.Spec.Taints), isOurs)},

@@ -105,8 +105,8 @@ var commands = []command{
 	{"shutdown", "NODE", onKubelet("shutdown")},
 	{"shutdown-cancel", "NODE", onKubelet("shutdown-cancel")},
 	{"runtime", "COMMAND...", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
-		// Which node a container is on, or will pull its image on, nobody has to
-		// know: one of the runtimes will.
+		// The caller does not need to know the node of a container or of its image:
+		// the command goes to all runtimes, one of which knows it.
 		err := errors.New("there are no nodes")
 		var body answer
 		for _, node := range l.plan.Nodes {
@@ -140,7 +140,7 @@ func onKubelet(word string) func(context.Context, *launcher, []string) (answer, 
 	}
 }
 
-// turn sets knobs of a node.
+// turn sets the knobs of a node.
 func (l *launcher) turn(name string, set func(*knobs)) error {
 	if _, err := l.plan.node(name); err != nil {
 		return err
@@ -148,7 +148,7 @@ func (l *launcher) turn(name string, set func(*knobs)) error {
 	return turnKnobs(l.plan.knobsFile(name), set)
 }
 
-// command does one command of the control channel.
+// command executes one command of the control channel.
 func (l *launcher) command(ctx context.Context, words []string) (answer, error) {
 	for _, command := range commands {
 		if command.name != words[0] {

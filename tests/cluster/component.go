@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// component is one process of the cluster, over all its starts.
+// component is one process of the cluster, including its restarts.
 type component struct {
 	name      string
 	arguments []string
-	clone     uintptr // namespaces it gets, where the system lets us
+	clone     uintptr // its namespaces, if the system allows them
 	log       string
-	onOrder   bool        // it is started when somebody says so, and not with the cluster
-	died      func(error) // called, on a goroutine of its own, when it ends and nobody told it to
+	onOrder   bool        // it is started by a command, and not with the cluster
+	died      func(error) // called on a new goroutine when it ends without a command
 
-	mu       sync.Mutex
-	process  *os.Process   // nil while it is not running
-	ended    chan struct{} // closed when the process has ended
-	told     bool          // it was told to end
-	throttle chan struct{} // closed to stop throttling
-	share    int           // percent of the time it may run
+	mu        sync.Mutex
+	process   *os.Process   // nil while it is not running
+	ended     chan struct{} // closed when the process has ended
+	commanded bool          // a command has ended it
+	throttle  chan struct{} // closed to stop throttling
+	share     int           // the percentage of time in which it may run
 }
 
 // spawner runs functions on one thread that never ends. A child with
@@ -54,13 +54,13 @@ func (c *component) start() error {
 	defer log.Close()
 
 	spawn := func(clone uintptr, users, groups []syscall.SysProcIDMap) (command *exec.Cmd, err error) {
-		// This very program, even if a build has put another one in its place.
+		// The running program, even if a build has replaced the file.
 		command = exec.Command("/proc/self/exe", c.arguments...)
 		command.Args[0] = "podwait-cluster"
 		command.Stdout, command.Stderr = log, log
 		command.SysProcAttr = &syscall.SysProcAttr{
 			Pdeathsig: syscall.SIGKILL,
-			// A terminal's Ctrl-C is for the launcher.
+			// Ctrl-C in a terminal must reach only the launcher.
 			Setpgid:     true,
 			Cloneflags:  clone,
 			UidMappings: users,
@@ -76,7 +76,7 @@ func (c *component) start() error {
 	}
 	command, err := spawn(c.clone, nil, nil)
 	if c.clone != 0 && errors.Is(err, syscall.EPERM) {
-		// Not root. Then it is root among its own users, if that is allowed.
+		// Without root this uses a user namespace, if that is allowed.
 		command, err = spawn(c.clone|syscall.CLONE_NEWUSER,
 			[]syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
 			[]syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}})
@@ -89,15 +89,15 @@ func (c *component) start() error {
 	}
 
 	ended := make(chan struct{})
-	c.process, c.ended, c.told = command.Process, ended, false
+	c.process, c.ended, c.commanded = command.Process, ended, false
 	go func() {
 		command.Wait()
 		c.mu.Lock()
 		c.process = nil
-		told := c.told
+		commanded := c.commanded
 		c.mu.Unlock()
 		close(ended)
-		if !told {
+		if !commanded {
 			c.died(fmt.Errorf("%s ended: %s", c.name, command.ProcessState))
 		}
 	}()
@@ -113,7 +113,7 @@ func (c *component) kill() error {
 	return err
 }
 
-// terminate asks the process to end. It may take its time.
+// terminate sends SIGTERM, and waits for the end within a limit.
 func (c *component) terminate(patience time.Duration) error {
 	ended, err := c.end(syscall.SIGTERM)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *component) end(signal syscall.Signal) (ended chan struct{}, err error) 
 	if c.process == nil {
 		return nil, fmt.Errorf("%s is not running", c.name)
 	}
-	c.told = true
+	c.commanded = true
 	return c.ended, c.process.Signal(signal)
 }
 
@@ -156,11 +156,11 @@ func (c *component) resume() error {
 	return c.signal(syscall.SIGCONT)
 }
 
-// slice is the time in which a throttled process runs once and stands once.
+// slice is the period of a throttled process: it runs once and is stopped once.
 const slice = 40 * time.Millisecond
 
-// setShare lets the process run for so many percent of the time, also after it
-// was started again.
+// setShare sets the percentage of time in which the process runs, also after a
+// restart.
 func (c *component) setShare(percent int) {
 	c.unthrottle()
 	if percent >= 100 {
@@ -178,7 +178,7 @@ func (c *component) setShare(percent int) {
 				signal syscall.Signal
 				time   time.Duration
 			}{{syscall.SIGCONT, run}, {syscall.SIGSTOP, slice - run}} {
-				// Under the lock of unthrottle, so that no stop comes after it.
+				// This uses the lock of unthrottle, so that no SIGSTOP follows it.
 				c.mu.Lock()
 				current := c.throttle == stop
 				if current && c.process != nil {
@@ -209,7 +209,7 @@ func (c *component) unthrottle() {
 	}
 }
 
-// componentStatus is what the control channel says of a component.
+// componentStatus is the status of a component in the control channel.
 type componentStatus struct {
 	Name     string `json:"name"`
 	Running  bool   `json:"running"`

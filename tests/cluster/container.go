@@ -30,18 +30,18 @@ type container struct {
 	state      cri.ContainerState
 	startedAt  time.Time
 	finishedAt time.Time
-	stoppedAt  time.Time // when the kubelet first asked for its end
+	stoppedAt  time.Time // when the kubelet first requested its stop
 	exitCode   int
 	reason     string
 	message    string
-	signals    []string // that were sent to it
-	lost       bool     // the kubelet is not to hear of it again
+	signals    []string // the signals that were sent to it
+	lost       bool     // it is no longer reported to the kubelet
 	oom        bool
 	process    *process
 	log        *containerLog
 }
 
-// Reasons and codes are those that containerd gives.
+// Reasons and codes are those of containerd.
 const (
 	reasonCompleted  = "Completed"
 	reasonError      = "Error"
@@ -50,8 +50,8 @@ const (
 	codeStartError   = 128
 )
 
-// prepare makes the folder that stands for the container's file system. Nothing
-// can be mounted for a plain process, so each mount is a link: /data is `data`.
+// prepare makes the folder that replaces the container's file system. A plain
+// process has no mounts, so each mount is a link: /data is `data`.
 func (c *container) prepare() error {
 	if err := os.MkdirAll(c.scratch, 0o755); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *container) prepare() error {
 		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 			return err
 		}
-		// A mount inside another one has its place taken by that one.
+		// A mount inside another mount is hidden by that mount's link.
 		if err := os.Symlink(mount.HostPath, link); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
@@ -72,18 +72,18 @@ func (c *container) prepare() error {
 	return nil
 }
 
-// command is what to run: program, arguments, environment and folder.
+// command returns the program, arguments, environment and folder.
 func (c *container) command() (path string, arguments, environment []string, dir string, err error) {
 	arguments = append(append(arguments, c.config.Command...), c.config.Args...)
 	if len(arguments) == 0 {
-		// Every image is one that waits.
+		// The default command of every image waits.
 		arguments = []string{"sleep", "infinity"}
 	}
 	path, environment, dir, err = c.surroundings(arguments[0])
 	return path, arguments, environment, dir, err
 }
 
-// surroundings are where a program is found and what it finds.
+// surroundings are the environment and the folder of a program.
 func (c *container) surroundings(program string) (path string, environment []string, dir string, err error) {
 	dir = c.scratch
 	if c.config.WorkingDir != "" {
@@ -117,7 +117,7 @@ func (c *container) surroundings(program string) (path string, environment []str
 	return path, environment, dir, err
 }
 
-// lookUp finds a program as a shell does, but in the container's own PATH.
+// lookUp finds a program as a shell does, but in the container's PATH.
 func lookUp(name, search, dir string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {
@@ -134,7 +134,8 @@ func lookUp(name, search, dir string) (string, error) {
 	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }
 
-// start runs the process. If that fails the container has ended, with a reason.
+// start runs the process. If that fails, the container has ended, with a
+// reason.
 func (c *container) start() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,9 +169,9 @@ func (c *container) spawn() (*process, error) {
 	if c.log, err = openContainerLog(c.logPath()); err != nil {
 		return nil, err
 	}
-	// Alone in its process namespace, as in a real container: there the command
-	// is process 1, which a signal it does not handle leaves alone, except for
-	// SIGKILL from outside; and all of it ends with the command.
+	// The command has its own process namespace, as in a real container. There it
+	// is process 1: signals that it does not handle have no effect, except SIGKILL
+	// from outside, and all other processes end with it.
 	pid := c.config.GetLinux().GetSecurityContext().GetNamespaceOptions().GetPid()
 	process, err := c.runtime.processes.start(spawn{
 		path: path, arguments: arguments, environment: environment, dir: dir,
@@ -202,14 +203,15 @@ func (c *container) follow(process *process) {
 	c.recordEnd()
 }
 
-// recordEnd needs the lock. The journal has the end before anybody can ask.
+// recordEnd needs the lock. The end is in the journal before any request can
+// show it.
 func (c *container) recordEnd() {
 	c.runtime.journal.write(c)
 	c.state = cri.ContainerState_CONTAINER_EXITED
 	close(c.done)
 }
 
-// stop asks the process to end, then makes it, and returns when it has ended.
+// stop sends SIGTERM, later SIGKILL, and returns when the process has ended.
 func (c *container) stop(patience time.Duration) {
 	c.mu.Lock()
 	running := c.state == cri.ContainerState_CONTAINER_RUNNING
@@ -232,8 +234,8 @@ func (c *container) stop(patience time.Duration) {
 	<-c.done
 }
 
-// signal sends to the command alone, as real runtimes do. What the command has
-// started is killed when the command has ended.
+// signal sends the signal only to the command, as real runtimes do. The other
+// processes are killed when the command has ended.
 func (c *container) signal(signal syscall.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -252,7 +254,7 @@ func (c *container) killForMemory() error {
 	return c.signal(syscall.SIGKILL)
 }
 
-// lose forgets the container as if it had never been, and kills it.
+// lose removes the container without a record, and kills it.
 func (c *container) lose() {
 	c.runtime.mu.Lock()
 	c.runtime.forget(c)

@@ -6,7 +6,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// entry is the container in a list, which the kubelet asks for every second.
+// entry is the container in a list, which the kubelet requests every second.
 func (c *container) entry() *cri.Container {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +47,8 @@ func (c *container) status() *cri.ContainerStatus {
 	}
 }
 
-// nanos of a time that has not come yet are zero, not those of the year 1.
+// nanos returns zero for a time that is not set, and not the nanoseconds of the
+// year 1.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -55,8 +56,8 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// usage is what every container is said to use. Nothing is measured, so evictions
-// go by requests and priorities.
+// usage is the reported usage of every container. Nothing is measured, so
+// evictions depend on requests and priorities.
 const usage = 16 * mib
 
 func (c *container) stats() *cri.ContainerStats {

@@ -14,11 +14,11 @@ import (
 // answer is the body of one JSON line. The key "ok" is added to it.
 type answer map[string]any
 
-// handler does what a line of words asks for.
+// handler executes a command.
 type handler func(ctx context.Context, words []string) (answer, error)
 
-// serveControl takes one command a line on a unix socket and answers each with
-// one line of JSON. Commands of one connection are done one after the other.
+// serveControl reads one command per line from a unix socket, and writes one
+// line of JSON for each. The commands of one connection are executed in order.
 func serveControl(ctx context.Context, path string, do handler) error {
 	listener, err := net.Listen("unix", path)
 	if err != nil {

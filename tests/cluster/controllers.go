@@ -6,7 +6,7 @@ import (
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
 )
 
-// controllers are those that end pods, start them, or clean up after them.
+// controllers are the controllers that end pods, create them, or clean up.
 var controllers = []string{
 	"disruption-controller",
 	"garbage-collector-controller",
@@ -31,7 +31,7 @@ func runControllers(p *plan) error {
 		"--node-monitor-period=1s",
 		"--node-monitor-grace-period=" + p.NodeGrace.String(),
 		"--node-startup-grace-period=" + p.NodeGrace.String(),
-		// Nodes a second that are tainted NoExecute; the default is one in ten.
+		// Nodes per second that get the taint NoExecute; the default is 0.1.
 		"--node-eviction-rate=10",
 		"--secondary-node-eviction-rate=10",
 	})

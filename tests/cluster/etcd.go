@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// runEtcd is the etcd component. Its data outlives it, for the next start.
+// runEtcd is the etcd component. Its data is kept for the next start.
 func runEtcd(p *plan) error {
 	config := embed.NewConfig()
 	config.Dir = p.path("etcd")
@@ -22,10 +22,10 @@ func runEtcd(p *plan) error {
 	config.ListenClientUrls, config.AdvertiseClientUrls = client, client
 	config.ListenPeerUrls, config.AdvertisePeerUrls = peer, peer
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	// What a killed process has written is still there without fsync. Only a
-	// machine that goes down loses it, and the cluster with it.
+	// Even without fsync the writes of a killed process are kept. Only a crash of
+	// the machine loses them, and that ends the cluster anyway.
 	config.UnsafeNoFsync = true
-	// Unset, it is zero, and every single request is logged as a slow one.
+	// The zero value would log every request as slow.
 	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 
 	server, err := embed.StartEtcd(config)
@@ -43,7 +43,7 @@ func runEtcd(p *plan) error {
 	}
 }
 
-// compactEtcd forgets the history before now: a watch that asks for an older
+// compactEtcd removes the history before now: a watch from an older
 // resourceVersion gets 410 Gone.
 func compactEtcd(ctx context.Context, url string) (revision int64, err error) {
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, Logger: zap.NewNop()})

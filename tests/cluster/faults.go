@@ -8,8 +8,8 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// faultVariable is the environment variable with which a container asks for
-// trouble: one of the kinds, for some with @ and how long after the start.
+// faultVariable is the environment variable for a fault of a container: one of
+// the kinds, for some kinds with @ and the time after the start.
 const faultVariable = "PODWAIT_FAULT"
 
 const (
@@ -45,7 +45,7 @@ func faultOf(config *cri.ContainerConfig) (f fault, err error) {
 	return f, nil
 }
 
-// arm makes the fault happen to the running container.
+// arm prepares the fault for the running container.
 func (f fault) arm(c *container) {
 	switch f.kind {
 	case faultOOM:

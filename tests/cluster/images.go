@@ -13,20 +13,20 @@ import (
 	crierrors "k8s.io/cri-api/pkg/errors"
 )
 
-// images is the image service. An image is only a name: all of them are present,
-// except those that are refused.
+// images is the image service. An image is only a name: all images are present,
+// except refused ones.
 type images struct {
 	cri.UnimplementedImageServiceServer
 
 	mu    sync.Mutex
 	rules map[string]*refusal // by name without a tag
-	known map[string]bool     // names that were asked for and are present
+	known map[string]bool     // requested names that are present
 }
 
-// refusal is how an image cannot be pulled.
+// refusal describes how the pull of an image fails.
 type refusal struct {
 	absent      bool // until it is pulled
-	left        int  // pulls to refuse; forever if negative
+	left        int  // pulls to refuse; for ever if negative
 	unavailable bool // the registry is at fault
 }
 
@@ -38,7 +38,7 @@ func newImages() *images {
 
 var refusing = regexp.MustCompile(`^refuse([0-9]*)/`)
 
-// rule needs the lock. Names that begin in certain ways make their own rules.
+// rule needs the lock. Certain prefixes of names are rules themselves.
 func (i *images) rule(image string) *refusal {
 	name := plainName(image)
 	if rule := i.rules[name]; rule != nil {
@@ -58,7 +58,7 @@ func (i *images) rule(image string) *refusal {
 	return rule
 }
 
-// plainName is without tag, digest and the registry that is meant if none is named.
+// plainName is the name without tag, digest and the default registry.
 func plainName(image string) string {
 	name, _, _ := strings.Cut(image, "@")
 	if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
@@ -68,7 +68,7 @@ func plainName(image string) string {
 	return strings.TrimPrefix(name, "library/")
 }
 
-// refuse makes the image absent, and so many pulls of it fail.
+// refuse makes the image absent, and makes the next pulls of it fail.
 func (i *images) refuse(image string, times int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// journal is the truth about how containers ended, to compare with what
-// Kubernetes makes of it. The runtimes of all nodes write to one file.
+// journal is the truth about the ends of containers, for a comparison with
+// Kubernetes' statuses. The runtimes of all nodes write to one file.
 type journal struct {
 	file *os.File
 	node string
@@ -25,11 +25,12 @@ type exit struct {
 	ID        string `json:"id"`
 	ExitCode  int    `json:"exitCode"`
 	Reason    string `json:"reason"`
-	// StoppedByKubelet says that the kubelet had asked for the end before it came.
+	// StoppedByKubelet is true if the kubelet had requested the stop before the
+	// end.
 	StoppedByKubelet bool     `json:"stoppedByKubelet"`
 	StoppedAt        *moment  `json:"stoppedAt,omitempty"`
 	Signals          []string `json:"signals"`
-	// Lost says that the kubelet cannot know of this end.
+	// Lost is true if the kubelet cannot observe this end.
 	Lost       bool    `json:"lost,omitempty"`
 	StartedAt  *moment `json:"startedAt,omitempty"`
 	FinishedAt *moment `json:"finishedAt"`
@@ -75,7 +76,7 @@ func (j *journal) write(c *container) {
 		StartedAt:        momentOf(c.startedAt),
 		FinishedAt:       momentOf(c.finishedAt),
 	})
-	// One write for one line, so that those of two runtimes do not mix.
+	// One write for one line, so that lines of two runtimes do not mix.
 	if err == nil {
 		_, err = j.file.Write(append(line, '\n'))
 	}

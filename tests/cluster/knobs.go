@@ -7,20 +7,21 @@ import (
 	"time"
 )
 
-// knobs are what tests change about a kubelet while it runs. They are in a file,
-// so that they stay as they are when the kubelet is started again.
+// knobs are the settings of a running kubelet that tests change. They are in a
+// file, so that they survive a restart of the kubelet.
 type knobs struct {
 	APIDelayMillis int    `json:"apiDelayMillis"`
 	Pressure       string `json:"pressure"`
 	MaxPods        *int   `json:"maxPods"`
-	// StreamLimitMillis is how old a connection to the kubelet gets; 0 is no limit.
+	// StreamLimitMillis is the longest duration of a connection to the kubelet; 0
+	// is no limit.
 	StreamLimitMillis int `json:"streamLimitMillis"`
 }
 
-// pressures that a node can be under; see machine.go for what they are.
+// pressures are the values for the pressure of a node; see machine.go.
 var pressures = []string{"none", "memory", "disk", "disk-soft"}
 
-// readKnobs takes a missing file for knobs that nobody has turned.
+// readKnobs returns the defaults if the file is missing.
 func readKnobs(path string) knobs {
 	k := knobs{}
 	if text, err := os.ReadFile(path); err == nil {
@@ -46,7 +47,7 @@ func turnKnobs(path string, set func(*knobs)) error {
 	if err != nil {
 		return err
 	}
-	// In one step, for a kubelet that reads at any moment.
+	// In one step, since the kubelet may read at any time.
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
 		return err
 	}

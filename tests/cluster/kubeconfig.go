@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// tokens of the users, by a short name: admin may do anything, nobody next to
-// nothing, and each component what it may do on any cluster.
+// tokens of the users, by a short name: admin has all rights, nobody has almost
+// none, and each component has the same rights as on any cluster.
 type tokens map[string]string
 
 // writeUsers writes the table of users for the API server and a kubeconfig for
@@ -26,7 +26,8 @@ func writeUsers(p *plan) error {
 	}
 	add("admin", "admin", "system:masters")
 	add("nobody", "nobody")
-	// Its role leaves the rights to the service accounts of the controllers.
+	// Its own role has few rights: the service accounts of the controllers have
+	// them.
 	add("controllers", "system:kube-controller-manager", "system:masters")
 	add("scheduler", "system:kube-scheduler")
 	components := []string{"controllers", "scheduler"}
@@ -50,9 +51,9 @@ func writeUsers(p *plan) error {
 	return nil
 }
 
-// writeUserKubeconfig writes one context for each way a client can fare: all
-// goes well, it lacks the rights, it does not trust the server's certificate; and
-// one for the second API server.
+// writeUserKubeconfig writes one context for each kind of client: with all
+// rights, without rights, without trust in the server's certificate; and one
+// for the second API server.
 func writeUserKubeconfig(p *plan, path string) (string, error) {
 	config := api.NewConfig()
 	config.Clusters["trusted"] = &api.Cluster{Server: p.serverURL(), CertificateAuthorityData: p.CA}
@@ -73,8 +74,8 @@ func writeUserKubeconfig(p *plan, path string) (string, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return "", err
 	}
-	// Never over an existing file: it is removed on exit, and it may be the one
-	// that leads to somebody's real clusters.
+	// Never over an existing file: the file is removed on exit, and could be the
+	// user's kubeconfig for real clusters.
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", err

@@ -36,13 +36,15 @@ import (
 	"k8s.io/mount-utils"
 )
 
-// runKubelet is the kubelet component: the real kubelet, except that it does not
-// touch this machine. Cgroups, mounts and the machine's figures are not real;
-// pods, their workers, statuses, logs, admission and eviction are.
+// runKubelet is the kubelet component: the real kubelet, except that it does
+// not change this machine. Cgroups, mounts and the machine's figures are
+// simulated; pods, their workers, statuses, logs, admission and eviction are
+// real.
 func runKubelet(p *plan, n *node) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	// A kubelet ends if there is no runtime when it starts, but may lose it later.
+	// A kubelet ends if there is no runtime at its start, but not if the runtime
+	// ends later.
 	if err := waitFor(ctx, func() error { return dial("unix", p.criSocket(n.Name)) }); err != nil {
 		return err
 	}
@@ -58,7 +60,7 @@ func runKubelet(p *plan, n *node) error {
 	if err != nil {
 		return err
 	}
-	// A killed kubelet leaves its socket.
+	// The socket of a killed kubelet still exists.
 	if err := os.Remove(p.kubeletSocket(n.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -91,7 +93,8 @@ func kubeletOptions(p *plan, n *node) (*options.KubeletServer, error) {
 	flags.RootDirectory = root
 	flags.CertDirectory = filepath.Join(root, "pki")
 	flags.HostnameOverride = n.Name
-	// A kubelet refuses a loopback address for itself, but not from a cloud.
+	// A kubelet refuses its own loopback address, but accepts one from a cloud
+	// provider.
 	flags.CloudProvider = "external"
 	config.ContainerRuntimeEndpoint = "unix://" + p.criSocket(n.Name)
 	config.PodLogsDir = p.podLogs(n.Name)
@@ -100,11 +103,12 @@ func kubeletOptions(p *plan, n *node) (*options.KubeletServer, error) {
 	config.Address = "127.0.0.1"
 	config.Port = int32(n.Port)
 	config.ReadOnlyPort = 0
-	// This would serve the machine's own logs.
+	// This would serve the logs of the machine.
 	config.EnableSystemLogHandler = false
 
 	config.MaxPods = int32(n.MaxPods)
-	// Many images without a tag are pulled at once; no registry has to be spared.
+	// Many images without a tag are pulled at once; there is no registry to
+	// protect.
 	config.RegistryPullQPS = 0
 	config.CrashLoopBackOff.MaxContainerRestartPeriod = &metav1.Duration{Duration: n.RestartMax}
 
@@ -124,8 +128,8 @@ func kubeletOptions(p *plan, n *node) (*options.KubeletServer, error) {
 	config.EvictionSoft = map[string]string{"nodefs.inodesFree": "20%"}
 	config.EvictionSoftGracePeriod = map[string]string{"nodefs.inodesFree": "1s"}
 	config.EvictionMaxPodGracePeriod = 600
-	// How soon a volume over its limit is seen; the eviction manager then looks
-	// every ten seconds, which cannot be changed.
+	// How soon a volume over its limit is measured. After that the eviction
+	// manager checks every ten seconds, which is a constant.
 	config.VolumeStatsAggPeriod.Duration = 5 * time.Second
 
 	config.ShutdownGracePeriod.Duration = n.ShutdownGrace
@@ -147,8 +151,8 @@ func kubeletDependencies(ctx context.Context, p *plan, n *node, server *options.
 	}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 
-	// The node must not be lost because the API server is slow, so heartbeats
-	// are not delayed.
+	// Heartbeats are not delayed, so that the node is not lost because of a slow
+	// API server.
 	heartbeat := rest.CopyConfig(config)
 	heartbeat.QPS = -1
 	heartbeat.Timeout = server.NodeStatusUpdateFrequency.Duration
@@ -197,7 +201,7 @@ func kubeletDependencies(ctx context.Context, p *plan, n *node, server *options.
 		NodeStartupLatencyTracker: kubeletutil.NewNodeStartupLatencyTracker(),
 		TracerProvider:            noop.NewTracerProvider(),
 	}
-	// With a real recorder, the kubelet insists on reading the kernel's messages.
+	// With a real recorder the kubelet needs to read the kernel's messages.
 	if kmsg, err := os.Open("/dev/kmsg"); err == nil {
 		kmsg.Close()
 	} else {
@@ -207,7 +211,7 @@ func kubeletDependencies(ctx context.Context, p *plan, n *node, server *options.
 	return dependencies, kubelet.PreInitRuntimeService(ctx, &server.KubeletConfiguration, dependencies)
 }
 
-// volumePlugins are those that need nothing but files.
+// volumePlugins are the plugins that need only files.
 func volumePlugins() (plugins []volume.VolumePlugin) {
 	plugins = append(plugins, configmap.ProbeVolumePlugins()...)
 	plugins = append(plugins, downwardapi.ProbeVolumePlugins()...)
@@ -218,7 +222,7 @@ func volumePlugins() (plugins []volume.VolumePlugin) {
 	return plugins
 }
 
-// slowTransport waits before each request for as long as the knob says.
+// slowTransport delays each request by the knob's time.
 type slowTransport struct {
 	next  http.RoundTripper
 	knobs string
@@ -235,8 +239,8 @@ func (t *slowTransport) RoundTrip(request *http.Request) (*http.Response, error)
 	return t.next.RoundTrip(request)
 }
 
-// tidyOS keeps the kubelet from a folder of the machine for which it knows no
-// setting: it puts links to the logs there, and removes dead ones.
+// tidyOS redirects a folder of the machine that cannot be configured: the
+// kubelet writes links to the logs there, and removes dead links.
 type tidyOS struct{ kubecontainer.RealOS }
 
 const linksFolder = "/var/log/containers/"

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// launcher prepares a cluster's folder, starts the components as processes of
-// their own, and takes orders about them. By itself it is no part of the cluster.
+// launcher prepares a cluster's folder, starts the components as separate
+// processes, and executes commands for them. The launcher itself is not a part
+// of the cluster.
 type launcher struct {
 	plan       *plan
 	kubeconfig string
@@ -85,8 +86,8 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 	return l, err
 }
 
-// makeDir returns an empty folder. A folder with anything in it is refused: it
-// would be removed on exit, and it may be somebody's home.
+// makeDir returns an empty folder. A folder that is not empty is refused: it
+// would be removed on exit, and could be a home directory.
 func makeDir(dir string) (string, error) {
 	if dir == "" {
 		return os.MkdirTemp("", "podwait-cluster-")
@@ -126,21 +127,20 @@ func (l *launcher) addComponents() {
 	l.revive(add("controllers", 0, "controllers"))
 	l.revive(add("scheduler", 0, "scheduler"))
 	for i, node := range l.plan.Nodes {
-		// In a process namespace of its own: whatever it started, and whatever
-		// that started, ends with it.
+		// In a separate process namespace, so that all its descendants end with it.
 		add(fmt.Sprintf("runtime-%d", i+1), syscall.CLONE_NEWPID, "runtime", node.Name)
 		add(fmt.Sprintf("kubelet-%d", i+1), 0, "kubelet", node.Name)
 	}
 }
 
-// secondServer is an API server that nothing of the cluster uses, over the same etcd.
+// secondServer is an API server over the same etcd, which no component uses.
 const secondServer = "apiserver-2"
 
-// revivals is how often a component may give up.
+// revivals is how often a component is restarted.
 const revivals = 5
 
-// revive starts a component again that gives up where the API server does not
-// answer for some seconds of its start, as others would on any cluster.
+// revive restarts a component that exits if the API server does not respond
+// during its start, as on any cluster.
 func (l *launcher) revive(c *component) {
 	left := revivals
 	c.died = func(err error) {
@@ -149,7 +149,7 @@ func (l *launcher) revive(c *component) {
 			return
 		}
 		waitFor(context.Background(), func() error { return l.client.apiServerReady(context.Background()) })
-		// If somebody else was faster, that is as good.
+		// A command may have started it meanwhile.
 		c.start()
 	}
 }
@@ -177,7 +177,7 @@ func (l *launcher) start(ctx context.Context) error {
 		var err error
 		switch component.name {
 		case "etcd":
-			// The API server and the rest would wait too, but in long steps.
+			// The other components would wait too, but in long steps.
 			err = waitFor(ctx, func() error { return dial("tcp", l.client.etcd) })
 		case "apiserver":
 			err = waitFor(ctx, func() error { return l.client.apiServerReady(ctx) })
@@ -194,8 +194,8 @@ func (l *launcher) start(ctx context.Context) error {
 	return err
 }
 
-// waitReady returns once every node is ready, and so all that a node needs; and the
-// second API server, if it runs.
+// waitReady returns once every node is ready, which needs all other components,
+// and the second API server too, if it runs.
 func (l *launcher) waitReady(ctx context.Context) error {
 	return waitFor(ctx, func() error {
 		if err := l.client.apiServerReady(ctx); err != nil {
@@ -210,7 +210,8 @@ func (l *launcher) waitReady(ctx context.Context) error {
 	})
 }
 
-// waitFor tries until it works, and says what was wrong last if it does not.
+// waitFor retries until there is no error. On timeout it returns the last
+// error.
 func waitFor(ctx context.Context, try func() error) error {
 	for {
 		err := try()
@@ -233,8 +234,8 @@ func dial(network, address string) error {
 	return err
 }
 
-// stop ends all components at once. Nothing is worth saving, and an API server
-// with watches open would take up to a minute.
+// stop kills all components at once. No data has to be saved, and an API server
+// with open watches would take up to a minute.
 func (l *launcher) stop() {
 	for _, component := range l.components {
 		component.kill()
@@ -245,8 +246,8 @@ func (l *launcher) stop() {
 	}
 }
 
-// remove deletes all that was written. A process that was killed just now may
-// still be ending, so one failure is not the end of it.
+// remove deletes all files. A process that was just killed may still be ending,
+// so a failure is retried.
 func (l *launcher) remove() (err error) {
 	if l.kubeconfig != "" {
 		os.Remove(l.kubeconfig)
@@ -260,7 +261,8 @@ func (l *launcher) remove() (err error) {
 	return err
 }
 
-// logTails is the end of every log, for a failure: the folder is about to go.
+// logTails returns the end of every log, for an error message: the folder will
+// be removed.
 func (l *launcher) logTails() string {
 	const lines = 25
 	var out strings.Builder
@@ -276,10 +278,10 @@ func (l *launcher) logTails() string {
 	return out.String()
 }
 
-// runComponent is what a process does that the launcher has started.
+// runComponent is the main function of a process that the launcher has started.
 func runComponent(arguments []string) error {
 	if len(arguments) < 2 {
-		return errors.New("the launcher starts components, nobody else does")
+		return errors.New("only the launcher starts components")
 	}
 	p, err := readPlan(arguments[0])
 	if err != nil {

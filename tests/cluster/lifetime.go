@@ -16,8 +16,8 @@ type stopRequest string
 func (s stopRequest) Error() string { return string(s) }
 
 func watchSignals(end context.CancelCauseFunc) {
-	// Whoever started us may be gone, and with it the reader of our stderr.
-	// A complaint into that pipe must not kill us before the folder is removed.
+	// The parent process may be gone, and with it the reader of stderr. A write to
+	// that pipe must not end this process before the folder is removed.
 	signal.Ignore(syscall.SIGPIPE)
 
 	signals := make(chan os.Signal, 2)
@@ -29,15 +29,15 @@ func watchSignals(end context.CancelCauseFunc) {
 	}()
 }
 
-// watchParent ends the process with its parent, even a killed one: a pipe to
-// our stdin closes then. The parent's id covers a parent that shared the other
-// end of the pipe with processes that outlive it. PR_SET_PDEATHSIG would not
-// do: it fires when the parent's thread ends, and test runners end threads.
+// watchParent ends the process with its parent, even if that is killed: a pipe
+// to stdin is then closed. If other processes share the other end of the pipe,
+// the change of the parent's id shows it. PR_SET_PDEATHSIG is not suitable: it
+// fires when the parent's thread ends, and test runners end threads.
 func watchParent(end context.CancelCauseFunc) {
 	parent := os.Getppid()
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
-		end(stopRequest("stdin is at its end"))
+		end(stopRequest("stdin has ended"))
 	}()
 	go func() {
 		for os.Getppid() == parent {

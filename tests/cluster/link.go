@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// link is the second API server's way to etcd. What etcd says can be made to come
-// late on it: then that server's watch cache is behind that of the first one.
+// link is the connection of the second API server to etcd. It can delay the
+// data from etcd: then that server's watch cache is behind the first one's.
 type link struct {
 	listener net.Listener
 	etcd     string // host and port
@@ -18,7 +18,7 @@ type link struct {
 	turned chan struct{} // closed when the lag changes
 }
 
-// newLink listens on a port of its own, which it has until it is closed.
+// newLink listens on a separate port until it is closed.
 func newLink() (*link, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	return &link{listener: listener, turned: make(chan struct{})}, err
@@ -26,7 +26,7 @@ func newLink() (*link, error) {
 
 func (l *link) port() int { return l.listener.Addr().(*net.TCPAddr).Port }
 
-// setLag counts for what is on its way, too.
+// setLag also applies to data that is under way.
 func (l *link) setLag(lag time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,15 +66,15 @@ func (l *link) serve() {
 	}
 }
 
-// word is something that etcd said.
+// word is a piece of data from etcd.
 type word struct {
 	bytes []byte
 	at    time.Time
 }
 
-// carry brings what etcd says, each word when its time has come.
+// carry forwards the data from etcd, each piece after the lag.
 func (l *link) carry(server io.Writer, etcd io.Reader, gone chan struct{}) {
-	// What is not taken yet waits in etcd.
+	// Data that was not read yet waits in etcd.
 	words := make(chan word, 1024)
 	go func() {
 		defer close(words)
@@ -103,8 +103,8 @@ func (l *link) carry(server io.Writer, etcd io.Reader, gone chan struct{}) {
 	}
 }
 
-// wait returns when what was said at that time is due, and says if anybody is
-// still there to hear it.
+// wait returns when data from that time is due, and reports whether the
+// connection is still open.
 func (l *link) wait(at time.Time, gone chan struct{}) bool {
 	for {
 		lag, turned := l.state()

@@ -17,10 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// logind is what the kubelet finds where it looks for the system bus: a bus on
-// which there is only the login manager, and of that only what tells the kubelet
-// of the machine's shutdown. It is part of the kubelet's process, and the real
-// bus is not touched.
+// logind replaces the system bus for the kubelet: it has only the login
+// manager, and only the parts that inform the kubelet about a shutdown of the
+// machine. It is part of the kubelet's process, and the real bus is not used.
 type logind struct {
 	mu     sync.Mutex
 	peers  map[net.Conn]bool
@@ -55,7 +54,8 @@ func startLogind(ctx context.Context, path string) (*logind, error) {
 	return l, os.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+dbus.EscapeBusAddressValue(path))
 }
 
-// announce says to all that the machine goes down, or that it does not after all.
+// announce informs all connections that the machine shuts down, or that the
+// shutdown is cancelled.
 func (l *logind) announce(down bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,7 +98,7 @@ func (l *logind) serve(peer net.Conn) {
 	l.mu.Unlock()
 }
 
-// authenticate lets everybody in who can open the socket.
+// authenticate accepts every client that can open the socket.
 func authenticate(in *bufio.Reader, out net.Conn) bool {
 	if _, err := in.ReadByte(); err != nil {
 		return false
@@ -131,8 +131,8 @@ func (l *logind) answer(peer net.Conn, call *dbus.Message) {
 	case "Hello":
 		body = []any{":1.1"}
 	case "Get":
-		// The only property the kubelet asks for: how long it may delay a
-		// shutdown. If that is too short it writes to the machine's /etc.
+		// The only property that the kubelet reads: how long it may delay a shutdown.
+		// If that is too short, the kubelet writes to the machine's /etc.
 		body = []any{dbus.MakeVariant(uint64(24 * time.Hour / time.Microsecond))}
 	case "Inhibit":
 		body = []any{l.lock()}
@@ -144,9 +144,10 @@ func (l *logind) answer(peer net.Conn, call *dbus.Message) {
 	l.send(peer, reply)
 }
 
-// lock returns the number of an open file for the kubelet to close. As this is
-// the kubelet's process, none has to be sent. The kubelet may close a number
-// twice, so no number is used again, and all are far above those in use.
+// lock returns the number of an open file, which the kubelet closes later. As
+// this is the kubelet's process, the file need not be sent. The kubelet may
+// close a number twice, so each number is used once, and all are far above
+// those in use.
 func (l *logind) lock() uint32 {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -171,13 +172,13 @@ func (l *logind) send(peer net.Conn, message *dbus.Message) {
 	if err := message.EncodeTo(&bytes, binary.LittleEndian); err != nil {
 		return
 	}
-	// The library numbers only what its own connections send.
+	// The library numbers only the messages of its own connections.
 	l.serial++
 	binary.LittleEndian.PutUint32(bytes.Bytes()[8:], l.serial)
 	peer.Write(bytes.Bytes())
 }
 
-// command does what tests ask of the kubelet's machine.
+// command executes the commands for the kubelet's machine.
 func (l *logind) command(_ context.Context, words []string) (answer, error) {
 	switch words[0] {
 	case "shutdown":

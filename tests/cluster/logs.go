@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// longestLine is where containerd cuts a line.
+	// longestLine is the length at which containerd cuts a line.
 	longestLine = 16 * 1024
-	// longestRead is how much of an output containerd takes at once.
+	// longestRead is how much of an output containerd reads at once.
 	longestRead = 32 * 1024
 )
 
@@ -24,13 +24,13 @@ type containerLog struct {
 	mu      sync.Mutex
 	file    *os.File
 	streams []*logStream
-	line    []byte // kept for its memory
+	line    []byte // its memory is reused
 }
 
 // logStream is one of the container's outputs.
 type logStream struct {
 	name string
-	rest []byte // of a line that has not ended
+	rest []byte // of an unfinished line
 }
 
 func openContainerLog(path string) (*containerLog, error) {
@@ -41,9 +41,9 @@ func openContainerLog(path string) (*containerLog, error) {
 	return l, l.reopen()
 }
 
-// reopen goes on in a new file, after the kubelet has moved the old one. What there is
-// of a line becomes a part in the old file, and the rest of it will be in the new one:
-// containerd ends its old loggers and makes new ones.
+// reopen continues in a new file, after the kubelet has moved the old one. An
+// unfinished line becomes a part in the old file, and its rest will be in the
+// new one: containerd ends its old loggers and makes new ones.
 func (l *containerLog) reopen() error {
 	file, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
@@ -67,8 +67,8 @@ func (l *containerLog) close() {
 	l.file.Close()
 }
 
-// copy writes all that comes from the reader. What does not end in a newline is
-// a part, also at the end.
+// copy writes all data of the reader. Text without a newline is a part, also at
+// the end.
 func (l *containerLog) copy(from io.Reader, stream string) {
 	s := &logStream{name: stream}
 	l.mu.Lock()
@@ -87,7 +87,8 @@ func (l *containerLog) copy(from io.Reader, stream string) {
 	}
 }
 
-// take writes the lines that end in the text, and as much of a longer one as makes a part.
+// take writes the lines that end in the text, and the full parts of a longer
+// line.
 func (l *containerLog) take(s *logStream, text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +97,7 @@ func (l *containerLog) take(s *logStream, text []byte) {
 		s.rest = append(s.rest, line...)
 		text = after
 		length := len(s.rest)
-		// A carriage return belongs to the line's end, if that comes.
+		// A carriage return before a newline belongs to the line end.
 		if bytes.HasSuffix(s.rest, []byte{'\r'}) {
 			length--
 		}
@@ -130,6 +131,6 @@ func (l *containerLog) write(stream, tag string, text []byte) {
 	l.line = append(l.line, tag...)
 	l.line = append(l.line, text...)
 	l.line = append(l.line, '\n')
-	// In one piece, for those who read along. There is nobody to tell of an error.
+	// In one piece, for concurrent readers. An error cannot be reported.
 	l.file.Write(l.line)
 }

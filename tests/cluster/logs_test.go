@@ -14,7 +14,8 @@ import (
 
 var entryPattern = regexp.MustCompile(`^(\S+) (stdout|stderr) ([FP]) (.*)$`)
 
-// entries are the lines of the file, without their times and streams, which have to be right.
+// entries are the lines of the file without their times and streams, which are
+// checked.
 func entries(t *testing.T, path string) (got []string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -68,7 +69,7 @@ func TestContainerLogSplitsLines(t *testing.T) {
 	}
 }
 
-// pieces is a reader of a text that gives so many bytes at a time.
+// pieces is a reader of a text that returns this many bytes at a time.
 type pieces struct {
 	text string
 	size int
@@ -103,7 +104,8 @@ func TestContainerLogGoesOnInTheNextFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A write returns when it is read, and it is taken when the next one can be.
+	// A write returns when it was read, and the data was written when the next
+	// write returns.
 	for _, text := range []string{"a\nbe", "gun", ""} {
 		io.WriteString(to, text)
 	}
@@ -122,7 +124,7 @@ func TestContainerLogGoesOnInTheNextFile(t *testing.T) {
 	}
 }
 
-// No line is lost or there twice, however often and whenever the file is moved.
+// No line is lost or repeated, however often and whenever the file is moved.
 func TestContainerLogKeepsAllLines(t *testing.T) {
 	const files, lines = 20, 20_000
 	path := filepath.Join(t.TempDir(), "0.log")

@@ -11,8 +11,8 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 )
 
-// machine is the computer that a kubelet believes to be on. How much of it is
-// free is a matter of the pressure knob; kubelet.go has the limits.
+// machine is the simulated machine of a kubelet. The pressure knob determines
+// how much of it is free; kubelet.go has the limits.
 type machine struct {
 	cadvisortest.Fake
 	cpus    int
@@ -47,7 +47,7 @@ func (m *machine) MachineInfo() (*cadvisorapi.MachineInfo, error) {
 	return &cadvisorapi.MachineInfo{NumCores: m.cpus, MemoryCapacity: m.memory}, nil
 }
 
-// ContainerInfoV2 answers for any cgroup what is true of the whole machine.
+// ContainerInfoV2 returns the figures of the whole machine for any cgroup.
 func (m *machine) ContainerInfoV2(name string, _ cadvisorapiv2.RequestOptions) (map[string]cadvisorapiv2.ContainerInfo, error) {
 	free := m.memory / 2
 	if readKnobs(m.knobs).Pressure == "memory" {
@@ -88,7 +88,7 @@ func (m *machine) RootFsInfo() (cadvisorapiv2.FsInfo, error) {
 
 func (m *machine) GetDirFsInfo(string) (cadvisorapiv2.FsInfo, error) { return m.RootFsInfo() }
 
-// containerManager is one that manages no cgroups.
+// containerManager is a container manager without cgroups.
 func (m *machine) containerManager() cm.ContainerManager {
 	return &containerManager{cm.NewStubContainerManager(), m}
 }
@@ -102,8 +102,9 @@ func (c *containerManager) GetCapacity(bool) v1.ResourceList {
 	return v1.ResourceList{v1.ResourceEphemeralStorage: *resource.NewQuantity(diskSize, resource.BinarySI)}
 }
 
-// GetNodeAllocatableReservation keeps from the pods what the knob says they may not
-// have. The kubelet asks whenever it writes its node's status, and admits by that.
+// GetNodeAllocatableReservation reserves the resources that pods may not have
+// by the knob. The kubelet calls it for each status of its node, and admits
+// pods by the result.
 func (c *containerManager) GetNodeAllocatableReservation() v1.ResourceList {
 	most := readKnobs(c.machine.knobs).MaxPods
 	if most == nil {
@@ -117,8 +118,8 @@ func (c *containerManager) NewPodContainerManager() cm.PodContainerManager {
 	return podContainerManager{c.ContainerManager.NewPodContainerManager()}
 }
 
-// podContainerManager has no limits to tell, where the stub has an error, which
-// the kubelet would log twice with each status.
+// podContainerManager returns no limits. The stub returns an error, which the
+// kubelet would log twice with each status.
 type podContainerManager struct{ cm.PodContainerManager }
 
 func (podContainerManager) GetPodCgroupConfig(*v1.Pod, v1.ResourceName) (*cm.ResourceConfig, error) {

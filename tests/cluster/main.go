@@ -1,8 +1,8 @@
 // Command podwait-cluster is a small Kubernetes cluster for integration tests:
-// real etcd, kube-apiserver, controllers, scheduler and kubelets, each a process
-// of this program, with a container runtime that runs commands as plain local
-// processes. It listens on 127.0.0.1 only, and everything it writes is in one
-// folder that goes away with it.
+// real etcd, kube-apiserver, controllers, scheduler and kubelets, each a
+// process of this program, with a container runtime that runs commands as plain
+// local processes. It listens on 127.0.0.1 only. All its files are in one
+// folder, which it removes at its end.
 //
 // Once the cluster can be used, one line of JSON appears on stdout; see ready.
 package main
@@ -21,8 +21,8 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// ready is the line on stdout. Nothing else is ever written there, so a test
-// can read one line and know that it has it all.
+// ready is the line on stdout. Nothing else is written there, so a test only
+// has to read one line.
 type ready struct {
 	Ready      bool     `json:"ready"`
 	Kubeconfig string   `json:"kubeconfig"`
@@ -46,23 +46,23 @@ func main() {
 }
 
 func launch() int {
-	// What the client of etcd has to say is of no use on our stderr.
+	// The messages of the etcd client are not useful on stderr.
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	p := &plan{}
 	n := node{}
 	flags := flag.NewFlagSet("podwait-cluster", flag.ExitOnError)
 	flags.StringVar(&p.Dir, "dir", "", "new or empty `folder` for data, keys and logs (default: a temporary one)")
 	kubeconfig := flags.String("kubeconfig", "", "new `file` to write the kubeconfig to (default: in the folder)")
-	keep := flags.Bool("keep", false, "leave the folder and the kubeconfig behind on exit")
-	timeout := flags.Duration("timeout", 120*time.Second, "give up when the cluster is not ready after this `time`")
-	withParent := flags.Bool("with-parent", false, "exit when stdin reaches its end or the parent process is gone")
+	keep := flags.Bool("keep", false, "keep the folder and the kubeconfig on exit")
+	timeout := flags.Duration("timeout", 120*time.Second, "fail if the cluster is not ready after this `time`")
+	withParent := flags.Bool("with-parent", false, "exit when stdin ends or the parent process is gone")
 	nodes := flags.Int("nodes", 1, "`number` of nodes; 0 is an API server without controllers and scheduler")
-	flags.IntVar(&n.CPUs, "cpus", 8, "`number` of CPUs a node says it has")
-	flags.StringVar(&n.Memory, "memory", "16Gi", "`amount` of memory a node says it has")
-	flags.IntVar(&n.MaxPods, "max-pods", 110, "`number` of pods a node takes")
+	flags.IntVar(&n.CPUs, "cpus", 8, "`number` of CPUs that a node reports")
+	flags.StringVar(&n.Memory, "memory", "16Gi", "`amount` of memory that a node reports")
+	flags.IntVar(&n.MaxPods, "max-pods", 110, "`number` of pods that a node accepts")
 	logMaxSize := flags.String("log-max-size", "10Mi", "`size` at which a container's log is rotated; with commas one for each node, the last one for all others")
 	flags.DurationVar(&n.RestartMax, "restart-max", 5*time.Minute, "longest `time` before a container is started again, 1s or more; less than 10s is the first back-off, too")
-	flags.DurationVar(&n.ShutdownGrace, "shutdown-grace", 30*time.Second, "`time` that a node's shutdown leaves its pods, a third of it to critical ones")
+	flags.DurationVar(&n.ShutdownGrace, "shutdown-grace", 30*time.Second, "`time` that pods have at a node's shutdown, a third of it for critical pods")
 	flags.DurationVar(&p.NodeGrace, "node-grace", 8*time.Second, "`time` a node may be silent before it is NotReady")
 	flags.Parse(os.Args[1:])
 
@@ -80,8 +80,8 @@ func launch() int {
 		p.Nodes = append(p.Nodes, n)
 	}
 
-	// Everything that ends this process ends this context, and says why: a
-	// signal, a lost parent, a component that died. The first cause wins.
+	// Everything that ends this process ends this context, with the cause: a
+	// signal, a lost parent, a component that ended. The first cause counts.
 	ctx, end := context.WithCancelCause(context.Background())
 	watchSignals(end)
 	if *withParent {
@@ -116,7 +116,7 @@ func launch() int {
 		<-ctx.Done()
 	}
 
-	// The tail has to be read before the folder goes.
+	// The tails are read before the folder is removed.
 	cause := context.Cause(ctx)
 	asked := errors.As(cause, new(stopRequest))
 	if cause != nil && !asked {

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// plan is all that the processes of a cluster have to agree on. The launcher
-// writes it once; each component reads it, also when it is started again.
+// plan is the common configuration of the processes of a cluster. The launcher
+// writes it once; each component reads it at every start.
 type plan struct {
 	Dir      string
 	EtcdPort int
 	PeerPort int
 	APIPort  int
-	// SecondPort is that of the second API server, LinkPort its way to etcd.
+	// SecondPort is the port of the second API server, LinkPort that of its
+	// connection to etcd.
 	SecondPort int
 	LinkPort   int
 	Tokens     tokens
@@ -26,8 +27,8 @@ type plan struct {
 	NodeGrace time.Duration
 }
 
-// node is one kubelet and the runtime under it. What is settable is what makes
-// a kubelet refuse, evict or rotate.
+// node is one kubelet and its runtime. The settings are those that make a
+// kubelet refuse, evict or rotate.
 type node struct {
 	Name       string
 	Port       int
@@ -37,7 +38,7 @@ type node struct {
 	LogMaxSize string
 	// RestartMax is the longest back-off before a container is started again.
 	RestartMax time.Duration
-	// ShutdownGrace is what pods have in all when the node is shut down.
+	// ShutdownGrace is the time of all pods at a shutdown of the node.
 	ShutdownGrace time.Duration
 }
 

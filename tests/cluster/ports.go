@@ -6,18 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reservePort finds a free port of 127.0.0.1 and keeps it for a component, for
-// as long as the file is open. The socket is bound but never listens: so the
-// component can bind the port too, again and again if it is restarted, and while
-// it is down a client is refused as it would be by a dead server.
+// reservePort finds a free port of 127.0.0.1 and reserves it for a component as
+// long as the file is open. The socket is bound but never listens. So the
+// component can bind the port too, also after a restart, and while the
+// component is down a client is refused, as by a dead server.
 func reservePort() (port int, hold *os.File, err error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, nil, os.NewSyscallError("socket", err)
 	}
 	hold = os.NewFile(uintptr(fd), "reserved port")
-	// Linux lets two sockets have one port if both say this and neither listens
-	// when the second one binds. Go's listeners always say it.
+	// On Linux two sockets can have one port if both set this option and neither
+	// listens when the second one binds. Go's listeners always set it.
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})

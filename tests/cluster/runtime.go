@@ -17,9 +17,9 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// containerRuntime is the runtime component: it serves CRI to one kubelet and
-// keeps the containers over the kubelet's restarts. A sandbox is only a record;
-// a container is a record and a process of this machine.
+// containerRuntime is the runtime component: it serves CRI to one kubelet, and
+// its containers survive restarts of the kubelet. A sandbox is only a record; a
+// container is a record and a process of this machine.
 type containerRuntime struct {
 	cri.UnimplementedRuntimeServiceServer
 
@@ -58,7 +58,7 @@ func runRuntime(p *plan, n *node) error {
 		sandboxes:  map[string]*sandbox{},
 		containers: map[string]*container{},
 	}
-	// A killed runtime leaves its sockets, and nothing else that is still true.
+	// A killed runtime leaves its sockets; all its other state is invalid.
 	for _, path := range []string{p.criSocket(n.Name), p.runtimeSocket(n.Name)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

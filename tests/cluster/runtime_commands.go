@@ -14,7 +14,7 @@ import (
 var errUsage = errors.New("usage: runtime lose|oom POD_UID CONTAINER, " +
 	"runtime signal POD_UID CONTAINER SIGNAL, runtime image refuse NAME [TIMES], runtime image allow NAME")
 
-// command does what tests ask of the runtime behind the kubelet's back.
+// command executes the commands for the runtime, without the kubelet.
 func (r *containerRuntime) command(_ context.Context, words []string) (answer, error) {
 	switch {
 	case words[0] == "image" && len(words) >= 3:
@@ -67,7 +67,7 @@ func (r *containerRuntime) imageCommand(verb, name string, rest []string) error 
 	return errUsage
 }
 
-// current finds the newest container of that name in the pod, whatever its state.
+// current finds the newest container with that name in the pod, in any state.
 func (r *containerRuntime) current(uid, name string) (*container, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

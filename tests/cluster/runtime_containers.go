@@ -48,8 +48,8 @@ func (r *containerRuntime) CreateContainer(_ context.Context, request *cri.Creat
 	return &cri.CreateContainerResponse{ContainerId: id}, nil
 }
 
-// find returns the container. Some kubelet calls give up on an error that says
-// that there is none, so it has to be this one.
+// find returns the container. It must return exactly this error if there is
+// none, since some calls of the kubelet depend on it.
 func (r *containerRuntime) find(id string) (*container, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *containerRuntime) StartContainer(_ context.Context, request *cri.StartC
 	return &cri.StartContainerResponse{}, nil
 }
 
-// StopContainer succeeds for a container that is gone, as CRI wants it.
+// StopContainer succeeds for a container that is gone, as CRI requires.
 func (r *containerRuntime) StopContainer(_ context.Context, request *cri.StopContainerRequest) (*cri.StopContainerResponse, error) {
 	if c, err := r.find(request.ContainerId); err == nil {
 		c.stop(time.Duration(request.Timeout) * time.Second)
@@ -92,7 +92,7 @@ func (r *containerRuntime) RemoveContainer(_ context.Context, request *cri.Remov
 // forget needs the lock.
 func (r *containerRuntime) forget(c *container) {
 	delete(r.containers, c.id)
-	// Out of the way of the kubelet, which waits for us.
+	// In the background, since the kubelet waits for this call.
 	go os.RemoveAll(c.scratch)
 }
 
@@ -133,7 +133,7 @@ func (r *containerRuntime) ReopenContainerLog(_ context.Context, request *cri.Re
 	return &cri.ReopenContainerLogResponse{}, nil
 }
 
-// UpdateContainerResources has nothing to do: nothing is limited.
+// UpdateContainerResources does nothing, since nothing is limited.
 func (r *containerRuntime) UpdateContainerResources(context.Context, *cri.UpdateContainerResourcesRequest) (*cri.UpdateContainerResourcesResponse, error) {
 	return &cri.UpdateContainerResourcesResponse{}, nil
 }
@@ -162,7 +162,7 @@ func (r *containerRuntime) ListContainerStats(_ context.Context, request *cri.Li
 	return &cri.ListContainerStatsResponse{Stats: all}, nil
 }
 
-// logPath is where the kubelet wants the container's output.
+// logPath is the path of the container's log, which the kubelet determines.
 func (c *container) logPath() string {
 	return filepath.Join(c.sandbox.config.LogDirectory, c.config.LogPath)
 }

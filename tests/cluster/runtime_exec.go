@@ -16,8 +16,9 @@ import (
 // execLimit is how much of a hook's or a probe's output is kept.
 const execLimit = mib
 
-// ExecSync runs hooks and probes. They find the container's files, but not its
-// processes: it would take a thread to enter its process namespace.
+// ExecSync runs hooks and probes. They can access the container's files, but
+// not its processes: to enter its process namespace would need a separate
+// thread.
 func (r *containerRuntime) ExecSync(_ context.Context, request *cri.ExecSyncRequest) (*cri.ExecSyncResponse, error) {
 	c, err := r.find(request.ContainerId)
 	if err != nil {
@@ -51,7 +52,7 @@ func (r *containerRuntime) ExecSync(_ context.Context, request *cri.ExecSyncRequ
 	if request.Timeout > 0 {
 		late = time.After(time.Duration(request.Timeout) * time.Second)
 	}
-	// The command goes with its container, as if it were in it.
+	// The command ends with its container, as if it ran inside.
 	select {
 	case e := <-ended:
 		mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes starts processes and collects all that end, also those it has
-// inherited from a process that ended before its children.
+// processes starts processes and collects the ended ones, including orphans of
+// processes that ended before their children.
 type processes struct {
 	mu      sync.Mutex
 	running map[int]*process
@@ -24,14 +24,14 @@ type process struct {
 	pid       int
 	alone     bool
 	startedAt time.Time
-	output    *sync.WaitGroup // those who read what it writes
+	output    *sync.WaitGroup // the readers of its output
 	pipes     []*os.File
 	ended     chan end
 }
 
 // end is how and when a process ended.
 type end struct {
-	code int // 128 and the signal's number if that was it
+	code int // 128 plus the number of the signal that ended it
 	at   time.Time
 }
 
@@ -40,13 +40,13 @@ type spawn struct {
 	arguments   []string
 	environment []string
 	dir         string
-	alone       bool // in a process namespace of its own
+	alone       bool // in a separate process namespace
 	output      func(from io.Reader, stream string)
 }
 
 func newProcesses() *processes {
 	p := &processes{running: map[int]*process{}}
-	// Outside of a process namespace, orphans would go past us to init.
+	// Without a process namespace orphans would become children of init.
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
@@ -84,11 +84,12 @@ func (p *processes) start(s spawn) (*process, error) {
 	if s.alone {
 		attributes.Sys.Cloneflags = syscall.CLONE_NEWPID
 	}
-	// Locked, so that a process that ends at once is known when it is collected.
+	// Under the lock, so that a process that ends at once is registered when it is
+	// collected.
 	p.mu.Lock()
 	pid, err := syscall.ForkExec(s.path, s.arguments, attributes)
 	if s.alone && errors.Is(err, syscall.EPERM) {
-		// Not root. Then a group of processes has to do.
+		// Without root a process group is used.
 		attributes.Sys.Cloneflags, started.alone = 0, false
 		pid, err = syscall.ForkExec(s.path, s.arguments, attributes)
 	}
@@ -134,8 +135,8 @@ func (p *processes) reap() {
 	}
 }
 
-// outputLimit is how long an ended command's output may stay open. Only a
-// process that fled into a session of its own keeps it so.
+// outputLimit is how long the output of an ended command may stay open. Only a
+// process in its own session keeps it open.
 const outputLimit = time.Second
 
 // wait returns when the process has ended and its output is written.

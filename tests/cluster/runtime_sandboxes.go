@@ -11,7 +11,7 @@ import (
 )
 
 func (r *containerRuntime) RunPodSandbox(_ context.Context, request *cri.RunPodSandboxRequest) (*cri.RunPodSandboxResponse, error) {
-	// A real runtime makes this folder too; the kubelet does not.
+	// Like a real runtime this creates the folder; the kubelet does not.
 	if err := os.MkdirAll(request.Config.LogDirectory, 0o755); err != nil {
 		return nil, err
 	}
@@ -28,8 +28,8 @@ func (r *containerRuntime) RunPodSandbox(_ context.Context, request *cri.RunPodS
 	return &cri.RunPodSandboxResponse{PodSandboxId: s.id}, nil
 }
 
-// StopPodSandbox kills what still runs. That the kubelet has stopped the
-// containers first is usual, not certain.
+// StopPodSandbox kills the running containers. Usually, but not always, the
+// kubelet has stopped them before.
 func (r *containerRuntime) StopPodSandbox(_ context.Context, request *cri.StopPodSandboxRequest) (*cri.StopPodSandboxResponse, error) {
 	r.mu.Lock()
 	if s := r.sandboxes[request.PodSandboxId]; s != nil {
@@ -78,7 +78,7 @@ func (r *containerRuntime) PodSandboxStatus(_ context.Context, request *cri.PodS
 		Metadata:  s.config.Metadata,
 		State:     s.state,
 		CreatedAt: s.createdAt.UnixNano(),
-		// A process is on the machine's network, so a probe finds it here.
+		// The processes use the machine's network, so a probe connects here.
 		Network: &cri.PodSandboxNetworkStatus{Ip: "127.0.0.1"},
 		Linux: &cri.LinuxPodSandboxStatus{Namespaces: &cri.Namespace{
 			Options: s.config.GetLinux().GetSecurityContext().GetNamespaceOptions(),
@@ -122,7 +122,7 @@ func selects(wanted, labels map[string]string) bool {
 	return true
 }
 
-// UpdatePodSandboxResources has nothing to do: nothing is limited.
+// UpdatePodSandboxResources does nothing, since nothing is limited.
 func (r *containerRuntime) UpdatePodSandboxResources(context.Context, *cri.UpdatePodSandboxResourcesRequest) (*cri.UpdatePodSandboxResourcesResponse, error) {
 	return &cri.UpdatePodSandboxResourcesResponse{}, nil
 }

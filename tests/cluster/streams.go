@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streams are the connections of API servers to the kubelet of this process, over
+// streams are the connections of API servers to the kubelet of this process, on
 // which it streams logs. All streams of one API server share one connection.
 type streams struct {
 	port  int
 	knobs string
 }
 
-// connection is one of them, of those that this process has.
+// connection is one of the connections of this process.
 type connection struct {
 	fd   int
-	name string // no other one has it, now or later
+	name string // unique, also over time
 }
 
 func (s *streams) list() (found []connection) {
@@ -34,7 +34,7 @@ func (s *streams) list() (found []connection) {
 		if err != nil {
 			continue
 		}
-		// What is no socket, or only listens, has no such addresses.
+		// A file that is not a connected socket has no such addresses.
 		address, err := unix.Getsockname(fd)
 		if err != nil {
 			continue
@@ -52,11 +52,11 @@ func (s *streams) list() (found []connection) {
 	return found
 }
 
-// cut breaks the connection off: what was not sent yet is not sent any more. Its
-// file is closed by whoever has it.
+// cut breaks the connection: data that was not sent yet is lost. The owner of
+// the file closes it.
 func (c connection) cut() { unix.Shutdown(c.fd, unix.SHUT_RDWR) }
 
-// cut breaks all connections off.
+// cut breaks all connections.
 func (s *streams) cut() int {
 	all := s.list()
 	for _, c := range all {
@@ -65,7 +65,7 @@ func (s *streams) cut() int {
 	return len(all)
 }
 
-// limit breaks each connection off when it is as old as the knob says.
+// limit breaks each connection at the age of the knob.
 func (s *streams) limit(ctx context.Context) {
 	since := map[string]time.Time{}
 	for {

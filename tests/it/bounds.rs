@@ -1,4 +1,4 @@
-//! No answer is too long, and none is awaited for ever.
+//! No response is read without a limit of size, or awaited without a limit of time.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -12,20 +12,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How an answer goes on after its head.
+/// How a response continues after its head.
 #[derive(Clone, Copy, Debug)]
 enum Goes {
     /// There is no head.
     Nowhere,
-    /// With a megabyte, and another.
+    /// With a megabyte again and again.
     On,
-    /// With a byte each second.
+    /// With one byte each second.
     Slowly,
-    /// With nothing.
+    /// With silence.
     Silently,
 }
 
-/// A server that answers everything so, and how many bytes of it were taken.
+/// A server that responds in this way to all requests, and a counter of the bytes that the client read.
 fn server(status: u16, goes: Goes) -> (podwait::Client, Arc<AtomicUsize>) {
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
@@ -53,14 +53,14 @@ fn server(status: u16, goes: Goes) -> (podwait::Client, Arc<AtomicUsize>) {
     (podwait::Client::from_service(service, "ci"), taken)
 }
 
-/// The failure of this call, after at most so many seconds.
+/// The failure of this call, after at most this many seconds.
 async fn failure<T>(within: u64, call: impl Future<Output = Result<T, ApiFailure>>) -> ApiFailure {
     let ended = timeout(Duration::from_secs(within), call).await;
     ended.expect("it ends by itself").err().expect("no answer")
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_call_ends_in_time_and_reads_so_much_and_no_more() {
+async fn every_call_has_a_limit_of_time_and_of_size() {
     for status in [200, 201, 400, 403, 404, 500, 503] {
         for goes in [Goes::Nowhere, Goes::On, Goes::Slowly, Goes::Silently] {
             let (client, taken) = server(status, goes);
@@ -76,9 +76,9 @@ async fn every_call_ends_in_time_and_reads_so_much_and_no_more() {
     }
 }
 
-/// What a server says goes into URLs as a value, whatever is in it.
+/// Texts of a server are values in URLs, whatever they contain.
 #[tokio::test(start_paused = true)]
-async fn nothing_that_a_server_says_changes_what_is_asked_for() {
+async fn no_text_of_a_server_changes_a_request() {
     let odd = "5&watch=false#x/../%2e";
     let queries = Arc::<Mutex<Vec<String>>>::default();
     let heard = Arc::clone(&queries);

@@ -35,17 +35,17 @@ fn check(jsonl: &str) {
     );
 }
 
-/// The ids of all cases, each of which must be there once.
+/// The ids of all cases, each of which must be unique.
 fn ids() -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for case in ALL.iter().flat_map(|jsonl| Case::read_all(jsonl)) {
-        assert!(ids.insert(case.id.clone()), "{} is there twice", case.id);
+        assert!(ids.insert(case.id.clone()), "{} is not unique", case.id);
     }
     ids
 }
 
 #[test]
-fn every_case_has_an_id_of_its_own_a_source_and_a_why() {
+fn every_case_has_a_unique_id_a_source_and_a_why() {
     assert!(!ids().is_empty());
     for line in ALL.iter().flat_map(|jsonl| jsonl.lines()) {
         let case: Value = serde_json::from_str(line).unwrap();
@@ -65,7 +65,7 @@ fn every_case_has_an_id_of_its_own_a_source_and_a_why() {
 }
 
 #[test]
-fn the_readme_lists_every_file_and_names_only_cases_that_there_are() {
+fn the_readme_lists_every_file_and_only_existing_cases() {
     let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/cases")).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let names: Vec<String> = names.filter(|name| name.ends_with(".jsonl")).collect();
@@ -137,19 +137,19 @@ fn timers_cases_have_their_answers() {
     check(TIMERS);
 }
 
-/// What was seen on real clusters and in the bug reports of others, over all rules.
+/// Observations on real clusters and in bug reports of other users, over all rules.
 #[test]
 fn observed_cases_have_their_answers() {
     check(OBSERVED);
 }
 
-/// What newer bug reports of others tell, over all rules.
+/// Newer bug reports of other users, over all rules.
 #[test]
 fn reported_cases_have_their_answers() {
     check(REPORTED);
 }
 
-/// What the fuzzer found, as a pod could show it.
+/// Findings of the fuzzer that a pod could show.
 #[test]
 fn fuzz_cases_have_their_answers() {
     check(FUZZ);

@@ -1,4 +1,4 @@
-//! The command as users run it, against a simulated cluster over HTTP on loopback.
+//! The command, against a simulated cluster over HTTP on loopback.
 
 mod connect;
 pub(crate) mod crashes;
@@ -52,7 +52,7 @@ impl Sim {
         start_with(&arguments, environment).end().await
     }
 
-    /// Runs `podwait wait p` with these arguments more.
+    /// Runs `podwait wait p` with these additional arguments.
     async fn wait(&self, arguments: &[&str]) -> Run {
         self.run(&[&["wait", "p"], arguments].concat()).await
     }
@@ -87,7 +87,7 @@ fn assert_one_line(run: &Run, status: i32, words: &str) {
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
 }
 
-/// The server is there; what it says of this pod cannot be read.
+/// The server can be reached, but its response about this pod cannot be read.
 #[tokio::test]
 async fn a_pod_that_cannot_be_read_is_not_a_server_that_cannot_be_reached() {
     for change in [
@@ -98,13 +98,13 @@ async fn a_pod_that_cannot_be_read_is_not_a_server_that_cannot_be_reached() {
         let sim = Sim::new().await;
         running().merge(change.clone()).run(&sim.cluster).await.expect("a life");
         let run = sim.wait(&["-c", "step"]).await;
-        assert_one_line(&run, 224, "gave an answer that cannot be used: ");
+        assert_one_line(&run, 224, "returned a response that cannot be used: ");
         assert!(!run.stderr.contains("cannot reach"), "{change}: {run:?}");
     }
 }
 
 #[tokio::test]
-async fn the_step_s_code_is_the_exit_status() {
+async fn the_exit_code_of_the_step_is_the_exit_status() {
     for code in [0, 3, 137, 255] {
         let sim = ended(Terminated::exit(code)).await;
         let run = sim.wait(&["-c", "step"]).await;
@@ -115,7 +115,7 @@ async fn the_step_s_code_is_the_exit_status() {
 }
 
 #[tokio::test]
-async fn a_code_that_does_not_fit_is_255_and_told_in_full() {
+async fn a_code_that_does_not_fit_is_255_and_printed_in_full() {
     for code in [-1_073_741_510, 256, -1] {
         let sim = ended(Terminated::exit(code)).await;
         let run = sim.wait(&["-c", "step", "-o", "json"]).await;
@@ -163,17 +163,29 @@ async fn json_has_every_fact() {
 
 #[tokio::test]
 async fn failures_exit_with_the_status_of_their_class() {
-    let cases: [(Life, &[&str], i32, &str); 4] = [
-        (running().failed("Evicted", "low on memory"), &["-c", "step"], 220, "evicted"),
-        (running(), &["-c", "nope"], 221, "container_not_in_spec"),
-        (running(), &[], 221, "container_ambiguous"),
-        (running(), &["-c", "step", "--timeout", "300ms"], 222, "deadline"),
+    let cases: [(Life, &[&str], i32, &str, &str); 4] = [
+        (
+            running().failed("Evicted", "low on memory"),
+            &["-c", "step"],
+            220,
+            "evicted",
+            "the pod was evicted",
+        ),
+        (running(), &["-c", "nope"], 221, "container_not_in_spec", "the pod has no container named nope"),
+        (running(), &[], 221, "container_ambiguous", "no container was named"),
+        (
+            running(),
+            &["-c", "step", "--timeout", "300ms"],
+            222,
+            "deadline",
+            "the step did not end within 300ms",
+        ),
     ];
-    for (life, arguments, status, reason) in cases {
+    for (life, arguments, status, reason, sentence) in cases {
         let sim = Sim::new().await;
         life.run(&sim.cluster).await.expect("a life");
         let run = sim.wait(arguments).await;
-        assert_one_line(&run, status, "ci/p: ");
+        assert_one_line(&run, status, &format!("ci/p: {sentence}"));
         assert_eq!(run.stdout, format!("{reason}\n"));
     }
 }
@@ -194,7 +206,7 @@ async fn signals_cancel() {
         let sim = Sim::new().await;
         running().run(&sim.cluster).await.expect("a life");
         let child = sim.start(&["wait", "pod/p", "-c", "step"]);
-        // It watches, so it waits; a signal before its handlers stand would end it the ordinary way.
+        // Once it watches, it handles signals; an earlier signal would have its default action.
         while sim.cluster.requests().watch == 0 {
             pause(10).await;
         }
@@ -206,7 +218,7 @@ async fn signals_cancel() {
 }
 
 #[tokio::test]
-async fn wrong_arguments_are_told_in_one_line() {
+async fn wrong_arguments_are_reported_in_one_line() {
     let cases: [(&[&str], &str); 11] = [
         (&["wait"], "required"),
         (&["wait", "A_B"], "a name has lowercase letters"),
@@ -228,7 +240,7 @@ async fn wrong_arguments_are_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_cannot_be_used_is_told_in_one_line() {
+async fn a_configuration_that_cannot_be_used_is_reported_in_one_line() {
     let sim = Sim::new().await;
     let broken = NamedTempFile::new().expect("a file");
     std::fs::write(broken.path(), "clusters: [\n").expect("written");
@@ -245,18 +257,18 @@ async fn a_configuration_that_cannot_be_used_is_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_used_is_told_at_once() {
+async fn a_server_that_cannot_be_used_is_reported_at_once() {
     let cases = [
         (401, 233, "does not accept the credentials"),
         (403, 233, "denies access"),
-        (404, 232, "is no Kubernetes API server"),
+        (404, 232, "is not a Kubernetes API server"),
     ];
     for (code, status, words) in cases {
         let sim = Sim::new().await;
         sim.cluster.faults().rule(move |_| Some(Fault::status(code)));
         assert_one_line(&sim.wait(&[]).await, status, words);
     }
-    // Nobody listens on a port that was just given back.
+    // No process listens on a port that was just released.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|socket| socket.local_addr())
         .expect("loopback")
@@ -267,7 +279,7 @@ async fn a_server_that_cannot_be_used_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_reads_does_not_change_the_exit_status() {
+async fn a_pipe_without_a_reader_does_not_change_the_exit_status() {
     let sim = ended(Terminated::exit(3)).await;
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);

@@ -8,7 +8,7 @@ use podwait_tests::cluster::{Answers, Scratch, Waiters, client, own_cluster, pau
 use serde_json::json;
 use std::future::{Future, IntoFuture};
 
-/// Waits in every way for `pod`'s container `step`, while `life` happens to it in a namespace of its own.
+/// Waits in every way for the container `step` of `pod`, in a new namespace, while `life` changes the pod.
 async fn wait_through<L: Future<Output = ()>>(
     pod: &str,
     container: Option<&'static str>,
@@ -61,7 +61,7 @@ async fn terminal_phase_comes_700_ms_before_the_exit() {
 
 #[tokio::test]
 #[cfg_attr(not(real_cluster), ignore = "needs PODWAIT_CLUSTER=go or kubeconfig")]
-async fn deleted_while_running_and_exiting_0_is_no_success() {
+async fn exit_0_of_a_pod_that_was_deleted_while_running_is_no_success() {
     let answers = wait_through("deleted", None, async |cluster| {
         cluster.create("deleted", &["step"]).await;
         cluster.write_status("deleted", "Running", &[("step", running())]).await;
@@ -98,12 +98,12 @@ async fn deleted_after_completion_keeps_its_exit() {
         cluster.delete("collected", 0).await;
     });
     let answers = answers.await;
-    // A watch has the end, however soon the pod goes.
+    // A watch shows the end, however soon the pod is deleted.
     for exit in [&answers.watched, &answers.shared] {
         assert_eq!(exit.as_ref().map(|exit| exit.code), Ok(7), "{answers:?}");
     }
     assert_eq!(answers.command.status, Some(7), "{answers:?}");
-    // Between two GETs it is lost, and then nobody may make one up.
+    // Between two GETs the end is lost, and must not be made up.
     match &answers.polled {
         Ok(exit) => assert_eq!(exit.code, 7, "{answers:?}"),
         Err(failure) => assert_eq!(failure.reason, FailReason::PodDeleted, "{answers:?}"),
@@ -138,7 +138,7 @@ async fn sidecar_that_sorts_first_decides_nothing() {
         cluster.create("sidecar", &["step", "istio-proxy"]).await;
         cluster.write_status("sidecar", "Running", &[("istio-proxy", running()), ("step", running())]).await;
         cluster.wait_until_seen("sidecar").await;
-        // The sidecar fails first; then the step ends well in a pod that is Failed for the sidecar's sake.
+        // The sidecar fails first. Then the step exits 0 in a pod that is Failed because of the sidecar.
         cluster
             .write_status("sidecar", "Running", &[("istio-proxy", terminated(9)), ("step", running())])
             .await;
@@ -150,10 +150,10 @@ async fn sidecar_that_sorts_first_decides_nothing() {
     answers.await.all_done(DoneReason::Completed, 0);
 }
 
-/// Both contexts are made by tests/cluster, so this runs only there.
+/// Only tests/cluster makes both contexts.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
+async fn a_server_that_is_not_trusted_or_denies_access_is_reported_at_once() {
     let kubeconfig = own_cluster().kubeconfig.to_str().expect("a readable path");
     let scratch = Scratch::new("trust").await;
     let denied = run(&["wait", "a", "--kubeconfig", kubeconfig, "--context", "nobody"]).await;
@@ -165,7 +165,7 @@ async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
         untrusted.stderr.contains("cannot be trusted") && untrusted.stderr.lines().count() == 1,
         "{untrusted:?}"
     );
-    // The library keeps trying for as long as its policy says, and then says which it was.
+    // The library retries for as long as its policy allows, and then reports which failure it was.
     let policy = podwait::Policy::builder().auth_error_budget(std::time::Duration::from_secs(1)).build();
     let nobody = client(Some("nobody")).await;
     let failure = wait(nobody, "default", "a").policy(policy.expect("a policy")).await.expect_err("denied");
@@ -173,10 +173,10 @@ async fn a_server_that_is_not_trusted_or_denies_access_is_told_at_once() {
     scratch.remove().await;
 }
 
-/// RBAC that names the pods lets nobody list or watch them together: a hub lets each wait go on by itself.
+/// RBAC with the names of pods does not allow a LIST or watch of all pods: in such a hub each wait has its own watch.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn a_hub_whose_rights_name_the_pods_watches_or_reads_each_by_itself() {
+async fn with_rights_for_named_pods_a_hub_watches_or_reads_each_pod() {
     for (word, verbs) in [("named-watch", &["get", "watch"][..]), ("named-get", &["get"])] {
         let scratch = Scratch::new(word).await;
         let names = ["step-a", "step-b"];
@@ -196,7 +196,7 @@ async fn a_hub_whose_rights_name_the_pods_watches_or_reads_each_by_itself() {
         let binding = binding.expect("a RoleBinding");
         bindings.create(&PostParams::default(), &binding).await.expect("it is created");
         let nobody = client(Some("nobody")).await;
-        // The authorizer learns of a role a moment later.
+        // The authorizer receives a role a moment later.
         while podwait::check_access(&nobody, scratch.namespace(), "step-a").await.is_err() {
             pause(100).await;
         }

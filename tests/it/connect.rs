@@ -7,7 +7,7 @@ mod proxies;
 use podwait_tests::proxy::Proxy;
 use std::net::SocketAddr;
 
-/// The address behind a proxy's configuration.
+/// The address of the proxy.
 fn addr(proxy: &Proxy) -> SocketAddr {
     let authority = proxy.config().cluster_url.authority().expect("a host").to_string();
     authority.parse().expect("an address")

@@ -1,4 +1,4 @@
-//! The committed corpora of the fuzz targets, replayed on whatever toolchain runs the tests.
+//! The committed corpora of the fuzz targets, replayed on the toolchain of the tests.
 
 use podwait_tests::fuzz::TARGETS;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn every_committed_input_passes() {
         for input in inputs {
             let path = input.expect("a readable folder").path();
             let bytes = std::fs::read(&path).expect("a readable input");
-            // The test's own output names the input that breaks it.
+            // The output of the test contains the name of the failing input.
             println!("{}", path.display());
             target(&bytes);
         }

@@ -1,4 +1,5 @@
-//! Pods of real servers and of the cases, damaged by lot: what is still JSON is read as serde reads it. And snapshots as JSON.
+//! Pods of real servers and of the cases, with random damage: if they are still JSON, they are read as serde reads
+//! them. And snapshots as JSON.
 
 use podwait_core::PodSnapshot;
 use podwait_tests::fuzz::pod_bytes;
@@ -6,7 +7,7 @@ use podwait_wire::Encoding;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Numbers by lot, the same in each run.
+/// Random numbers, the same in each run.
 struct Lot(u64);
 
 impl Lot {
@@ -31,7 +32,7 @@ fn pods() -> Vec<Value> {
     pods
 }
 
-/// Replaces one value somewhere, preferably where something is read.
+/// Replaces one value somewhere, preferably in a field that is read.
 fn replace(value: &mut Value, lot: &mut Lot) {
     const READ: [&str; 12] = [
         "metadata",
@@ -126,10 +127,10 @@ fn damaged_pods_are_read_as_serde_reads_them() {
 }
 
 #[test]
-fn a_field_that_is_there_twice_is_refused_by_both() {
+fn both_readers_refuse_a_repeated_field() {
     for pod in pods() {
         let text = pod.to_string();
-        // Each name, once more in front of itself.
+        // Each name is repeated before itself.
         for (at, _) in text.match_indices("\":") {
             let start = text[..at].rfind('"').expect("a name begins");
             let twice = format!("{}{}:null,{}", &text[..start], &text[start..=at], &text[start..]);
@@ -139,7 +140,7 @@ fn a_field_that_is_there_twice_is_refused_by_both() {
 }
 
 #[test]
-fn a_snapshot_that_was_written_as_json_is_read_as_it_was() {
+fn a_snapshot_that_was_written_as_json_is_read_unchanged() {
     for pod in pods() {
         let Ok(pod) = podwait_wire::pod(Encoding::Json, pod.to_string().as_bytes()) else { continue };
         let text = serde_json::to_string(&pod.snapshot).expect("a value");

@@ -1,4 +1,4 @@
-//! The simulated cluster answers in JSON and in protobuf, and both are read as the same.
+//! The simulated cluster responds in JSON and in protobuf, and both are read with the same result.
 
 mod objects;
 
@@ -20,11 +20,11 @@ const POD: &str = "/api/v1/namespaces/ci/pods/a";
 const PODS: &str = "/api/v1/namespaces/ci/pods";
 const WATCH: &str = "/api/v1/namespaces/ci/pods?watch=true&resourceVersion=1";
 
-/// An answer of the simulated cluster.
+/// A response of the simulated cluster.
 struct Got {
     code: u16,
     content_type: String,
-    /// The pieces of the body, up to its end or its break.
+    /// The pieces of the body, up to its end or error.
     pieces: Vec<Bytes>,
     is_broken: bool,
 }
@@ -62,7 +62,7 @@ fn three() -> Cluster {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_get_a_list_and_a_watch_are_answered_in_the_encoding_that_is_accepted() {
+async fn a_get_a_list_and_a_watch_have_the_accepted_encoding() {
     let mut snapshots = Vec::new();
     for encoding in BOTH {
         let (cluster, media_type) = (three(), encoding.media_type());
@@ -112,7 +112,7 @@ async fn a_get_a_list_and_a_watch_are_answered_in_the_encoding_that_is_accepted(
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_are_answered_in_the_encoding_that_is_accepted() {
+async fn refusals_have_the_accepted_encoding() {
     for encoding in BOTH {
         let (cluster, media_type) = (three(), encoding.media_type());
         let subject = |target: &str| Subject::of("GET", target, None);
@@ -145,7 +145,7 @@ async fn refusals_are_answered_in_the_encoding_that_is_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_writes_what_it_likes_whatever_is_accepted() {
+async fn a_proxy_ignores_the_accepted_encoding() {
     let cluster = three();
     for (body, content_type, expected) in [
         (FaultBody::Json(json!({ "error": "x" })), "application/json", "{\"error\":\"x\"}\n"),
@@ -158,7 +158,7 @@ async fn a_proxy_writes_what_it_likes_whatever_is_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_is_torn_within_a_frame_in_both_encodings() {
+async fn a_stream_can_break_within_a_frame_in_both_encodings() {
     for encoding in BOTH {
         for (fault, is_torn, is_broken) in [
             (Fault::CutAfter { events: 1 }, false, false),
@@ -183,7 +183,7 @@ async fn a_stream_is_torn_within_a_frame_in_both_encodings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_knows_json_only_answers_that_or_406() {
+async fn a_server_that_knows_json_only_sends_json_or_406() {
     let cluster = three();
     cluster.faults().refuse_protobuf();
     let (json, protobuf) = (Encoding::Json.media_type(), Encoding::Protobuf.media_type());
@@ -201,10 +201,10 @@ async fn a_server_that_knows_json_only_answers_that_or_406() {
     assert_eq!(get(&cluster, POD, podwait_wire::ACCEPT).await.content_type, protobuf);
 }
 
-/// The content types of all answers that a client gets.
+/// The content types of all responses to a client.
 type ContentTypes = Arc<Mutex<BTreeSet<String>>>;
 
-/// A client of the cluster, and what it got.
+/// A client of the cluster, and the content types that it received.
 fn client(cluster: &Cluster) -> (podwait::Client, ContentTypes) {
     let (cluster, got) = (cluster.clone(), ContentTypes::default());
     let note = Arc::clone(&got);
@@ -219,9 +219,10 @@ fn client(cluster: &Cluster) -> (podwait::Client, ContentTypes) {
     (podwait::Client::from_service(service, "ci"), got)
 }
 
-/// Alone with a watch and with polls, keeping JSON, and in a hub, which begins with a LIST and receives the pod's absence.
+/// Single waits with a watch and with polls, a wait that keeps JSON, and a wait in a hub, which begins with a LIST
+/// without the pod.
 #[tokio::test(start_paused = true)]
-async fn waits_get_protobuf_where_the_server_has_it_and_json_where_not() {
+async fn waits_get_protobuf_or_json_from_a_server_that_knows_json_only() {
     const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
     const WATCHED: &str = "application/vnd.kubernetes.protobuf;stream=watch";
     for has_protobuf in [true, false] {

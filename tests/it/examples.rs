@@ -1,4 +1,4 @@
-//! The examples do what they say, those in README.md too, and the packages are whole.
+//! The examples work, also those in README.md, and the packages are complete.
 
 mod packages;
 mod readme;
@@ -16,7 +16,7 @@ fn target() -> PathBuf {
     program.ancestors().nth(3).expect("TARGET/debug/deps/it-...").to_owned()
 }
 
-/// An empty folder outside of the workspace, the same one each time: what cargo builds in it is not kept twice.
+/// An empty folder outside of the workspace, always the same one, so that cargo keeps one build of it.
 fn fresh(name: &str) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_MANIFEST_DIR").hash(&mut hasher);
@@ -47,7 +47,7 @@ async fn the_blocking_agent_waits_without_tokio_and_without_kube() {
 }
 
 #[tokio::test]
-async fn machines_that_are_fed_from_a_watcher_of_kube_answer() {
+async fn machines_with_inputs_from_a_watcher_of_kube_decide() {
     let cluster = Cluster::new();
     let server = cluster.serve().await.expect("loopback");
     let life = |name| Life::of(pod("ci", name, &["step"])).scheduled("node-1").running();
@@ -56,7 +56,7 @@ async fn machines_that_are_fed_from_a_watcher_of_kube_answer() {
         life("ends").after(later).finished(3),
         life("ended").finished(0),
         life("goes").after(later).removed(),
-        // Nothing waits for it.
+        // No wait is for this pod.
         life("other").after(later).finished(5),
     ];
     let kubelets: Vec<_> = lives.into_iter().map(|life| life.spawn(&cluster)).collect();
@@ -79,7 +79,7 @@ async fn machines_that_are_fed_from_a_watcher_of_kube_answer() {
 }
 
 #[tokio::test]
-async fn the_agent_in_simulated_time_survives_what_it_should() {
+async fn the_agent_in_simulated_time_survives_faults() {
     let agent = Command::new(example("podwait-core", "simulated_time")).output().await.expect("it starts");
     assert!(agent.status.success(), "{agent:?}");
 }

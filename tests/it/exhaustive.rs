@@ -1,8 +1,8 @@
 //! Every sequence up to a useful length over small alphabets, against the naive model.
 //!
-//! Each alphabet holds the inputs that a few rules are about; its length is what the rules need to interact, as far
-//! as the time allows. How many sequences a test walks through is part of it: an alphabet that has lost a letter, or a
-//! machine that gives up sooner, proves less and would not be noticed otherwise.
+//! Each alphabet has the inputs that matter to a few rules. The length is large enough for the rules to interact, if
+//! the time allows it. The number of sequences is part of a test: otherwise a missing letter, or a machine that decides
+//! sooner, would reduce the coverage unnoticed.
 
 mod causes;
 mod ends;
@@ -14,7 +14,7 @@ use podwait_tests::explore::{Alphabet, Seen};
 use podwait_tests::model::{Config, Goal};
 use std::time::Duration;
 
-/// Short limits, all different and none a sum of steps, so that no two timers fire at the same time.
+/// Short limits, all different and none a sum of time steps, so that no two timers fire at the same time.
 fn config() -> Config {
     let millis = Duration::from_millis;
     Config {
@@ -40,12 +40,12 @@ fn error(code: u16) -> Seen {
     Seen::Error { code, is_status: true, retry_after: None }
 }
 
-/// The same as a page of a proxy, or a `Status` about something else.
+/// The same error as a page of a proxy, or as a `Status` about another request.
 fn page(code: u16) -> Seen {
     Seen::Error { code, is_status: false, retry_after: None }
 }
 
-/// Walks through the sequences of one alphabet under several configurations, and returns how many there were.
+/// Plays all sequences of one alphabet under several configurations, and returns their number.
 fn check<const N: usize>(
     configs: impl IntoIterator<Item = Config>,
     steps_ms: &[u64],
@@ -56,7 +56,7 @@ fn check<const N: usize>(
     configs.into_iter().map(walk).sum()
 }
 
-/// Makes a test of each function, which walks through exactly so many sequences.
+/// Makes a test of each function, which plays exactly this number of sequences.
 macro_rules! walks {
     ($($module:ident::$name:ident = $count:literal)+) => {
         $(#[test]
@@ -64,7 +64,7 @@ macro_rules! walks {
             assert_eq!($module::$name(), $count);
         })+
 
-        /// All of them.
+        /// The total number.
         const SEQUENCES: usize = 0 $(+ $count)+;
     };
 }

@@ -1,4 +1,4 @@
-//! Exits that survive deletion, against the simulated cluster under paused time.
+//! Exits that survive the deletion of the pod, on the simulated cluster in paused time.
 
 mod identity;
 mod late;
@@ -34,7 +34,7 @@ async fn held(cluster: &Cluster) -> (Result<i32, &'static str>, Hold) {
 #[tokio::test(start_paused = true)]
 async fn a_forced_deletion_loses_nothing() {
     let cluster = Cluster::new();
-    // Removed by force, the kubelet stops it all the same and says how it ended.
+    // After a deletion by force the kubelet still stops the step, and publishes its end.
     running().after(secs(5)).delete(0).after(secs(3)).finished(0).spawn(&cluster);
     let (exit, hold) = held(&cluster).await;
     assert_eq!(exit, Err("pod_deleted"), "it was stopped");
@@ -49,7 +49,7 @@ async fn an_end_before_the_deletion_is_read_after_it() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     let hold = Hold::new(client_of(&cluster), "ci", "p");
-    // Nobody looks while it ends and is deleted.
+    // There is no read while the step ends and the pod is deleted.
     let first = wait(client_of(&cluster), "ci", "p").hold(&hold).into_future();
     let _ = tokio::time::timeout(secs(5), first).await.expect_err("it runs");
     Life::existing("ci", "p").finished(3).after(secs(2)).delete(0).run(&cluster).await.expect("a life");
@@ -60,7 +60,7 @@ async fn an_end_before_the_deletion_is_read_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_finalizers_are_left_alone() {
+async fn other_finalizers_are_not_changed() {
     let cluster = Cluster::new();
     let mut step = pod("ci", "p", &["step"]);
     step["metadata"]["finalizers"] = json!(["example.com/other"]);
@@ -73,7 +73,7 @@ async fn other_finalizers_are_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_right_to_patch_the_wait_goes_on() {
+async fn without_the_right_to_patch_the_wait_continues() {
     let cluster = Cluster::new();
     cluster.faults().rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(403)));
     running().after(secs(5)).finished(7).spawn(&cluster);
@@ -85,9 +85,9 @@ async fn without_the_right_to_patch_the_wait_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_written_all_the_time_is_held_later() {
+async fn a_pod_with_constant_writes_is_held_later() {
     let cluster = Cluster::new();
-    // That says neither that the finalizer is there nor that a right is missing.
+    // Such a response shows neither that the finalizer exists nor that a right is missing.
     cluster.faults().push(Verb::Patch, Fault::status(409));
     running().after(secs(5)).finished(0).spawn(&cluster);
     let (exit, hold) = held(&cluster).await;
@@ -96,7 +96,7 @@ async fn a_pod_that_is_written_all_the_time_is_held_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_being_deleted_takes_no_hold() {
+async fn a_pod_that_is_being_deleted_gets_no_hold() {
     let cluster = Cluster::new();
     running().delete(30).after(secs(10)).finished(0).removed().spawn(&cluster);
     sleep(secs(2)).await;
@@ -105,9 +105,9 @@ async fn a_pod_that_is_being_deleted_takes_no_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_whose_answer_is_lost_is_released_all_the_same() {
+async fn a_hold_whose_response_was_lost_is_released_too() {
     let cluster = Cluster::new();
-    // Carried out, and the answer never comes.
+    // The request is carried out, but its response never arrives.
     cluster.faults().push(Verb::Patch, Fault::SilentAfter { events: 0 });
     running().finished(0).spawn(&cluster);
     sleep(secs(2)).await;
@@ -120,7 +120,7 @@ async fn a_request_whose_answer_is_lost_is_released_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn releasing_is_tried_again_and_leaves_another_pod_alone() {
+async fn a_release_is_retried_and_does_not_change_a_namesake() {
     let cluster = Cluster::new();
     running().after(secs(5)).finished(0).spawn(&cluster);
     let (_, hold) = held(&cluster).await;
@@ -145,7 +145,7 @@ async fn releasing_is_tried_again_and_leaves_another_pod_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_left_behind_is_found() {
+async fn pods_that_are_still_held_are_found() {
     let cluster = Cluster::new();
     let with_hold = |name: &str| {
         let mut step = pod("ci", name, &["step"]);
@@ -165,7 +165,7 @@ async fn what_was_left_behind_is_found() {
     let safe = |now: SystemTime, age| -> Vec<&str> {
         held.iter().filter(|pod| pod.is_safe(now, age)).map(|pod| &*pod.name).collect()
     };
-    assert_eq!(safe(now, secs(300)), Vec::<&str>::new(), "somebody may still be about to read it");
+    assert_eq!(safe(now, secs(300)), Vec::<&str>::new(), "a wait may still read it");
     assert_eq!(safe(now + secs(300), secs(300)), ["over"]);
     let over = held.iter().find(|pod| pod.name == "over").expect("it is there");
     assert!(matches!(&over.ends[..], [(step, Ok(exit))] if step == "step" && exit.code == 3));
@@ -174,7 +174,7 @@ async fn what_was_left_behind_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_was_over_at_first_sight_is_let_go_too() {
+async fn a_pod_that_was_over_at_first_sight_is_released_too() {
     let cluster = Cluster::new();
     let mut step = pod("ci", "p", &["step"]);
     step["metadata"]["finalizers"] = json!([FINALIZER]);
@@ -187,7 +187,7 @@ async fn a_pod_that_was_over_at_first_sight_is_let_go_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_that_was_never_there_and_may_not_be_released_is_no_error() {
+async fn without_a_hold_a_denied_release_is_no_error() {
     let cluster = Cluster::new();
     cluster.faults().rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(403)));
     running().finished(0).run(&cluster).await.expect("a life");
@@ -198,7 +198,7 @@ async fn a_hold_that_was_never_there_and_may_not_be_released_is_no_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_was_dropped_can_let_its_pod_go() {
+async fn the_hold_of_a_dropped_wait_can_be_released() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     let hold = Hold::new(client_of(&cluster), "ci", "p");
@@ -210,13 +210,13 @@ async fn a_wait_that_was_dropped_can_let_its_pod_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_that_no_wait_had_is_released_without_a_request() {
+async fn a_hold_without_a_wait_is_released_without_a_request() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     sleep(secs(2)).await;
     let hold = Hold::new(client_of(&cluster), "ci", "p");
     hold.release().await.expect("there is nothing to release");
-    // Nor does one whose wait has seen no pod.
+    // Nor does the hold of a wait that has seen no pod.
     let cancel = podwait::CancellationToken::new();
     cancel.cancel();
     let hold = Hold::new(client_of(&cluster), "ci", "p");
@@ -226,14 +226,14 @@ async fn a_hold_that_no_wait_had_is_released_without_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_retry_after_is_too_long_to_be_counted() {
+async fn a_very_long_retry_after_is_limited() {
     let cluster = Cluster::new();
     running().after(secs(200)).finished(5).spawn(&cluster);
-    // The hold itself is put on a minute later at the latest.
+    // The hold is added within a minute.
     cluster.faults().push(Verb::Patch, Fault::status(429).retry_after(u64::MAX));
     let (exit, hold) = held(&cluster).await;
     assert_eq!((exit, finalizers(&cluster)), (Ok(5), Some(json!([FINALIZER]))));
-    // And taken off within half a minute, whenever the header comes.
+    // And it is removed within half a minute, whatever the header has.
     for _ in 0..3 {
         cluster.faults().push(Verb::Patch, Fault::status(503));
     }
@@ -242,7 +242,7 @@ async fn no_retry_after_is_too_long_to_be_counted() {
     hold.release().await.expect("it is let go");
     assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());
     assert_eq!(finalizers(&cluster), Some(json!(null)));
-    // One that is refused all the time has an end, too.
+    // A release that is always refused ends, too.
     cluster
         .faults()
         .rule(|request| (request.verb == Verb::Patch).then(|| Fault::status(503).retry_after(u64::MAX - 1)));
@@ -252,7 +252,7 @@ async fn no_retry_after_is_too_long_to_be_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_holds_up_a_release_for_half_a_minute() {
+async fn a_server_without_responses_delays_a_release_for_half_a_minute() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     cluster.faults().rule(|request| (request.verb == Verb::Patch).then_some(Fault::Hang));
@@ -263,7 +263,7 @@ async fn a_server_that_does_not_answer_holds_up_a_release_for_half_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_of_a_proxy_is_no_word_on_a_hold() {
+async fn a_page_of_a_proxy_is_no_evidence_about_a_hold() {
     for code in [400, 403, 422] {
         let cluster = Cluster::new();
         let page = Fault::Status { code, retry_after: None, body: FaultBody::Text("<html>".into()) };

@@ -1,4 +1,4 @@
-//! Many waits over one watch, against the simulated cluster under paused time.
+//! Many waits over one watch, on the simulated cluster in paused time.
 
 mod absences;
 mod crowd;
@@ -33,7 +33,7 @@ fn builder(cluster: &Cluster) -> HubBuilder {
 /// The labels of the fixture's pods.
 const OURS: &str = "app.kubernetes.io/managed-by=ci-agent";
 
-/// A pod of this name that runs a second from now.
+/// A pod with this name that runs one second from now.
 fn running(name: &str) -> Life {
     Life::of(pod("ci", name, &["step"])).scheduled("node-1").after(secs(1)).running()
 }
@@ -46,11 +46,11 @@ fn code(n: u64) -> i32 {
     i32::try_from(n % 7).expect("small")
 }
 
-/// The requests that came in, with the time since the traffic was begun to be noted.
+/// The received requests, with the time since the recording began.
 #[derive(Clone)]
 struct Traffic(Instant, Arc<Mutex<Vec<(Duration, RequestInfo)>>>);
 
-/// Notes the requests from now on, and lets this rule decide what goes wrong with each at its time.
+/// Records the requests from now on. The rule sets the fault of each request, by its time.
 fn traffic_with(
     cluster: &Cluster,
     mut rule: impl FnMut(Duration, &RequestInfo) -> Option<Fault> + Send + 'static,
@@ -74,12 +74,12 @@ impl Traffic {
         self.1.lock().expect("no panic").clone()
     }
 
-    /// When those of this kind came in.
+    /// The times of the requests of this kind.
     fn times(&self, is_meant: impl Fn(&RequestInfo) -> bool) -> Vec<Duration> {
         self.all().into_iter().filter(|(_, request)| is_meant(request)).map(|(at, _)| at).collect()
     }
 
-    /// The most of them within so much time.
+    /// The most requests within such a time.
     fn burst(&self, window: Duration) -> usize {
         let times = self.times(|_| true);
         let from = |n: usize| times[n..].iter().take_while(|at| **at < times[n] + window).count();
@@ -94,16 +94,16 @@ fn is_watch_list(request: &RequestInfo) -> bool {
     request.verb == Verb::Watch && request.uri.contains("sendInitialEvents")
 }
 
-/// A page of a LIST of all pods in sight.
+/// A page of a LIST of the scope.
 fn is_page(request: &RequestInfo) -> bool {
     request.verb == Verb::List && request.name.is_none()
 }
 
-/// What a wait is told, with the time since that was begun to be noted.
+/// The observations of a wait, with the time since the recording began.
 #[derive(Clone)]
-struct Told(Instant, Arc<Mutex<Vec<(Duration, Observed)>>>);
+struct Received(Instant, Arc<Mutex<Vec<(Duration, Observed)>>>);
 
-impl Told {
+impl Received {
     fn new() -> Self {
         Self(Instant::now(), Arc::default())
     }
@@ -115,10 +115,10 @@ impl Told {
         })
     }
 
-    /// When it was told such things.
+    /// The times of the observations of this kind.
     fn times(&self, is_meant: impl Fn(&Observed) -> bool) -> Vec<Duration> {
-        let told = self.1.lock().expect("no panic");
-        told.iter().filter(|(_, observed)| is_meant(observed)).map(|(at, _)| *at).collect()
+        let received = self.1.lock().expect("no panic");
+        received.iter().filter(|(_, observed)| is_meant(observed)).map(|(at, _)| *at).collect()
     }
 }
 
@@ -151,14 +151,14 @@ async fn a_thousand_waits(cluster: &Cluster) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_takes_its_time_is_not_overtaken_by_reads() {
+async fn reads_do_not_overtake_a_slow_list() {
     let cluster = Cluster::new();
     cluster.faults().refuse_watch_list();
     let hub = hub(&cluster);
     for n in 0..2000 {
         running(&name(n)).after(secs(5)).finished(code(n)).spawn(&cluster);
     }
-    // Four pages, of which each takes longer than it takes to ask for a pod of which nothing is heard.
+    // Four pages, each of which takes longer than the delay after which a silent pod is read.
     for _ in 0..4 {
         cluster.faults().push(Verb::List, Fault::Delay(Duration::from_millis(700)));
     }
@@ -171,7 +171,7 @@ async fn a_list_that_takes_its_time_is_not_overtaken_by_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
+async fn waits_join_and_leave_at_any_time_and_the_watch_ends_with_the_last() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("first").after(secs(20)).finished(1).spawn(&cluster);
@@ -196,11 +196,11 @@ async fn waits_come_and_go_at_any_time_and_the_watch_with_them() {
     };
     let (early, first, (quiet, (after, via)), ()) = tokio::join!(early, first, quiet, born);
     assert_eq!([early, first, quiet].map(|exit| exit.map(|exit| exit.code)), [Ok(3), Ok(1), Ok(2)]);
-    assert_eq!((after, via), (Duration::ZERO, Via::Get), "who comes late sees the pod at once");
+    assert_eq!((after, via), (Duration::ZERO, Via::Get), "a late wait gets the pod at once");
     let before = cluster.requests();
     assert_eq!((before.list, before.watch), (0, 3), "a watch is renewed every 290 s");
     sleep(secs(3600)).await;
-    assert_eq!(cluster.requests(), before, "nobody waits, nothing is asked");
+    assert_eq!(cluster.requests(), before, "without waits there are no requests");
     running("next").finished(4).spawn(&cluster);
     assert_eq!(hub.wait("ci", "next").await.map(|exit| exit.code), Ok(4));
 }
@@ -223,7 +223,7 @@ async fn a_hub_that_stays_open_watches_until_it_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_that_comes_late_is_served_by_a_list() {
+async fn many_late_waits_are_served_by_a_list() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     for n in 0..1000 {
@@ -241,7 +241,7 @@ async fn a_crowd_that_comes_late_is_served_by_a_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_never_come_are_told_in_time_however_many() {
+async fn any_number_of_missing_pods_is_reported_in_time() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     let start = Instant::now();
@@ -255,14 +255,14 @@ async fn pods_that_never_come_are_told_in_time_however_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_relist_misses_is_not_found_and_what_it_has_is_seen() {
+async fn pods_missing_in_a_new_list_are_not_found_and_others_are_seen() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("gone").spawn(&cluster);
     running("here").after(secs(100)).finished(5).spawn(&cluster);
     let outage = async {
         sleep(secs(10)).await;
-        // Everything breaks, and history with it.
+        // All connections break, and the history is compacted.
         cluster.faults().rule(|_| Some(Fault::Reset));
         let life = Life::existing("ci", "gone").removed().spawn(&cluster);
         life.await.expect("no panic").expect("it is removed");
@@ -279,17 +279,17 @@ async fn what_a_relist_misses_is_not_found_and_what_it_has_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_breaks_goes_on_from_its_last_bookmark_without_a_list() {
+async fn a_broken_watch_continues_from_its_last_bookmark_without_a_list() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("ours").after(secs(200)).finished(6).spawn(&cluster);
-    // What others do moves the cluster on, and is forgotten.
+    // Writes of other objects raise the resourceVersion, and are compacted.
     let others = async {
         for n in 0..100 {
             Life::of(pod("others", &name(n), &["step"])).scheduled("node-1").spawn(&cluster);
             sleep(secs(1)).await;
         }
-        // A bookmark came a minute after the watch began; what was before is compacted.
+        // A bookmark arrived a minute after the watch began; the earlier history is compacted.
         sleep(secs(22)).await;
         cluster.compact(cluster.revision());
     };
@@ -313,12 +313,12 @@ async fn a_pod_that_loses_its_label_is_not_deleted() {
     assert_eq!(ours.map(|exit| exit.code), Ok(3));
     assert_eq!(deleted.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
     let requests = cluster.requests();
-    // The one outside is polled, at least every five seconds.
+    // The pod outside of the selector is polled, at least every five seconds.
     assert!(requests.list == 0 && (20..40).contains(&requests.get), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_look_holds_up_nobody_and_still_learns_the_end() {
+async fn a_wait_that_is_not_polled_delays_no_other_and_still_gets_the_end() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     let policy = || Policy::builder().deadline(Some(secs(3600))).build().expect("a policy");
@@ -350,14 +350,14 @@ async fn safety_gets_have_a_budget_whatever_the_number_of_waits() {
     let seen = traffic(&cluster);
     let waits = (0..1000).map(|n| hub.wait("ci", name(n)).into_future());
     assert!(join_all(waits).await.iter().all(Result::is_ok));
-    // Ten seconds' worth, and what may be saved up for two.
+    // The budget of ten seconds, plus a burst of two seconds.
     assert!(seen.burst(secs(10)) <= 48, "{:?}", seen.all());
     let gets = seen.times(|request| request.verb == Verb::Get).len();
-    assert!((2000..2400).contains(&gets), "a quiet pod is looked after all the same: {gets}");
+    assert!((2000..2400).contains(&gets), "a silent pod is still read: {gets}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_watch_is_found_out_and_replaced() {
+async fn a_silent_watch_is_detected_and_replaced() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     cluster.faults().push(Verb::Watch, Fault::SilentIn(secs(5)));
@@ -370,12 +370,12 @@ async fn a_silent_watch_is_found_out_and_replaced() {
         join_all(waits).await.iter().zip(0..).all(|(exit, n)| exit.as_ref().is_ok_and(|e| e.code == code(n)))
     );
     assert!(start.elapsed() < secs(61 + 35), "{:?}", start.elapsed());
-    // A safety GET came first; what it found, the watch should have brought within 5 s.
+    // First there was a safety GET. The watch should have sent the same state within 5 s.
     assert!(cluster.requests().get >= 20, "{:?}", cluster.requests());
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_holds_for_all() {
+async fn retry_after_applies_to_all_waits() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     for n in 0..100 {
@@ -392,10 +392,10 @@ async fn retry_after_holds_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_event_that_cannot_be_read_fails_nobody_else() {
+async fn an_event_that_cannot_be_read_fails_only_its_own_wait() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
-    let broken = serde_json::json!({ "status": { "containerStatuses": "none of your business" } });
+    let broken = serde_json::json!({ "status": { "containerStatuses": "not a list" } });
     running("broken").after(secs(10)).merge(broken).spawn(&cluster);
     running("fine").after(secs(20)).finished(2).spawn(&cluster);
     let policy = Policy::builder().api_error_budget(secs(40)).build().expect("a policy");
@@ -436,7 +436,7 @@ async fn without_the_right_to_list_each_wait_watches_its_pod_and_without_watchin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_outside_of_the_scope_is_waited_for_by_itself() {
+async fn a_pod_outside_of_the_scope_has_its_own_watch() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     let other =
@@ -450,7 +450,7 @@ async fn a_pod_outside_of_the_scope_is_waited_for_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_who_wait_for_one_pod_share_its_reads() {
+async fn two_waits_for_one_pod_share_its_reads() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     let life = running("p").after(secs(300)).together([
@@ -465,17 +465,17 @@ async fn two_who_wait_for_one_pod_share_its_reads() {
     assert!(cluster.requests().get <= 11, "{:?}", cluster.requests());
 }
 
-/// Waits for threads that have nothing to wait for but each other.
+/// Waits for other threads, without a deadlock.
 fn until(is_so: impl Fn() -> bool) {
     let start = std::time::Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < secs(10), "it takes too long");
+        assert!(start.elapsed() < secs(10), "this takes too long");
         std::thread::yield_now();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_panics_ends_its_own_wait_and_no_other() {
+async fn an_observer_that_panics_ends_only_its_own_wait() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("a").after(secs(5)).finished(1).spawn(&cluster);
@@ -489,7 +489,7 @@ async fn a_look_that_panics_ends_its_own_wait_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_looks_on_at_a_wait_that_was_dropped() {
+async fn the_observer_of_a_dropped_wait_is_dropped() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("p").after(secs(60)).finished(1).spawn(&cluster);
@@ -498,7 +498,7 @@ async fn nothing_looks_on_at_a_wait_that_was_dropped() {
     let look = move |_: podwait::Turn<'_>| *counter.lock().expect("no panic") += 1;
     let wait = hub.wait("ci", "p").on_turn(look).into_future();
     assert!(tokio::time::timeout(secs(10), wait).await.is_err(), "it is dropped there");
-    // What it was given is gone with it, and not when the hub's task comes to it.
+    // Its observer is dropped with it, and not later by the hub's task.
     assert_eq!(Arc::strong_count(&turns), 1);
     assert!(*turns.lock().expect("no panic") > 2);
 }
@@ -524,7 +524,7 @@ fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
     });
     first.spawn(wait.into_future());
     until(|| is_listed.load(Ordering::Relaxed));
-    // The second one finds a watch, and reads the pod.
+    // The second wait uses the open watch, and reads the pod.
     let wait = second.spawn(hub.wait("ci", "p").into_future());
     until(|| cluster.requests().get > 0);
     first.shutdown_background();
@@ -533,7 +533,7 @@ fn waits_outlive_the_runtime_that_the_hub_was_started_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_cannot_be_read_says_of_no_pod_that_it_is_not_there() {
+async fn a_list_that_cannot_be_read_reports_no_pod_as_missing() {
     let unreadable = |list: serde_json::Value| Fault::Status {
         code: 200,
         retry_after: None,
@@ -550,7 +550,7 @@ async fn a_list_that_cannot_be_read_says_of_no_pod_that_it_is_not_there() {
         cluster.faults().refuse_watch_list();
         let hub = hub(&cluster);
         running("p").after(secs(30)).finished(3).spawn(&cluster);
-        // After an outage of which the wait was told, when it knows the pod.
+        // After an outage that the wait observed, when it had seen the pod.
         cluster.faults().push(Verb::Watch, Fault::Delay(Duration::ZERO));
         cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(10)));
         cluster.faults().push(Verb::Watch, Fault::status(503));
@@ -564,9 +564,9 @@ async fn a_list_that_cannot_be_read_says_of_no_pod_that_it_is_not_there() {
     }
 }
 
-/// Not even a runtime is needed to make one.
+/// Making a wait needs no runtime.
 #[test]
-fn a_wait_that_nobody_polls_asks_for_nothing() {
+fn a_wait_that_is_never_polled_sends_no_request() {
     let cluster = Cluster::new();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let hub = runtime.block_on(async { Hub::new(client_of(&cluster), Scope::namespace("ci")) });

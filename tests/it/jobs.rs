@@ -1,4 +1,4 @@
-//! Waits for Jobs, against a scripted API server under paused time, and on a real cluster.
+//! Waits for Jobs, on a scripted API server in paused time, and on a real cluster.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -15,13 +15,13 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What the API server does from then on.
+/// The state of the API server from a time on.
 #[derive(Clone)]
 enum Now {
     Job(Value),
     Gone,
     Down,
-    /// The Job, and it will not be watched.
+    /// The Job can be read, but not watched.
     Unwatched(Value),
 }
 
@@ -48,7 +48,7 @@ fn pod(name: &str, code: i32) -> Value {
     })
 }
 
-/// An API server on which this happens, each after so long, with pods that are there from the second on.
+/// An API server with this script of states and their times, and pods with the second of their creation.
 struct Server {
     begin: Instant,
     script: Vec<(u64, Now)>,
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// What a watch brings from now on.
+    /// The events of a watch from now on.
     fn events(self: &Arc<Self>) -> impl stream::Stream<Item = Frame> + use<> {
         let (begin, elapsed) = (self.begin, self.begin.elapsed());
         let later = self.script.clone().into_iter().filter(move |(at, _)| secs(*at) > elapsed);
@@ -170,7 +170,7 @@ async fn complete_or_failed_whichever_comes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_over_answers_at_once_and_one_that_is_not_there_is_awaited_for_a_while() {
+async fn an_ended_job_is_reported_at_once_and_a_missing_one_is_awaited_for_a_while() {
     let server = Server::new(vec![(0, Now::Job(job(4, ended("Complete", ""))))], vec![]);
     assert_eq!(end_of(&server).await.1, 0);
     let server = Server::new(vec![(0, Now::Gone), (5, Now::Job(job(4, ended("Complete", ""))))], vec![]);
@@ -181,10 +181,10 @@ async fn a_job_that_is_over_answers_at_once_and_one_that_is_not_there_is_awaited
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_deleted_first_is_no_success() {
+async fn a_job_that_is_deleted_before_its_end_is_no_success() {
     let server = Server::new(vec![(0, Now::Job(job(1, json!({ "active": 1 })))), (7, Now::Gone)], vec![]);
     assert_eq!(end_of(&server).await, (Err(FailReason::PodDeleted), 7));
-    // It was over, and ttlSecondsAfterFinished is short: the last event says so.
+    // It had ended, and ttlSecondsAfterFinished is short: the last event shows the end.
     let script = vec![
         (0, Now::Job(job(1, json!({ "active": 1 })))),
         (7, Now::Job(job(2, ended("Complete", "")))),
@@ -221,7 +221,7 @@ async fn outages_and_rights_change_no_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_and_pods_on_the_way() {
+async fn limits_and_pods_are_reported() {
     let active = job(1, json!({ "active": 1 }));
     let server = Server::new(vec![(0, Now::Job(active.clone()))], vec![]);
     let policy = Policy::builder().deadline(secs(40)).build().expect("a policy");

@@ -1,4 +1,4 @@
-//! Waits that outlive their process, against the simulated cluster under paused time.
+//! Waits that outlive their process, on the simulated cluster in paused time.
 
 use podwait::{FailReason, Fsync, Journal, JournalError, Policy, SavedWait, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
@@ -48,7 +48,7 @@ fn the_wait(cluster: &Cluster) -> Wait {
     wait(client_of(cluster), "ci", "p").container("step")
 }
 
-/// A process that waits for so long and is then killed.
+/// A process that waits for this time and is then killed.
 async fn wait_and_die(cluster: &Cluster, path: &Path, time: Duration) -> Option<Result<i32, &'static str>> {
     let journal = Journal::open(path, Fsync::Always).expect("a journal");
     let wait = journal.keep(the_wait(cluster)).expect("it can be restored").into_future();
@@ -68,10 +68,10 @@ async fn an_exit_that_was_seen_outlives_the_process_and_the_pod() {
         .terminated("step", podwait_sim::Terminated::exit(3));
     life.after(secs(5)).delete(0).spawn(&cluster);
     assert_eq!(wait_and_die(&cluster, &scratch.path, secs(5)).await, None);
-    // The pod goes while nobody looks.
+    // The pod is deleted while no process waits.
     sleep(secs(60)).await;
     assert_eq!(wait_and_die(&cluster, &scratch.path, secs(60)).await, Some(Ok(3)));
-    // Whoever asks again, after a crash before the answer was used, gets it again.
+    // After a crash before the answer was used, the next process gets the same answer.
     assert_eq!(wait_and_die(&cluster, &scratch.path, secs(60)).await, Some(Ok(3)));
     let journal = scratch.open();
     journal.forget("ci", "p").expect("it is written");
@@ -79,8 +79,8 @@ async fn an_exit_that_was_seen_outlives_the_process_and_the_pod() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn processes_that_are_killed_at_any_time_answer_as_one_that_is_not() {
-    // Each life by itself has another answer, and what decides is seen before the end.
+async fn processes_that_are_killed_at_any_time_answer_like_one_that_is_not() {
+    // Each life alone has a different answer, and the deciding state is seen before the end.
     let killed = || running().after(secs(3)).delete(30).after(secs(4)).finished(0).after(secs(20)).removed();
     type Make = fn() -> Life;
     let lives: [(Make, Result<i32, &str>); 4] = [
@@ -106,9 +106,9 @@ async fn processes_that_are_killed_at_any_time_answer_as_one_that_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_go_on_and_do_not_speak_before_somebody_has_looked() {
+async fn limits_continue_and_do_not_decide_before_a_read() {
     let (cluster, scratch) = (Cluster::new(), Scratch::new());
-    // Pending for long, and running by the time that the second process looks.
+    // The pod is Pending for long, and runs when the second process reads it.
     Life::of(pod("ci", "p", &["step"]))
         .scheduled("node-1")
         .after(secs(900))
@@ -118,7 +118,7 @@ async fn limits_go_on_and_do_not_speak_before_somebody_has_looked() {
         .spawn(&cluster);
     assert_eq!(wait_and_die(&cluster, &scratch.path, secs(10)).await, None);
     sleep(secs(990)).await;
-    // Its start deadline of ten minutes ran out meanwhile, and the API server is not there at first.
+    // The start deadline of ten minutes ran out meanwhile, and at first the API server cannot be reached.
     for _ in 0..3 {
         cluster.faults().push(Verb::Get, Fault::status(503));
     }
@@ -126,8 +126,8 @@ async fn limits_go_on_and_do_not_speak_before_somebody_has_looked() {
 }
 
 #[test]
-fn time_that_nobody_watched_counts_against_the_deadline() {
-    // The journal has the machine's clock, so this one runs in real time.
+fn time_without_a_process_counts_against_the_deadline() {
+    // The journal uses the system clock, so this test runs in real time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (cluster, scratch) = (Cluster::new(), Scratch::new());
@@ -138,7 +138,7 @@ fn time_that_nobody_watched_counts_against_the_deadline() {
         let _ = timeout(Duration::from_millis(300), wait).await;
         drop(journal);
         podwait_tests::cluster::pause(1500).await;
-        // Also without the policy: it is written down.
+        // Also without the policy, which is in the journal.
         let begin = std::time::Instant::now();
         let answer = wait_and_die(&cluster, &scratch.path, secs(10)).await;
         assert_eq!(answer, Some(Err("deadline")));
@@ -146,7 +146,7 @@ fn time_that_nobody_watched_counts_against_the_deadline() {
     });
 }
 
-/// A journal of one wait that is over, line by line: the first says what the file is.
+/// A journal of one wait that is over. Its first line identifies the file.
 async fn written(scratch: &Scratch) -> String {
     let cluster = Cluster::new();
     running().after(secs(5)).finished(4).spawn(&cluster);
@@ -154,7 +154,7 @@ async fn written(scratch: &Scratch) -> String {
     scratch.text()
 }
 
-/// Writes a file, and opens it as a journal; the error.
+/// Writes a file, opens it as a journal, and returns the error.
 fn refused(scratch: &Scratch, content: &[u8]) -> JournalError {
     fs::write(&scratch.path, content).expect("written");
     let opened = Journal::open(&scratch.path, Fsync::Never);
@@ -164,7 +164,7 @@ fn refused(scratch: &Scratch, content: &[u8]) -> JournalError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_cut_off_is_taken_off_and_damage_is_told() {
+async fn an_incomplete_last_record_is_removed_and_damage_is_reported() {
     let scratch = Scratch::new();
     let whole = written(&scratch).await;
     let first = whole.find('\n').expect("lines") + 1;
@@ -184,7 +184,7 @@ async fn what_was_cut_off_is_taken_off_and_damage_is_told() {
         assert!(error.contains(words), "{error}");
     };
     damaged(&whole.replacen("\"ci\"", "\"cj\"", 1), "line 2 of the journal");
-    damaged(&format!("not a journal\n{whole}"), "is no journal of podwait and stays as it is");
+    damaged(&format!("not a journal\n{whole}"), "is not a journal of podwait, and was not changed");
     damaged(&whole.replacen("podwait-journal 1", "podwait-journal 2", 1), "line 1 of the journal");
     let record = whole.lines().nth(1).expect("a record");
     let newer = record[9..].replace("\"podwait_journal\":1", "\"podwait_journal\":2");
@@ -196,7 +196,7 @@ async fn what_was_cut_off_is_taken_off_and_damage_is_told() {
     let strange = format!("{:08x} {strange}\n", crc32fast::hash(strange.as_bytes()));
     damaged(&format!("{}{strange}", &whole[..first]), "cannot be read");
     damaged(&format!("{}{}\n", &whole[..first], "x".repeat(9 << 20)), "it is too long");
-    // Damage of the last record is as good as none: it is looked for again.
+    // With a damaged last record the wait is resumed without it.
     let last = whole.trim_end().rfind('\n').expect("several") + 1;
     fs::write(&scratch.path, format!("{}{}", &whole[..last], whole[last..].replace("exit", "ixet")))
         .expect("written");
@@ -205,7 +205,7 @@ async fn what_was_cut_off_is_taken_off_and_damage_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_is_no_journal_stays_as_it_is() {
+async fn a_file_that_is_no_journal_is_not_changed() {
     let scratch = Scratch::new();
     let whole = written(&scratch).await;
     let first = whole.find('\n').expect("lines") + 1;
@@ -238,7 +238,7 @@ async fn a_file_that_is_no_journal_stays_as_it_is() {
         &other,
         &format!("{other}\n"),
         &other[..40],
-        // Half of its first line, as no write leaves it, and all else.
+        // Half of its first line, which no write leaves, and other contents.
         &whole[1..],
     ]
     .map(|text: &str| text.as_bytes().to_vec())
@@ -258,7 +258,7 @@ async fn a_file_that_is_no_journal_stays_as_it_is() {
             "{error}"
         );
     }
-    // As little through a link, and with its mode as it is.
+    // The same through a link, and with an unchanged mode.
     let link = scratch.path.with_file_name("link");
     fs::write(&scratch.path, kubeconfig).expect("written");
     fs::set_permissions(&scratch.path, fs::Permissions::from_mode(0o644)).expect("its owner may");
@@ -284,7 +284,7 @@ async fn a_journal_from_before_it_had_a_first_line_is_read() {
     drop(journal);
     assert!(scratch.text().starts_with(older));
     assert!(scratch.open().entries().is_empty());
-    // Torn behind its first record.
+    // Cut off after its first record.
     let first = older.find('\n').expect("lines") + 1;
     fs::write(&scratch.path, &older[..first + 20]).expect("written");
     assert_eq!(scratch.open().entries().len(), 1);
@@ -320,7 +320,7 @@ async fn only_its_owner_reads_a_journal_and_a_link_to_it_stays_one() {
 }
 
 #[test]
-fn what_is_no_file_holds_no_journal_and_holds_nothing_up() {
+fn other_file_types_are_refused_without_a_delay() {
     let folder = TempDir::new().expect("a folder");
     let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
@@ -350,11 +350,11 @@ async fn the_command_refuses_what_cannot_be_its_journal() {
     let config = kubeconfig(&server.url());
     let folder = TempDir::new().expect("a folder");
     let (fifo, token) = (folder.path().join("fifo"), folder.path().join("token"));
-    // Built before the time runs.
+    // The command is built before the measured time.
     podwait();
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
     fs::write(&token, "secret").expect("written");
-    for (path, words) in [(&fifo, "is a FIFO"), (&token, "is no journal")] {
+    for (path, words) in [(&fifo, "is a FIFO"), (&token, "is not a journal")] {
         let (config, path) = (config.path().to_str().expect("readable"), path.to_str().expect("readable"));
         let arguments = ["wait", "p", "-c", "step", "--kubeconfig", config, "--resume", path];
         let run = timeout(secs(60), run(&arguments)).await.expect("it ends by itself");
@@ -365,7 +365,7 @@ async fn the_command_refuses_what_cannot_be_its_journal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_say_what_is_behind_them() {
+async fn errors_have_sources() {
     fn std_error<E: Error + Send + Sync + 'static>(error: E) -> Box<dyn Error + Send + Sync> {
         Box::new(error)
     }
@@ -397,8 +397,8 @@ async fn one_process_at_a_time() {
 }
 
 #[test]
-fn who_has_closed_a_journal_leaves_it_whatever_children_the_process_starts() {
-    // A child has all open files of its parent until its program begins, and with them their locks.
+fn a_closed_journal_is_unlocked_whatever_children_the_process_starts() {
+    // Until its program begins, a child has all open files of its parent, and their locks.
     let scratch = Scratch::new();
     std::thread::scope(|threads| {
         let children =
@@ -430,12 +430,12 @@ async fn a_journal_of_many_waits_stays_small() {
         largest.set(largest.get().max(std::fs::metadata(&scratch.path).expect("it is there").len()));
     }
     assert!(largest.get() < 300 << 10, "{} bytes", largest.get());
-    // And what replaced the file is locked as well.
+    // And the file that replaced it is locked as well.
     assert!(matches!(Journal::open(&scratch.path, Fsync::Never), Err(JournalError::InUse(_))));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_journal_that_was_removed_fails_no_wait_and_says_so() {
+async fn a_journal_that_was_removed_fails_no_wait_and_is_reported() {
     let (cluster, scratch) = (Cluster::new(), Scratch::new());
     let journal = scratch.open();
     fs::remove_dir_all(scratch.path.parent().expect("a folder")).expect("it is removed");
@@ -476,9 +476,9 @@ async fn the_waits_for_a_pod_are_found_by_its_name() {
     assert_eq!(order, ["a", "p-1", "ip"]);
 }
 
-/// Version 1 knew nothing of what a registry said, and kept no words of the pod.
+/// Version 1 had no record of a registry's messages, nor of the pod's.
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_an_earlier_version_saved_goes_on() {
+async fn a_wait_that_an_earlier_version_saved_continues() {
     let cluster = Cluster::new();
     let refused = json!({ "waiting": { "reason": "ErrImagePull", "message": "denied" } });
     let life = Life::of(pod("ci", "p", &["step"])).scheduled("node-1");

@@ -1,4 +1,4 @@
-//! Waits on steps that a real kubelet runs, in every way at once; what the container's runtime saw is the truth.
+//! Waits for steps on a real kubelet, in every way at once; the truth is the journal of the container's runtime.
 //!
 //! The scenarios of one test run side by side, since most of them wait for a kubelet's backoff. With `PODWAIT_RECORD=1` the
 //! recordings go to `tests/recordings`.
@@ -21,7 +21,7 @@ mod steps;
 use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters};
 use serde_json::{Value, json};
 
-/// A pod of the container `step`, which runs this in a shell, on the node that nothing happens to.
+/// A pod with the container `step`, which runs this script in a shell, on the node that is not disturbed.
 fn step(script: &str) -> Value {
     json!({
         "metadata": { "name": "step" },
@@ -34,7 +34,7 @@ fn step(script: &str) -> Value {
     })
 }
 
-/// A container that runs this in a shell.
+/// A container that runs this script in a shell.
 fn shell(name: &str, script: &str) -> Value {
     json!({ "name": name, "image": "busybox:1", "command": ["sh", "-c", script] })
 }
@@ -46,23 +46,23 @@ fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
     pod
 }
 
-/// Runs the step for an hour, and ends with this code when it is asked to end. Says when it can be asked.
+/// A script that runs for an hour, and ends with this code on SIGTERM. It writes a line when it is ready for that.
 fn trap(code: i32) -> String {
     format!("trap 'exit {code}' TERM; echo begun; sleep 3600 & wait")
 }
 
-/// Lets a step that is a [`trap`] and runs end now, as if by itself: nobody but the runtime knows why.
+/// Ends a running step with a [`trap`] now, as if by itself: the kubelet cannot observe the cause.
 async fn end(own: &Cluster, uid: &str) {
     own.order(&format!("runtime signal {uid} step SIGTERM")).await;
 }
 
-/// Waits for the pod `step`, which this creates in a namespace of its own, while `life` happens to it. The name is that of
-/// the recording.
+/// Creates the pod `step` in a new namespace, and waits for it while `life` changes it. `name` is the name of the
+/// recording.
 async fn scenario(name: &str, waiters: Waiters, pod: Value, life: impl AsyncFnOnce(&Scratch)) -> Answers {
     let scratch = Scratch::new(name).await;
     let create_and_live = async {
-        // Long enough for most waits to be there first, which is what a recording shows best. All must be there for what
-        // happens later: see `wait_until_running`.
+        // Long enough that most waits begin before the pod, so that the recording is complete. Later changes wait for
+        // all waits: see `wait_until_running`.
         podwait_tests::cluster::pause(300).await;
         scratch.create_pod(&pod).await;
         life(&scratch).await;
@@ -74,12 +74,12 @@ async fn scenario(name: &str, waiters: Waiters, pod: Value, life: impl AsyncFnOn
     answers
 }
 
-/// A scenario in which nothing happens but the step itself.
+/// A scenario without any disturbance of the step.
 async fn undisturbed(name: &str, waiters: Waiters, pod: Value) -> Answers {
     scenario(name, waiters, pod, async |_| {}).await
 }
 
-/// A namespace in which `life` has happened to this pod, for waits that come late.
+/// A namespace in which `life` has already changed this pod, for late waits.
 async fn late(name: &str, pod: &Value, life: impl AsyncFnOnce(&Scratch)) -> Scratch {
     let scratch = Scratch::new(name).await;
     scratch.create_pod(pod).await;

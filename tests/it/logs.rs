@@ -1,4 +1,4 @@
-//! Logs beside waits, against the simulated cluster under paused time.
+//! Logs together with waits, on the simulated cluster in paused time.
 
 mod cuts;
 mod ends;
@@ -19,23 +19,23 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What came of a log: for each run of each container what it wrote, the gaps, and the troubles.
+/// The events of a log: the text of each run of each container, the gaps, and the failures.
 #[derive(Debug, Default)]
-struct Heard {
+struct Collected {
     texts: BTreeMap<(String, u32), String>,
     gaps: Vec<LogGap>,
     troubles: Vec<u16>,
-    /// How often it was said that the node gives no times.
+    /// How often it was reported that the node sends no times.
     untimed: usize,
 }
 
-impl Heard {
+impl Collected {
     async fn all(mut logs: podwait::LogStream) -> Self {
-        let mut heard = Self::default();
+        let mut collected = Self::default();
         while let Some(event) = logs.next().await {
-            heard.take(event);
+            collected.take(event);
         }
-        heard
+        collected
     }
 
     fn take(&mut self, event: LogEvent) {
@@ -54,8 +54,8 @@ impl Heard {
 
     #[track_caller]
     fn is(&self, container: &str, attempt: u32, text: &str) {
-        let heard = self.texts.get(&(container.to_owned(), attempt)).map_or("", String::as_str);
-        assert_eq!(heard, text, "{container}, attempt {attempt}: {self:?}");
+        let collected = self.texts.get(&(container.to_owned(), attempt)).map_or("", String::as_str);
+        assert_eq!(collected, text, "{container}, attempt {attempt}: {self:?}");
     }
 
     #[track_caller]
@@ -65,63 +65,64 @@ impl Heard {
     }
 }
 
-/// A step that runs a second from now.
+/// A step that runs one second from now.
 fn running() -> Life {
     Life::of(pod("ci", "p", &["step"])).scheduled("node-1").containers_creating().after(secs(1)).running()
 }
 
-/// Waits on the step and hears its log while it lives.
-async fn hear(cluster: &Cluster, life: Life) -> (Result<i32, &'static str>, Heard) {
+/// Waits for the step and reads its log meanwhile.
+async fn collect_log(cluster: &Cluster, life: Life) -> (Result<i32, &'static str>, Collected) {
     life.spawn(cluster);
     let (wait, logs) = wait(client_of(cluster), "ci", "p").container("step").logs(Logs::of_target());
-    let (exit, heard) = tokio::join!(wait, Heard::all(logs));
-    (exit.map(|exit| exit.code).map_err(|failure| failure.reason.as_str()), heard)
+    let (exit, collected) = tokio::join!(wait, Collected::all(logs));
+    (exit.map(|exit| exit.code).map_err(|failure| failure.reason.as_str()), collected)
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_step_writes_is_heard_to_its_end() {
+async fn the_log_of_a_step_is_read_to_its_end() {
     let cluster = Cluster::new();
     let life = running().writes("step", "one\n").after(secs(1)).writes("step", "two\nthr").after(secs(1));
     let life = life.writes("step", "ee\n\nlast").after(secs(1)).finished(3);
-    let (exit, heard) = hear(&cluster, life).await;
+    let (exit, collected) = collect_log(&cluster, life).await;
     assert_eq!(exit, Ok(3));
-    heard.is_only("one\ntwo\nthree\n\nlast");
-    // One that is followed; one for the end, and again from before the line that was begun earlier; one that brings nothing new.
+    collected.is_only("one\ntwo\nthree\n\nlast");
+    // One request that follows; one for the end, and one from before the line that had begun earlier; one without
+    // anything new.
     assert_eq!(cluster.requests().log, 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_are_told_as_they_are_written() {
+async fn lines_are_reported_as_they_are_written() {
     let cluster = Cluster::new();
     let (wait, mut logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
     let start = Instant::now();
     let life = running().after(secs(10)).writes("step", "ten\n").after(secs(10)).writes("step", "twenty\n");
     life.after(secs(10)).finished(0).spawn(&cluster);
-    let hear = async {
+    let collect = async {
         let mut times = Vec::new();
         while let Some(LogEvent::Line(line)) = logs.next().await {
             times.push((start.elapsed().as_secs(), String::from_utf8_lossy(&line.text).into_owned()));
         }
         times
     };
-    let (_, times) = tokio::join!(wait, hear);
+    let (_, times) = tokio::join!(wait, collect);
     assert_eq!(times, [(11, "ten".to_owned()), (21, "twenty".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_no_log_before_there_is_one() {
+async fn a_log_is_read_once_it_exists() {
     let cluster = Cluster::new();
     let life = Life::of(pod("ci", "p", &["step"])).after(secs(5)).scheduled("node-1").after(secs(5));
     let life =
         life.waiting("step", "ErrImagePull", "no").after(secs(20)).running().writes("step", "at last\n");
-    let (exit, heard) = hear(&cluster, life.after(secs(1)).finished(0)).await;
+    let (exit, collected) = collect_log(&cluster, life.after(secs(1)).finished(0)).await;
     assert_eq!(exit, Ok(0));
-    heard.is_only("at last\n");
-    assert!(heard.troubles.is_empty() && cluster.requests().log < 5, "{:?}", cluster.requests());
+    collected.is_only("at last\n");
+    assert!(collected.troubles.is_empty() && cluster.requests().log < 5, "{:?}", cluster.requests());
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_run_is_heard_in_its_order() {
+async fn all_runs_are_read_in_order() {
     let cluster = Cluster::new();
     let mut step = pod("ci", "p", &["step"]);
     step["spec"]["restartPolicy"] = "OnFailure".into();
@@ -131,16 +132,16 @@ async fn every_run_is_heard_in_its_order() {
         life.terminated("step", Terminated::exit(1)).after(secs(1)).waiting("step", "CrashLoopBackOff", "");
     let life = life.after(secs(10)).started("step").writes("step", "second\n").after(secs(5));
     let life = life.restarted("step").writes("step", "third\n").after(secs(5)).finished(0);
-    let (exit, heard) = hear(&cluster, life).await;
+    let (exit, collected) = collect_log(&cluster, life).await;
     assert_eq!(exit, Ok(0));
     for (attempt, text) in [(1, "first\n"), (2, "second\n"), (3, "third\n")] {
-        heard.is("step", attempt, text);
+        collected.is("step", attempt, text);
     }
-    assert!(heard.gaps.is_empty(), "{heard:?}");
+    assert!(collected.gaps.is_empty(), "{collected:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_that_nobody_keeps_are_told_as_gaps() {
+async fn runs_whose_logs_are_gone_are_reported_as_gaps() {
     let cluster = Cluster::new();
     let mut step = pod("ci", "p", &["step"]);
     step["spec"]["restartPolicy"] = "Always".into();
@@ -157,10 +158,10 @@ async fn runs_that_nobody_keeps_are_told_as_gaps() {
     life.spawn(&cluster);
     sleep(secs(1)).await;
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
-    let (_, heard) = tokio::join!(wait, Heard::all(logs));
-    heard.is("step", 3, "three\n");
-    heard.is("step", 4, "four\n");
-    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    let (_, collected) = tokio::join!(wait, Collected::all(logs));
+    collected.is("step", 3, "three\n");
+    collected.is("step", 4, "four\n");
+    let [gap] = &collected.gaps[..] else { panic!("{collected:?}") };
     assert_eq!(
         (gap.attempts.clone(), gap.reason, gap.after, gap.before),
         (1..=2, GapReason::Gone, None, None)
@@ -168,10 +169,10 @@ async fn runs_that_nobody_keeps_are_told_as_gaps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kubelet_that_is_ahead_of_the_api_server_mixes_up_nothing() {
+async fn a_kubelet_that_is_ahead_of_the_api_server_causes_no_mixed_runs() {
     let mut by_policy = pod("ci", "p", &["step"]);
     by_policy["spec"]["restartPolicy"] = "OnFailure".into();
-    // The step would not be started again by itself.
+    // By its policy the step is not started again.
     let mut by_rule = pod("ci", "p", &["step"]);
     by_rule["spec"]["initContainers"] = json!([{
         "name": "setup",
@@ -197,7 +198,7 @@ async fn ahead_of_the_api_server(step: Value) {
         cluster.begin_log("ci", "p", "step");
         cluster.write_log("ci", "p", "step", "second\n");
         sleep(secs(3)).await;
-        // What happened is told only now.
+        // The status is published only now.
         Life::existing("ci", "p").restarted("step").run(&cluster).await.expect("an honest life");
         let end = |pod: &mut Value| {
             pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = ended.into();
@@ -209,18 +210,18 @@ async fn ahead_of_the_api_server(step: Value) {
         Life::existing("ci", "p").finished(0).run(&cluster).await.expect("an honest life");
     };
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
-    let (exit, heard, ()) = tokio::join!(wait, Heard::all(logs), ahead);
+    let (exit, collected, ()) = tokio::join!(wait, Collected::all(logs), ahead);
     assert_eq!(exit.map(|exit| exit.code), Ok(0));
-    let all: String = heard.texts.values().flat_map(|text| text.chars()).collect();
+    let all: String = collected.texts.values().flat_map(|text| text.chars()).collect();
     for line in ["first", "second", "second still"] {
-        assert_eq!(all.lines().filter(|heard| *heard == line).count(), 1, "{line}: {heard:?}");
+        assert_eq!(all.lines().filter(|collected| *collected == line).count(), 1, "{line}: {collected:?}");
     }
 }
 
-/// All of it within a second, which is as exact as the API server's times are.
+/// All within one second, which is the precision of the API server's times.
 #[tokio::test(start_paused = true)]
-async fn runs_that_follow_each_other_at_once_are_told_apart() {
-    // Whoever comes late finds the second run where the API server has the first one.
+async fn runs_that_follow_each_other_at_once_are_distinguished() {
+    // A late reader gets the second run while the API server has the first one.
     for late in [0, 400] {
         let cluster = Cluster::new();
         let mut step = pod("ci", "p", &["step"]);
@@ -234,7 +235,7 @@ async fn runs_that_follow_each_other_at_once_are_told_apart() {
             let ended = cluster.now();
             cluster.begin_log("ci", "p", "step");
             cluster.write_log("ci", "p", "step", &texts[1]);
-            // The API server hears of it when the first stream has long been over.
+            // The API server is informed long after the first stream has ended.
             sleep(secs(4)).await;
             Life::existing("ci", "p").restarted("step").run(&cluster).await.expect("an honest life");
             let end = |pod: &mut Value| {
@@ -247,18 +248,22 @@ async fn runs_that_follow_each_other_at_once_are_told_apart() {
         let read = async {
             sleep(Duration::from_millis(late)).await;
             let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
-            tokio::join!(wait, Heard::all(logs))
+            tokio::join!(wait, Collected::all(logs))
         };
-        let ((exit, heard), ()) = tokio::join!(read, ahead);
+        let ((exit, collected), ()) = tokio::join!(read, ahead);
         assert_eq!(exit.map(|exit| exit.code), Ok(0));
-        assert!(heard.gaps.is_empty(), "{late}: {heard:?}");
-        let all: String = heard.texts.values().flat_map(|text| text.chars()).collect();
+        assert!(collected.gaps.is_empty(), "{late}: {collected:?}");
+        let all: String = collected.texts.values().flat_map(|text| text.chars()).collect();
         for word in ["first", "second"] {
-            assert_eq!(all.lines().filter(|line| *line == word).count(), 50, "{late}: {word} in {heard:?}");
+            assert_eq!(
+                all.lines().filter(|line| *line == word).count(),
+                50,
+                "{late}: {word} in {collected:?}"
+            );
         }
         if late == 0 {
-            heard.is("step", 1, &texts[0]);
-            heard.is("step", 2, &texts[1]);
+            collected.is("step", 1, &texts[0]);
+            collected.is("step", 2, &texts[1]);
         }
     }
 }
@@ -271,11 +276,11 @@ async fn all_containers_or_some() {
         let life = Life::of(step).scheduled("node-1").containers_creating().after(secs(1)).started("clone");
         let life = life.writes("clone", "cloned\n").after(secs(1)).terminated("clone", Terminated::exit(0));
         let life = life.after(secs(1)).running().writes("proxy", "ready\n").writes("step", "working\n");
-        // The proxy goes on for ever.
+        // The proxy runs for ever.
         life.after(secs(5))
             .terminated("step", Terminated::exit(0))
             .after(secs(1))
-            .writes("proxy", "never heard\n")
+            .writes("proxy", "never collected\n")
     };
     for (logs, names) in [
         (Logs::of_all(), &["clone", "proxy", "step"][..]),
@@ -286,14 +291,14 @@ async fn all_containers_or_some() {
         lives().spawn(&cluster);
         let (wait, logs) = wait(client_of(&cluster), "ci", "p").container("step").logs(logs);
         let start = Instant::now();
-        let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+        let (exit, collected) = tokio::join!(wait, Collected::all(logs));
         assert_eq!(exit.map(|exit| exit.code), Ok(0));
-        assert!(start.elapsed() < secs(9), "nobody waits for the proxy");
+        assert!(start.elapsed() < secs(9), "the proxy is not awaited");
         let expected = [("clone", "cloned\n"), ("proxy", "ready\n"), ("step", "working\n")];
         for (name, text) in expected {
-            heard.is(name, 1, if names.contains(&name) { text } else { "" });
+            collected.is(name, 1, if names.contains(&name) { text } else { "" });
         }
-        assert!(heard.gaps.is_empty(), "{heard:?}");
+        assert!(collected.gaps.is_empty(), "{collected:?}");
     }
 }
 
@@ -327,29 +332,29 @@ async fn streams_that_break_in_any_way_are_resumed() {
             life = life.after(secs(1)).writes("step", &line);
             text.push_str(&line);
         }
-        let (exit, heard) = hear(&cluster, life.finished(0)).await;
+        let (exit, collected) = collect_log(&cluster, life.finished(0)).await;
         assert_eq!(exit, Ok(0), "{fault:?}");
-        heard.is_only(&text);
+        collected.is_only(&text);
     }
 }
 
-/// What is read again from a second on begins with what was told. Each break before anything new must leave time for the next
-/// try, though reading had been failing for long before the step ended.
+/// A log that is read again from a second begins with reported lines. After each break before a new line there must be
+/// time for the next attempt, although reads had failed for long before the step ended.
 #[tokio::test(start_paused = true)]
-async fn a_link_that_breaks_before_anything_new_comes_is_tried_again_until_it_holds() {
+async fn a_link_that_breaks_before_a_new_line_is_retried_until_it_works() {
     let cluster = Cluster::new();
     let text: String = (0..50).map(|n| format!("line {n}\n")).collect();
-    let (told, rest) = text.split_at(text.find("line 20").expect("it is there"));
+    let (first, rest) = text.split_at(text.find("line 20").expect("it is there"));
     for fault in [Fault::ResetAfter { events: 20 }].into_iter().chain(vec![Fault::status(503); 6]) {
         cluster.faults().push(Verb::Log, fault);
     }
     for _ in 0..8 {
         cluster.faults().push(Verb::Log, Fault::ResetAfter { events: 15 });
     }
-    let life = running().writes("step", told).writes("step", rest).after(secs(12)).finished(0);
-    let (exit, heard) = hear(&cluster, life).await;
+    let life = running().writes("step", first).writes("step", rest).after(secs(12)).finished(0);
+    let (exit, collected) = collect_log(&cluster, life).await;
     assert_eq!(exit, Ok(0));
-    heard.is_only(&text);
+    collected.is_only(&text);
     assert!(cluster.requests().log >= 15, "{:?}", cluster.requests());
 }
 
@@ -360,31 +365,32 @@ async fn an_error_in_place_of_a_log_is_an_error() {
     for _ in 0..8 {
         cluster.faults().push(Verb::Log, Fault::Status { code: 200, retry_after: None, body: body() });
     }
-    let (_, heard) = hear(&cluster, running().writes("step", "a line\n").after(secs(30)).finished(0)).await;
-    heard.is_only("a line\n");
-    assert_eq!(heard.troubles, [0], "told once, after a while");
+    let (_, collected) =
+        collect_log(&cluster, running().writes("step", "a line\n").after(secs(30)).finished(0)).await;
+    collected.is_only("a line\n");
+    assert_eq!(collected.troubles, [0], "reported once, after a while");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_not_read_logs_waits_all_the_same() {
+async fn without_the_right_to_read_logs_the_wait_continues() {
     let cluster = Cluster::new();
     cluster.faults().rule(|request| (request.verb == Verb::Log).then(|| Fault::status(403)));
     let start = Instant::now();
-    let (exit, heard) =
-        hear(&cluster, running().writes("step", "secret\n").after(secs(60)).finished(7)).await;
-    assert_eq!((exit, &heard.troubles[..]), (Ok(7), &[403][..]));
-    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    let (exit, collected) =
+        collect_log(&cluster, running().writes("step", "secret\n").after(secs(60)).finished(7)).await;
+    assert_eq!((exit, &collected.troubles[..]), (Ok(7), &[403][..]));
+    let [gap] = &collected.gaps[..] else { panic!("{collected:?}") };
     assert_eq!(gap.reason, GapReason::Unreadable);
     assert!(start.elapsed() <= secs(72), "ten seconds after the end at most: {:?}", start.elapsed());
     assert!(cluster.requests().log < 25, "{:?}", cluster.requests());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_never_ends_holds_up_nobody() {
+async fn a_log_that_never_ends_delays_no_answer() {
     let cluster = Cluster::new();
     let life = running().after(secs(5)).finished(0);
     life.spawn(&cluster);
-    // Whatever is asked, it never stops.
+    // No request for the log ever ends.
     cluster.faults().rule(|request| (request.verb == Verb::Log).then_some(Fault::SilentAfter { events: 1 }));
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().drain(secs(3)));
     let start = Instant::now();
@@ -392,13 +398,13 @@ async fn a_log_that_never_ends_holds_up_nobody() {
         let exit = wait.await;
         (exit, start.elapsed())
     };
-    let ((exit, answered), heard) = tokio::join!(wait, Heard::all(logs));
+    let ((exit, answered), collected) = tokio::join!(wait, Collected::all(logs));
     assert_eq!((exit.map(|exit| exit.code), answered), (Ok(0), secs(6)));
-    assert_eq!((heard.gaps.len(), start.elapsed()), (1, secs(9)), "{heard:?}");
+    assert_eq!((collected.gaps.len(), start.elapsed()), (1, secs(9)), "{collected:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_was_changed_while_nobody_read_leaves_a_gap_with_its_bounds() {
+async fn a_rotation_during_an_interruption_is_a_gap_with_bounds() {
     let cluster = Cluster::new();
     running().writes("step", "before\n").after(secs(60)).finished(0).spawn(&cluster);
     let change = async {
@@ -414,9 +420,9 @@ async fn a_file_that_was_changed_while_nobody_read_leaves_a_gap_with_its_bounds(
         cluster.faults().push(Verb::Log, Fault::status(503).retry_after(4));
     }
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
-    let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), change);
-    heard.is("step", 1, "before\nafter\n");
-    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    let (_, collected, ()) = tokio::join!(wait, Collected::all(logs), change);
+    collected.is("step", 1, "before\nafter\n");
+    let [gap] = &collected.gaps[..] else { panic!("{collected:?}") };
     let seconds = |time: Option<std::time::SystemTime>| {
         time.expect("a bound").duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
             - 1_767_225_600
@@ -425,7 +431,7 @@ async fn a_file_that_was_changed_while_nobody_read_leaves_a_gap_with_its_bounds(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_was_changed_with_nothing_lost_leaves_none() {
+async fn a_rotation_without_a_loss_is_no_gap() {
     let cluster = Cluster::new();
     running().writes("step", "one\n").after(secs(60)).finished(0).spawn(&cluster);
     let change = async {
@@ -433,15 +439,15 @@ async fn a_file_that_was_changed_with_nothing_lost_leaves_none() {
         cluster.rotate_log("ci", "p", "step", "");
         cluster.write_log("ci", "p", "step", "two\n");
     };
-    // The line that was told last is in the new file.
+    // The last reported line is in the new file.
     cluster.faults().push(Verb::Log, Fault::CutIn(secs(20)));
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
-    let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), change);
-    heard.is_only("one\ntwo\n");
+    let (_, collected, ()) = tokio::join!(wait, Collected::all(logs), change);
+    collected.is_only("one\ntwo\n");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_kubelet_skips_while_it_changes_files_is_within_a_gap() {
+async fn lines_that_a_kubelet_skips_at_a_rotation_are_within_a_gap() {
     let cluster = Cluster::new();
     running().after(secs(100)).finished(0).spawn(&cluster);
     let write = async {
@@ -458,10 +464,10 @@ async fn what_a_kubelet_skips_while_it_changes_files_is_within_a_gap() {
         }
     };
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
-    let (_, heard, ()) = tokio::join!(wait, Heard::all(logs), write);
-    let text = &heard.texts[&("step".to_owned(), 1)];
+    let (_, collected, ()) = tokio::join!(wait, Collected::all(logs), write);
+    let text = &collected.texts[&("step".to_owned(), 1)];
     assert_eq!((text.lines().count(), text.contains("missed")), (1200, false));
-    let [gap] = &heard.gaps[..] else { panic!("{:?}", heard.gaps) };
+    let [gap] = &collected.gaps[..] else { panic!("{:?}", collected.gaps) };
     let seconds = |time: Option<std::time::SystemTime>| {
         time.expect("a bound").duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
             - 1_767_225_600
@@ -472,25 +478,25 @@ async fn what_a_kubelet_skips_while_it_changes_files_is_within_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_gone_has_taken_its_log_along() {
+async fn the_log_of_a_pod_that_is_gone_has_ended() {
     let cluster = Cluster::new();
-    let life = running().writes("step", "heard\n").after(secs(5)).delete(0);
-    let (exit, heard) = hear(&cluster, life).await;
+    let life = running().writes("step", "collected\n").after(secs(5)).delete(0);
+    let (exit, collected) = collect_log(&cluster, life).await;
     assert_eq!(exit, Err("pod_deleted"));
-    heard.is("step", 1, "heard\n");
-    let [gap] = &heard.gaps[..] else { panic!("{heard:?}") };
+    collected.is("step", 1, "collected\n");
+    let [gap] = &collected.gaps[..] else { panic!("{collected:?}") };
     assert_eq!((gap.reason, gap.before), (GapReason::Gone, None));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_of_another_pod_of_the_name_is_told() {
+async fn no_line_of_a_namesake_is_reported() {
     let cluster = Cluster::new();
     let life = running().writes("step", "ours\n").after(secs(5)).delete(0);
     let life =
         life.created(pod("ci", "p", &["step"])).scheduled("node-1").running().writes("step", "theirs\n");
-    let (exit, heard) = hear(&cluster, life.after(secs(30)).finished(0)).await;
+    let (exit, collected) = collect_log(&cluster, life.after(secs(30)).finished(0)).await;
     assert_eq!(exit, Err("pod_deleted"));
-    heard.is("step", 1, "ours\n");
+    collected.is("step", 1, "ours\n");
 }
 
 #[tokio::test(start_paused = true)]
@@ -502,8 +508,8 @@ async fn a_wait_that_is_dropped_ends_its_logs() {
         tokio::time::timeout(secs(10), wait.into_future()).await.expect_err("it runs for longer");
     };
     let start = Instant::now();
-    let ((), heard) = tokio::join!(wait, Heard::all(logs));
-    heard.is_only("one\n");
+    let ((), collected) = tokio::join!(wait, Collected::all(logs));
+    collected.is_only("one\n");
     assert_eq!(start.elapsed(), secs(10));
 }
 
@@ -517,9 +523,9 @@ async fn logs_of_waits_in_a_hub() {
         life.writes("step", &format!("{n}\n")).after(secs(5)).finished(0).spawn(&cluster);
         let (wait, logs) = hub.wait("ci", name).logs(Logs::of_target());
         async move {
-            let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+            let (exit, collected) = tokio::join!(wait, Collected::all(logs));
             assert_eq!(exit.map(|exit| exit.code), Ok(0));
-            heard.is_only(&format!("{n}\n"));
+            collected.is_only(&format!("{n}\n"));
         }
     });
     futures_util::future::join_all(waits).await;
@@ -527,7 +533,7 @@ async fn logs_of_waits_in_a_hub() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_slowly_loses_nothing_and_holds_up_no_wait() {
+async fn a_slow_reader_loses_no_line_and_delays_no_wait() {
     let cluster = Cluster::new();
     let mut life = running();
     let mut text = String::new();
@@ -541,16 +547,16 @@ async fn who_reads_slowly_loses_nothing_and_holds_up_no_wait() {
     let start = Instant::now();
     let wait = async { (wait.await, start.elapsed()) };
     let slow = async {
-        let mut heard = Heard::default();
+        let mut collected = Collected::default();
         while let Some(event) = logs.next().await {
-            heard.take(event);
+            collected.take(event);
             sleep(Duration::from_millis(100)).await;
         }
-        heard
+        collected
     };
-    let ((exit, answered), heard) = tokio::join!(wait, slow);
+    let ((exit, answered), collected) = tokio::join!(wait, slow);
     assert_eq!((exit.map(|exit| exit.code), answered), (Ok(0), secs(2)));
-    heard.is_only(&text);
+    collected.is_only(&text);
 }
 
 #[tokio::test(start_paused = true)]
@@ -563,7 +569,7 @@ async fn a_line_of_100_mb_comes_in_pieces() {
         cluster.write_log("ci", "p", "step", "\nnext\n");
     };
     let (wait, mut logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target());
-    let hear = async {
+    let collect = async {
         let (mut length, mut longest, mut last) = (0, 0, String::new());
         while let Some(event) = logs.next().await {
             let LogEvent::Line(line) = event else { panic!("{event:?}") };
@@ -573,26 +579,26 @@ async fn a_line_of_100_mb_comes_in_pieces() {
         }
         (length, longest, last)
     };
-    let (_, (length, longest, last), ()) = tokio::join!(wait, hear, write);
+    let (_, (length, longest, last), ()) = tokio::join!(wait, collect, write);
     assert_eq!((length, longest, last.as_str()), ((100 << 20) + 4, 64 << 10, "next"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_was_written_since() {
+async fn lines_since_a_time() {
     let cluster = Cluster::new();
     let life =
         running().writes("step", "old\n").after(secs(10)).writes("step", "new\n").after(secs(1)).finished(0);
     life.spawn(&cluster);
     let since = std::time::UNIX_EPOCH + secs(1_767_225_600 + 5);
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().since(since));
-    let (_, heard) = tokio::join!(wait, Heard::all(logs));
-    heard.is_only("new\n");
+    let (_, collected) = tokio::join!(wait, Collected::all(logs));
+    collected.is_only("new\n");
 }
 
-/// Of a line that is written bit by bit the kubelet leaves out the bits from before the second that is asked for, and with the
-/// first of them the time.
+/// The kubelet leaves out the parts of a line from before the requested second, and with the first part the time of the
+/// line.
 #[tokio::test(start_paused = true)]
-async fn a_line_that_was_begun_long_before_hides_none_of_those_behind_it() {
+async fn a_line_that_began_long_before_hides_no_later_line() {
     for seconds in [1, 3, 20] {
         let life = || {
             let life = running().writes("step", "first\n").after(secs(5)).writes("step", "long, ");
@@ -600,31 +606,31 @@ async fn a_line_that_was_begun_long_before_hides_none_of_those_behind_it() {
             life.after(secs(2)).writes("step", "last\n").after(secs(10)).finished(0)
         };
         let written = "first\nlong, and longer\nbehind it\nlast\n";
-        // Resumed in the second in which that line ends.
+        // The log is resumed in the second in which that line ends.
         let cluster = Cluster::new();
         cluster.faults().push(Verb::Log, Fault::CutIn(secs(6 + seconds)));
-        let (_, heard) = hear(&cluster, life()).await;
-        heard.is_only(written);
+        let (_, collected) = collect_log(&cluster, life()).await;
+        collected.is_only(written);
         assert!(cluster.requests().log > 2, "{seconds} s: {:?}", cluster.requests());
-        // And asked for from that second on.
+        // And it is requested from that second on.
         let cluster = Cluster::new();
         life().spawn(&cluster);
         let since = std::time::UNIX_EPOCH + secs(1_767_225_600 + 6 + seconds);
         let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().since(since));
-        let (_, heard) = tokio::join!(wait, Heard::all(logs));
-        heard.is_only("behind it\nlast\n");
+        let (_, collected) = tokio::join!(wait, Collected::all(logs));
+        collected.is_only("behind it\nlast\n");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_is_no_reason_to_wait_for_ever() {
-    // The pod never comes.
+async fn a_log_has_an_end_if_the_pod_never_exists() {
+    // The pod is never created.
     let cluster = Cluster::new();
     let policy = Policy::builder().build().expect("a policy");
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").policy(policy).logs(Logs::of_all());
-    let (exit, heard) = tokio::join!(wait, Heard::all(logs));
-    assert!(exit.is_err() && heard.texts.is_empty() && heard.gaps.is_empty(), "{heard:?}");
-    // And who looks at the stream when all is over finds its end.
+    let (exit, collected) = tokio::join!(wait, Collected::all(logs));
+    assert!(exit.is_err() && collected.texts.is_empty() && collected.gaps.is_empty(), "{collected:?}");
+    // And after the end of the wait the stream has ended.
     let (wait, mut logs) = podwait::wait(client_of(&cluster), "ci", "p").logs(Logs::of_all());
     drop(wait);
     assert_eq!(logs.next().now_or_never(), Some(None));

@@ -1,8 +1,8 @@
-//! Waits through a network on which everything goes wrong: every fault of the proxy, watching and polling at once, with
-//! the simulated cluster behind it, and with a real API server where there is one.
+//! Waits through a proxy with every fault, watching and polling at once. Behind the proxy is the simulated cluster, or
+//! a real API server if there is one.
 //!
-//! Sockets need real time, so budgets and delays are short here. What takes long (a call's own timeout, an outage of
-//! minutes) is passed by setting the clock of this process's timers forward: see [`World::leap`].
+//! Sockets need real time, so budgets and delays are short here. Long times (a call's own timeout, an outage of
+//! minutes) are skipped: this sets the clock of the process's timers forward, see [`World::leap`].
 
 mod answers;
 mod budgets;
@@ -49,11 +49,11 @@ fn every_such(verb: Verb, fault: impl Into<Fault>) -> impl FnMut(&Request) -> Op
 }
 
 on_both! {
-    nothing_goes_wrong
+    without_faults
 }
 
-/// The measure of all others: one GET, one watch, on HTTP/1.1.
-async fn nothing_goes_wrong(world: &World) {
+/// Without faults there is one GET and one watch, on HTTP/1.1.
+async fn without_faults(world: &World) {
     let waits = world.wait(
         policy(),
         |_| {},
@@ -63,7 +63,7 @@ async fn nothing_goes_wrong(world: &World) {
         },
     );
     for Waited { proxy, .. } in world.exited(3, waits.await) {
-        assert_eq!(proxy.traffic().http2, 0, "podwait speaks HTTP/1.1 only, so no GOAWAY can come");
+        assert_eq!(proxy.traffic().http2, 0, "podwait uses HTTP/1.1 only, so there is no GOAWAY");
         assert!(proxy.traffic().connections <= 2, "{proxy:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Long lives of pods, seen through every fault an observer can have, against the naive model.
+//! Long lives of pods, observed with every kind of fault, against the naive model.
 
 mod lives;
 
@@ -16,20 +16,20 @@ use proptest::test_runner::RngSeed;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an observer does next.
+/// The next observation.
 #[derive(Clone, Debug)]
 enum Look {
-    /// Sees the next state.
+    /// The next state.
     Next,
-    /// Misses some, and sees the one after.
+    /// A later state, after this many missed ones.
     Skip(usize),
-    /// Sees the newest state there is, as after a relist.
+    /// The newest state, as after a new LIST.
     Relist,
-    /// Sees the last state again, as every poll does.
+    /// The last state again, as from a poll.
     Again,
-    /// Sees an old state, as a cache or a late watch event shows it.
+    /// An old state, as from a cache or a late watch event.
     Stale(usize),
-    /// Asks, and the pod is not there yet, or not any more; otherwise like `Again`.
+    /// A 404 if the pod does not exist yet, or is gone; otherwise like `Again`.
     Absent,
     Error {
         code: u16,
@@ -39,7 +39,7 @@ enum Look {
     Tick,
 }
 
-/// What the observer's clock does before that.
+/// The change of the clock before that.
 #[derive(Clone, Copy, Debug)]
 enum Clock {
     Runs(u64),
@@ -72,9 +72,9 @@ fn looks() -> impl Strategy<Value = Vec<(Clock, Look)>> {
     prop::collection::vec((clock, look), 1..40)
 }
 
-/// What that observer sees of this life, and when.
+/// The observations of this life, with their times.
 fn observe(moments: &[Moment], looks: &[(Clock, Look)]) -> Vec<(Instant, Seen)> {
-    // How many states there were so far, and what became of the observer's clock.
+    // The number of states so far, and the clock.
     let (mut known, mut now) = (0_usize, 100_000_u64);
     let mut seen = Vec::new();
     for (clock, look) in looks {
@@ -112,7 +112,7 @@ fn seen_as(moment: &Moment) -> Seen {
     if moment.deleted { Seen::Deleted(moment.pod.clone()) } else { Seen::Pod(moment.pod.clone()) }
 }
 
-/// Limits that do not end at the same time where they begin at the same time.
+/// Limits that do not end at the same time if they begin at the same time.
 fn limits() -> Config {
     let millis = Duration::from_millis;
     Config {
@@ -160,8 +160,8 @@ fn goal() -> impl Strategy<Value = Goal> {
     ]
 }
 
-/// `PROPTEST_CASES` can only ask for more, `PROPTEST_RNG_SEED` for others: without it the cases are always the same, so
-/// that a change is judged by what it changes.
+/// `PROPTEST_CASES` can only raise the number of cases. Without `PROPTEST_RNG_SEED` the cases are always the same, so
+/// that a new failure is the result of a change.
 fn cases(fixed: u32) -> ProptestConfig {
     let config = ProptestConfig::default();
     let rng_seed = match config.rng_seed {
@@ -175,7 +175,7 @@ proptest! {
     #![proptest_config(cases(512))]
 
     #[test]
-    fn machine_and_model_agree_on_whatever_is_seen_of_a_life(
+    fn machine_and_model_agree_on_any_observations_of_a_life(
         plan in plan(), looks in looks(), config in config(), mut goal in goal(), knows_uid in any::<bool>(),
     ) {
         let moments = plan.moments();
@@ -191,7 +191,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_missed_makes_no_answer_greener(
+    fn missed_states_make_no_answer_greener(
         plan in plan(), missed in prop::collection::vec(any::<bool>(), 40), settle in any::<bool>(),
     ) {
         let moments = plan.moments();
@@ -234,7 +234,7 @@ fn foreign() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A pod in which every text is foreign, names included.
+/// A pod in which every text is foreign, including names.
 fn foreign_pod() -> impl Strategy<Value = PodSnapshot> {
     let phase = prop::sample::select(vec![
         Phase::Pending,
@@ -293,9 +293,9 @@ fn foreign_pod() -> impl Strategy<Value = PodSnapshot> {
 proptest! {
     #![proptest_config(cases(2048))]
 
-    /// The author of a pod can neither move the cursor nor forge a line, nor fill a log.
+    /// The author of a pod can neither move the cursor, forge a line nor fill a log.
     #[test]
-    fn whatever_a_pod_says_a_sentence_is_one_clean_line(pod in foreign_pod()) {
+    fn for_any_texts_of_a_pod_a_sentence_is_one_clean_line(pod in foreign_pod()) {
         let verdicts = sentence::verdicts(&pod);
         prop_assert!(!verdicts.is_empty());
         for verdict in verdicts {
@@ -304,7 +304,8 @@ proptest! {
     }
 }
 
-/// The answer to these states, all seen before any timer can fire, and then to the last of them for as long as it takes.
+/// The answer to these states, all observed before any timer can fire, and then to the last state until there is an
+/// answer.
 fn answer<'a>(goal: &Goal, policy: &Arc<Policy>, moments: impl Iterator<Item = &'a Moment>) -> Decision {
     let mut machine: WaitMachine = goal.machine(Arc::clone(policy));
     let mut now = Instant::from_millis(1000);
@@ -325,8 +326,8 @@ fn answer<'a>(goal: &Goal, policy: &Arc<Policy>, moments: impl Iterator<Item = &
     decision
 }
 
-/// Whether the answer to a part of a history is the one to the whole of it, or one that promises less: a `Done` has the
-/// same code for the whole. What cannot be told from a part is a `Fail`, or no answer at all.
+/// Whether the answer to a part of a history is the answer to the whole history, or claims less: a `Done` has the same
+/// code for the whole. If the part is not conclusive, its answer is a `Fail` or none.
 fn promises_no_more(partly: &Decision, whole: &Decision) -> bool {
     match (partly, whole) {
         (Decision::Done(partly), Decision::Done(whole)) => partly.code == whole.code,
@@ -335,8 +336,8 @@ fn promises_no_more(partly: &Decision, whole: &Decision) -> bool {
     }
 }
 
-/// The same where containers restart. An end that was not the last one answers for a pod that is gone (rule 9), though
-/// nobody saw what came after it; so all that can be asked is that a failure does not become a success.
+/// The same for restarts. For a pod that is gone the last seen end is the answer (rule 9), although a later one may
+/// have been missed. So the requirement is only that a failure does not become a success.
 fn is_no_greener(partly: &Decision, whole: &Decision) -> bool {
     let is_success = |decision: &Decision| matches!(decision, Decision::Done(exit) if exit.is_success());
     !is_success(partly) || is_success(whole)

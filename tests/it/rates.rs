@@ -1,4 +1,4 @@
-//! How many requests a server gets that does the same wrong thing for ever.
+//! The rate of requests to a server that repeats the same fault for ever.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -13,13 +13,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 type Frame = Result<http_body::Frame<Bytes>, std::io::Error>;
 
-/// What every watch brings before it ends.
+/// The event of every watch before it ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Brings {
     Nothing,
-    /// The pod as it is.
+    /// The current pod.
     OldEvent,
-    /// The pod with a resourceVersion that was not there before.
+    /// The pod with a new resourceVersion.
     NewEvent,
     Bookmark,
     /// An event about another pod.
@@ -36,7 +36,7 @@ enum Ends {
     Error(u16),
 }
 
-/// An API server with one pod that runs for ever, all of whose watches are the same.
+/// An API server with one pod that runs for ever, and with the same fault in every watch.
 struct Server {
     brings: Brings,
     ends: Ends,
@@ -124,7 +124,7 @@ impl Server {
         StreamBody::new(first.chain(last.filter_map(async |frame| frame)).boxed())
     }
 
-    /// Requests a second over the minutes after the first one.
+    /// Requests per second in the minutes after the first one.
     fn rate(&self) -> f64 {
         let requests = self.requests.lock().expect("no panic");
         let late = requests.iter().filter(|at| **at > Duration::from_secs(60)).count();
@@ -132,7 +132,7 @@ impl Server {
     }
 }
 
-/// The requests a second of a wait by itself and of one in a hub, over some minutes.
+/// The requests per second of a single wait and of a wait in a hub, over some minutes.
 async fn rates(brings: Brings, ends: Ends, after: Duration) -> [f64; 2] {
     let minutes = Duration::from_secs(420);
     let alone = Server::new(brings, ends, after);
@@ -146,22 +146,22 @@ async fn rates(brings: Brings, ends: Ends, after: Duration) -> [f64; 2] {
 
 const ENDS: [Ends; 4] = [Ends::Cleanly, Ends::Broken, Ends::Torn, Ends::Error(500)];
 
-/// A watch that ends at once is backed off whatever it brought before: there is nothing to be gained from the next one.
+/// After a watch that ended at once there is a backoff, whatever it sent: the next one is not expected to be better.
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_always_ends_at_once_is_backed_off() {
+async fn watches_that_always_end_at_once_are_backed_off() {
     for brings in [Brings::Nothing, Brings::OldEvent, Brings::Bookmark] {
         for ends in ENDS {
             let [alone, shared] = rates(brings, ends, Duration::ZERO).await;
             println!("{brings:?} {ends:?}: {alone:.2} {shared:.2}");
-            // A read every five seconds, and every minute or so a watch.
+            // A read every five seconds, and a watch about every minute.
             assert!(alone < 0.35 && shared < 0.35, "{brings:?} {ends:?}: {alone:.2} {shared:.2}");
         }
     }
 }
 
-/// One that brings something new each time may be asked again, at a rate that no server minds.
+/// A watch that sends something new each time may be repeated, at a low rate.
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_brings_news_and_ends_is_asked_again_in_time() {
+async fn watches_with_new_events_are_repeated_in_time() {
     for brings in [Brings::NewEvent, Brings::Another] {
         for ends in [Ends::Cleanly, Ends::Broken, Ends::Error(500)] {
             for after in [0, 900, 1000, 3000] {
@@ -173,12 +173,12 @@ async fn a_watch_that_brings_news_and_ends_is_asked_again_in_time() {
     }
 }
 
-/// As a server may that is restarted, or a proxy that cuts early.
+/// As from a server that is restarted, or from a proxy with a short limit.
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_stands_for_a_while_costs_no_more() {
+async fn watches_that_last_for_a_while_cost_no_more() {
     for brings in [Brings::OldEvent, Brings::Bookmark] {
         for (ends, after, most) in [
-            // A server may end a watch when it likes, as long as that lasts a second.
+            // A server may end a watch at any time after a second.
             (Ends::Cleanly, 1000, [2.1, 1.1]),
             (Ends::Cleanly, 10_000, [0.3, 0.2]),
             (Ends::Broken, 500, [0.35, 0.35]),

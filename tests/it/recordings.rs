@@ -1,11 +1,11 @@
-//! Waits on a real cluster, recorded once and decided for ever: `tests/recordings`.
+//! Recorded waits on a real cluster, whose decisions must not change: `tests/recordings`.
 
 use podwait::trace::{TraceReader, replay};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// All of them, so that one that is lost is missed.
+/// All recordings, so that a lost one is noticed.
 const NAMES: &[&str] = &[
     "active-deadline",
     "all-restart-by-step",
@@ -83,7 +83,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn the_recordings_are_those_that_are_named() {
+fn the_recordings_are_the_listed_ones() {
     let files = std::fs::read_dir(folder()).expect("the recordings are there");
     let files = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
     let named = NAMES.iter().map(|name| format!("{name}.jsonl"));
@@ -91,11 +91,11 @@ fn the_recordings_are_those_that_are_named() {
 }
 
 #[test]
-fn every_recording_is_decided_as_it_was() {
+fn every_recording_has_the_recorded_decisions() {
     for name in NAMES {
         let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl")));
         let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
-        // What was decided then must be there to compare with, down to the last word.
+        // The recording must have decisions for the comparison, including the verdict.
         let last = text.lines().last().map(serde_json::from_str::<Value>);
         let last = last.and_then(Result::ok).unwrap_or_else(|| panic!("{name} is cut off"));
         assert!(matches!(last["decision"].as_str(), Some("done" | "fail")), "{name} ends with {last}");

@@ -1,4 +1,4 @@
-//! Whose word a refusal is: the API server's about this request, or that of something on the way.
+//! Refusals of this request by the API server, and other responses that look like refusals.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-/// The codes that end a wait, or have no budget, where the API server says so.
+/// The codes that end a wait, or have no budget, if they come from the API server.
 const CODES: [u16; 6] = [400, 405, 406, 410, 415, 422];
 
 fn refusal(code: u16, body: FaultBody) -> Fault {
@@ -26,7 +26,7 @@ fn page(code: u16) -> Fault {
     refusal(code, FaultBody::Text(String::from("<html><body>no such page</body></html>")))
 }
 
-/// A `Status` of this code, in JSON and in the encoding that is asked for; `changes` are merged into it.
+/// A `Status` with this code, in JSON and in the requested encoding; `changes` are merged into it.
 fn status(code: u16, changes: &Value) -> [Fault; 2] {
     let mut status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
@@ -46,7 +46,7 @@ fn cluster() -> Cluster {
     cluster
 }
 
-/// The answers of a wait by a watch, by polls and in a hub, where the first three requests of each verb are refused so.
+/// The answers of a wait by a watch, by polls and in a hub, if the first three requests of each verb have this fault.
 async fn waits(fault: &Fault) -> [Result<i32, FailReason>; 3] {
     let refused = || {
         let cluster = cluster();
@@ -73,7 +73,7 @@ async fn a_page_of_a_proxy_ends_no_wait_whatever_its_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_about_something_else_ends_no_wait() {
+async fn a_status_about_another_request_ends_no_wait() {
     let others = [
         json!({"details": {"kind": "nodes", "name": "p"}}),
         json!({"details": {"kind": "pods", "name": "q"}}),
@@ -81,7 +81,7 @@ async fn a_status_about_something_else_ends_no_wait() {
         json!({"details": {"name": "q"}}),
         json!({"apiVersion": "v2"}),
         json!({"kind": "Failure"}),
-        // A cache that keeps bodies and not their codes.
+        // As from a cache that stores bodies without their codes.
         json!({"code": 404}),
     ];
     for other in others {
@@ -94,7 +94,7 @@ async fn a_status_about_something_else_ends_no_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_api_server_s_own_word_ends_a_wait() {
+async fn a_refusal_by_the_api_server_ends_a_wait() {
     let ours = [
         json!({}),
         json!({"details": {}}),
@@ -116,7 +116,7 @@ async fn the_api_server_s_own_word_ends_a_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_for_ever_use_up_the_budget_of_an_outage() {
+async fn endless_pages_use_up_the_budget_for_errors() {
     for code in CODES {
         let cluster = cluster();
         cluster.faults().rule(move |_| Some(page(code)));
@@ -126,7 +126,7 @@ async fn pages_for_ever_use_up_the_budget_of_an_outage() {
     }
 }
 
-/// A pod that has ended, `ci/p` unless these change it.
+/// A pod that has ended: `ci/p`, with these changes.
 fn ended(code: i32, changes: &Value) -> Value {
     let mut pod = json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -143,7 +143,7 @@ fn ended(code: i32, changes: &Value) -> Value {
     pod
 }
 
-/// A server whose first answers, and whose watches, are about something else that is over with exit 0. Then it says that
+/// A server whose first responses, and whose watches, have another object, with exit 0. After that it responds that
 /// `ci/p` exited 7.
 fn mixed_up(other: Value) -> podwait::Client {
     let left = Arc::new(AtomicUsize::new(3));
@@ -176,7 +176,7 @@ fn mixed_up(other: Value) -> podwait::Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_about_another_object_is_none_about_ours() {
+async fn a_response_with_another_object_is_no_evidence_about_ours() {
     for other in [
         json!({ "/metadata/namespace": "other" }),
         json!({ "/metadata/name": "q" }),
@@ -193,9 +193,9 @@ async fn an_answer_about_another_object_is_none_about_ours() {
     }
 }
 
-/// What a caller writes who has errors of several kinds.
+/// Code of a caller with errors of several kinds.
 #[tokio::test(start_paused = true)]
-async fn a_failure_of_a_call_passes_a_question_mark() {
+async fn a_failure_of_a_call_works_with_the_question_mark_operator() {
     async fn release(hold: &Hold, client: &podwait::Client) -> Result<(), Box<dyn Error + Send + Sync>> {
         let _: u32 = "5".parse()?;
         podwait::check_access(client, "ci", "p").await?;
@@ -209,9 +209,9 @@ async fn a_failure_of_a_call_passes_a_question_mark() {
     assert!(error.is::<ApiFailure>());
 }
 
-/// A refusal may have nothing to say.
+/// A refusal may have no message.
 #[tokio::test(start_paused = true)]
-async fn no_sentence_ends_where_a_reason_should_be() {
+async fn no_sentence_has_an_empty_cause() {
     for message in [json!(""), json!(" \n\t "), json!(null)] {
         for reason in [json!(""), json!(null), json!("Forbidden")] {
             for fault in status(403, &json!({"message": message, "reason": reason})) {

@@ -1,30 +1,30 @@
-//! Storms: fixed seeds of them, and proof that they would notice.
+//! Storms: fixed seeds, and tests that the oracle detects wrong answers.
 
 use podwait::{Class, DoneReason, FailReason, OnGone};
 use podwait_tests::storm::crowd::Crowd;
 use podwait_tests::storm::edition::{Edition, SECOND};
 use podwait_tests::storm::life::Kind;
 use podwait_tests::storm::table::Table;
-use podwait_tests::storm::truth::{Answer, ToldBy};
+use podwait_tests::storm::truth::{Answer, ShownBy};
 use podwait_tests::storm::verdict::Verdict;
 use podwait_tests::storm::way::Way;
 use podwait_tests::storm::{Run, Storm};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Seeds of this range that come to what must not be: findings that wait for their correction, which must remove them here.
+/// Seeds of this range with a bad verdict: findings that are not corrected yet. Their correction must remove them here.
 const KNOWN: &[(u64, Verdict)] = &[];
 
-/// The fixed seeds, run once for all tests.
+/// The runs of the fixed seeds, run once for all tests.
 fn fixed() -> &'static [Run] {
     static RUNS: OnceLock<Vec<Run>> = OnceLock::new();
     RUNS.get_or_init(|| (0..500).map(|seed| Storm::default().run(seed)).collect())
 }
 
-/// Some of them.
+/// Some of these runs.
 fn runs(holds: impl Fn(&Run) -> bool) -> impl Iterator<Item = Run> {
     let found: Vec<Run> = fixed().iter().filter(|run| holds(run)).take(5).cloned().collect();
-    assert!(!found.is_empty(), "there is one among the fixed seeds");
+    assert!(!found.is_empty(), "such a run is among the fixed seeds");
     found.into_iter()
 }
 
@@ -33,7 +33,7 @@ fn is_right_of(kind: Kind) -> impl Fn(&Run) -> bool {
 }
 
 #[test]
-fn fixed_seeds_give_no_answer_that_must_not_be() {
+fn fixed_seeds_have_no_bad_verdict() {
     let mut table = Table::default();
     for run in fixed() {
         table.add(run);
@@ -42,18 +42,18 @@ fn fixed_seeds_give_no_answer_that_must_not_be() {
         }
     }
     assert_eq!(table.bad, KNOWN, "\n{table}");
-    // It was no fair weather, and most of the waits got through all the same.
+    // The weather was bad, and most waits were right nevertheless.
     let total = table.total();
     assert!(table.kinds().eq(Kind::new_in(Edition::First).iter().map(|(_, kind)| *kind)), "\n{table}");
     assert!(total.count(Verdict::CutOff) > 0 && total.count(Verdict::Unseen) > 0, "\n{table}");
     assert!(total.count(Verdict::Right) > 400, "\n{table}");
-    // A pod that changes every second, read through errors, stays under four requests a second.
+    // Even for a pod that changes every second, with errors, there are fewer than four requests per second.
     assert!(total.burst().0 < 40, "\n{table}");
 }
 
-/// Many pods in one hub: they share its budget, its watch and its LISTs, and each is judged by itself.
+/// Many pods in one hub share its budget, its watch and its LISTs, and each is judged by itself.
 #[test]
-fn fixed_seeds_of_many_pods_in_one_hub_give_no_answer_that_must_not_be() {
+fn fixed_seeds_of_many_pods_in_one_hub_have_no_bad_verdict() {
     let mut table = Table::default();
     for seed in 0..40 {
         for run in Storm::default().run_together(seed, 10) {
@@ -69,20 +69,23 @@ fn fixed_seeds_of_many_pods_in_one_hub_give_no_answer_that_must_not_be() {
     assert!(total.count(Verdict::Right) > 300, "\n{table}");
 }
 
-/// Seeds outside of the fixed range that once came to what must not be. 9558 comes late to an image that was refused for good,
-/// and finds only the kubelet's back-off. In the three of 50 million a read had said that the pod is gone, and an outage kept
-/// that from being told (`last_words`). In the hub of 90 million the server asked for a pause, and a wait's budget for denied
-/// access ran out in it (`hub::refusals`). In those of the second edition graces ran on while every read was answered with 410.
-/// In those of 200 million a stale read let a grace run out, and an answer that an error had overtaken was dropped. In those of
-/// 540 and 600 million an old event that a watch replayed let a grace run out, a refused watch took the watch for final states
-/// along, and the oracle knew of no `Retry-After` at the end of a budget, nor that a stream may end before its fault. In those of
-/// 700 million what a successor did was taken for the history of the pod that was missed, and a LIST was not asked about pods that
-/// had watches of their own. In those of 800 million an event that a late watch replayed ended the wait for a record. In that of
-/// 650 million the oracle did not grant the time that failing watches take out of the observed time. In the hub of 1400 million a
-/// wait for a pod whose name another one had did not receive what a late watch replayed of that pod. In that of 1600 million answers
-/// of 410 were taken for silence. In that of 2200 million a slow watch brought an old state while a read was late. In that of 2400
-/// million the oracle did not see that a broken watch begins the budget for errors just before the outage does, nor
-/// that stale reads hide a record that was published between two reads.
+/// Seeds outside of the fixed range that once had a bad verdict.
+///
+/// | seeds | defect |
+/// |---|---|
+/// | 9558 | a late wait for an image that was refused for good observed only the kubelet's back-off |
+/// | 50 million | a read had shown that the pod is gone, and an outage prevented the confirmation (`final_states`) |
+/// | 90 million, hub | a wait's budget for denied access ran out during a `Retry-After` (`hub::refusals`) |
+/// | second edition | graces ran while every read got 410 |
+/// | 200 million | a stale read let a grace run out; a response that an error had overtaken was dropped |
+/// | 540, 600 million | an old event that a watch replayed let a grace run out; a refused watch ended the probe for final states; the oracle ignored a `Retry-After` at the end of a budget, and a stream that ends before its fault |
+/// | 650 million | the oracle ignored the time that failing watches remove from the observed time |
+/// | 700 million | changes of a namesake counted as the history of the missed pod; no LIST was sent for pods with own watches |
+/// | 800 million | an event that a late watch replayed ended the wait for a record |
+/// | 1400 million, hub | a wait for a pod with a namesake did not receive what a late watch replayed of that pod |
+/// | 1600 million, hub | responses of 410 counted as silence |
+/// | 2200 million | a slow watch sent an old state while a read was late |
+/// | 2400 million | the oracle ignored that a broken watch begins the budget for errors just before the outage does, and that stale reads hide a record that was published between two reads |
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
     let later = [6967, 9725, 10_919, 10_951, 17_169].map(|seed| SECOND + seed);
@@ -117,9 +120,9 @@ fn seeds_that_failed_once_do_not_fail_again() {
     }
 }
 
-/// The lives and the weather that were added later, among the others.
+/// The lives and the weather of the second edition, among the others.
 #[test]
-fn fixed_seeds_of_the_second_edition_give_no_answer_that_must_not_be() {
+fn fixed_seeds_of_the_second_edition_have_no_bad_verdict() {
     let mut table = Table::default();
     for seed in SECOND..SECOND + 400 {
         let run = Storm::default().run(seed);
@@ -150,7 +153,7 @@ fn a_seed_is_the_same_run_again() {
 }
 
 #[test]
-fn a_policy_that_takes_absence_for_success_is_caught() {
+fn a_policy_that_counts_absence_as_success_is_detected() {
     let storm = Storm { on_gone: OnGone::AssumeSuccess, ..Storm::default() };
     let runs: Vec<Run> = (0..300).map(|seed| storm.run(seed)).collect();
     let green: Vec<&Run> = runs.iter().filter(|run| run.verdict() == Verdict::Greener).collect();
@@ -161,7 +164,7 @@ fn a_policy_that_takes_absence_for_success_is_caught() {
 }
 
 #[test]
-fn another_answer_than_the_true_one_is_caught() {
+fn a_wrong_answer_is_detected() {
     for (_, kind) in Kind::new_in(Edition::First) {
         for run in runs(is_right_of(*kind)) {
             let answered = |answer| Run { answer: Some(answer), code_beside: None, ..run.clone() }.verdict();
@@ -180,7 +183,7 @@ fn another_answer_than_the_true_one_is_caught() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_or_never_is_caught() {
+fn a_late_or_missing_answer_is_detected() {
     for run in runs(is_right_of(Kind::Exit)) {
         let late = Run { answered_at: run.bound() + Duration::from_millis(1), ..run.clone() };
         assert_eq!(late.verdict(), Verdict::Hung);
@@ -189,7 +192,7 @@ fn an_answer_that_comes_too_late_or_never_is_caught() {
 }
 
 #[test]
-fn an_exit_that_arrived_and_is_not_told_is_caught() {
+fn an_exit_that_arrived_and_is_not_reported_is_detected() {
     for run in runs(is_right_of(Kind::DeletedAfterwards)) {
         let Some(Answer::Exit(..)) = run.answer else { panic!("{run}") };
         for reason in [FailReason::PodDeleted, FailReason::PodNeverSeen, FailReason::TerminatedStateMissing] {
@@ -200,17 +203,18 @@ fn an_exit_that_arrived_and_is_not_told_is_caught() {
 }
 
 #[test]
-fn an_exit_that_nobody_asked_for_in_fair_weather_is_caught() {
+fn an_exit_that_was_not_read_without_faults_is_detected() {
     let stood = |run: &Run| {
-        let told = run.story.history.iter().filter(|(_, event)| run.story.truth.told_by.tells(&event.object));
-        let since = told.map(|(at, _)| *at).next();
+        let shown =
+            run.story.history.iter().filter(|(_, event)| run.story.truth.shown_by.matches(&event.object));
+        let since = shown.map(|(at, _)| *at).next();
         run.story.kind == Kind::DeletedAfterwards
-            && matches!(run.story.truth.told_by, ToldBy::Record(_))
+            && matches!(run.story.truth.shown_by, ShownBy::Record(_))
             && run.weather.shadows().is_empty()
             && since.is_some_and(|at| run.story.end() > at + Duration::from_secs(60))
     };
     for run in runs(stood) {
-        // A wait that slept through all of it, as its ledger shows.
+        // A wait without any request, by its ledger.
         let mut slept = Run { answer: Some(Answer::Fail(FailReason::PodDeleted)), ..run };
         slept.ledger.objects.clear();
         slept.story.wait_at = Duration::ZERO;
@@ -220,14 +224,14 @@ fn an_exit_that_nobody_asked_for_in_fair_weather_is_caught() {
 }
 
 #[test]
-fn a_failure_of_an_api_that_works_is_caught() {
+fn a_failure_of_a_working_api_server_is_detected() {
     let fails = |run: &Run, reason| Run { answer: Some(Answer::Fail(reason)), ..run.clone() }.verdict();
     for run in runs(|run| run.weather.shadows().is_empty()) {
         for reason in [FailReason::ApiUnavailable, FailReason::Unauthorized, FailReason::Forbidden] {
             assert_eq!(fails(&run, reason), Verdict::Spurious, "{run}");
         }
     }
-    // Where it is true, a budget that is longer by a second would have made it untrue.
+    // If the failure is true, it would be false with a budget that is longer by one second.
     let cut_off = |run: &Run| run.verdict() == Verdict::CutOff;
     for run in runs(cut_off) {
         let Some(Answer::Fail(reason)) = run.answer else { panic!("{run}") };
@@ -239,13 +243,13 @@ fn a_failure_of_an_api_that_works_is_caught() {
 }
 
 #[test]
-fn a_crowd_gets_through_a_ten_minute_outage_and_meets_the_server_with_a_trickle() {
+fn many_waits_survive_a_ten_minute_outage_and_resume_at_a_low_rate() {
     for way in [Way::Watch, Way::Poll, Way::Hub] {
         let outage = Duration::from_secs(600);
         let meeting = Crowd { waits: 200, outage, jitter: true, way }.run();
         assert_eq!(meeting.right, 200);
-        // Every 5 s each wait asks once, and once it is answered a watching one opens its watch: at most one request a second
-        // and wait, spread over the second.
+        // Each wait sends a read every 5 s, and opens its watch after the first response: at most one request per wait
+        // and second, spread over the second.
         assert!(meeting.afterwards() <= 200, "{meeting:?}");
         assert!(meeting.peak <= 20, "{meeting:?}");
     }

@@ -1,4 +1,4 @@
-//! A store that is restored from a backup while pods are waited for, against the simulated cluster under paused time.
+//! A store that is restored from a backup during waits, on the simulated cluster in paused time.
 
 use podwait::{FailReason, Hub, Scope, Wait, wait};
 use podwait_sim::{Cluster, Life, pod};
@@ -25,8 +25,8 @@ fn wait_by(way: &str, cluster: &Cluster) -> Wait {
     }
 }
 
-/// A pod that runs at 2 s and ends at 300 s. Its object changes until 40 s. At 50 s the store goes back to how it was at
-/// `backup`.
+/// A pod that runs at 2 s and ends at 300 s. Its object changes until 40 s. At 50 s the store is restored to its state
+/// at `backup`.
 async fn restored(way: &str, cluster: &Cluster, backup: Duration) -> (Result<i32, FailReason>, Duration) {
     Life::of(pod("ci", "p", &["step"]))
         .scheduled("node-1")
@@ -57,7 +57,7 @@ async fn restored(way: &str, cluster: &Cluster, backup: Duration) -> (Result<i32
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_is_found_in_a_store_that_went_back() {
+async fn the_end_is_found_in_a_restored_store() {
     for way in WAYS {
         let cluster = Cluster::new();
         let (outcome, after) = restored(way, &cluster, secs(8)).await;
@@ -65,7 +65,7 @@ async fn the_end_is_found_in_a_store_that_went_back() {
         assert!(after < secs(300 + 35), "{way}: {after:?}");
         let requests = cluster.requests();
         let (reads, lists) = (requests.get, requests.list);
-        // A pod that is not watched is read every half second while it changes, and every five seconds at the least.
+        // A pod that is not watched is read every half second while it changes, and at least every five seconds.
         let most = if matches!(way, "poll" | "outside") { 160 } else { 30 };
         assert!(lists <= 4, "{way}: {lists} LISTs");
         assert!(reads <= most, "{way}: {reads} GETs");
@@ -73,7 +73,7 @@ async fn the_end_is_found_in_a_store_that_went_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_the_backup_does_not_have_is_gone() {
+async fn a_pod_that_is_missing_in_the_backup_is_gone() {
     for way in WAYS {
         let cluster = Cluster::new();
         cluster.back_up();

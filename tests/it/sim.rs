@@ -1,4 +1,4 @@
-//! Both sources against the simulated cluster, under paused time: hours pass in milliseconds.
+//! Waits by a watch and by polls, on the simulated cluster in paused time: hours pass in milliseconds.
 
 use podwait::{DoneReason, Exit, FailReason, Failure, Policy, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, Terminated, Verb, pod};
@@ -10,7 +10,7 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A pod `ci/p` with the container `step` and this sidecar, running one second from now.
+/// A pod `ci/p` with the container `step` and a sidecar, which runs one second from now.
 fn started() -> Life {
     Life::of(pod("ci", "p", &["step", "istio-proxy"]))
         .scheduled("node-1")
@@ -23,7 +23,7 @@ fn wait_on(cluster: &Cluster) -> Wait {
     wait(client_of(cluster), "ci", "p").container("step")
 }
 
-/// Waits in both ways for `ci/p` through this life, each on a cluster of its own.
+/// Waits in both ways for `ci/p` with this life, each on its own cluster.
 async fn both(life: impl Fn() -> Life, prepare: impl Fn(&Cluster)) -> [Result<Exit, Failure>; 2] {
     let one = async |poll: bool| {
         let cluster = Cluster::new();
@@ -53,7 +53,7 @@ fn assert_fails(outcomes: &[Result<Exit, Failure>], reason: FailReason) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_step_s_own_code_is_the_answer_whatever_the_sidecar_does() {
+async fn the_exit_code_of_the_step_is_the_answer_whatever_the_sidecar_does() {
     let life = || {
         started()
             .after(secs(90))
@@ -80,7 +80,7 @@ async fn a_terminal_phase_waits_for_the_record() {
 async fn a_record_that_never_comes_is_inferred_after_15_s() {
     let start = Instant::now();
     assert_exits(&both(|| started().phase("Succeeded"), |_| {}).await, DoneReason::InferredFromPhase, 0);
-    // Two waits, one second until the phase each; the sources' pace may add a little.
+    // Each of the two waits takes one second until the phase; the delay of reads may add a little.
     assert!((secs(32)..secs(36)).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert_fails(&both(|| started().phase("Failed"), |_| {}).await, FailReason::TerminatedStateMissing);
 }
@@ -92,7 +92,7 @@ async fn a_deleted_step_that_exits_0_is_no_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_appears_late_is_waited_for_and_one_that_never_does_is_told() {
+async fn a_late_pod_is_awaited_and_a_missing_one_is_reported() {
     let late = || {
         Life::existing("ci", "p")
             .after(secs(8))
@@ -139,7 +139,7 @@ async fn retry_after_is_obeyed_to_the_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_hangs_does_not_hold_up_the_machine_s_timers() {
+async fn a_server_that_hangs_does_not_delay_the_timers() {
     let policy = || Policy::builder().deadline(secs(25)).build().expect("a policy");
     for poll in [false, true] {
         let cluster = Cluster::new();
@@ -153,7 +153,7 @@ async fn a_server_that_hangs_does_not_hold_up_the_machine_s_timers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_within_the_budget_is_survived_and_one_beyond_it_is_told() {
+async fn an_outage_within_the_budget_is_survived_and_a_longer_one_is_reported() {
     for (outage, survives) in [(secs(200), true), (secs(400), false)] {
         for fault in [Fault::Reset, Fault::status(503), Fault::status(500)] {
             let outcomes = both(
@@ -169,7 +169,7 @@ async fn an_outage_within_the_budget_is_survived_and_one_beyond_it_is_told() {
             if survives {
                 assert_exits(&outcomes, DoneReason::Completed, 0);
             } else {
-                // The watch that was open before the outage still works, and may well bring the answer.
+                // The watch that was open before the outage still works, and may bring the answer.
                 assert_fails(&outcomes[1..], FailReason::ApiUnavailable);
             }
         }
@@ -209,7 +209,8 @@ async fn watches_that_break_in_any_way_lose_nothing() {
         let start = Instant::now();
         assert_exits(&[wait_on(&cluster).await], DoneReason::NonzeroExit, 5);
         let (took, requests) = (start.elapsed(), cluster.requests());
-        // Told within the safety GET's time, and without a storm: ten minutes of polling every 5 s are 120 GETs.
+        // The answer comes within the interval of safety GETs, and without too many requests: ten minutes of polling
+        // every 5 s are 120 GETs.
         assert!((secs(602)..secs(635)).contains(&took), "{fault:?}: {took:?}");
         assert!(requests.get < 200 && requests.watch < 100, "{fault:?}: {requests:?}");
         kubelet.abort();
@@ -234,23 +235,24 @@ async fn a_watch_whose_history_is_compacted_starts_again() {
     compactor.abort();
 }
 
-/// As when API servers are started anew, or after hours in a busy cluster: the pod's own version is not watched from again.
+/// As after the restart of API servers, or after hours in a busy cluster: no watch from the pod's own resourceVersion
+/// is possible.
 #[tokio::test(start_paused = true)]
-async fn a_pod_whose_last_change_is_forgotten_is_watched_all_the_same() {
+async fn a_pod_whose_last_change_is_compacted_is_still_watched() {
     let cluster = Cluster::new();
     let other = Life::of(pod("ci", "other", &["step"])).after(secs(100)).scheduled("node-1").running();
     let compactor = {
         let cluster = cluster.clone();
         tokio::spawn(async move {
-            other.run(&cluster).await.expect("somebody else's life");
+            other.run(&cluster).await.expect("the life of another pod");
             cluster.compact(cluster.revision());
         })
     };
-    // Gone as soon as it has ended.
+    // The pod is gone as soon as it has ended.
     let kubelet = started().after(secs(3600)).finished(4).removed().spawn(&cluster);
     assert_exits(&[wait_on(&cluster).await], DoneReason::NonzeroExit, 4);
     let requests = cluster.requests();
-    // Each of its watches needs one more, and a GET between them.
+    // After each watch there is another one, and a GET between them.
     assert!(requests.get <= 3600 / 30 + 2 * 3600 / 290 + 3, "{requests:?}");
     assert!(requests.watch <= 2 * 3600 / 290 + 3, "{requests:?}");
     compactor.abort();
@@ -260,7 +262,7 @@ async fn a_pod_whose_last_change_is_forgotten_is_watched_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_pod_costs_one_watch_at_a_time_and_a_get_every_30_s() {
     let cluster = Cluster::new();
-    // Somebody else's pod moves the cluster's resourceVersion on, so that bookmarks are ahead of our pod.
+    // Another pod raises the cluster's resourceVersion, so that bookmarks are ahead of our pod.
     let other = Life::of(pod("ci", "other", &["step"])).after(secs(100)).scheduled("node-1").running();
     other.spawn(&cluster);
     let kubelet = started().after(secs(3600)).finished(0).spawn(&cluster);
@@ -283,7 +285,7 @@ async fn a_pod_of_another_uid_is_not_ours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_that_cannot_be_are_refused_without_a_request() {
+async fn invalid_names_are_refused_without_a_request() {
     let cluster = Cluster::new();
     for (namespace, name) in [("ci", "../nodes/a"), ("ci/x", "a"), ("ci", "A")] {
         let outcome = wait(client_of(&cluster), namespace, name).await;

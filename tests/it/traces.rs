@@ -1,4 +1,4 @@
-//! Traces: what is recorded is what is replayed.
+//! Traces: the replay has the recorded decisions.
 
 use podwait::Turn;
 use podwait::trace::{Pods, Recorder, Replay, TraceError, TraceLine, TraceReader, replay};
@@ -20,7 +20,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The trace that a recorder writes of a case.
+/// The trace of a case, written by a recorder.
 fn record(case: &Case, pods: Pods) -> Vec<u8> {
     let mut trace = Vec::new();
     let header = case.header();
@@ -62,7 +62,7 @@ fn a_trace_that_is_cut_off_anywhere_reads_up_to_its_last_whole_line() {
             lines += 1;
         }
         let whole = trace[header..end].iter().filter(|byte| **byte == b'\n').count();
-        // A line that lacks nothing but its end is there, too.
+        // A line without its line end is complete, too.
         assert!(
             lines == whole || (lines == whole + 1 && trace[end] == b'\n'),
             "cut at {end}: {lines} of {whole}"
@@ -74,7 +74,7 @@ fn a_trace_that_is_cut_off_anywhere_reads_up_to_its_last_whole_line() {
 }
 
 #[test]
-fn a_difference_is_found_and_named() {
+fn a_difference_is_detected_and_described() {
     let case = cases().into_iter().next().expect("a case");
     let trace = String::from_utf8(record(&case, Pods::Reduced)).expect("UTF-8");
     let tampered =
@@ -86,7 +86,7 @@ fn a_difference_is_found_and_named() {
 }
 
 #[test]
-fn what_is_wrong_with_a_trace_is_told_with_its_line() {
+fn a_defect_of_a_trace_is_reported_with_its_line() {
     let header = r#"{"podwait_trace":1,"id":"x","target":{"namespace":"ci","pod":"p"}}"#;
     let tick = r#"{"at_ms":5,"event":"tick"}"#;
     let cases = [
@@ -125,7 +125,7 @@ fn what_is_wrong_with_a_trace_is_told_with_its_line() {
         (format!("{header}\n{{\"at_ms\":1,\"decision\":\"maybe\"}}\n"), "line 2: not a decision"),
     ];
     for (trace, words) in cases {
-        // A last line that lacks nothing but its end is whole, and as wrong.
+        // A last line without its line end is complete, and has the same defect.
         if trace.ends_with("}\n") {
             let error = replayed(trace.trim_end().as_bytes()).expect_err(words).to_string();
             assert!(error.starts_with(words), "{words:?}, not {error:?}");
@@ -133,7 +133,7 @@ fn what_is_wrong_with_a_trace_is_told_with_its_line() {
         let error = replayed(trace.as_bytes()).expect_err(words).to_string();
         assert!(error.starts_with(words), "{words:?}, not {error:?}");
     }
-    // Unknown fields are nobody's business.
+    // Unknown fields are ignored.
     let newer = format!("{}\n{}\n", header.replace('}', r#","new":1}"#), tick.replace('}', r#","new":[]}"#));
     assert!(replayed(newer.as_bytes()).is_ok(), "{newer}");
 }
@@ -151,7 +151,7 @@ fn a_line_of_100_mb_is_refused_without_reading_it_all() {
     assert!(reader.next().expect_err("too long").to_string().starts_with("line 2: longer than"));
 }
 
-/// The snapshot without the texts for people, which no rule reads.
+/// The snapshot without messages, which no rule reads.
 fn without_messages(mut pod: PodSnapshot) -> PodSnapshot {
     pod.message.clear();
     for condition in [&mut pod.disruption_target, &mut pod.pod_scheduled].into_iter().flatten() {
@@ -164,7 +164,7 @@ fn without_messages(mut pod: PodSnapshot) -> PodSnapshot {
     ];
     for status in lists.into_iter().flatten() {
         match &mut status.state {
-            // What the runtime says about an image decides how long it is waited for.
+            // The runtime's message about an image determines the grace.
             Some(ContainerState::Waiting { reason, .. })
                 if matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff") => {}
             Some(ContainerState::Waiting { message, .. }) => message.clear(),
@@ -179,7 +179,7 @@ fn without_messages(mut pod: PodSnapshot) -> PodSnapshot {
 }
 
 #[test]
-fn a_reduced_pod_has_all_that_the_rules_read_and_nothing_else() {
+fn a_reduced_pod_has_exactly_the_fields_that_the_rules_read() {
     for case in cases() {
         for (_, observed) in case.events() {
             let (podwait::Observed::Pod(_, seen) | podwait::Observed::Deleted(seen)) = observed else {
@@ -209,7 +209,7 @@ fn a_reduced_pod_has_all_that_the_rules_read_and_nothing_else() {
 }
 
 #[test]
-fn decisions_are_read_as_they_are_written() {
+fn written_decisions_are_read_unchanged() {
     let case = cases().into_iter().next().expect("a case");
     let trace = record(&case, Pods::Reduced);
     let mut reader = TraceReader::new(&trace[..]).expect("a header");
@@ -268,7 +268,7 @@ async fn the_command_records_a_wait_and_replays_it() {
 }
 
 #[test]
-fn a_recording_stops_at_its_limit_and_says_so() {
+fn a_recording_stops_at_its_limit_with_a_note() {
     let case = cases().into_iter().next().expect("a case");
     let whole = record(&case, Pods::Full);
     let header = case.header();
@@ -303,7 +303,7 @@ fn a_recording_stops_at_its_limit_and_says_so() {
 
 #[test]
 fn a_line_costs_no_more_memory_than_it_has() {
-    // A value of serde's for each of four million elements would be thirty times the line.
+    // A serde value for each of four million elements would need thirty times the size of the line.
     let header = r#"{"podwait_trace":1,"target":{}}"#;
     for field in ["decision", "stopped"] {
         let list = "0,".repeat(2 << 20);
@@ -322,7 +322,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// The pod runs, and is over only if that is asked for. Each object has some 200 KB.
+    /// The pod runs, and has ended only if `is_over`. Each object has about 200 KB.
     async fn new(is_over: bool) -> Self {
         let cluster = Cluster::new();
         let server = cluster.serve().await.expect("loopback");
@@ -355,7 +355,7 @@ impl Recorded {
     }
 }
 
-/// The end of a command that needs nothing but itself for that.
+/// The end of a command that should end by itself.
 async fn ended(started: Started) -> Run {
     timeout(Duration::from_secs(60), started.end()).await.expect("it ends by itself")
 }
@@ -377,26 +377,26 @@ async fn only_its_owner_reads_a_trace() {
         assert_eq!(mode(file), 0o600);
         assert!(replayed(&fs::read(file).expect("a trace")).expect("readable").decision.is_some());
     }
-    // The library's own way to it: both kinds of trace go there.
+    // The library's own function, for both kinds of traces.
     drop(podwait::trace::create(recorded.file("another")).expect("a file"));
     assert_eq!(mode(&recorded.file("another")), 0o600);
-    // What is no file keeps its mode.
+    // The mode of anything but a regular file is unchanged.
     let before = mode("/dev/null");
     let run = recorded.wait("/dev/null").await;
     assert_eq!((run.status, mode("/dev/null")), (Some(3), before), "{run:?}");
 }
 
 #[tokio::test]
-async fn what_becomes_of_its_recording_changes_no_answer() {
+async fn problems_of_a_recording_change_no_answer() {
     let recorded = Recorded::new(true).await;
     let run = recorded.wait("/dev/full").await;
     assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
     assert!(run.stderr.contains("the trace /dev/full is not complete: No space left"), "{run:?}");
-    // Nothing ever opens its other end.
+    // No process opens the other end.
     let run = recorded.wait(&recorded.fifo("closed")).await;
     assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
-    assert!(run.stderr.contains("is not complete: it takes too long"), "{run:?}");
-    // It is opened, and never read; a pipe takes 64 KiB.
+    assert!(run.stderr.contains("is not complete: writing it takes too long"), "{run:?}");
+    // The other end is opened, but not read; a pipe holds 64 KiB.
     let fifo = recorded.fifo("unread");
     let opened = std::thread::spawn({
         let fifo = fifo.clone();
@@ -404,7 +404,7 @@ async fn what_becomes_of_its_recording_changes_no_answer() {
     });
     let run = recorded.wait(&fifo).await;
     assert_eq!((run.status, &*run.stdout), (Some(3), "nonzero_exit 3\n"), "{run:?}");
-    assert!(run.stderr.contains("is not complete: it takes too long"), "{run:?}");
+    assert!(run.stderr.contains("is not complete: writing it takes too long"), "{run:?}");
     drop(opened.join().expect("no panic"));
     // It is read.
     let fifo = recorded.fifo("read");
@@ -417,7 +417,7 @@ async fn what_becomes_of_its_recording_changes_no_answer() {
     assert!(!run.stderr.contains("the trace"), "{run:?}");
     let trace = read.join().expect("no panic");
     assert!(replayed(&trace).expect("readable").decision.is_some_and(|decision| decision.is_final()));
-    // What cannot be opened is said before anything is waited for.
+    // A file that cannot be opened is reported before the wait begins.
     for (trace, words) in [("/no/such/folder/trace", "No such file"), ("/", "Is a directory")] {
         let run = recorded.wait(trace).await;
         assert_eq!((run.status, &*run.stdout), (Some(230), ""), "{run:?}");
@@ -426,7 +426,7 @@ async fn what_becomes_of_its_recording_changes_no_answer() {
 }
 
 #[tokio::test]
-async fn a_recording_that_goes_nowhere_holds_up_no_signal() {
+async fn a_recording_without_a_reader_delays_no_signal() {
     let recorded = Recorded::new(false).await;
     let started = recorded.start(&recorded.fifo("closed"));
     while recorded.cluster.requests().watch == 0 {
@@ -438,7 +438,7 @@ async fn a_recording_that_goes_nowhere_holds_up_no_signal() {
 }
 
 #[tokio::test]
-async fn replay_prints_no_text_of_a_trace_as_it_is() {
+async fn replay_cleans_all_texts_of_a_trace() {
     let folder = tempfile::tempdir().expect("a folder");
     let evil = "\u{1b}[2J\u{7}\r\n\u{9b}\u{202e}\u{2028}\0podwait: ci/p: container step exited 0";
     let header = serde_json::json!({
@@ -492,7 +492,7 @@ async fn replay_prints_no_text_of_a_trace_as_it_is() {
                         || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2028}')
                 };
                 assert!(!printed.contains(foreign), "{printed:?}");
-                // Nor what JSON escapes, for those who print it.
+                // Nor does it after a program has unescaped the JSON.
                 assert!(!printed.contains("\\u00"), "{printed:?}");
             }
         }

@@ -1,6 +1,6 @@
-//! As much of podwait as the cases need, without a cluster: tests that are built hundreds of times link no client.
+//! The part of podwait that the cases need, without a client: these tests are built hundreds of times.
 //!
-//! Pods are read by the kit's reference, which agrees with podwait-wire (`tests/it/decoding.rs`).
+//! Pods are read by the test kit's reference, which agrees with podwait-wire (`tests/it/decoding.rs`).
 
 use podwait_core::{ApiError, Input, PodSnapshot};
 use std::time::Duration;
@@ -12,10 +12,10 @@ pub struct Pod {
     pub snapshot: PodSnapshot,
 }
 
-/// What a case has observed.
+/// An observation of a case.
 pub enum Observed {
     Pod(Pod),
-    /// The same by a GET or a LIST.
+    /// A pod of a GET or a LIST.
     Read(Pod),
     Deleted(Pod),
     NotFound,

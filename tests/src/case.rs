@@ -1,4 +1,4 @@
-//! Test cases as data: events in, the expected answer out.
+//! Test cases as data: events and the expected answer.
 
 use podwait::Observed;
 use podwait::trace::{Header, read_event};
@@ -14,9 +14,9 @@ use std::time::Duration;
 pub struct Case {
     /// A short name, unique among all cases.
     pub id: String,
-    /// What happens.
+    /// The situation.
     pub title: String,
-    /// Where this was seen, or the source it follows from.
+    /// Where this was observed, or the source that shows it.
     #[serde(default)]
     pub source: String,
     target: Target,
@@ -26,7 +26,7 @@ pub struct Case {
     expect: Expect,
 }
 
-/// An answer, as far as a case says what it must be.
+/// The expected answer. `None` is any value.
 #[derive(Debug, Deserialize)]
 struct Expect {
     outcome: String,
@@ -37,18 +37,18 @@ struct Expect {
     decided_at_ms: Option<u64>,
     #[serde(default)]
     why: String,
-    /// Of an exit: `observed` or `inferred`.
+    /// For an exit: `observed` or `inferred`.
     evidence: Option<String>,
     /// The number of the rule that decided.
     rule: Option<u8>,
-    /// Of a failure.
+    /// For a failure.
     may_have_finished: Option<bool>,
 }
 
-/// The machine after a trip through JSON.
+/// The machine after it was saved as JSON and restored.
 ///
 /// # Panics
-/// It does not come back as it was.
+/// The restored machine differs.
 #[must_use]
 pub fn restore(machine: &WaitMachine) -> WaitMachine {
     let json = serde_json::to_string(&machine.save()).expect("a saved wait is JSON");
@@ -58,7 +58,7 @@ pub fn restore(machine: &WaitMachine) -> WaitMachine {
     restored
 }
 
-/// Ticks before the wake-up that was promised, and before the next event.
+/// Sends ticks before the time of the last `Retry`, and before the next event.
 fn tick_early(machine: &mut WaitMachine, last: Option<&(Instant, Decision)>, next: Instant) {
     let Some((at, Decision::Retry { after, .. })) = last else { return };
     for early in [Duration::ZERO, *after / 2, after.saturating_sub(Duration::from_millis(1))] {
@@ -70,10 +70,10 @@ fn tick_early(machine: &mut WaitMachine, last: Option<&(Instant, Decision)>, nex
 }
 
 impl Case {
-    /// Reads a file of cases, one a line.
+    /// Reads a file with one case on each line.
     ///
     /// # Panics
-    /// A line is no case.
+    /// A line is not a case.
     #[must_use]
     pub fn read_all(jsonl: &str) -> Vec<Self> {
         let read = |(number, line): (usize, &str)| {
@@ -99,7 +99,7 @@ impl Case {
         Header::new(self.target.clone(), self.policy.clone())
     }
 
-    /// Runs the case; the complaint says what is wrong and shows every step.
+    /// Runs the case. The error describes the difference and has every turn.
     ///
     /// # Errors
     /// The answer is not the expected one.
@@ -115,9 +115,10 @@ impl Case {
             let decision = machine.handle(at, observed.as_input());
             for (other, how) in [(&mut restored, "once restored"), (&mut impatient, "after early ticks")] {
                 let answer = other.handle(at, observed.as_input());
-                assert_eq!(answer, decision, "{} decides otherwise {how}", self.id);
+                assert_eq!(answer, decision, "{} decides differently {how}", self.id);
             }
-            // Twice the same is no news. An error that comes twice is two, and delays what comes next.
+            // A repeated input changes nothing. An error that is repeated counts twice, and makes the next delay
+            // longer.
             let once = stammering.handle(at, observed.as_input());
             let twice = stammering.handle(at, observed.as_input());
             for answer in [once, twice] {

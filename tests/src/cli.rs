@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
-/// The binary `podwait`, built on first use: Cargo builds the binaries of the package under test only.
+/// The binary `podwait`, built on first use: for a test Cargo builds only the binaries of the test's own package.
 pub fn podwait() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -13,9 +13,9 @@ pub fn podwait() -> &'static Path {
     })
 }
 
-/// Makes signals that this process ignores reach the commands that it starts. A process that is started in the background by
-/// a shell without job control, or by `nohup`, ignores some, and its children inherit that; podwait respects it. A signal
-/// that is handled here is back at its default in a child, and one that was ignored so far does no other harm.
+/// Makes sure that the started commands do not ignore signals. A process that `nohup` or a shell without job control
+/// has started in the background ignores some signals. Its children inherit that, and podwait respects it. A signal
+/// that this process handles has its default action in a child.
 fn heed_signals() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -28,23 +28,23 @@ fn heed_signals() {
     }
 }
 
-/// The same as users install it, for those who measure.
+/// The same with the release profile, for measurements.
 #[must_use]
 pub fn podwait_for_release() -> PathBuf {
     build(&["--package", "podwait-cli", "--bin", "podwait", "--release"])
 }
 
-/// An example of a package, built.
+/// The executable of an example of a package.
 #[must_use]
 pub fn example(package: &str, name: &str) -> PathBuf {
     build(&["--package", package, "--example", name])
 }
 
-/// Cargo, as from a shell: without what the cargo around a test has put into its environment.
+/// Cargo as in a shell: without the environment variables that cargo sets for a test.
 #[must_use]
 pub fn cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    // Cargo would build again what depends on such variables.
+    // With such variables Cargo would rebuild everything that depends on them.
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for name in names.filter(|name| name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST")) {
         cargo.env_remove(name);
@@ -55,7 +55,7 @@ pub fn cargo() -> Command {
 /// Builds one executable.
 ///
 /// # Panics
-/// It cannot be built.
+/// The executable cannot be built.
 fn build(arguments: &[&str]) -> PathBuf {
     let cargo = cargo()
         .args(["build", "--quiet", "--message-format", "json"])
@@ -73,7 +73,7 @@ fn build(arguments: &[&str]) -> PathBuf {
         .expect("cargo names the executable")
 }
 
-/// A run of the command that is over.
+/// A finished run of the command.
 #[derive(Debug)]
 pub struct Run {
     /// Its exit status; `None` if a signal ended it.
@@ -94,12 +94,12 @@ impl From<Output> for Run {
     }
 }
 
-/// A run of the command that goes on; it is killed if nobody waits for its end.
+/// A run of the command that continues. The process is killed when this is dropped.
 #[derive(Debug)]
 pub struct Started(tokio::process::Child);
 
 impl Started {
-    /// Sends it a signal, for instance `INT`. One that is over takes none.
+    /// Sends the process a signal, for instance `INT`. After its end this does nothing.
     ///
     /// # Panics
     /// There is no `kill`.
@@ -110,28 +110,28 @@ impl Started {
         }
     }
 
-    /// How it ended, and what it printed.
+    /// Waits for the end, and returns the exit status and the output.
     ///
     /// # Panics
-    /// Nobody can wait for it.
+    /// The process cannot be waited for.
     pub async fn end(self) -> Run {
         self.0.wait_with_output().await.expect("it can be waited for").into()
     }
 }
 
-/// Starts the command with these arguments, and with no configuration but what they name.
+/// Starts the command with these arguments. It has no configuration but that in the arguments.
 ///
 /// # Panics
-/// It cannot be started.
+/// The command cannot be started.
 #[must_use]
 pub fn start(arguments: &[&str]) -> Started {
     start_with(arguments, &[])
 }
 
-/// The same with these variables in its environment.
+/// The same with these environment variables.
 ///
 /// # Panics
-/// It cannot be started.
+/// The command cannot be started.
 #[must_use]
 pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Started {
     let mut command = tokio::process::Command::new(podwait());
@@ -143,15 +143,15 @@ pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Started {
     Started(command.kill_on_drop(true).spawn().expect("the command starts"))
 }
 
-/// Runs the command to its end with these arguments, and with no configuration but what they name.
+/// Runs the command with these arguments to its end. It has no configuration but that in the arguments.
 ///
 /// # Panics
-/// It cannot be started.
+/// The command cannot be started.
 pub async fn run(arguments: &[&str]) -> Run {
     start(arguments).end().await
 }
 
-/// A kubeconfig for a server without TLS and without credentials, in a file of its own.
+/// A temporary kubeconfig for a server without TLS and without credentials.
 ///
 /// # Panics
 /// The file cannot be written.

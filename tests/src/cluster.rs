@@ -1,8 +1,9 @@
-//! A real cluster, where the environment says so.
+//! A real cluster, if `PODWAIT_CLUSTER` is set.
 //!
-//! `PODWAIT_CLUSTER=go` builds and starts that of `tests/cluster`, with three real kubelets; `PODWAIT_CLUSTER=kubeconfig` takes
-//! the current context. Tests that write the pods' status as a kubelet would run on both, and need no kubelet; those that
-//! have one run steps, or do something to it, need the former. Without the cluster that they need they are ignored.
+//! `PODWAIT_CLUSTER=go` builds and starts the cluster of `tests/cluster`, with three real kubelets;
+//! `PODWAIT_CLUSTER=kubeconfig` uses the current context. Tests that write the status of pods in place of a kubelet
+//! need no kubelet, and run on both. Tests that run steps on a kubelet, or disturb it, need the former. A test without
+//! the cluster that it needs is ignored.
 
 mod answers;
 mod journal;
@@ -21,27 +22,26 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
-/// How to get a cluster, for those who run what needs one without it.
-const HOW: &str =
-    "set PODWAIT_CLUSTER=go (needs Go), or PODWAIT_CLUSTER=kubeconfig where any cluster will do";
+/// How to get a cluster, for the message of a test that was started without one.
+const HOW: &str = "set PODWAIT_CLUSTER=go (needs Go), or PODWAIT_CLUSTER=kubeconfig for any cluster";
 
-/// Where the program is that our own cluster is.
+/// The folder of the program that starts our own cluster.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
 
-/// How many pods a node of our own cluster takes.
+/// How many pods a node of our own cluster may have.
 pub const MAX_PODS: &str = "400";
 
-/// Our own cluster, which goes away with this process's end of its standard input.
+/// Our own cluster. It ends when this process ends, since that closes its standard input.
 static OWN_CLUSTER: Mutex<Option<Child>> = Mutex::new(None);
 
-/// Where the cluster is, and what may be done to it.
+/// A cluster, and how to control it.
 #[derive(Debug)]
 pub struct Cluster {
     /// The path of the kubeconfig.
     pub kubeconfig: PathBuf,
-    /// Of our own cluster: the socket that takes orders.
+    /// Of our own cluster: the socket for commands.
     control: Option<PathBuf>,
-    /// Of our own cluster: what its runtimes write down, one line of JSON for each end of a container.
+    /// Of our own cluster: the journal of its runtimes, one line of JSON for each end of a container.
     pub exits: Option<PathBuf>,
 }
 
@@ -53,7 +53,7 @@ pub fn kubeconfig() -> &'static PathBuf {
     &cluster().kubeconfig
 }
 
-/// The options of our own cluster, unless somebody has asked for others.
+/// The default options of our own cluster.
 const OPTIONS: &[&str] =
     &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi"];
 
@@ -62,7 +62,7 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 /// The cluster.
 ///
 /// # Panics
-/// There is none: a test that needs one is ignored without it, see `build.rs`, and must not pass.
+/// There is no cluster. A test that needs one is ignored without it, see `build.rs`, and must not pass.
 pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
         Ok("go") => start_own_cluster(OPTIONS),
@@ -79,18 +79,17 @@ pub fn cluster() -> &'static Cluster {
 /// The cluster of `tests/cluster`.
 ///
 /// # Panics
-/// There is none, or another one, which takes no orders.
+/// There is no cluster, or it is not that of `tests/cluster`, and takes no commands.
 pub fn own_cluster() -> &'static Cluster {
     let cluster = cluster();
     assert!(cluster.is_own(), "this needs the cluster of tests/cluster: {HOW}");
     cluster
 }
 
-/// The same for an experiment, which needs it with these options, and needs no `PODWAIT_CLUSTER`: what comes first decides on
-/// the options.
+/// The same for an experiment, with these options and without `PODWAIT_CLUSTER`. The first call determines the options.
 ///
 /// # Panics
-/// It cannot be had.
+/// The cluster cannot be started.
 pub fn own_cluster_with(options: &[&str]) -> &'static Cluster {
     CLUSTER.get_or_init(|| start_own_cluster(options))
 }
@@ -104,16 +103,16 @@ fn start_own_cluster(options: &[&str]) -> Cluster {
 /// kubectl of the cluster's version. Its build takes some minutes the first time.
 ///
 /// # Panics
-/// It cannot be built.
+/// kubectl cannot be built.
 #[must_use]
 pub fn kubectl() -> PathBuf {
     build(Path::new(FOLDER), &["kubectl"])
 }
 
-/// Runs the script `build` of this folder, which builds a program in Go, and returns the path that it prints.
+/// Runs the script `build` of this folder, which builds a Go program, and returns the path that the script prints.
 ///
 /// # Panics
-/// It fails.
+/// The script fails.
 #[must_use]
 pub fn build(folder: &Path, arguments: &[&str]) -> PathBuf {
     let build = Command::new("./build").args(arguments).current_dir(folder).stderr(Stdio::inherit()).output();
@@ -123,10 +122,11 @@ pub fn build(folder: &Path, arguments: &[&str]) -> PathBuf {
     folder.join(printed.lines().last().expect("build prints the program's path"))
 }
 
-/// Builds and starts a cluster of `tests/cluster` with these options. It ends with the child's standard input.
+/// Builds and starts a cluster of `tests/cluster` with these options. It ends when the child's standard input is
+/// closed.
 ///
 /// # Panics
-/// It cannot be had.
+/// The cluster cannot be started.
 #[must_use]
 pub fn start(options: &[&str]) -> (Cluster, Child) {
     let program = build(Path::new(FOLDER), &[]);
@@ -139,36 +139,36 @@ pub fn start(options: &[&str]) -> (Cluster, Child) {
         .expect("the cluster starts");
     let mut line = String::new();
     let stdout = child.stdout.take().expect("standard output is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("the cluster speaks");
-    let ready: Value = serde_json::from_str(&line).expect("the cluster says that it is ready");
+    BufReader::new(stdout).read_line(&mut line).expect("the cluster prints a line");
+    let ready: Value = serde_json::from_str(&line).expect("the cluster reports that it is ready");
     let path = |key: &str| PathBuf::from(ready[key].as_str().unwrap_or_else(|| panic!("{key} in {line}")));
     let kubeconfig = path("kubeconfig");
     (Cluster { kubeconfig, control: Some(path("control")), exits: Some(path("exits")) }, child)
 }
 
 impl Cluster {
-    /// Whether it is that of `tests/cluster`.
+    /// Whether this is the cluster of `tests/cluster`.
     fn is_own(&self) -> bool {
         self.control.is_some()
     }
 
-    /// Gives an order, as the cluster's README lists them, and returns its answer.
+    /// Sends a command of the cluster's README, and returns its result.
     ///
     /// # Panics
-    /// The order is refused, or the cluster is not our own.
+    /// The command is refused, or the cluster is not our own.
     pub async fn order(&self, order: &str) -> Value {
-        let socket = self.control.as_ref().expect("only our own cluster takes orders");
+        let socket = self.control.as_ref().expect("only our own cluster takes commands");
         let stream = tokio::net::UnixStream::connect(socket).await.expect("the cluster listens");
         let (answers, mut orders) = stream.into_split();
-        orders.write_all(format!("{order}\n").as_bytes()).await.expect("the order is sent");
+        orders.write_all(format!("{order}\n").as_bytes()).await.expect("the command is sent");
         let mut answer = String::new();
-        tokio::io::BufReader::new(answers).read_line(&mut answer).await.expect("the order is answered");
-        let answer: Value = serde_json::from_str(&answer).expect("the answer is JSON");
+        tokio::io::BufReader::new(answers).read_line(&mut answer).await.expect("the command has a result");
+        let answer: Value = serde_json::from_str(&answer).expect("the result is JSON");
         assert_eq!(answer["ok"], true, "{order}: {answer}");
         answer
     }
 
-    /// Of our own cluster: the folder of a container's log, with the files of all its runs and what was moved away of them.
+    /// Of our own cluster: the folder of a container's log, with the files of all its runs, also after a rotation.
     ///
     /// # Panics
     /// The cluster is not our own.
@@ -206,7 +206,7 @@ pub async fn config(kubeconfig: &Path, context: Option<&str>) -> kube::Config {
     kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("the kubeconfig is used")
 }
 
-/// Lets real time pass, for the real API server and for processes that cannot be asked how far they are.
+/// Waits in real time, for the real API server and for processes whose progress is not observable.
 pub async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }

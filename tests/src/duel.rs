@@ -1,4 +1,4 @@
-//! The machine against the model, input by input, and the invariants that every step must keep.
+//! The machine against the model, input by input, and the invariants of every turn.
 
 use crate::model::{Config, Event, Goal, Verdict, judge};
 use crate::sentence;
@@ -9,13 +9,13 @@ use podwait_core::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One wait, lived by the machine and by the model at the same time.
+/// One wait, in the machine and in the model at the same time.
 #[derive(Clone)]
 pub struct Duel<'a> {
     config: &'a Config,
     goal: &'a Goal,
     machine: WaitMachine,
-    /// The same machine, but for early ticks before every input.
+    /// The same machine with early ticks before every input.
     impatient: WaitMachine,
     history: Vec<Event<'a>>,
     answer: Option<(Verdict, Decision)>,
@@ -41,13 +41,13 @@ impl<'a> Duel<'a> {
         self.decision().is_some_and(Decision::is_final)
     }
 
-    /// The latest time of any input: time that runs backwards counts as no time passed.
+    /// The latest time of any input: if the time goes back, no time has passed.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.history.iter().map(|(at, _)| *at).max().unwrap_or_default()
     }
 
-    /// Takes one input.
+    /// Handles one input.
     ///
     /// # Errors
     /// The machine disagrees with the model, or breaks an invariant.
@@ -57,7 +57,7 @@ impl<'a> Duel<'a> {
         let mut twin = WaitMachine::restore(self.machine.save()).map_err(|error| error.to_string())?;
         let decision = self.machine.handle(at, input);
         if twin.handle(at, input) != decision || twin != self.machine {
-            return Err("a machine that was saved and restored goes another way".to_owned());
+            return Err("a machine that was saved and restored decides differently".to_owned());
         }
         let due = match &decision {
             Decision::Retry { after, .. } => Some(self.machine.now().after(*after)),
@@ -81,7 +81,7 @@ impl<'a> Duel<'a> {
         }
         sentence::check(&decision)?;
         match (verdict, &decision) {
-            // The pod is gone, and no read is waited for.
+            // The pod is gone, so no read is awaited.
             (
                 Verdict::Retry {
                     why: RetryReason::ConfirmingDeletion | RetryReason::ConfirmingLostRecord,
@@ -90,7 +90,7 @@ impl<'a> Duel<'a> {
                 Decision::Retry { after, .. },
             ) => {
                 if timer != Some(self.now().after(*after)) {
-                    return Err(format!("after {after:?} is not at {timer:?}"));
+                    return Err(format!("after {after:?} does not end at {timer:?}"));
                 }
             }
             (Verdict::Retry { timer, .. }, Decision::Retry { after, .. }) => {
@@ -106,7 +106,7 @@ impl<'a> Duel<'a> {
     /// Invariant 4: with ticks alone, each when it is due, the wait ends when the next own timer fires.
     ///
     /// # Errors
-    /// It does not end, or in another way.
+    /// The wait does not end, or ends differently.
     pub fn check_ticks_alone(&self) -> Result<(), String> {
         let Some((Verdict::Retry { why, timer }, _)) = self.answer else { return Ok(()) };
         let Some(timer) = timer else {
@@ -119,8 +119,8 @@ impl<'a> Duel<'a> {
         let (mut now, mut last) = (self.now(), self.decision().cloned());
         for _ in 0..1000 {
             let Some(Decision::Retry { after, .. }) = last else { break };
-            // A tick reads nothing, so the rest of the finalize budget, be it a millisecond, is asked for again and
-            // again. Whoever comes back a little later loses nothing by it.
+            // A tick reads nothing, so the machine returns the rest of the finalize budget again and again, even if it
+            // is a millisecond. A later tick has the same result.
             now = now.after(after.max(timer.since(now).min(self.config.finalize_initial)));
             last = Some(alone.handle(now, Input::Tick));
         }
@@ -134,7 +134,7 @@ impl<'a> Duel<'a> {
         Err(format!("ticks alone end in {last:?} at {now:?}, the model says {expected:?} at {timer:?}"))
     }
 
-    /// Invariant 6, without asking the model: some object showed the code, or `Succeeded`.
+    /// Invariant 6, without the model: an object showed the code, or `Succeeded`.
     fn check_evidence(&self, exit: &Exit) -> Result<(), String> {
         let shows = |status: &ContainerStatus| {
             let now = match &status.state {
@@ -170,7 +170,7 @@ impl<'a> Duel<'a> {
         if after.is_zero() || after > limit {
             return Err(format!("after {after:?} is not in (0, {limit:?}]"));
         }
-        // A 410 is no failure to recover from: nothing is gained by coming back late.
+        // A 410 needs no recovery of the server: a longer delay has no use.
         if let Input::ApiError(error) = input
             && error.code != 410
         {
@@ -183,7 +183,7 @@ impl<'a> Duel<'a> {
         Ok(())
     }
 
-    /// Invariant 5: an early tick postpones no wake-up.
+    /// Invariant 5: an early tick does not postpone the next deadline.
     fn be_impatient(&mut self, next: Instant) -> Result<(), String> {
         let Some(Decision::Retry { after, why }) = self.decision().cloned() else { return Ok(()) };
         let (now, millisecond) = (self.now(), Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! Every sequence over an alphabet of inputs, as a tree whose branches share their beginnings.
+//! Every sequence of inputs of an alphabet, as a tree whose branches share their beginnings.
 
 use crate::duel::Duel;
 use crate::model::{Config, Goal};
@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One thing to observe, owned.
+/// One observation, owned.
 #[derive(Clone, Debug)]
 pub enum Seen {
-    /// A snapshot. An empty resourceVersion stands for one that is newer than all before.
+    /// A snapshot. An empty resourceVersion is replaced by one that is newer than all before.
     Pod(PodSnapshot),
-    /// The same as a consistent read shows it.
+    /// The same from a consistent read.
     Read(PodSnapshot),
-    /// The object of a DELETED event; its resourceVersion likewise.
+    /// The object of a DELETED event, with the same treatment of its resourceVersion.
     Deleted(PodSnapshot),
     /// A 404 about this pod.
     NotFound,
@@ -22,14 +22,14 @@ pub enum Seen {
     Error {
         /// The HTTP status.
         code: u16,
-        /// Whether it came with a `Status` about the request.
+        /// Whether the response has a `Status` about the request.
         is_status: bool,
         /// `Retry-After`, in seconds.
         retry_after: Option<u64>,
     },
-    /// Nothing but time.
+    /// Only time passes.
     Tick,
-    /// The caller gives up.
+    /// The caller cancels the wait.
     Cancel,
 }
 
@@ -70,7 +70,7 @@ impl Seen {
     }
 }
 
-/// One letter: an observation, and the time since the one before.
+/// One letter: an observation, and the time since the last one.
 #[derive(Clone, Debug)]
 pub struct Letter {
     label: &'static str,
@@ -78,7 +78,7 @@ pub struct Letter {
     seen: Seen,
 }
 
-/// What a tree grows from.
+/// The inputs from which a tree is built.
 pub struct Alphabet {
     /// The values of the policy.
     pub config: Config,
@@ -89,7 +89,7 @@ pub struct Alphabet {
 }
 
 impl Alphabet {
-    /// Every one of these observations after every one of these times.
+    /// An alphabet with each of these observations after each of these times.
     #[must_use]
     pub fn new(
         config: Config,
@@ -107,15 +107,15 @@ impl Alphabet {
         Self { config, goal, letters: letters.collect() }
     }
 
-    /// Walks through every sequence up to this length, and returns how many there were. A branch ends where the
-    /// wait does, after one more round of all letters that must change nothing.
+    /// Plays every sequence up to this length, and returns their number. A branch ends with its wait. Then each letter
+    /// is played once more, and must not change the verdict.
     ///
     /// # Panics
-    /// The machine disagrees with the model somewhere, or breaks an invariant; the shortest such sequences are shown.
+    /// The machine disagrees with the model, or breaks an invariant. The message has the shortest such sequences.
     #[must_use]
     pub fn check(&self, length: usize) -> usize {
         let policy = Arc::new(self.config.policy());
-        // One copy of the letters for each place, so that every place can have resourceVersions of its own.
+        // One copy of the letters for each position, so that every position has its own resourceVersions.
         let copy = |place| self.letters.iter().map(move |letter| letter.seen.stamped(100 + place)).collect();
         let places: Vec<Vec<Seen>> = (0..length).map(copy).collect();
         let mut walk =
@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether this letter would show a newer state of a deleted pod in which it is not deleted: no API server does.
+    /// Whether this letter is a newer state of a deleted pod without its deletion, which no API server sends.
     fn takes_deletion_back(&self, letter: usize) -> bool {
         let fresh = |letter: &Letter| match &letter.seen {
             Seen::Pod(pod) | Seen::Read(pod) | Seen::Deleted(pod) if pod.resource_version.is_empty() => {
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
             && self.path.iter().any(|before| fresh(before) == Some(true))
     }
 
-    /// Invariant 3, against every letter.
+    /// Invariant 3, for every letter.
     fn check_latched(&mut self, mut over: Duel<'a>, now: Instant) {
         let Some(place) = self.places.get(self.path.len()) else { return };
         for seen in place {
@@ -208,7 +208,7 @@ struct Complaint {
 }
 
 impl Complaint {
-    /// Complaints of one kind differ in their sequences and in times only.
+    /// Complaints of one kind differ only in their sequences and times.
     fn kind(&self) -> (&'static str, String) {
         let complaint = self.text.lines().skip(1).flat_map(str::chars);
         (self.last, complaint.filter(|c| !c.is_ascii_digit()).collect())

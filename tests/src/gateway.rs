@@ -1,6 +1,6 @@
-//! A forward proxy as companies have it: HTTP with `CONNECT` or with whole URLs, SOCKS5, with TLS or without.
+//! A forward proxy as in company networks: HTTP with `CONNECT` or with whole URLs, and SOCKS5, with TLS or without.
 //!
-//! Whatever host it is asked for, it leads to one address on loopback; so a test may name servers that do not exist.
+//! It connects every host to one address on loopback, so that a test may name servers that do not exist.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// A running proxy; it and its connections end when this is dropped.
+/// A running proxy. When it is dropped, its connections end.
 #[derive(Debug)]
 pub struct Gateway {
     addr: SocketAddr,
@@ -22,7 +22,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens on a free port of 127.0.0.1 and leads to `upstream`.
+    /// Listens on a free port of 127.0.0.1 and connects every host to `upstream`.
     ///
     /// # Errors
     /// There is no port.
@@ -46,20 +46,20 @@ impl Gateway {
         Ok(Self { addr, certificate: der, seen, task })
     }
 
-    /// Where it listens.
+    /// The address on which the proxy listens.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The certificate that it shows, as DER.
+    /// The certificate of the proxy, as DER.
     #[must_use]
     pub fn certificate(&self) -> Vec<u8> {
         self.certificate.clone()
     }
 
-    /// What each connection has begun with: the head of a request, or `socks5 host:port` with `name:password` if there
-    /// were any.
+    /// The beginning of each connection: the head of a request, or `socks5 host:port`, with `name:password` if the
+    /// client sent them.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -82,7 +82,7 @@ async fn accept(
     while let Ok((client, _)) = listener.accept().await {
         let (tls, seen) = (tls.clone(), Arc::clone(&seen));
         connections.spawn(async move {
-            // A connection that breaks is that client's trouble.
+            // A broken connection concerns only its client.
             let _ = match tls {
                 Some(tls) => match tls.accept(client).await {
                     Ok(client) => lead(client, upstream, &seen).await,
@@ -121,7 +121,7 @@ async fn lead(
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// The handshake up to the request, whose answer is still to come.
+/// The handshake up to the request, without the response to it.
 async fn socks5(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<String> {
     let methods = bytes(client).await?;
     let mut login = String::new();
@@ -143,7 +143,7 @@ async fn socks5(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Resul
     Ok(format!("socks5 {host}:{}{login}", client.read_u16().await?))
 }
 
-/// Bytes after their number.
+/// Reads a number of bytes, and the bytes.
 async fn bytes(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::from(client.read_u8().await?)];
     client.read_exact(&mut bytes).await?;

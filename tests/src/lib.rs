@@ -1,4 +1,4 @@
-//! The test kit: what the tests, and the fuzz targets, are written with.
+//! The test kit of the tests and of the fuzz targets.
 #![forbid(unsafe_code)]
 
 pub mod case;

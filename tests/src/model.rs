@@ -1,8 +1,8 @@
-//! The naive model: what the rules say about a whole history, computed from its beginning each time.
+//! The naive model: the result of the rules for a whole history, computed from the beginning each time.
 //!
-//! It is the oracle of the exhaustive and the property tests, and of the fuzz targets, so it shares nothing with the
-//! machine but the public types, and is written to be compared with the rules by eye: no state that changes, no
-//! timer that is set or cancelled, only questions about the history. That makes it slow, and that is fine.
+//! It is the oracle of the exhaustive tests, the property tests and the fuzz targets. So it shares only the public
+//! types with the machine, and is written for a comparison with the rules by eye: it has no state and sets no timers,
+//! but only has functions of the history. It may be slow.
 
 mod cause;
 mod config;
@@ -28,14 +28,14 @@ use target::{List, State};
 /// One input with its time.
 pub type Event<'a> = (Instant, Input<'a>);
 
-/// What the model answers: of a decision that which the rules fix.
+/// The model's decision: the parts of a decision that the rules determine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing is decided.
+    /// There is no verdict yet.
     Retry {
-        /// What is being waited for.
+        /// What the machine waits for.
         why: RetryReason,
-        /// The machine's next own timer; `after` must not reach past it.
+        /// The machine's next own timer. `after` must not end later.
         timer: Option<Instant>,
     },
     /// The target's own exit.
@@ -44,26 +44,26 @@ pub enum Verdict {
         code: i32,
         /// Why this is the answer.
         reason: DoneReason,
-        /// What the code rests on.
+        /// The evidence for the code.
         evidence: Evidence,
-        /// The rule that leads to it.
+        /// The rule that decided.
         rule: u8,
     },
     /// There is no exit that the step itself produced.
     Fail {
-        /// Why not.
+        /// The reason.
         reason: FailReason,
         /// An exit code that was seen.
         code: Option<i32>,
-        /// The rule that leads to it.
+        /// The rule that decided.
         rule: u8,
-        /// The target can have run to its end.
+        /// The target may have run to its end.
         may_have_finished: bool,
     },
 }
 
 impl Verdict {
-    /// Whether this is the last word.
+    /// Whether this is a verdict.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         match self {
@@ -72,7 +72,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the machine's decision says the same; the timer aside, which only bounds `after`.
+    /// Whether the machine's decision is the same, except for the timer, which only bounds `after`.
     #[must_use]
     pub fn agrees_with(&self, decision: &Decision) -> bool {
         match (self, decision) {
@@ -114,7 +114,7 @@ impl Verdict {
         }
     }
 
-    /// The same with what the whole story says of whether the target can have finished.
+    /// The same, with whether the target may have finished by the whole story.
     fn complete(self, story: &Story<'_>) -> Self {
         match self {
             Self::Retry { .. } | Self::Done { .. } => self,
@@ -126,7 +126,7 @@ impl Verdict {
     }
 }
 
-/// The answer after this history: the first last word in it, or what the end of it says.
+/// The answer after this history: its first verdict, or the decision on its last input.
 ///
 /// # Panics
 /// The history is empty.
@@ -137,7 +137,7 @@ pub fn decide(config: &Config, goal: &Goal, history: &[Event<'_>]) -> Verdict {
     answers.find(Verdict::is_final).or(last).expect("a history that is not empty")
 }
 
-/// The answer to the last input of a history in which nothing was decided before.
+/// The answer to the last input of a history without an earlier verdict.
 ///
 /// # Panics
 /// The history is empty.
@@ -151,14 +151,14 @@ fn answer(story: &Story<'_>) -> Verdict {
     if let Some(verdict) = observed(story) {
         return verdict;
     }
-    // What was observed beats a timer; of several timers the earliest wins.
+    // An observation takes precedence over a timer. Of several timers the earliest counts.
     match timers::armed(story).into_iter().min_by_key(|(at, _)| *at) {
         Some((at, verdict)) if at <= story.now() => verdict,
         next => Verdict::Retry { why: why(story), timer: next.map(|(at, _)| at) },
     }
 }
 
-/// What the last input by itself decides.
+/// The verdict by the last input alone.
 fn observed(story: &Story<'_>) -> Option<Verdict> {
     match story.last() {
         Input::Cancel => Some(Verdict::fail(FailReason::Cancelled, story.seen_code())),
@@ -170,7 +170,7 @@ fn observed(story: &Story<'_>) -> Option<Verdict> {
         Input::ApiError(error) => (error.is_status && matches!(error.code, 400 | 405 | 406 | 415 | 422))
             .then(|| Verdict::fail(FailReason::ApiRejected, story.seen_code())),
         Input::NotFound if story.sights.is_empty() => absence_is_success(story).then(Verdict::inferred),
-        // The absence speaks by its timer.
+        // The timer of the absence decides.
         Input::NotFound if story.lost.is_some() => None,
         Input::NotFound => absence_is_success(story).then(|| gone::judge(story, FailReason::PodDeleted)),
         Input::Snapshot(_) | Input::Read(_) if story.replaced => {
@@ -183,7 +183,7 @@ fn observed(story: &Story<'_>) -> Option<Verdict> {
         Input::Deleted(_) if story.fresh => {
             Some(sight(story).unwrap_or_else(|| gone::judge(story, FailReason::PodDeleted)))
         }
-        // A pod that is gone does not come back, however old the object is that says so.
+        // A pod that is gone does not return, however old the object is that shows the deletion.
         Input::Deleted(_) => story.ours.then(|| gone::judge(story, FailReason::PodDeleted)),
     }
 }
@@ -192,12 +192,12 @@ fn absence_is_success(story: &Story<'_>) -> bool {
     story.config.on_gone == OnGone::AssumeSuccess
 }
 
-/// Rule 9: the history is gone, or the API server will not show it.
+/// Rule 9: the API server no longer has the history, or refuses to send it.
 fn says_that_nothing_comes(error: &ApiError<'_>) -> bool {
     error.code == 403 || (error.is_status && matches!(error.code, 400 | 405 | 406 | 410 | 415 | 422))
 }
 
-/// What the newest sight of our pod decides.
+/// The verdict by the newest sight of our pod.
 fn sight(story: &Story<'_>) -> Option<Verdict> {
     let sight = story.newest()?;
     if let Err(reason) = sight.target {
@@ -205,7 +205,7 @@ fn sight(story: &Story<'_>) -> Option<Verdict> {
     }
     match record::ending(story.config, &story.sights) {
         Some(Ending::Final(verdict)) => return Some(verdict),
-        // That the record was lost since then shows that nothing undid it.
+        // The record was lost later, which shows that no other run followed it.
         Some(Ending::Unsettled(verdict)) => return story.lost.map(|_| verdict),
         None => {}
     }
@@ -216,7 +216,7 @@ fn sight(story: &Story<'_>) -> Option<Verdict> {
     timers::waits_for(sight, invalid).then(|| Verdict::fail(FailReason::InvalidImageName, story.seen_code()))
 }
 
-/// Rule 7: the phase is terminal, the target's record is not there.
+/// Rule 7: the phase is terminal, and the target has no record.
 fn missing_record(story: &Story<'_>) -> Option<Verdict> {
     let sight = story.newest()?;
     let failed_init = record::failed_init(sight);
@@ -225,18 +225,18 @@ fn missing_record(story: &Story<'_>) -> Option<Verdict> {
         return Some(Verdict::fail(reason, story.seen_code()).by_rule(4));
     }
     if let Some((_, end)) = failed_init {
-        // A made-up code says that the node lost the container, and not that the container failed.
+        // A made-up code shows that the node lost the container, and not that the container failed.
         let lost = record::is_fabricated(end.record);
         let reason = if lost { FailReason::ContainerStatusUnknown } else { FailReason::InitContainerFailed };
         return Some(Verdict::fail(reason, Some(end.record.exit_code)));
     }
-    // Nothing is awaited of a pod that is gone: rule 9 judges it, however long the record was missing.
+    // For a pod that is gone no record is awaited: rule 9 decides, however long the record was missing.
     let is_awaited = !matches!(story.last(), Input::Deleted(_)) && story.confirming_since().is_none();
     let is_behind = timers::catching_up(story).is_some_and(|until| story.now() < until);
     (is_awaited && !is_behind && timers::is_given_up(story)).then(|| give_up_on_record(story))
 }
 
-/// The answer when the record will not come any more, from the best that was seen.
+/// The answer when the record is no longer awaited, from the best evidence so far.
 fn give_up_on_record(story: &Story<'_>) -> Verdict {
     if let Some(record) = record::latest_but_for_success(&story.sights) {
         return record::exit(story.config, record, &story.sights, false);
@@ -247,7 +247,8 @@ fn give_up_on_record(story: &Story<'_>) -> Verdict {
     }
 }
 
-/// `Succeeded` speaks for every regular container and, as they came first, for every init container that ends.
+/// `Succeeded` proves success of every regular container, and of every init container that ends, since these came
+/// first.
 fn infer(story: &Story<'_>) -> Verdict {
     let target = story.newest().and_then(|sight| sight.target.as_ref().ok());
     let spoken_for = target.is_some_and(|target| target.list != List::Ephemeral && !target.is_sidecar());
@@ -259,7 +260,7 @@ fn infer(story: &Story<'_>) -> Verdict {
     }
 }
 
-/// What is being waited for.
+/// What the machine waits for.
 fn why(story: &Story<'_>) -> RetryReason {
     if story.lost.is_some() {
         return RetryReason::ConfirmingLostRecord;

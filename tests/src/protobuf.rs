@@ -1,6 +1,6 @@
-//! Protobuf field by field, without the reader that is under test.
+//! Reads protobuf field by field, without the reader that is under test.
 
-/// The fields of a message, each with its bytes; `None` if it is torn or none.
+/// The fields of a message, each with its bytes; `None` if this is not a complete message.
 #[must_use]
 pub fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, &[u8])>> {
     let mut fields = Vec::new();
@@ -22,7 +22,7 @@ pub fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, &[u8])>> {
     Some(fields)
 }
 
-/// The bytes of the field that these numbers lead to, from message to message.
+/// The bytes of the field at this path of field numbers.
 #[must_use]
 pub fn field<'a>(message: &'a [u8], path: &[u64]) -> Option<&'a [u8]> {
     path.iter().try_fold(message, |message, number| {

@@ -1,8 +1,8 @@
-//! A proxy between podwait and an API server on which everything can go wrong.
+//! A proxy between podwait and an API server, which injects faults.
 //!
-//! It terminates TLS with an authority of its own, decodes the API server's answers and writes them again byte by byte,
-//! so that a [`Fault`] can hit any place of them. Towards the API server it is an ordinary `kube::Client`, which may
-//! lead to the simulated cluster or to a real one.
+//! It terminates TLS with its own authority, decodes the API server's responses and writes them again byte by byte, so
+//! that a [`Fault`] can affect any place in them. It reads the API server through an ordinary `kube::Client`, which may
+//! be of the simulated cluster or of a real one.
 //!
 //! ```no_run
 //! # async fn example(upstream: kube::Client) -> std::io::Result<()> {
@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! Only HTTP/1.1 is spoken, since podwait speaks nothing else ([`Traffic::http2`] shows it): there is no GOAWAY, but
-//! [`Fault::Close`]. Only GETs are served, since podwait sends nothing else.
+//! It supports only HTTP/1.1, since podwait uses no other protocol ([`Traffic::http2`] shows that): there is no GOAWAY,
+//! but [`Fault::Close`]. It serves only GETs, since podwait sends no other requests.
 
 mod connection;
 mod door;
@@ -48,7 +48,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ServerConfig;
 
-/// A running proxy; it and its connections end when this is dropped.
+/// A running proxy. When it is dropped, its connections end.
 pub struct Proxy {
     addr: SocketAddr,
     authority: Authority,
@@ -57,10 +57,10 @@ pub struct Proxy {
     task: JoinHandle<io::Result<()>>,
 }
 
-/// Says by its place in the list which API server gets this request.
+/// Returns the index of the API server for this request.
 type Route = Box<dyn Fn(&Request) -> usize + Send + Sync>;
 
-/// What the connections share.
+/// The common state of the connections.
 struct Shared {
     upstreams: Vec<kube::Client>,
     route: Route,
@@ -70,7 +70,7 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Listens on a free port of 127.0.0.1 and forwards to wherever `upstream` leads.
+    /// Listens on a free port of 127.0.0.1 and forwards to the API server of `upstream`.
     ///
     /// # Errors
     /// There is no port.
@@ -78,8 +78,8 @@ impl Proxy {
         Self::balance(vec![upstream], |_| 0).await
     }
 
-    /// The same before several API servers, of which each request reaches that one which `route` says by its place; or
-    /// the next one that answers, as with a balancer.
+    /// The same before several API servers. Each request reaches the one whose index `route` returns, or the next one
+    /// that responds, as with a load balancer.
     ///
     /// # Errors
     /// There is no port.
@@ -106,16 +106,16 @@ impl Proxy {
     /// The configuration of a client that trusts the proxy, without credentials.
     ///
     /// # Panics
-    /// Never: the address is a good URL.
+    /// Never: the address is a valid URL.
     #[must_use]
     pub fn config(&self) -> kube::Config {
-        let url = format!("https://{}", self.addr).parse().expect("an address is a good URL");
+        let url = format!("https://{}", self.addr).parse().expect("an address is a valid URL");
         let mut config = kube::Config::new(url);
         config.root_cert = Some(vec![self.authority.der()]);
         config
     }
 
-    /// A client of the proxy, made as podwait's users make it.
+    /// A client of the proxy, made by podwait.
     ///
     /// # Panics
     /// Never: the configuration can be used.
@@ -124,7 +124,7 @@ impl Proxy {
         podwait::Client::from_config(self.config()).expect("a client")
     }
 
-    /// The same as a kubeconfig with its certificate, in a folder of their own: for the command.
+    /// The same as a kubeconfig with its certificate, in a temporary folder: for the command.
     ///
     /// # Panics
     /// The files cannot be written.
@@ -147,52 +147,54 @@ impl Proxy {
         Kubeconfig { path, _folder: folder }
     }
 
-    /// Lets the next request with this verb meet this fault; faults of one verb are used up in order.
+    /// Adds a fault for a later request with this verb. Each fault applies to one request, in the order in which the
+    /// faults were added.
     pub fn push(&self, verb: Verb, fault: impl Into<Fault>) {
         self.shared.with(|plan| plan.push(verb, fault.into()));
     }
 
-    /// Lets `rule` decide for every request that no pushed fault waits for. It replaces the rule before it.
+    /// Sets a rule for all requests without a pushed fault, in place of the last rule.
     pub fn rule(&self, rule: impl FnMut(&Request) -> Option<Fault> + Send + 'static) {
         self.shared.with(|plan| plan.rule(Box::new(rule)));
     }
 
-    /// Forgets all faults, pushed ones and the rule; one that has begun goes on.
+    /// Removes the pushed faults and the rule. A fault that has begun continues.
     pub fn clear(&self) {
         self.shared.with(Plan::clear);
     }
 
-    /// What has come in so far.
+    /// The traffic so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         *self.shared.traffic.borrow()
     }
 
-    /// Returns as soon as what has come in is like this.
+    /// Returns as soon as `is_so` is true for the traffic.
     pub async fn until(&self, is_so: impl FnMut(&Traffic) -> bool) -> Traffic {
         let mut traffic = self.shared.traffic.subscribe();
         // The sender lives as long as this proxy.
         traffic.wait_for(is_so).await.map_or_else(|_| self.traffic(), |traffic| *traffic)
     }
 
-    /// Sets what becomes of new connections. Those that are open stay so; see [`sever`](Self::sever).
+    /// Sets how new connections are treated. Open connections are not affected; see [`sever`](Self::sever).
     pub async fn door(&self, door: Door) {
         self.order(Order::Door(door)).await;
     }
 
-    /// Breaks all open connections, whose clients see what they see when a process crashes.
+    /// Breaks all open connections, as the crash of a process does.
     pub async fn sever(&self) {
         self.order(Order::Sever).await;
     }
 
-    /// Shows a new certificate of the same authority from now on, and breaks all connections.
+    /// Uses a new certificate of the same authority from now on, and breaks all connections.
     pub async fn renew(&self) {
         self.show(self.authority.server()).await;
     }
 
-    /// Shows a certificate of an authority that nobody trusts, and breaks all connections. [`renew`](Self::renew) ends it.
+    /// Uses a certificate of an authority that is not trusted, and breaks all connections. [`renew`](Self::renew) ends
+    /// that.
     pub async fn pose(&self) {
-        self.show(Authority::new("somebody else").server()).await;
+        self.show(Authority::new("untrusted").server()).await;
     }
 
     async fn show(&self, identity: Arc<ServerConfig>) {
@@ -203,7 +205,7 @@ impl Proxy {
     async fn order(&self, order: Order) {
         let (done, is_done) = oneshot::channel();
         if self.orders.send((order, done)).is_ok() {
-            // An error means that the proxy is over, and its connections with it.
+            // An error means that the proxy and its connections have ended.
             drop(is_done.await);
         }
     }
@@ -230,7 +232,7 @@ pub struct Kubeconfig {
 }
 
 impl Kubeconfig {
-    /// Where it is, as long as this value lives.
+    /// The path, which is valid as long as this value exists.
     #[must_use]
     pub fn path(&self) -> &std::path::Path {
         &self.path
@@ -238,7 +240,7 @@ impl Kubeconfig {
 }
 
 impl Shared {
-    /// The answer of the API server that is due, or the last one's error where none answers.
+    /// The response of the API server for this request, or the last error if none responds.
     async fn ask(&self, request: &Request) -> Result<http::Response<Body>, String> {
         let due = (self.route)(request);
         let mut failed = String::from("there is no server");
@@ -256,7 +258,7 @@ impl Shared {
         Arc::clone(&self.identity.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs `f` on the plan, and tells those who wait for traffic.
+    /// Runs `f` on the plan, and wakes all that wait for traffic.
     fn with<R>(&self, f: impl FnOnce(&mut Plan) -> R) -> R {
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         let result = f(&mut plan);

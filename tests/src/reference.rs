@@ -1,6 +1,6 @@
-//! Pod JSON as serde reads it: what the decoder is compared with, in meaning and in cost.
+//! Pod JSON as serde reads it: the reference for the results and the cost of the decoder.
 //!
-//! It differs from what serde derives in one thing: a list in the place of an object is an error.
+//! There is one difference from serde's derived code: a list in the place of an object is an error.
 
 use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
@@ -16,7 +16,8 @@ use std::marker::PhantomData;
 /// Reads one pod.
 ///
 /// # Errors
-/// As `podwait_wire::pod`, except that the whole text must be JSON, and that UTF-8 is not checked in what is skipped.
+/// As for `podwait_wire::pod`, except that the whole text must be JSON, and that UTF-8 is not checked in skipped
+/// values.
 pub fn decode(json: &[u8]) -> serde_json::Result<Pod> {
     serde_json::from_slice::<Object<PodView>>(json)?.0.try_into()
 }
@@ -35,7 +36,7 @@ pub fn decode_event(line: &[u8]) -> serde_json::Result<Pod> {
     serde_json::from_slice::<Event<'_>>(line)?.object.0.try_into()
 }
 
-/// An object and nothing else.
+/// An object, and no other value.
 #[derive(Default)]
 struct Object<T>(T);
 
@@ -59,7 +60,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A pod's JSON, as far as it is read.
+/// The fields of a pod's JSON that are read.
 #[derive(Deserialize)]
 struct PodView {
     #[serde(default, rename = "apiVersion", deserialize_with = "or_default")]
@@ -263,7 +264,7 @@ struct WaitingView {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TerminatedView {
-    /// Required: a record without a code must not read as 0.
+    /// Required: a record without a code must not count as 0.
     exit_code: i32,
     #[serde(default, deserialize_with = "or_default")]
     reason: String,
@@ -306,7 +307,7 @@ fn statuses(views: Vec<Object<ContainerStatusView>>) -> Vec<ContainerStatus> {
     views.into_iter().map(status).collect()
 }
 
-/// Where several are set (a bug of some providers), what says most counts.
+/// If several are set (a bug of some providers), the most informative one counts.
 fn state(view: StateView) -> Option<ContainerState> {
     if let Some(record) = view.terminated {
         return Some(ContainerState::Terminated(terminated(record)));
@@ -329,7 +330,7 @@ fn terminated(Object(view): Object<TerminatedView>) -> Terminated {
     }
 }
 
-/// `null` is the default: Go clients write empty lists and objects so.
+/// `null` is the default: Go clients write empty lists and objects as `null`.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -346,7 +347,7 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timest
     }
 }
 
-/// A time of the form of RFC 3339, by jiff, which itself takes other forms, too, and not the last days of the year 9999.
+/// An RFC 3339 time, read by jiff, which itself also accepts other forms, and refuses the last days of the year 9999.
 fn rfc3339(text: &str) -> Option<Timestamp> {
     let form: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let offset = form.strip_prefix("0000-00-00")?.strip_prefix(['T', 't', ' '])?.strip_prefix("00:00:00")?;

@@ -1,4 +1,4 @@
-//! What every sentence about a verdict must be, whatever the pod and the API server say.
+//! The requirements for the sentence of every verdict, whatever the messages of the pod and the API server.
 
 use podwait_core::{ApiError, Decision, Input, Instant, PodSnapshot, Policy, WaitMachine};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ const LONGEST: usize = 1024;
 /// Whether the decision's sentence is one clean line of bounded length.
 ///
 /// # Errors
-/// It is not; the complaint says how.
+/// The sentence breaks a requirement, which the error describes.
 pub fn check(decision: &Decision) -> Result<(), String> {
     let sentence = match decision {
         Decision::Retry { .. } => return Ok(()),
@@ -27,8 +27,8 @@ pub fn check(decision: &Decision) -> Result<(), String> {
     Err(format!("{complaint} in {sentence:?}"))
 }
 
-/// Every verdict that a pod can bring about: for each of its containers, seen once or gone since, in time and late, and with an
-/// API server that fails in the words of the pod's message.
+/// The verdicts on a pod: for each of its containers, for a pod that exists and for one that is gone, in time and late,
+/// and with an API server that fails with the pod's message.
 #[must_use]
 pub fn verdicts(pod: &PodSnapshot) -> Vec<Decision> {
     let policy = Policy::builder().deadline(Duration::from_secs(30)).build().map(Arc::new);

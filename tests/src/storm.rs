@@ -1,8 +1,8 @@
-//! Storms: lives of pods and bad weather, drawn by lot, and waited through by the real library.
+//! Storms: random lives of pods and random faults, with waits of the real library.
 //!
-//! One seed is one run: a [`life::Story`] on the simulated cluster, a [`weather::Weather`] between it and the wait, and
-//! tokio's paused time, so that hours pass in milliseconds. The story knows how its step truly ended, so that
-//! [`Run::verdict`] can say what the answer is worth. The same seed is the same run, to the byte.
+//! One seed is one run: a [`life::Story`] on the simulated cluster, a [`weather::Weather`] between the cluster and the
+//! wait, and tokio's paused time, so that hours pass in milliseconds. The story has the truth about its step, by which
+//! [`Run::verdict`] judges the answer. The same seed is the same run, to the byte.
 
 mod bound;
 pub mod crowd;
@@ -30,21 +30,22 @@ use way::Way;
 use weather::Weather;
 use wire::{Ledger, Wire};
 
-/// How long after the bound a run that hangs is given up.
+/// How long after its bound a hanging run is ended.
 const GIVE_UP: Duration = Duration::from_secs(3600);
 
-/// What is the same for all runs of a storm.
+/// The settings of all runs of a storm.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Storm {
-    /// The way of waiting; otherwise the seed decides.
+    /// The way of waiting. `None`: the seed decides.
     pub way: Option<Way>,
-    /// The policy for a pod that is gone. The default one is what is tested; the other one shows that the tests see.
+    /// The policy for a pod that is gone. The default is under test. The other one shows that the tests detect wrong
+    /// answers.
     pub on_gone: OnGone,
-    /// Keep the decisions, for people to read.
+    /// Whether the decisions are kept, for the printed story.
     pub keeps_decisions: bool,
 }
 
-/// The limits of one wait, as far as an answer is judged by them.
+/// The limits of one wait by which its answer is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `api_error_budget`
@@ -57,41 +58,41 @@ pub struct Limits {
     pub jitter: Option<u64>,
 }
 
-/// One run and what came of it.
+/// One run and its result.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// What it was drawn from.
+    /// The seed.
     pub seed: u64,
     /// The pod's name.
     pub pod: String,
-    /// How it waited.
+    /// The way of waiting.
     pub way: Way,
     /// The life of the pod.
     pub story: Story,
-    /// What came between.
+    /// The weather between cluster and wait.
     pub weather: Weather,
     /// The limits of the wait.
     pub limits: Limits,
-    /// How long a read may wait for others that share the budget.
+    /// How long a read may be queued behind other reads that share the budget.
     pub turn: Duration,
-    /// What went over the line.
+    /// The traffic of the run.
     pub ledger: Ledger,
-    /// What the wait said, if anything.
+    /// The answer, if there is one.
     pub answer: Option<Answer>,
-    /// The exit code that a failure carried along.
+    /// The exit code of a failure.
     pub code_beside: Option<i32>,
-    /// When, in the run's time.
+    /// The time of the answer, in the run's time.
     pub answered_at: Duration,
-    /// The decisions on the way, if they were kept.
+    /// The decisions, if they were kept.
     pub decisions: Vec<String>,
 }
 
-/// What one wait came to.
+/// The result of one wait.
 struct Outcome {
     answer: Option<Answer>,
     code_beside: Option<i32>,
     answered_at: Duration,
-    /// How many objects had arrived by then.
+    /// How many objects had arrived before the answer.
     arrivals: usize,
     decisions: Vec<String>,
 }
@@ -99,7 +100,7 @@ struct Outcome {
 impl Limits {
     fn draw(dice: &mut Dice) -> Self {
         Self {
-            // The longer one outlives every outage there is.
+            // The longer budget exceeds every outage.
             api: Duration::from_secs(dice.weighted(&[(7, 300), (3, 900)])),
             auth: Duration::from_secs(60),
             settle: dice.chance(10).then_some(Duration::from_secs(5)),
@@ -109,10 +110,10 @@ impl Limits {
 }
 
 impl Storm {
-    /// Runs what this seed stands for.
+    /// Runs the run of this seed.
     ///
     /// # Panics
-    /// No runtime can be had, or a life is one that the API server refuses.
+    /// There is no runtime, or the API server refuses a step of a life.
     #[must_use]
     pub fn run(&self, seed: u64) -> Run {
         let (mut dice, edition) = (Dice::new(seed), Edition::of(seed));
@@ -178,8 +179,9 @@ impl Storm {
     }
 }
 
-/// The cluster of the run with this seed. Every third one knows JSON only, so that storms meet the readers of both encodings, and
-/// every second one no LIST at the beginning of a watch. No lot is drawn for it: the weather stays as it is.
+/// The cluster of the run with this seed. Every third cluster knows JSON only, so that storms test the readers of both
+/// encodings, and every second one refuses a LIST at the beginning of a watch. This uses no random number, so that the
+/// weather of a seed is unchanged.
 fn cluster(seed: u64) -> Cluster {
     let cluster = Cluster::new();
     if seed.is_multiple_of(3) {
@@ -191,7 +193,7 @@ fn cluster(seed: u64) -> Cluster {
     cluster
 }
 
-/// Runs this in paused time.
+/// Runs the future in paused time.
 fn paused(play: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(play);
@@ -244,7 +246,7 @@ fn decided(decision: &podwait::Decision) -> String {
     }
 }
 
-/// The whole story, for people.
+/// The whole story.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = self.way.name();
@@ -264,7 +266,7 @@ impl fmt::Display for Run {
             let absences = self.ledger.absences.iter().map(|(at, _)| format!("{:.3} s", at.as_secs_f64()));
             writeln!(f, "not there: {}", absences.collect::<Vec<_>>().join(", "))?;
         }
-        // The same again and again is told once, with its last time.
+        // A repeated decision is printed once, with its last time.
         for lines in self.decisions.chunk_by(|a, b| gist(a).is_some() && gist(a) == gist(b)) {
             match lines {
                 [first, .., last] => writeln!(f, "{first}\n{last} ({} times)", lines.len())?,
@@ -275,7 +277,7 @@ impl fmt::Display for Run {
     }
 }
 
-/// A decision to wait on, without its times.
+/// The reason of a `Retry`, without its times.
 fn gist(decision: &str) -> Option<&str> {
     Some(decision.split_once(" s  ")?.1.rsplit_once(" for ")?.0)
 }

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// full is a pod with something in every field that podwait reads, and in
-// messages of all kinds beside them.
+// full is a pod with a value in every field that podwait reads, and in messages
+// of all other kinds.
 func full() corev1.Pod {
 	at := func(second int) metav1.Time { return metav1.Date(2026, 1, 1, 0, 0, second, 0, time.UTC) }
 	deleted := at(50)

@@ -1,7 +1,7 @@
-// Command vectors writes what an API server sends about pods: the bytes that
-// podwait-wire is tested with. It uses the encoders and framers of
-// k8s.io/apimachinery as k8s.io/apiserver does (serveWatchHandler, watchEncoder,
-// SerializeObject). It writes the files of data/; see README.md.
+// Command vectors writes an API server's responses with pods, for the tests of
+// podwait-wire. It uses the encoders and framers of k8s.io/apimachinery as
+// k8s.io/apiserver does (serveWatchHandler, watchEncoder, SerializeObject). It
+// writes the files of data/; see README.md.
 package main
 
 import (
@@ -32,9 +32,9 @@ func main() {
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	codecs = serializer.NewCodecFactory(scheme, serializer.WithStreamingCollectionEncodingToProtobuf())
 
-	// Every pod of the recordings and the cases, once, as one watch. Its JSON is
-	// there already; by a hash of it each event is found again when cases come
-	// or go.
+	// Every pod of the recordings and the cases, once, as one watch. The JSON is
+	// in those files; the hash of it identifies each event when cases are added or
+	// removed.
 	var all []watch.Event
 	var hashes []byte
 	for _, pod := range pods("../recordings", "../cases") {
@@ -119,8 +119,8 @@ func stream(mediaType string, events []watch.Event) []byte {
 	return out.Bytes()
 }
 
-// pods are the pods in all lines of the files of these folders, each once, in
-// the order of the files' names.
+// pods returns the pods in all lines of the files of these folders, each once,
+// in the order of the files' names.
 func pods(folders ...string) []json.RawMessage {
 	var found []json.RawMessage
 	seen := map[string]bool{}
@@ -157,7 +157,8 @@ func decode(raw []byte) *corev1.Pod {
 	return pod
 }
 
-// large is the pod with so much beside what is read that it has 100 KB.
+// large is the pod with additional fields that are not read, so that it has 100
+// KB.
 func large(pod corev1.Pod) corev1.Pod {
 	large := *pod.DeepCopy()
 	large.Name = "step-100k"

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::status::{Complaint, Status};
 
-/// Waits for Kubernetes pods and exits with their step's exit code, or says why there is none.
+/// Waits for Kubernetes pods and exits with their step's exit code, or reports why there is none.
 #[derive(Parser)]
 #[command(name = "podwait", version, after_help = EXIT_STATUS, max_term_width = 100)]
 pub(crate) struct Args {
@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Run a command in a new pod: create it, stream its log, exit with its code, clean up.
     #[command(after_help = EXIT_STATUS)]
     Run(Box<RunArgs>),
-    /// Print what a pod's containers write, and lose no line.
+    /// Print what a pod's containers write, without losing a line.
     #[command(after_help = LOGS_EXIT_STATUS)]
     Logs(LogsArgs),
     /// Release the pods that `--hold` has left held.
@@ -44,7 +44,7 @@ pub(crate) enum Command {
 /// The cluster and the namespace.
 #[derive(clap::Args)]
 pub(crate) struct ConnectArgs {
-    /// The namespace [default: that of the context].
+    /// The namespace [default: the context's namespace].
     #[arg(short, long, value_parser = name)]
     pub(crate) namespace: Option<String>,
     /// The kubeconfig's context to use.
@@ -126,13 +126,13 @@ Exit status:
   231    the configuration, or the journal, cannot be used
   232    the API server cannot be reached or trusted
   233    the API server denies access
-A job that is complete is 0, one that failed has the code of its last pod that failed.
+A complete job: 0. A failed job: the code of its last pod that failed.
 Of several pods and jobs: 0 if all are 0, or else the status of the first that is not, in the
 order in which they ended; with --any that of the first to end.";
 
 const LOGS_EXIT_STATUS: &str = "\
 Exit status:
-  0    the log was printed to its end, or to its present end without -f, or the reader has closed the output
+  0    the log was printed to its end (without -f: its present end), or the reader has closed the output
   220  lines may be missing (the notes say which), or there is no such pod
   221  the pod has no such container
   222  a limit ran out
@@ -145,8 +145,8 @@ Exit status:
 
 const RELEASE_EXIT_STATUS: &str = "\
 Exit status:
-  0    what was to be released is released
-  220  a pod that was named is not over, or not for long enough; or one could not be released
+  0    all pods that were to be released are released
+  220  a named pod has not ended or ended too recently, or a pod could not be released
   223  interrupted (SIGINT, SIGTERM, SIGHUP)
   230  wrong arguments
   231  the configuration cannot be used
@@ -157,7 +157,7 @@ const REPLAY_EXIT_STATUS: &str = "\
 Exit status:
   0    every trace was read and every recorded decision was reproduced
   1    a decision differs
-  2    a trace cannot be read (the others are still answered)
+  2    a trace cannot be read (all others are replayed)
   223  interrupted (SIGINT, SIGTERM, SIGHUP)";
 
 pub(crate) fn pod_name(text: &str) -> Result<String, String> {

@@ -85,7 +85,7 @@ impl Call<'_> {
             body.map(|body| body.to_bytes()).map_err(|error| Trouble::lost(&*error))
         };
         let answer = timeout(self.limit, answer).await;
-        answer.unwrap_or_else(|_| Err(Trouble::unreadable(&format!("no answer within {:?}", self.limit))))
+        answer.unwrap_or_else(|_| Err(Trouble::unreadable(&format!("no response within {:?}", self.limit))))
     }
 }
 

@@ -79,7 +79,7 @@ impl Connection {
             // The cause may be one object, and not the server. The wait would read this object again and again.
             200 => Complaint::new(
                 Status::Api,
-                with_cause(&format!("{server} gave an answer that cannot be used"), message),
+                with_cause(&format!("{server} returned a response that cannot be used"), message),
             ),
             0 if message.contains("certificate") => Complaint::new(
                 Status::Unreachable,
@@ -88,7 +88,7 @@ impl Connection {
             0 => Complaint::new(Status::Unreachable, with_cause(&format!("cannot reach {server}"), message)),
             404 => Complaint::new(
                 Status::Unreachable,
-                with_cause(&format!("{server} is no Kubernetes API server"), message),
+                with_cause(&format!("{server} is not a Kubernetes API server"), message),
             ),
             _ => return None,
         })

@@ -38,7 +38,7 @@ pub(crate) enum Printed {
     Whole,
     /// Lines may be missing.
     InPart,
-    /// Lines are missing, since the API server does not let us read them.
+    /// Lines are missing, since the API server denies access to them.
     Denied,
 }
 
@@ -150,11 +150,11 @@ impl Lines {
                     is_denied = matches!(trouble.failure.code, 401 | 403);
                     let (Of { namespace, pod }, container) = (of, &trouble.container);
                     let sentence =
-                        format!("{namespace}/{pod}: the log of {container} cannot be read for now");
+                        format!("{namespace}/{pod}: the log of {container} cannot be read at the moment");
                     output::note(&with_cause(&sentence, &trouble.failure.message));
                 }
                 Some(LogEvent::Untimed(container)) => output::note(&format!(
-                    "{}/{}: the node gives the log of {container} without times; after an interruption it may not be resumed",
+                    "{}/{}: the node sends the log of {container} without times; after an interruption the log may not continue",
                     of.namespace, of.pod
                 )),
                 Some(_) => {}
@@ -250,8 +250,8 @@ impl Lines {
         };
         let why = match gap.reason {
             podwait::GapReason::Rotated => "the node began a new file",
-            podwait::GapReason::Gone => "the node no longer keeps it",
-            podwait::GapReason::Unreadable => "it could not be read",
+            podwait::GapReason::Gone => "the node no longer has them",
+            podwait::GapReason::Unreadable => "they could not be read",
             _ => "unknown",
         };
         output::note(&format!(

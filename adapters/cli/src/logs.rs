@@ -14,25 +14,25 @@ use std::time::{Duration, SystemTime};
 /// Arguments of `podwait logs`.
 #[derive(clap::Args)]
 pub(crate) struct LogsArgs {
-    /// The pod's name (`pod/NAME` is understood too).
+    /// The pod's name (`pod/NAME` is accepted too).
     #[arg(value_parser = pod_name)]
     pod: String,
     /// The container [default: the pod's only one].
     #[arg(short, long, value_parser = name)]
     container: Option<String>,
-    /// The logs of all containers. With -f, that of -c says when it is over.
+    /// The logs of all containers. With -f, the command ends with the container of -c.
     #[arg(long)]
     all_containers: bool,
-    /// Go on until the container has ended for good, through restarts, broken connections and servers that come back.
+    /// Continue until the container has ended for good, across restarts, broken connections and outages of the API server.
     #[arg(short, long)]
     follow: bool,
-    /// Only lines of this last period, for instance `10m`.
+    /// Only lines of the last period of this length, for instance `10m`.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     since: Option<Duration>,
-    /// Begin each line with the time at which the node's runtime got it.
+    /// Begin each line with the time at which the node's runtime received it.
     #[arg(long)]
     timestamps: bool,
-    /// Begin each line with its container, and with the attempt after a restart.
+    /// Begin each line with its container, and with the number of its attempt after a restart.
     #[arg(long)]
     prefix: bool,
     /// How to print lines: as they are, or one JSON object for each.
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: LogsArgs, shutdown: &Shutdown) -> Result<ExitCode,
     if let Some(since) = args.since.and_then(|since| SystemTime::now().checked_sub(since)) {
         logs = logs.since(since);
     }
-    shutdown.doing("the API server was asked for the pod");
+    shutdown.doing("the pod was read");
     connection.check(&namespace, &args.pod).await?;
     let mut wait = podwait::wait(connection.client.clone(), &namespace, &args.pod);
     if let Some(container) = args.container {

@@ -108,7 +108,7 @@ impl Outlet {
                 (chunks, since) = (now, Instant::now());
             } else if since.elapsed() >= limit {
                 if end_with(&self.state, Written::Stalled) {
-                    output::note("the log is not printed to its end: standard output takes nothing");
+                    output::note("the log is not printed to its end: standard output accepts no data");
                 }
                 return;
             }

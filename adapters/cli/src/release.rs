@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 /// Arguments of `podwait release`.
 #[derive(clap::Args)]
 pub(crate) struct ReleaseArgs {
-    /// The pods to release [default: all that are held].
+    /// The pods to release [default: all held pods].
     #[arg(value_name = "POD", value_parser = pod_name)]
     pods: Vec<String>,
     /// Pods of all namespaces.
@@ -31,7 +31,7 @@ pub(crate) struct ReleaseArgs {
     /// Only report which pods would be released.
     #[arg(long)]
     dry_run: bool,
-    /// How to print what was released, and how it had ended.
+    /// How to print the released pods and their ends.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
@@ -80,8 +80,8 @@ pub(crate) async fn run(args: ReleaseArgs, shutdown: &Shutdown) -> Result<ExitCo
     let now = SystemTime::now();
     for pod in held.iter().filter(|pod| args.pods.is_empty() || args.pods.contains(&pod.name)) {
         if !args.force && !pod.is_safe(now, args.older_than) {
-            let why = if pod.is_over { "has not been over for long enough" } else { "is not over" };
-            output::note(&format!("{}/{} {why}, and stays", pod.namespace, pod.name));
+            let why = if pod.is_over { "ended too recently" } else { "has not ended" };
+            output::note(&format!("{}/{} {why}, and was not released", pod.namespace, pod.name));
             is_done &= args.pods.is_empty();
             continue;
         }

@@ -75,7 +75,7 @@ struct Shared {
 
 struct State {
     stage: Stage,
-    limit: Option<Instant>,
+    limit: Option<Limit>,
     stop: Option<Stop>,
     /// A signal came.
     is_signalled: bool,
@@ -85,6 +85,13 @@ struct State {
     force_at: Option<Instant>,
     /// The exit status of the answer, once there is one.
     answer: Option<u8>,
+}
+
+/// `--timeout`.
+#[derive(Clone, Copy)]
+struct Limit {
+    time: Duration,
+    at: Instant,
 }
 
 /// The stage of the command.
@@ -164,14 +171,14 @@ impl Shutdown {
 
     /// Sets the time limit of the command, counted from its start. The time must be valid for a [`Policy`].
     pub(crate) fn limit(&self, time: Option<Duration>) {
-        let limit = time.and_then(|time| self.0.begin.checked_add(time));
+        let limit = time.and_then(|time| Some(Limit { time, at: self.0.begin.checked_add(time)? }));
         self.change(|state| state.limit = limit);
     }
 
     /// The policy for waits that begin now: its deadline is the rest of the time limit.
     pub(crate) fn within(&self, policy: &Policy) -> Policy {
         let Some(limit) = self.lock().limit else { return policy.clone() };
-        let left = limit.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let left = limit.at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let within = PolicyBuilder::from(policy.clone()).deadline(Some(left)).build();
         within.unwrap_or_else(|_| policy.clone())
     }
@@ -225,16 +232,27 @@ impl Shutdown {
         state.answer.unwrap_or_else(|| state.stopped().0 as u8)
     }
 
-    /// Changes the failure of a cancelled wait if the limit has cancelled the wait.
-    pub(crate) fn named<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    /// Words a failure by the limit for the command. The deadline of a wait is the rest of the limit, and a wait that exceeds it is
+    /// cancelled.
+    pub(crate) fn worded<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        let state = self.lock();
         outcome.map_err(|mut failure| {
-            if failure.reason == FailReason::Cancelled && self.lock().stop == Some(Stop::Limit) {
+            if failure.reason == FailReason::Cancelled && state.stop == Some(Stop::Limit) {
                 failure.reason = FailReason::Deadline;
-                failure.message = String::from(self.lock().stopped().1);
+                failure.message = String::from(state.stopped().1);
+            } else if let (FailReason::Deadline, Some(limit)) = (failure.reason, state.limit) {
+                failure.message = with_limit(&failure.message, limit.time);
             }
             failure
         })
     }
+}
+
+/// The sentence about a deadline, with this time in place of its own.
+fn with_limit(sentence: &str, time: Duration) -> String {
+    let Some((what, rest)) = sentence.split_once(" within ") else { return sentence.to_owned() };
+    let why = rest.find(' ').map_or("", |end| &rest[end..]);
+    format!("{what} within {time:?}{why}")
 }
 
 impl State {
@@ -263,5 +281,25 @@ fn name(signal: i32) -> &'static str {
         SIGINT => "SIGINT",
         SIGHUP => "SIGHUP",
         _ => "SIGTERM",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_reported_with_the_limit_of_the_command() {
+        let time = Duration::from_secs(3);
+        for (sentence, expected) in [
+            ("the step did not end within 2.936683829s", "the step did not end within 3s"),
+            (
+                "the job did not end within 2.9s (no node has room within 1 h)",
+                "the job did not end within 3s (no node has room within 1 h)",
+            ),
+            ("the time limit ran out", "the time limit ran out"),
+        ] {
+            assert_eq!(with_limit(sentence, time), expected);
+        }
     }
 }

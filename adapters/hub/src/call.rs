@@ -282,7 +282,7 @@ impl Calls {
         }
         let purpose = self.end(id)?;
         self.commands.push_back(Command::Close(id));
-        let failure = ApiFailure::new(purpose.via(), 0, &format!("no answer within {CALL_TIMEOUT:?}"));
+        let failure = ApiFailure::new(purpose.via(), 0, &format!("no response within {CALL_TIMEOUT:?}"));
         Some((purpose, failure))
     }
 
@@ -393,7 +393,7 @@ mod tests {
         assert!(calls.next_late(at(10_199)).is_none());
         let late =
             calls.next_late(at(10_200)).map(|(purpose, failure)| (purpose, failure.via, failure.message));
-        assert_eq!(late, Some((Purpose::SharedProbe, Via::Watch, "no answer within 10s".into())));
+        assert_eq!(late, Some((Purpose::SharedProbe, Via::Watch, "no response within 10s".into())));
         assert!(calls.next_late(at(10_200)).is_none() && calls.purpose(probe).is_none());
         calls.progress(at(55_000), page);
         assert_eq!(calls.next_deadline(), Some(at(60_000)));

@@ -204,10 +204,10 @@ impl PageLimits {
     pub fn progress(&mut self, now: Instant, bytes: usize) -> Result<(), ApiFailure> {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if now.since(self.began) > LONGEST {
-            return Err(ApiFailure::new(Via::List, 0, &format!("it takes longer than {LONGEST:?}")));
+            return Err(ApiFailure::new(Via::List, 0, &format!("the LIST takes longer than {LONGEST:?}")));
         }
         if self.bytes > MOST_BYTES {
-            return Err(unreadable("the list does not end"));
+            return Err(unreadable("the LIST does not end"));
         }
         Ok(())
     }
@@ -218,13 +218,13 @@ impl PageLimits {
     /// A page with this token is not allowed: the token was used before, is too long, or there are too many pages.
     pub fn turn_to(&mut self, token: &str) -> Result<(), ApiFailure> {
         if token.len() > LONGEST_TOKEN {
-            return Err(unreadable(&format!("a continue token of {} bytes", token.len())));
+            return Err(unreadable(&format!("a continue token has {} bytes", token.len())));
         }
         if !self.tokens.insert(TextHash::of(token)) {
-            return Err(unreadable("a continue token came twice, so the list would never end"));
+            return Err(unreadable("a continue token was repeated, so the LIST would never end"));
         }
         if self.tokens.len() >= MOST_PAGES {
-            return Err(unreadable(&format!("it has more than {MOST_PAGES} pages")));
+            return Err(unreadable(&format!("the LIST has more than {MOST_PAGES} pages")));
         }
         Ok(())
     }

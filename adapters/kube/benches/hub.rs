@@ -38,14 +38,14 @@ fn code(n: usize) -> i32 {
 }
 
 fn step(cluster: &Cluster, n: usize, step: &Step) {
-    timed(|| step.apply(cluster, "ci", &name(n))).expect("the simulated cluster takes it");
+    timed(|| step.apply(cluster, "ci", &name(n))).expect("the simulated cluster accepts it");
 }
 
 /// A cluster whose pods all run.
 fn cluster() -> Cluster {
     let cluster = Cluster::new();
     for n in 0..PODS {
-        cluster.create(pod("ci", &name(n), &["step"])).expect("the simulated cluster takes it");
+        cluster.create(pod("ci", &name(n), &["step"])).expect("the simulated cluster accepts it");
         step(&cluster, n, &Step::Scheduled { node: "node-1".into() });
         step(&cluster, n, &Step::Running);
     }
@@ -64,7 +64,7 @@ async fn end(cluster: &Cluster) {
 }
 
 thread_local! {
-    /// The time used by the simulated cluster, and by the client.
+    /// The time that the simulated cluster and the client use.
     static SERVER: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -75,7 +75,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// A client of the cluster; its time counts as that of the server.
+/// A client of the cluster. Its time counts as the server's.
 fn client(cluster: &Cluster) -> podwait::Client {
     let client = cluster.client();
     let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -124,7 +124,7 @@ impl Took {
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() {
-    println!("{PODS} pods, {OURS} of them waited for");
+    println!("{PODS} pods, {OURS} of them with a wait");
     let cluster = cluster();
     // Earlier waits are gone by then.
     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -164,7 +164,7 @@ pub(crate) fn timed_out(via: Via) -> ApiFailure {
 }
 
 fn no_answer(via: Via, within: Duration) -> ApiFailure {
-    failure(via, 0, format!("no answer within {within:?}"))
+    failure(via, 0, format!("no response within {within:?}"))
 }
 
 /// This long from now, limited to [`LONGEST_TIME`].

@@ -79,7 +79,7 @@ fn pods(page: usize) -> (String, String) {
 
 /// A single test, so that no other memory is counted.
 #[tokio::test(start_paused = true)]
-async fn a_listing_holds_what_it_looks_for_and_ends() {
+async fn a_listing_keeps_only_held_pods_and_ends() {
     // The runtime and the first request keep some memory for good.
     Server::new(|_| (String::new(), String::new())).held().await.expect("an empty list");
 
@@ -112,7 +112,7 @@ async fn a_listing_holds_what_it_looks_for_and_ends() {
             _ => Server::new(|page| (String::new(), format!("page-{}", page % 3))),
         };
         let failure = server.held().await.err().expect("no end");
-        assert!(failure.message.contains("came twice"), "{failure}");
+        assert!(failure.message.contains("was repeated"), "{failure}");
         assert_eq!(server.asked(), pages);
     }
 

@@ -1,4 +1,4 @@
-//! The HTTP side of the API server: from a request to an answer.
+//! The HTTP side of the API server: from a request to its response.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -22,21 +22,20 @@ use crate::store::{Cluster, text};
 use crate::traffic::{RequestInfo, Verb};
 use crate::watch::WatchRequest;
 
-/// How long a watch lives that does not say. A real API server picks between this and twice this.
+/// How long a watch without `timeoutSeconds` lasts. A real API server chooses a time between this and twice this.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// The metadata of a LIST and its pods.
 type Page = (Value, VecDeque<Arc<Value>>);
 
-/// Where a client asks about its own rights.
+/// The path for questions about the client's own rights.
 const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
-/// A year, in seconds: keeps an absurd timeout from overflowing the clock.
+/// One year, in seconds: a longer timeout could overflow the clock.
 const LONGEST_WATCH: u64 = 31_536_000;
 
 impl Cluster {
-    /// Answers one HTTP request. An error is a broken connection, and only comes from a
-    /// [`Fault`](crate::Fault).
+    /// Answers one HTTP request. An error is a broken connection, which only a [`Fault`](crate::Fault) causes.
     pub async fn handle<B>(&self, request: Request<B>) -> io::Result<Response<SimBody>>
     where
         B: Body + Send,
@@ -46,7 +45,8 @@ impl Cluster {
         self.faults().hear(&head.method, &head.uri);
         let known = self.faults().encodings();
         let accepted = Encoding::negotiate(&head.headers, known);
-        // What refuses a request that accepts no encoding is JSON (`WriteObjectNegotiated` of k8s.io/apiserver).
+        // The refusal of a request that accepts no known encoding is JSON (`WriteObjectNegotiated` of
+        // k8s.io/apiserver).
         let encoding = accepted.unwrap_or(Encoding::Json);
         let refused = |refusal| Reply::refusal(encoding, &refusal);
         if head.method == Method::POST && head.uri.path() == ACCESS_REVIEWS {
@@ -82,7 +82,7 @@ impl Cluster {
         Ok(reply.into_response())
     }
 
-    /// Handles the request; a GET as a server does that is behind by so many writes.
+    /// Handles the request. A GET returns the pod as it was `behind` writes ago.
     async fn answer<B: Body>(
         &self,
         call: Call,
@@ -128,7 +128,7 @@ impl Cluster {
         }
     }
 
-    /// Whether whoever asks may do what is asked about.
+    /// Answers whether the client has the right that the review names.
     async fn review_access<B: Body>(&self, body: B) -> Result<Reply, Refusal> {
         let mut review = read_json(body).await?;
         let allowed = self.faults().allows(text(&review, "/spec/resourceAttributes/verb"));
@@ -136,7 +136,7 @@ impl Cluster {
         Ok(Reply::json(201, &review))
     }
 
-    /// The metadata and the pods of one page of a LIST, all of whose pages show the pods as they were at the first one.
+    /// The metadata and the pods of one page of a LIST. All pages show the pods as they were at the first page.
     fn page(&self, selector: &Selector, limit: Option<u64>, token: Option<u64>) -> Result<Page, Refusal> {
         let (revision, pods, next) = self.with(|store| {
             let (revision, mut pods) = match token {
@@ -168,7 +168,7 @@ struct Call {
 }
 
 impl Call {
-    /// Reads method and path; what does not concern pods is answered right here.
+    /// Reads method and path. `Err` is the response to a request that does not concern pods.
     fn parse(method: &Method, uri: &Uri, encoding: Encoding) -> Result<Self, Reply> {
         let not_allowed = || Reply::refusal(encoding, &Refusal::MethodNotAllowed);
         let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
@@ -224,7 +224,7 @@ impl Query {
         self.0.get(key).map(String::as_str).unwrap_or_default()
     }
 
-    /// True as the API server reads it: present, and not said to be false.
+    /// Whether the flag is set, as the API server reads it: present, and not false.
     fn flag(&self, key: &str) -> bool {
         self.0.get(key).is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
     }
@@ -250,7 +250,7 @@ impl Query {
             previous: self.flag("previous"),
             follow: self.flag("follow"),
             timestamps: self.flag("timestamps"),
-            // On the way to the kubelet the fraction is lost.
+            // The API server sends no fraction of a second to the kubelet.
             since: since.map(|since: Timestamp| Timestamp::from_second(since.as_second()).unwrap_or(since)),
             limit: self.number("limitBytes")?,
         })
@@ -296,7 +296,7 @@ impl Query {
         })
     }
 
-    /// The query's word counts before the body's.
+    /// The query takes precedence over the body.
     fn delete_options(&self, body: &Value) -> Result<DeleteOptions, Refusal> {
         let asked = self.number("gracePeriodSeconds")?.and_then(|seconds| i64::try_from(seconds).ok());
         let uid = text(body, "/preconditions/uid");
@@ -307,7 +307,7 @@ impl Query {
     }
 }
 
-/// The body as JSON; an empty one is `null`.
+/// The body as JSON; `null` if it is empty.
 async fn read_json<B: Body>(body: B) -> Result<Value, Refusal> {
     let body = body.collect().await.map_err(|_| bad_request("the body broke off".to_owned()))?.to_bytes();
     if body.is_empty() {
@@ -316,7 +316,7 @@ async fn read_json<B: Body>(body: B) -> Result<Value, Refusal> {
     serde_json::from_slice(&body).map_err(|error| bad_request(format!("the body is not JSON: {error}")))
 }
 
-/// A pod without a namespace belongs to that of the path.
+/// A pod without a namespace belongs to the namespace of the path.
 fn in_namespace(mut pod: Value, path: &str) -> Result<Value, Refusal> {
     match text(&pod, "/metadata/namespace") {
         own if own == path => Ok(pod),

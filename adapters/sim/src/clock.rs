@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// 2026-01-01T00:00:00Z, the moment every simulated cluster is born.
+/// 2026-01-01T00:00:00Z, the time at which every simulated cluster begins.
 const EPOCH: i64 = 1_767_225_600;
 
 /// Where the simulated time comes from.
@@ -13,7 +13,7 @@ const EPOCH: i64 = 1_767_225_600;
 pub(crate) enum Clock {
     /// Tokio's clock, so that a paused runtime drives the cluster too.
     Tokio { born: Instant },
-    /// Moved by hand: a life that is only written down, without a runtime.
+    /// Moved by the script: for a life that is only written down, without a runtime.
     Manual { age: Duration },
 }
 
@@ -26,7 +26,7 @@ impl Clock {
         Self::Manual { age: Duration::ZERO }
     }
 
-    /// Moves a manual clock; tokio's clock is not ours to move.
+    /// Moves a manual clock. Tokio's clock moves by itself.
     pub(crate) fn advance(&mut self, by: Duration) {
         match self {
             Self::Tokio { .. } => {}

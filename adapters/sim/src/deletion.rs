@@ -1,4 +1,4 @@
-//! Deletion as the API server does it: a request, a grace period, and an end that finalizers hold up.
+//! Deletion as the API server does it: a request, a grace period, and an end that finalizers delay.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::event::EventType;
 use crate::refusal::Refusal;
 use crate::store::{Cluster, Store, text};
 
-/// The options of a DELETE request that the simulated API server understands.
+/// The options of a DELETE request that the simulated API server supports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
-    /// Seconds the containers may take to stop; the pod's own default if unset.
+    /// How long the containers may take to stop, in seconds. By default the pod's own grace period.
     pub grace_period_seconds: Option<i64>,
     /// Precondition: delete only the pod with this uid.
     pub uid: Option<String>,
 }
 
 impl Cluster {
-    /// Asks for a deletion, as a user or a controller does; `None` is the pod's own grace period.
+    /// Requests a deletion, as a user or a controller does. `None` is the pod's own grace period.
     ///
     /// A scheduled pod that still runs gets a deletionTimestamp and stays until the kubelet calls
-    /// [`remove`](Self::remove). An unscheduled or terminal pod, or grace 0, ends at once: one
-    /// MODIFIED with grace 0, then DELETED with the last object and the deletion's resourceVersion.
+    /// [`remove`](Self::remove). A pod that is unscheduled or terminal, or that is deleted with grace 0, is gone at
+    /// once: there is one MODIFIED with grace 0, then DELETED with the last object and the deletion's resourceVersion.
     /// Returns the last object written.
     pub fn request_deletion(
         &self,
@@ -35,14 +35,14 @@ impl Cluster {
         self.delete(namespace, name, &options)
     }
 
-    /// The kubelet's last word on a pod whose containers have stopped: delete with grace 0.
-    /// Finalizers still hold the object.
+    /// Deletes with grace 0, as the kubelet does when the containers of the pod have stopped. Finalizers still keep the
+    /// object.
     pub fn remove(&self, namespace: &str, name: &str) -> Result<Arc<Value>, Refusal> {
         self.request_deletion(namespace, name, 0)
     }
 
-    /// Removes one finalizer. If it was the last one of a pod whose grace period is over, the pod
-    /// goes: DELETED carries the stored object, the finalizer still in it, as in Kubernetes.
+    /// Removes one finalizer. If it was the last finalizer of a pod whose grace period is over, the pod is removed. As
+    /// in Kubernetes, DELETED then has the stored object, which still has the finalizer.
     pub fn remove_finalizer(
         &self,
         namespace: &str,
@@ -76,7 +76,7 @@ impl Cluster {
 }
 
 impl Store {
-    /// First the deletion is written into the object, then, when nothing holds it, it goes.
+    /// Writes the deletion into the object, then removes the object if no finalizer keeps it.
     fn delete(&mut self, pod: &Arc<Value>, asked: Option<i64>) -> Arc<Value> {
         let mut last = Arc::clone(pod);
         if let Some((grace, timestamp)) = deletion(pod, asked, self.clock.now()) {
@@ -104,7 +104,7 @@ fn deletion(pod: &Value, asked: Option<i64>, now: i64) -> Option<(i64, i64)> {
     if moved >= now {
         return Some((period, moved));
     }
-    // What is left of a graceful period is never less than a second: only the kubelet's 0 ends it.
+    // The rest of a grace period is at least one second: only the kubelet's 0 ends it.
     Some((period.min(1), now))
 }
 
@@ -124,7 +124,7 @@ fn first_grace_period(pod: &Value, asked: Option<i64>) -> i64 {
 fn mark_deleted(pod: &mut Value, grace: i64, timestamp: i64) {
     let metadata = &mut pod["metadata"];
     if metadata["deletionTimestamp"].is_null() {
-        // The first request changes what is wanted of the pod; later ones only shorten the wait.
+        // Only the first request changes the generation; later requests only shorten the grace period.
         metadata["generation"] = json!(metadata["generation"].as_i64().unwrap_or(0) + 1);
     }
     metadata["deletionTimestamp"] = json!(clock::rfc3339(timestamp));

@@ -1,4 +1,4 @@
-//! JSON or protobuf: which of them a request accepts, and how what is answered is written in it.
+//! JSON or protobuf: which encoding a request accepts, and responses in that encoding.
 
 use std::cmp::Reverse;
 
@@ -9,19 +9,20 @@ use serde_json::Value;
 
 use crate::protobuf;
 
-/// How an answer is encoded.
+/// How a response is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Json,
     Protobuf,
 }
 
-/// What a server knows, in the order in which it is given where a request has no preference.
+/// All encodings, in the server's order of preference, which decides where a request has none.
 pub(crate) const ALL: &[Encoding] = &[Encoding::Json, Encoding::Protobuf];
 
 impl Encoding {
-    /// The first of those that the request accepts, by quality; JSON where it does not say, and `None` if it accepts no one
-    /// of them (`NegotiateMediaTypeOptions` of k8s.io/apiserver). Of the parameters only the quality counts.
+    /// The known encoding that the request accepts with the highest quality. JSON without an `Accept`, and `None` if
+    /// the request accepts no known encoding (`NegotiateMediaTypeOptions` of k8s.io/apiserver). No parameter but the
+    /// quality counts.
     pub(crate) fn negotiate(headers: &HeaderMap, known: &[Self]) -> Option<Self> {
         let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut accepted: Vec<_> = values.flat_map(|value| value.split(',')).map(clause).collect();
@@ -82,7 +83,7 @@ impl Encoding {
     }
 }
 
-/// A pod in a list, which says the type of its items once.
+/// A pod as an item of a list, without its type: the list has that once.
 fn item(pod: &Value) -> String {
     let fields = pod.as_object().into_iter().flatten();
     let fields = fields.filter(|(field, _)| !matches!(field.as_str(), "kind" | "apiVersion"));
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_gets_what_it_likes_best_of_what_the_server_knows() {
+    fn a_request_gets_the_encoding_that_it_prefers() {
         const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
         let (json, protobuf) = (Some(Encoding::Json), Some(Encoding::Protobuf));
         for (accept, expected, without_protobuf) in [

@@ -1,4 +1,4 @@
-//! Changes, as the log keeps them and watches tell them.
+//! Changes, as the log keeps them and watches send them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +12,15 @@ pub struct Event {
     pub kind: EventType,
     /// The resourceVersion of the change.
     pub revision: u64,
-    /// When, since the cluster was born.
+    /// When, since the cluster began.
     pub at: Duration,
     /// The object after the change; for a deletion the last stored one, with `revision`.
     pub object: Arc<Value>,
-    /// The object before the change: selectors need it to tell "no longer matches".
+    /// The object before the change. A selector needs it to detect that the object no longer matches.
     pub(crate) previous: Option<Arc<Value>>,
 }
 
-/// What a watch calls a change.
+/// The type of a change in a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
     /// ADDED
@@ -32,7 +32,7 @@ pub enum EventType {
 }
 
 impl EventType {
-    /// The word on the wire.
+    /// The type as it is sent.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Added => "ADDED",

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and how that looks to its client.
+//! The faults of a request, as its client observes them.
 
 use std::future::ready;
 use std::io;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::encoding::Encoding;
 use crate::reply::{Frames, Reply};
 
-/// How many events may be late at once.
+/// How many events may be delayed at the same time.
 const EVENTS_UNDER_WAY: usize = 1000;
 
-/// What goes wrong with one request.
+/// The fault of one request.
 ///
-/// The faults of a stream count its events or its time; any other answer counts as a stream of one.
+/// The faults of a stream count its events or its time. Any other response counts as a stream with one event.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -26,20 +26,20 @@ pub enum Fault {
         code: u16,
         /// The `Retry-After` header, in seconds; also in the details of a [`FaultBody::Status`].
         retry_after: Option<u64>,
-        /// What the body holds.
+        /// The content of the body.
         body: FaultBody,
     },
     /// Handles the request, but only after this time.
     Delay(Duration),
-    /// Answers a GET from a server that is behind by so many of the pod's writes, at most back to the
-    /// oldest in the log; nothing goes wrong with other requests.
+    /// Answers a GET with an older state of the pod, at most with the oldest state in the log. Other requests are not
+    /// affected.
     Stale {
-        /// How many.
+        /// How many writes of the pod the response lacks.
         writes: usize,
     },
     /// Never answers.
     Hang,
-    /// Breaks the connection before any answer.
+    /// Breaks the connection before any response.
     Reset,
     /// Ends the stream cleanly after this many events.
     CutAfter {
@@ -48,7 +48,7 @@ pub enum Fault {
     },
     /// Ends the stream in the middle of the line, or of the frame in protobuf, after this many events.
     CutMidLine {
-        /// Whole events before the half one.
+        /// Whole events before the partial event.
         events: usize,
     },
     /// Breaks the connection after this many events.
@@ -61,13 +61,13 @@ pub enum Fault {
         /// Whole events before the silence.
         events: usize,
     },
-    /// Ends the stream cleanly this long after it began, wherever it is.
+    /// Ends the stream cleanly this long after it began.
     CutIn(Duration),
     /// Breaks the connection this long after the stream began.
     ResetIn(Duration),
     /// A connection that becomes half-open this long after the stream began.
     SilentIn(Duration),
-    /// A server that is behind: each event comes this much later.
+    /// A server that is behind: each event is sent this much later.
     Late(Duration),
 }
 
@@ -84,7 +84,7 @@ pub enum FaultBody {
     },
     /// Any other JSON, as a proxy may send, whatever encoding the request asks for.
     Json(Value),
-    /// A pod or a `Status`, whichever its `kind` says, in the encoding that the request asks for.
+    /// A pod or a `Status`, by its `kind`, in the encoding that the request asks for.
     Object(Value),
     /// Plain text, as the API server itself sends when it sheds load.
     Text(String),
@@ -116,8 +116,8 @@ impl Fault {
         self
     }
 
-    /// The part of the fault that comes before the request is handled: an answer of its own, a
-    /// broken connection, or a wait that may never end.
+    /// The part of the fault that precedes the handling of the request: a response in its place, a broken connection,
+    /// or a delay that may be endless.
     pub(crate) async fn before(&self, encoding: Encoding) -> io::Result<Option<Reply>> {
         match self {
             Self::Status { code, retry_after, body } => Ok(Some(reply(encoding, *code, *retry_after, body))),
@@ -139,7 +139,7 @@ impl Fault {
         }
     }
 
-    /// The part of the fault that damages the answer.
+    /// The part of the fault that damages the response.
     pub(crate) fn damage(&self, frames: Frames) -> Frames {
         match *self {
             Self::Status { .. } | Self::Delay(_) | Self::Stale { .. } | Self::Hang | Self::Reset => frames,
@@ -181,15 +181,15 @@ fn reply(encoding: Encoding, code: u16, retry_after: Option<u64>, body: &FaultBo
     reply.retry_after(retry_after)
 }
 
-/// What of an answer comes before that time, and `after` that. An answer that ends sooner ends as it would.
+/// The part of a response before that time, and then `after`. A response that ends sooner is unchanged.
 fn broken_off(frames: Frames, time: Duration, after: Frames) -> Frames {
     let marked = frames.map(Some).chain(stream::once(ready(None)));
     let before = marked.take_until(tokio::time::sleep(time));
     before.chain(after.map(Some)).take_while(|frame| ready(frame.is_some())).filter_map(ready).boxed()
 }
 
-/// A server that meets an error drops what it has not sent yet. Pausing once lets it send first, so
-/// that the client sees the events before the break.
+/// A server that has an error drops the data that it has not sent yet. One yield lets it send first, so that the client
+/// receives the events before the break.
 async fn broken() -> io::Result<Bytes> {
     tokio::task::yield_now().await;
     Err(reset())

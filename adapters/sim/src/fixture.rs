@@ -1,9 +1,9 @@
-//! A pod to begin with.
+//! A pod for tests.
 
 use serde_json::{Value, json};
 
-/// A pod as a CI agent would create it: one container per name, `restartPolicy: Never`, and enough
-/// labels, annotations and environment to look like the real thing. Change the value at will.
+/// A pod as a CI agent would create it: one container per name, `restartPolicy: Never`, with the labels, annotations
+/// and environment of a real pod. Any field of the value can be changed.
 pub fn pod(namespace: &str, name: &str, containers: &[&str]) -> Value {
     let containers: Vec<Value> = containers.iter().map(|container| self::container(container)).collect();
     json!({

@@ -1,5 +1,5 @@
-//! The statuses a kubelet writes, in their real shape. Each function changes a pod in place; the
-//! caller makes one write of it.
+//! The statuses that a kubelet writes, as a real one writes them. Each function changes a pod in place; the caller
+//! writes it once.
 
 use serde_json::{Value, json};
 
@@ -11,11 +11,11 @@ use crate::store::text;
 pub struct Terminated {
     /// The container's exit code; 128+n after signal n, by convention of the runtimes.
     pub exit_code: i32,
-    /// "Completed", "Error", "OOMKilled", ...
+    /// `Completed`, `Error` or `OOMKilled`, for example.
     pub reason: String,
     /// Empty if there is none.
     pub message: String,
-    /// Made up by the kubelet without a runtime to ask: no containerID, no times.
+    /// Made up by the kubelet without the runtime: without a containerID and without times.
     pub synthetic: bool,
 }
 
@@ -25,12 +25,12 @@ impl Terminated {
         Self::because(code, if code == 0 { "Completed" } else { "Error" })
     }
 
-    /// Killed for its memory use.
+    /// Killed for memory.
     pub fn oom_killed() -> Self {
         Self::because(137, "OOMKilled")
     }
 
-    /// The runtime no longer knows the container: the code is the kubelet's invention.
+    /// The runtime no longer knows the container: the kubelet has made up the code.
     pub fn unknown() -> Self {
         Self {
             message: "The container could not be located when the pod was terminated".to_owned(),
@@ -61,7 +61,7 @@ pub(crate) fn containers_creating(pod: &mut Value, now: &str) {
     pod["status"]["containerStatuses"] = waiting_statuses(pod, "containers", reason);
 }
 
-/// One container waits; if an attempt of it has ended, that becomes lastState.
+/// One container waits. If an attempt has ended, its state becomes lastState.
 pub(crate) fn waiting(pod: &mut Value, container: &str, reason: &str, message: &str, now: &str) {
     containers_creating(pod, now);
     if let Some(status) = status_of(pod, container) {
@@ -74,7 +74,7 @@ pub(crate) fn waiting(pod: &mut Value, container: &str, reason: &str, message: &
     }
 }
 
-/// One container runs: for the first time, or again if an attempt has ended.
+/// One container runs: for the first time, or again after an attempt that has ended.
 pub(crate) fn started(pod: &mut Value, container: &str, now: &str) {
     containers_creating(pod, now);
     let uid = text(pod, "/metadata/uid").to_owned();
@@ -95,7 +95,7 @@ pub(crate) fn started(pod: &mut Value, container: &str, now: &str) {
     }
 }
 
-/// All containers run, after all init containers have completed (sidecars among them go on).
+/// All containers run, after all init containers have completed (sidecars among them continue to run).
 pub(crate) fn running(pod: &mut Value, now: &str) {
     for init in containers(pod, "initContainers") {
         started(pod, text(&init, "/name"), now);
@@ -108,7 +108,7 @@ pub(crate) fn running(pod: &mut Value, now: &str) {
     }
 }
 
-/// One container has ended. The phase stays: the kubelet decides on that separately.
+/// One container has ended. The phase is unchanged: the kubelet writes it separately.
 pub(crate) fn terminated(pod: &mut Value, container: &str, how: &Terminated, now: &str) {
     containers_creating(pod, now);
     let uid = text(pod, "/metadata/uid").to_owned();
@@ -131,7 +131,7 @@ pub(crate) fn terminated(pod: &mut Value, container: &str, how: &Terminated, now
     set_state(status, json!({ "terminated": terminated }));
 }
 
-/// One container has ended and runs again, between two looks of the kubelet.
+/// One container has ended and runs again, between two status updates of the kubelet.
 pub(crate) fn restarted(pod: &mut Value, container: &str, now: &str) {
     if status_of(pod, container).is_some_and(|status| status["state"]["running"].is_object()) {
         terminated(pod, container, &Terminated::exit(1), now);
@@ -139,8 +139,8 @@ pub(crate) fn restarted(pod: &mut Value, container: &str, now: &str) {
     started(pod, container, now);
 }
 
-/// Ends what has not ended yet, sidecars too: the first container of the spec with `exit_code`,
-/// the others with 0; and says the phase that follows.
+/// Ends all containers that have not ended yet, also sidecars: the first container of the spec with `exit_code`, the
+/// others with 0. Sets the phase that follows.
 pub(crate) fn finished(pod: &mut Value, exit_code: i32, now: &str) {
     containers_creating(pod, now);
     let mut code = exit_code;
@@ -156,7 +156,7 @@ pub(crate) fn finished(pod: &mut Value, exit_code: i32, now: &str) {
     pod["status"]["phase"] = json!(if failed { "Failed" } else { "Succeeded" });
 }
 
-/// The pod fails as a whole (Evicted, OutOfcpu, ...): no container is said to have ended.
+/// The pod fails as a whole (Evicted, OutOfcpu, ...): no container gets a record.
 pub(crate) fn failed(pod: &mut Value, reason: &str, message: &str, now: &str) {
     set_start_time(pod, now);
     pod["status"]["phase"] = json!("Failed");
@@ -164,7 +164,7 @@ pub(crate) fn failed(pod: &mut Value, reason: &str, message: &str, now: &str) {
     pod["status"]["message"] = json!(message);
 }
 
-/// What every status write of the kubelet ends with.
+/// The last part of every status update of the kubelet.
 pub(crate) fn settle(pod: &mut Value, now: &str) {
     // By name, not in the order of the spec: "istio-proxy" comes before "step".
     if let Some(statuses) = pod.pointer_mut("/status/containerStatuses").and_then(Value::as_array_mut) {
@@ -238,7 +238,7 @@ fn set_start_time(pod: &mut Value, now: &str) {
     }
 }
 
-/// A name for one attempt of one container: the same in every run (FNV-1a).
+/// The id of one attempt of one container: the same in every execution (FNV-1a).
 fn container_id(uid: &str, container: &str, attempt: &Value) -> String {
     let bytes = format!("{uid}/{container}/{attempt}").into_bytes();
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -1,10 +1,10 @@
 //! A simulated Kubernetes cluster, for tests.
 //!
-//! A [`Cluster`] is an API server in memory: pods with resourceVersions, GET, LIST, WATCH, POST and
-//! DELETE, as a tower service for a client without a network (`podwait::Client::from_service`, and
-//! [`Cluster::client`] for kube) or over HTTP on loopback ([`Cluster::serve`]). A [`Life`] is a scripted kubelet: it walks one pod through a life with
-//! given delays. [`Fault`]s are what goes wrong on the way. Time is tokio's, so a paused runtime
-//! simulates hours in no time, and nothing is random: the same script gives the same bytes.
+//! A [`Cluster`] is an API server in memory: pods with resourceVersions, GET, LIST, WATCH, POST and DELETE, as a tower
+//! service for a client without a network (`podwait::Client::from_service`, and [`Cluster::client`] for kube) or over
+//! HTTP on loopback ([`Cluster::serve`]). A [`Life`] is a scripted kubelet: it takes one pod through the steps of a
+//! script, with the given delays. [`Fault`]s are the faults of requests. Time is tokio's, so that a paused runtime
+//! simulates hours at once. Nothing is random: the same script gives the same bytes.
 //!
 //! ```
 //! use std::time::Duration;
@@ -42,18 +42,19 @@
 //!
 //! # What is simulated, and what is not
 //!
-//! One increasing resourceVersion for all pods, and one log that every watch is served from, so
-//! the order of events is that of the writes. Watches know selectors by equality, bookmarks once
-//! a minute, `timeoutSeconds`, `sendInitialEvents` (a LIST at the beginning of the watch; [`Faults::refuse_watch_list`] makes a
-//! server without it), and 410 Expired after [`Cluster::compact`]. LISTs come in pages, whose tokens end with a compaction too. Deletion knows grace periods, uid preconditions and
-//! finalizers. Logs are served run by run, from the newest file, with no header before the first byte.
+//! There is one increasing resourceVersion for all pods, and one log that serves every watch, so that events have the
+//! order of the writes. Watches support selectors by equality, bookmarks once a minute, `timeoutSeconds`,
+//! `sendInitialEvents` (a LIST at the beginning of the watch; [`Faults::refuse_watch_list`] makes a server without it),
+//! and 410 Expired after [`Cluster::compact`]. LISTs have pages, whose tokens expire with a compaction too. Deletion
+//! supports grace periods, uid preconditions and finalizers. Logs are served by run, from the newest file, and without
+//! a header before the first byte.
 //!
-//! Pods, lists of them, watches and `Status` are answered in JSON or in protobuf, whichever the `Accept` of the request asks for
-//! first; JSON if it has none. Protobuf has of a pod what says how it is and what it is called, and leaves out the rest: volumes,
-//! probes, resources and the like. [`Faults::refuse_protobuf`] makes a server that knows JSON only.
+//! Pods, lists, watches and `Status` are encoded in JSON or in protobuf, by the `Accept` of the request; in JSON if it
+//! has none. Protobuf has only the names and the state of a pod, without volumes, probes, resources and other fields.
+//! [`Faults::refuse_protobuf`] makes a server that knows JSON only.
 //!
-//! Not simulated: authorization, `resourceVersion` on GET and LIST (which always read the latest), patches of more than
-//! metadata, and pods that react to a deletion without a script.
+//! Not simulated: authorization, `resourceVersion` of GET and LIST (which always read the latest state), patches of
+//! anything but metadata, and pods that react to a deletion without a script.
 #![forbid(unsafe_code)]
 
 mod api;

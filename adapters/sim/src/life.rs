@@ -1,4 +1,4 @@
-//! A pod's life as a script: steps with the time between them.
+//! The script of a pod: steps, and the time between them.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::refusal::Refusal;
 use crate::step::Step;
 use crate::store::{Cluster, text};
 
-/// The scripted life of one pod. Build it step by step, then [`run`](Self::run) or
-/// [`spawn`](Self::spawn) it against a cluster, or write it down with [`events`](Self::events).
+/// The scripted life of one pod. Build it step by step. Then [`run`](Self::run) or [`spawn`](Self::spawn) it in a
+/// cluster, or write it down with [`events`](Self::events).
 ///
-/// Once the pod has been removed, the steps of a kubelet come to nothing, as they would in a real
-/// cluster, until the pod is created again.
+/// After the removal of the pod the steps of a kubelet have no effect, as in a real cluster, until the pod is created
+/// again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Life {
     namespace: String,
@@ -36,7 +36,7 @@ impl Life {
         Self::existing(namespace, text(&pod, "/metadata/name")).created(pod)
     }
 
-    /// The life of a pod that someone else creates, before the first step.
+    /// The life of a pod that exists before the first step.
     pub fn existing(namespace: &str, name: &str) -> Self {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         Self { namespace, name, pause: Duration::ZERO, steps: Vec::new() }
@@ -53,7 +53,7 @@ impl Life {
         self
     }
 
-    /// Waits before the next step; several add up.
+    /// Waits before the next step. Consecutive waits add up.
     pub fn after(mut self, time: Duration) -> Self {
         self.pause = self.pause.saturating_add(time);
         self
@@ -176,11 +176,11 @@ impl Life {
         self.then(Step::Restored)
     }
 
-    /// Lives through the script in the cluster's time.
+    /// Takes all steps in the cluster's time.
     pub async fn run(self, cluster: &Cluster) -> Result<(), Refusal> {
         let mut seen = false;
         for (pause, step) in &self.steps {
-            // Not even a yield for no time: such steps follow each other before anyone looks.
+            // Without a delay there is no yield: no client observes the state between two such steps.
             if !pause.is_zero() {
                 tokio::time::sleep(*pause).await;
             }
@@ -195,8 +195,8 @@ impl Life {
         tokio::spawn(async move { self.run(&cluster).await })
     }
 
-    /// Writes the life down without living it: every event of a cluster with no other pod, with
-    /// the time since the beginning. Needs no runtime.
+    /// Returns the events of the life without running it: every event of a cluster without other pods, with its time
+    /// since the beginning. Needs no runtime.
     pub fn events(self) -> Result<Vec<(Duration, Event)>, Refusal> {
         let cluster = Cluster::with_clock(Clock::manual());
         let (mut events, mut written) = (Vec::new(), 0);
@@ -206,7 +206,7 @@ impl Life {
             self.take(step, &cluster, &mut seen)?;
             cluster.with(|store| {
                 let at = store.clock.age();
-                // A store that is restored has forgotten some of them.
+                // A restored store no longer has some of them.
                 events.extend(store.log.iter().skip(written).cloned().map(|event| (at, event)));
                 written = store.log.len();
             });
@@ -214,7 +214,7 @@ impl Life {
         Ok(events)
     }
 
-    /// A pod that was here and has gone takes no more steps; one that never was is a mistake.
+    /// A pod that is gone takes no more steps. A pod that never existed is an error in the script.
     fn take(&self, step: &Step, cluster: &Cluster, seen: &mut bool) -> Result<(), Refusal> {
         match step.apply(cluster, &self.namespace, &self.name) {
             Err(Refusal::NotFound { .. }) if *seen => Ok(()),

@@ -1,4 +1,4 @@
-//! What containers write, and how a kubelet serves it: by run, from its newest file, line by line.
+//! The logs of containers, as a kubelet serves them: by run, from the newest file, line by line.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use crate::store::{Cluster, Store, text};
 /// The logs of all containers, by the pod's uid and the container's name: one for each run.
 pub(crate) type Logs = BTreeMap<(String, String), Vec<RunLog>>;
 
-/// What one run has written.
+/// The log of one run.
 #[derive(Debug, Default)]
 pub(crate) struct RunLog {
     lines: Vec<Line>,
     /// The first line of the newest file.
     file: usize,
-    /// The run is over, whatever the API server knows.
+    /// The run is over, whether or not the API server has been informed.
     has_ended: bool,
 }
 
@@ -30,14 +30,14 @@ pub(crate) struct RunLog {
 struct Line {
     time: Timestamp,
     text: Vec<u8>,
-    /// Where what was written later goes on, and when that was.
+    /// The parts of the line that were written later: their offsets and times.
     later: Vec<(usize, Timestamp)>,
     is_whole: bool,
-    /// Written to the old file when whoever follows the log looked at the new one already.
+    /// Written to the old file when a reader that follows the log had already changed to the new file.
     is_missed: bool,
 }
 
-/// What a request asks for.
+/// A request for a log.
 pub(crate) struct LogRequest {
     pub(crate) container: String,
     pub(crate) previous: bool,
@@ -48,13 +48,13 @@ pub(crate) struct LogRequest {
 }
 
 impl Cluster {
-    /// The container writes. Text after the last line end is a line that the next write goes on with.
+    /// The container writes. Text after the last line end is a partial line, which the next write continues.
     pub fn write_log(&self, namespace: &str, pod: &str, container: &str, text: impl AsRef<[u8]>) {
         self.change_log(namespace, pod, container, |log, time| log.write(text.as_ref(), time, false));
     }
 
-    /// The kubelet begins a new file. In that moment the container still writes `unseen` to the old one, which is served to
-    /// nobody any more.
+    /// The kubelet begins a new file. At that moment the container still writes `unseen` to the old file, which is not
+    /// served any more.
     pub fn rotate_log(&self, namespace: &str, pod: &str, container: &str, unseen: impl AsRef<[u8]>) {
         self.change_log(namespace, pod, container, |log, time| {
             log.write(unseen.as_ref(), time, true);
@@ -62,12 +62,12 @@ impl Cluster {
         });
     }
 
-    /// The container has ended, and the API server does not know yet.
+    /// The container has ended. The API server has not been informed yet.
     pub fn end_log(&self, namespace: &str, pod: &str, container: &str) {
         self.change_log(namespace, pod, container, |log, _| log.has_ended = true);
     }
 
-    /// The kubelet has started the container again, and the API server does not know yet.
+    /// The kubelet has started the container again. The API server has not been informed yet.
     pub fn begin_log(&self, namespace: &str, pod: &str, container: &str) {
         self.end_log(namespace, pod, container);
         self.with(|store| {
@@ -89,15 +89,15 @@ impl Cluster {
             let Ok(pod) = store.get(namespace, pod) else { return };
             let nanos = store.clock.nanos();
             let runs = store.logs.entry(key(&pod, container)).or_default();
-            // As many as the status tells of, or more where the kubelet is ahead.
-            let told = restarts(&pod, container) + 1;
-            while runs.len() < told {
+            // As many runs as the status has, or more if the kubelet is ahead.
+            let reported = restarts(&pod, container) + 1;
+            while runs.len() < reported {
                 if let Some(last) = runs.last_mut() {
                     last.has_ended = true;
                 }
                 runs.push(RunLog::default());
             }
-            // Two lines never have the same time, as those of a real runtime do not.
+            // No two lines have the same time, as with a real runtime.
             let last =
                 runs.iter().flat_map(|run| run.lines.last()).map(|line| line.time.as_nanosecond()).max();
             let nanos = last.map_or(nanos, |last| nanos.max(last + 1));
@@ -147,7 +147,7 @@ fn restarts(pod: &Value, container: &str) -> usize {
 
 type Found = ((String, String), usize);
 
-/// Which run is asked for, as `validateContainerLogStatus` finds it; `None` if the pod has no node.
+/// The requested run, as `validateContainerLogStatus` finds it; `None` if the pod has no node.
 fn find(store: &Store, namespace: &str, name: &str, request: &LogRequest) -> Result<Option<Found>, Refusal> {
     let pod = store.get(namespace, name)?;
     let container = &request.container;
@@ -166,12 +166,12 @@ fn find(store: &Store, namespace: &str, name: &str, request: &LogRequest) -> Res
     let has = |pointer| status.is_some_and(|status| status.pointer(pointer).is_some_and(Value::is_object));
     let (started, ended_before) =
         (has("/state/running") || has("/state/terminated"), has("/lastState/terminated"));
-    let told = restarts(&pod, container);
+    let reported = restarts(&pod, container);
     // The kubelet knows of every run that it has begun.
-    let newest = runs.saturating_sub(1).max(told);
+    let newest = runs.saturating_sub(1).max(reported);
     let refuse = |message| Err(Refusal::BadRequest { message });
     match request.previous {
-        true if newest > told => Ok(Some((key, newest - 1))),
+        true if newest > reported => Ok(Some((key, newest - 1))),
         true if ended_before => Ok(Some((key, if started { newest.saturating_sub(1) } else { newest }))),
         true => refuse(format!("previous terminated container {container:?} in pod {name:?} not found")),
         false if started || ended_before => Ok(Some((key, newest))),
@@ -205,7 +205,7 @@ impl RunLog {
 }
 
 impl Line {
-    /// From where on it is served. Of a line that was written bit by bit the kubelet leaves out each bit that is too old.
+    /// The offset from which the line is served. The kubelet leaves out each part of a line that is too old.
     fn start(&self, since: Option<Timestamp>) -> Option<usize> {
         let Some(since) = since else { return Some(0) };
         let mut bits = [(0, self.time)].into_iter().chain(self.later.iter().copied());
@@ -213,16 +213,16 @@ impl Line {
     }
 }
 
-/// One request's way through a log.
+/// The progress of one request in a log.
 struct Reader {
     cluster: Cluster,
     changes: watch::Receiver<u64>,
     key: (String, String),
     run: usize,
     request: LogRequest,
-    /// The line to be sent next; at first the newest file's first.
+    /// The next line to send: at first the first line of the newest file.
     next: Option<usize>,
-    /// What was sent, in bytes.
+    /// How much was sent, in bytes.
     sent: u64,
     /// How much of the next line was sent.
     part: usize,
@@ -249,7 +249,7 @@ impl Reader {
         }
     }
 
-    /// Whether nothing more will be written. A pod that is gone has taken its log along.
+    /// Whether nothing more will be written. The log of a pod that is gone has ended.
     fn has_ended(&self) -> bool {
         self.cluster.with(|store| {
             let Some(runs) = store.logs.get(&self.key) else { return false };
@@ -272,7 +272,7 @@ impl Reader {
                     continue;
                 }
                 let start = start?;
-                // Only the beginning of a line has a time before it.
+                // Only the beginning of a line has a time.
                 let begins = *part == 0 && start == 0;
                 let rest = line.text.get(start.max(*part)..).unwrap_or_default();
                 if !line.is_whole && rest.is_empty() {

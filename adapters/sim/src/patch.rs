@@ -1,4 +1,4 @@
-//! Patches of a pod's metadata, as far as finalizers, labels and annotations go.
+//! Patches of a pod's metadata: of finalizers, labels and annotations.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use crate::refusal::Refusal;
 use crate::store::{Cluster, text};
 
 impl Cluster {
-    /// A strategic merge patch of `metadata`: what it says of finalizers is added or, with
-    /// `$deleteFromPrimitiveList/finalizers`, taken away; labels and annotations are merged. With a uid it is for that pod
-    /// only. A pod that is being deleted takes no new finalizer, and goes when it has lost its last one.
+    /// A strategic merge patch of `metadata`: adds its finalizers or, with `$deleteFromPrimitiveList/finalizers`,
+    /// removes them, and merges labels and annotations. With a uid the patch is for that pod only. A pod that is being
+    /// deleted accepts no new finalizer, and is removed with its last finalizer.
     pub fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<Arc<Value>, Refusal> {
         let metadata = &patch["metadata"];
         let pod = self.with(|store| store.get(namespace, name))?;

@@ -1,12 +1,13 @@
-//! Kubernetes' protobuf, written from the JSON that the store holds.
+//! Kubernetes' protobuf, written from the JSON of the store.
 //!
-//! One table for each message says which field of the JSON has which number. The numbers are those of `generated.proto` in
-//! k8s.io/api/core/v1 and k8s.io/apimachinery/pkg/{runtime,apis/meta/v1}, v0.36. The tables have what says how a pod is and
-//! what it is called; a field of the JSON that no table has is left out.
+//! One table for each message has the number of each field of the JSON. The numbers are those of `generated.proto` in
+//! k8s.io/api/core/v1 and k8s.io/apimachinery/pkg/{runtime,apis/meta/v1}, v0.36. The tables have the names and the
+//! state of a pod; other fields of the JSON are left out.
 //!
-//! Fields are in the order of their numbers, and what is no pointer in Go is written also where it is empty: so does the API
-//! server's generated marshaller (gogo/protobuf). A value that does not fit its field has no form in protobuf. Four bytes stand
-//! for it, which none of these fields has, so that a reader refuses the message as it refuses the JSON.
+//! Fields are in the order of their numbers, and a field that is not a pointer in Go is written even if it is empty, as
+//! by the API server's generated marshaller (gogo/protobuf). A value of a wrong type has no form in protobuf. It is
+//! written as four bytes, a wire type that none of these fields has, so that a reader refuses the message as it refuses
+//! the JSON.
 
 use serde_json::Value;
 
@@ -52,10 +53,10 @@ pub(crate) fn event(kind: &str, object: &Value) -> Vec<u8> {
 type Table = &'static [Field];
 
 struct Field {
-    /// In JSON. A field without one has what JSON has in the object around it.
+    /// The name in JSON. Without a name, the fields of the message are in the object around it in JSON.
     name: &'static str,
     number: u32,
-    /// In Go a pointer: absent where JSON does not have it.
+    /// A pointer in Go: absent if JSON does not have the field.
     is_optional: bool,
     kind: Kind,
 }
@@ -198,7 +199,8 @@ const WAITING: Table = &[always("reason", 1, Kind::Text), always("message", 2, K
 const RUNNING: Table = &[always("startedAt", 1, Kind::Time)];
 
 const TERMINATED: Table = &[
-    // The API server writes it always, in JSON too: a record that lacks it was damaged, and is as damaged in protobuf.
+    // The API server always writes it, also in JSON. A record without it was damaged by a test, and is equally damaged
+    // in protobuf.
     optional("exitCode", 1, Kind::Integer),
     always("signal", 2, Kind::Integer),
     always("reason", 3, Kind::Text),
@@ -299,7 +301,7 @@ impl Kind {
     }
 }
 
-/// In place of a value that does not fit its field.
+/// Written for a value of a wrong type.
 fn write_misfit(number: u32, into: &mut Vec<u8>) {
     write_tag(number, FOUR_BYTES, into);
     into.extend([0; 4]);
@@ -328,7 +330,7 @@ fn write_bytes(number: u32, bytes: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(bytes);
 }
 
-/// Seven bits a byte, the lowest first; all but the last have the eighth bit.
+/// Seven bits in each byte, the lowest first. All bytes but the last have the eighth bit.
 fn write_varint(mut value: u64, into: &mut Vec<u8>) {
     while value >= 0x80 {
         into.push((value & 0x7f) as u8 | 0x80);
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_take_as_many_bytes_as_they_need() {
+    fn numbers_have_minimal_length() {
         for (value, expected) in [
             (0, &b"\x08\0"[..]),
             (127, b"\x08\x7f"),
@@ -374,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_comes_after_its_length_and_only_its_object_has_an_envelope() {
+    fn an_event_follows_its_length_and_only_its_object_has_an_envelope() {
         let pod = json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "resourceVersion": "7" } });
         let (object, event) = (object(&pod), event("BOOKMARK", &pod));
         let (length, message) = event.split_first_chunk().unwrap();

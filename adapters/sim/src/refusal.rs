@@ -1,42 +1,42 @@
-//! Why the API server refuses a request, and the `Status` object that says so.
+//! Why the API server refuses a request, and the `Status` object for it.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-/// A refused request; it displays as the message of its Kubernetes `Status`.
+/// A refused request. Its `Display` is the message of its Kubernetes `Status`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// 404: no pod of that name.
     #[error("pods {name:?} not found")]
     NotFound {
-        /// The pod asked for.
+        /// The requested pod.
         name: String,
     },
-    /// 409: create, and the name is taken.
+    /// 409: a pod to be created has the name of an existing pod.
     #[error("pods {name:?} already exists")]
     AlreadyExists {
-        /// The pod in the way.
+        /// The existing pod.
         name: String,
     },
     /// 409: a precondition of the request does not hold.
     #[error("Operation cannot be fulfilled on pods {name:?}: {message}")]
     Conflict {
-        /// The pod asked for.
+        /// The requested pod.
         name: String,
-        /// Which precondition, and what was found instead.
+        /// The precondition, and the value that was found.
         message: String,
     },
-    /// 422: the object makes no sense.
+    /// 422: the object is invalid.
     #[error("Pod {name:?} is invalid: {message}")]
     Invalid {
         /// The pod's name, possibly empty.
         name: String,
-        /// The field and what is wrong with it.
+        /// The field, and its defect.
         message: String,
     },
-    /// 422: the query asks for what this server does not do, or for parts that exclude each other.
+    /// 422: the query has a parameter that this server does not support, or parameters that exclude each other.
     #[error("ListOptions.meta.k8s.io \"\" is invalid: {field}: Forbidden: {message}")]
     InvalidOptions {
         /// The parameter.
@@ -44,10 +44,10 @@ pub enum Refusal {
         /// Why it is forbidden.
         message: &'static str,
     },
-    /// 400: the request makes no sense.
+    /// 400: the request is invalid.
     #[error("{message}")]
     BadRequest {
-        /// What could not be read.
+        /// The part that could not be read.
         message: String,
     },
     /// 405: a known path, but not with this method.
@@ -56,7 +56,7 @@ pub enum Refusal {
     /// 406: the request accepts no encoding that the server knows.
     #[error("only the following media types are accepted: {known}")]
     NotAcceptable {
-        /// What the server knows, with commas.
+        /// The media types that the server knows, with commas.
         known: String,
     },
     /// 410: the changes since that resourceVersion have been compacted away.
@@ -64,7 +64,7 @@ pub enum Refusal {
     Expired {
         /// The resourceVersion of the request.
         asked: u64,
-        /// The oldest one still served.
+        /// The oldest resourceVersion that is still served.
         oldest: u64,
     },
 }

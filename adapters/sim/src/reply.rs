@@ -1,4 +1,4 @@
-//! An answer on its way out: every body is a stream of frames, one per event of a watch.
+//! A response: every body is a stream of frames, one for each event of a watch.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use crate::encoding::Encoding;
 use crate::fault::Fault;
 use crate::refusal::Refusal;
 
-/// The body of every answer; its error is a broken connection.
+/// The body of every response; its error is a broken connection.
 pub type SimBody = UnsyncBoxBody<Bytes, io::Error>;
 
 pub(crate) type Frames = BoxStream<'static, io::Result<Bytes>>;
@@ -34,7 +34,7 @@ impl Reply {
         Self::whole(code, encoding.media_type(), encoding.object(object))
     }
 
-    /// What has no protobuf here, or comes from a server that knows none.
+    /// A response that has no protobuf here, or comes from a server that knows JSON only.
     pub(crate) fn json(code: u16, value: &Value) -> Self {
         Self::object(code, Encoding::Json, value)
     }
@@ -70,8 +70,8 @@ impl Reply {
         self
     }
 
-    /// Returns once there is a first byte, or an end: a kubelet sends no header before (`getContainerLogs` in
-    /// `pkg/kubelet/server/server.go` leaves that to the first write), and the API server waits for it.
+    /// Returns once there is a first byte or an end. A kubelet sends no header before that (`getContainerLogs` in
+    /// `pkg/kubelet/server/server.go` leaves it to the first write), and the API server waits for the header.
     pub(crate) async fn begun(mut self) -> Self {
         self.frames = match self.frames.next().await {
             Some(first) => stream::iter([first]).chain(self.frames).boxed(),

@@ -1,4 +1,4 @@
-//! Which pods a LIST or WATCH is about: namespace, field selector, label selector.
+//! The pods of a LIST or WATCH: namespace, field selector, label selector.
 
 use serde_json::Value;
 
@@ -58,8 +58,8 @@ impl Selector {
         here && self.requirements.iter().all(|requirement| requirement.holds(pod))
     }
 
-    /// What this watcher is told about a change: a pod that comes into the selection was ADDED to
-    /// it, one that leaves it was DELETED from it, though it may well live on.
+    /// The event that a watch with this selector sends for a change. A pod that begins to match is ADDED. A pod that no
+    /// longer matches is DELETED, even if it still exists.
     pub(crate) fn view(&self, event: &Event) -> Option<(EventType, Value)> {
         let before = event.previous.as_ref().filter(|pod| self.matches(pod));
         let after = match event.kind {
@@ -81,7 +81,7 @@ impl Selector {
 
 impl Requirement {
     fn holds(&self, pod: &Value) -> bool {
-        // A field that is not set compares as "", a label that is not set as nothing at all.
+        // A field that is not set counts as "". A label that is not set equals nothing.
         let value = match &self.key {
             Key::Field(pointer) => Some(text(pod, pointer)),
             Key::Label(label) => pod["metadata"]["labels"][label].as_str(),

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::store::Cluster;
 
-/// A running HTTP server; it and its connections end when this is dropped.
+/// A running HTTP server. When it is dropped, its connections end.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
@@ -29,7 +29,7 @@ impl Cluster {
 }
 
 impl Server {
-    /// The address it listens on.
+    /// The address on which the server listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -39,7 +39,7 @@ impl Server {
         format!("http://{}", self.addr)
     }
 
-    /// Stops, and returns when the port is free again; dropping only begins that.
+    /// Stops the server, and returns when the port is free again. A drop does not wait for that.
     pub async fn stop(mut self) {
         self.task.abort();
         // The only outcome is "cancelled".
@@ -53,11 +53,11 @@ impl Drop for Server {
     }
 }
 
-/// The connections live in the set, so they end with this task.
+/// The connections are tasks of the set, so that they end with this task.
 async fn accept(listener: TcpListener, cluster: Cluster) {
     let mut connections = JoinSet::new();
     loop {
-        // An error of accept is that client's trouble, not ours.
+        // An error of `accept` concerns only that client.
         if let Ok((stream, _)) = listener.accept().await {
             connections.spawn(connection(stream, cluster.clone()));
         }

@@ -32,7 +32,7 @@ impl Service<Request<Body>> for Cluster {
 impl Cluster {
     /// A client of kube for this cluster, with the default namespace "default".
     ///
-    /// It must be made inside a tokio runtime. A client of podwait is made from the cluster itself, which is a tower service.
+    /// Must be called in a tokio runtime. A client of podwait is made from the cluster itself, which is a tower service.
     pub fn client(&self) -> kube::Client {
         kube::Client::new(self.clone(), "default")
     }

@@ -1,4 +1,4 @@
-//! One step of a pod's life: what one writer does to it at one moment.
+//! One step of a pod's life: one change by one writer.
 
 use serde_json::{Value, json};
 
@@ -7,12 +7,12 @@ use crate::kubelet::{self, Terminated};
 use crate::refusal::Refusal;
 use crate::store::{Cluster, text};
 
-/// One step of a [`Life`](crate::Life). Each is one write, except [`Step::Removed`] and a
-/// [`Step::DeletionRequested`] that ends at once, which may be two.
+/// One step of a [`Life`](crate::Life). Each step is one write. Exceptions are [`Step::Removed`] and a
+/// [`Step::DeletionRequested`] that takes effect at once, which may be two.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Step {
-    /// The pod is created; also after a removal, for another pod with the same name.
+    /// The pod is created; after a removal this is a namesake.
     Created(Value),
     /// The scheduler binds the pod to a node.
     Scheduled {
@@ -21,28 +21,28 @@ pub enum Step {
     },
     /// The scheduler finds no node.
     Unschedulable {
-        /// Why not.
+        /// The scheduler's message.
         message: String,
     },
     /// The kubelet's first status: every container waits.
     ContainersCreating,
-    /// One container waits; an attempt that had ended moves to lastState.
+    /// One container waits. The state of an ended attempt becomes lastState.
     Waiting {
-        /// The container, an init container or not.
+        /// The container, which may be an init container.
         container: String,
-        /// "ImagePullBackOff", "CrashLoopBackOff", ...
+        /// `ImagePullBackOff` or `CrashLoopBackOff`, for example.
         reason: String,
         /// Empty if there is none.
         message: String,
     },
     /// All init containers have completed and all containers run.
     Running,
-    /// One container runs, again if an attempt of it has ended.
+    /// One container runs, again if an attempt has ended.
     Started {
         /// The container.
         container: String,
     },
-    /// One container has ended; the phase stays.
+    /// One container has ended; the phase is unchanged.
     Terminated {
         /// The container.
         container: String,
@@ -54,34 +54,34 @@ pub enum Step {
         /// The container.
         container: String,
     },
-    /// The phase alone changes, whatever the containers do.
+    /// Only the phase changes, whatever the containers do.
     Phase(String),
-    /// Every container has ended, the first of the spec with this code and the others with 0, and
-    /// the phase says so, in one write.
+    /// Every container has ended, the first of the spec with this code and the others with 0, and the phase is
+    /// terminal, in one write.
     Finished {
         /// The first container's exit code.
         exit_code: i32,
     },
-    /// The pod fails as a whole, containers as they are.
+    /// The pod fails as a whole; the containers are unchanged.
     Failed {
-        /// "Evicted", "OutOfcpu", "DeadlineExceeded", ...
+        /// `Evicted`, `OutOfcpu` or `DeadlineExceeded`, for example.
         reason: String,
         /// For people.
         message: String,
     },
-    /// Someone announces that the pod is about to be disrupted.
+    /// The condition DisruptionTarget announces a disruption of the pod.
     DisruptionTarget {
-        /// "EvictionByEvictionAPI", "PreemptionByScheduler", ...
+        /// `EvictionByEvictionAPI` or `PreemptionByScheduler`, for example.
         reason: String,
         /// For people.
         message: String,
     },
-    /// Several changes of the pod in one write, as a kubelet says together what belongs together:
-    /// how the containers ended, the phase, and the reason.
+    /// Several changes of the pod in one write, as a kubelet writes the ends of the containers, the phase and the
+    /// reason together.
     Together(Vec<Self>),
-    /// A JSON merge patch of the whole pod, for what no honest kubelet writes.
+    /// A JSON merge patch of the whole pod, for a state that no kubelet writes.
     Merge(Value),
-    /// Someone deletes the pod.
+    /// A client deletes the pod.
     DeletionRequested {
         /// Seconds; `None` is the pod's own grace period.
         grace: Option<i64>,
@@ -90,21 +90,21 @@ pub enum Step {
     Wrote {
         /// The container.
         container: String,
-        /// With its line ends.
+        /// The text, with its line ends.
         text: String,
     },
-    /// A controller takes back its finalizer.
+    /// A controller removes its finalizer.
     FinalizerRemoved(String),
     /// The kubelet's final delete.
     Removed,
-    /// Other objects are written so many times.
+    /// Other objects are written.
     Elsewhere {
-        /// By so much the resourceVersion grows.
+        /// How many times, by which the resourceVersion grows.
         writes: u64,
     },
     /// The store is saved: [`Cluster::back_up`].
     BackedUp,
-    /// The store is what it was when it was saved: [`Cluster::restore`].
+    /// The store is restored to the saved state: [`Cluster::restore`].
     Restored,
 }
 
@@ -195,8 +195,8 @@ impl Step {
         kubelet::settle(pod, now);
     }
 
-    /// A script that names a container the pod does not have is a mistake, not a life; so is one
-    /// that puts the doings of several writers into one write.
+    /// A script must not name a container that the pod does not have, nor put changes by several writers into one
+    /// write.
     fn check(&self, pod: &Value) -> Result<(), Refusal> {
         if let Self::Together(steps) = self {
             return steps.iter().try_for_each(|step| match step {

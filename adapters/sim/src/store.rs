@@ -1,4 +1,4 @@
-//! The pods and the one log of their changes: what etcd is to a real API server.
+//! The pods, and the log of their changes, in place of etcd.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,9 @@ use crate::traffic::{Faults, RequestCounts};
 
 /// A simulated cluster. Clones are handles to the same cluster.
 ///
-/// The methods on this type act as the cluster itself does (the API server's storage, the
-/// kubelet); clients come in through the tower service that it is, [`client`](Self::client),
-/// [`serve`](Self::serve) or [`handle`](Self::handle), where faults are injected.
+/// The methods on this type act as the cluster itself does (the API server's storage, the kubelet); clients use the
+/// tower service that it is, [`client`](Self::client), [`serve`](Self::serve) or [`handle`](Self::handle), where
+/// faults are injected.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -25,15 +25,15 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Inner {
     store: Mutex<Store>,
-    /// The revision of the last write; open watches sleep on it.
+    /// The revision of the last write, for which open watches wait.
     revision: watch::Sender<u64>,
-    /// Changes with every log and every write: what may end a log's stream, or go on with it.
+    /// Changes with every log and every write, each of which may end or continue the stream of a log.
     log_news: watch::Sender<u64>,
     faults: Faults,
 }
 
 impl Cluster {
-    /// An empty cluster, born now at the simulated time 2026-01-01T00:00:00Z.
+    /// An empty cluster, which begins now at the simulated time 2026-01-01T00:00:00Z.
     pub fn new() -> Self {
         Self::with_clock(Clock::tokio())
     }
@@ -45,8 +45,8 @@ impl Cluster {
         Self { inner: Arc::new(Inner { store, revision, log_news, faults }) }
     }
 
-    /// Stores a new pod as the API server does: its status starts at Pending whatever `pod` says,
-    /// its namespace defaults to "default".
+    /// Stores a new pod as the API server does: its phase is Pending whatever `pod` has, and its namespace defaults to
+    /// "default".
     pub fn create(&self, pod: Value) -> Result<Arc<Value>, Refusal> {
         self.with(|store| store.create(pod))
     }
@@ -56,8 +56,8 @@ impl Cluster {
         self.with(|store| store.get(namespace, name)).ok()
     }
 
-    /// Changes a pod in one write: one resourceVersion and one MODIFIED event. A change that
-    /// changes nothing is no write, as in Kubernetes. Name, namespace and uid cannot change.
+    /// Changes a pod in one write: one resourceVersion and one MODIFIED event. Without a difference there is no write,
+    /// as in Kubernetes. Name, namespace and uid cannot change.
     pub fn update_status(
         &self,
         namespace: &str,
@@ -77,8 +77,8 @@ impl Cluster {
         self.with(|store| store.revision)
     }
 
-    /// Forgets the changes up to and including `revision`: a watch that would need them is told
-    /// 410 Expired.
+    /// Removes the changes up to and including `revision` from the log: a watch that would need them receives 410
+    /// Expired.
     pub fn compact(&self, revision: u64) {
         self.with(|store| {
             store.compacted = revision.min(store.revision).max(store.compacted);
@@ -86,21 +86,20 @@ impl Cluster {
         });
     }
 
-    /// Other objects are written so many times: the pods stay as they are, and the next write of a pod has a
-    /// resourceVersion that is greater by as much.
+    /// Writes other objects `writes` times: the pods are unchanged, and the resourceVersion grows by as much.
     pub fn write_elsewhere(&self, writes: u64) {
         self.with(|store| store.revision = store.revision.saturating_add(writes));
     }
 
-    /// Saves the pods and the resourceVersion, in place of what was saved before.
+    /// Saves the pods and the resourceVersion, in place of the last saved state.
     pub fn back_up(&self) {
         self.with(|store| store.backup = Some((store.revision, store.pods.clone())));
     }
 
-    /// Goes back to what [`back_up`](Self::back_up) saved, as an etcd does that is restored from a backup: objects and
-    /// resourceVersions are those of that time, and what was written since never was. Watches that are further on are
-    /// silent until the store gets there again, as those of API servers that went on beside it. Does nothing if nothing
-    /// was saved.
+    /// Returns to the state that [`back_up`](Self::back_up) saved, like an etcd that is restored from a backup: objects
+    /// and resourceVersions are those of that time, and later writes are lost. A watch that is ahead is silent until
+    /// the store reaches its resourceVersion again, like a watch of an API server that was not restarted. Does nothing
+    /// if nothing was saved.
     pub fn restore(&self) {
         self.with(|store| {
             let Some((revision, pods)) = store.backup.clone() else { return };
@@ -116,12 +115,12 @@ impl Cluster {
         self.with(|store| store.now())
     }
 
-    /// Where tests ask for trouble.
+    /// The faults, which tests inject here.
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
     }
 
-    /// How many requests clients have made.
+    /// How many requests clients have sent.
     pub fn requests(&self) -> RequestCounts {
         self.inner.faults.counts()
     }
@@ -138,8 +137,8 @@ impl Cluster {
         self.inner.log_news.send_modify(|changes| *changes += 1);
     }
 
-    /// Runs `f` on the store and wakes the watches if it wrote. A panicking `f` poisons nothing:
-    /// every write replaces whole objects.
+    /// Runs `f` on the store and wakes the watches if it wrote. A panic in `f` leaves a valid store: every write
+    /// replaces whole objects.
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Store) -> R) -> R {
         let mut store = self.inner.store.lock().unwrap_or_else(PoisonError::into_inner);
         let result = f(&mut store);
@@ -165,21 +164,21 @@ pub(crate) struct Store {
     pub(crate) clock: Clock,
     pub(crate) revision: u64,
     pub(crate) compacted: u64,
-    /// How many pods were ever created: the source of uids.
+    /// How many pods were created so far, from which uids are made.
     created: u64,
     pub(crate) pods: Pods,
     pub(crate) log: Vec<Event>,
     pub(crate) logs: Logs,
-    /// What was saved, with its revision.
+    /// The saved pods, with their revision.
     backup: Option<(u64, Pods)>,
-    /// What LISTs have still to bring, by the token of the next page, with their revision.
+    /// The remaining pods of LISTs, by the token of the next page, with their revision.
     pages: BTreeMap<u64, (u64, VecDeque<Arc<Value>>)>,
     /// The last token.
     token: u64,
 }
 
 impl Store {
-    /// Like etcd: an empty store has revision 1, the first write makes 2.
+    /// As in etcd: an empty store has revision 1, and the first write makes 2.
     const FIRST_REVISION: u64 = 1;
 
     fn new(clock: Clock) -> Self {
@@ -198,14 +197,14 @@ impl Store {
         pod.cloned().ok_or_else(|| Refusal::NotFound { name: name.to_owned() })
     }
 
-    /// Keeps the rest of a LIST until it is asked for by the token that this returns.
+    /// Keeps the rest of a LIST, and returns the token for it.
     pub(crate) fn keep_page(&mut self, revision: u64, rest: VecDeque<Arc<Value>>) -> u64 {
         self.token += 1;
         self.pages.insert(self.token, (revision, rest));
         self.token
     }
 
-    /// A token is good for one page, and for no longer than its revision is.
+    /// A token is valid for one page, and until its revision is compacted.
     pub(crate) fn take_page(&mut self, token: u64) -> Result<(u64, VecDeque<Arc<Value>>), Refusal> {
         match self.pages.remove(&token) {
             Some((revision, rest)) if revision >= self.compacted => Ok((revision, rest)),
@@ -214,7 +213,7 @@ impl Store {
         }
     }
 
-    /// The pod before the last so many of its writes, as far as the log knows.
+    /// The pod as it was `behind` writes ago, as far as the log has that.
     pub(crate) fn get_as_of(
         &self,
         namespace: &str,
@@ -235,7 +234,7 @@ impl Store {
 
     fn create(&mut self, mut pod: Value) -> Result<Arc<Value>, Refusal> {
         if text(&pod, "/metadata/name").is_empty() && !text(&pod, "/metadata/generateName").is_empty() {
-            // The real one's five characters are random.
+            // The five characters of a real API server are random.
             let name = format!("{}{:05}", text(&pod, "/metadata/generateName"), self.created + 1);
             pod["metadata"]["name"] = json!(name);
         }
@@ -274,7 +273,7 @@ impl Store {
         Ok(self.write(EventType::Modified, new))
     }
 
-    /// The only place where anything changes: one write, one revision, one entry in the log.
+    /// The only place where a pod changes: one write, one revision, one entry in the log.
     pub(crate) fn write(&mut self, kind: EventType, mut pod: Value) -> Arc<Value> {
         self.revision += 1;
         pod["metadata"]["resourceVersion"] = json!(self.revision.to_string());
@@ -290,7 +289,7 @@ impl Store {
     }
 }
 
-/// What the API server adds to a new pod, or throws away.
+/// Adds to a new pod what the API server adds, and removes what it removes.
 fn prepare_for_create(pod: &mut Value, namespace: &str, nth: u64, now: &str) {
     pod["apiVersion"] = json!("v1");
     pod["kind"] = json!("Pod");
@@ -314,7 +313,7 @@ fn default_to(object: &mut Value, field: &str, value: Value) {
     }
 }
 
-/// The string at a JSON pointer, "" if there is none.
+/// The string at a JSON pointer; "" if there is none.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The requests that come in: counted, and each asked once, before it is handled, what goes wrong.
+//! The received requests: each is counted, and gets its fault before it is handled.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -9,7 +9,7 @@ use http::{Method, Uri};
 use crate::encoding::{self, Encoding};
 use crate::fault::Fault;
 
-/// What a request wants to do, as authorization calls it.
+/// The verb of a request, as in authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Verb {
@@ -30,7 +30,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The word for it in authorization.
+    /// The name in authorization.
     fn as_str(self) -> &'static str {
         match self {
             Self::Get | Self::Log => "get",
@@ -43,13 +43,13 @@ impl Verb {
     }
 }
 
-/// A request on its way in, for a [`Faults::rule`].
+/// A received request, for a [`Faults::rule`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestInfo {
-    /// What it wants to do.
+    /// Its verb.
     pub verb: Verb,
-    /// In which namespace; `None` is all of them.
+    /// Its namespace; `None` is all namespaces.
     pub namespace: Option<String>,
     /// The pod, from the path or from `fieldSelector=metadata.name=`.
     pub name: Option<String>,
@@ -57,7 +57,7 @@ pub struct RequestInfo {
     pub uri: String,
 }
 
-/// How many requests of each verb have come in, faulty ones included.
+/// How many requests of each verb were received, including requests with a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestCounts {
@@ -77,7 +77,7 @@ pub struct RequestCounts {
     pub patch: u64,
 }
 
-/// The faults waiting for requests, and the count of the requests.
+/// The faults for future requests, and the counts of requests.
 #[derive(Debug, Default)]
 pub struct Faults {
     inner: Mutex<Inner>,
@@ -98,31 +98,31 @@ struct Inner {
 }
 
 impl Faults {
-    /// Calls `listener` for every request that comes in, also for one that is not for pods, before anything is done about it.
+    /// Calls `listener` for every received request, also for one that is not for pods, before it is handled.
     pub fn listen(&self, listener: impl FnMut(&Method, &Uri) + Send + 'static) {
         self.lock().listener = Some(Box::new(listener));
     }
 
-    /// Says that a request has come in.
+    /// Reports a received request to the listener.
     pub(crate) fn hear(&self, method: &Method, uri: &Uri) {
         if let Some(listener) = &mut self.lock().listener {
             listener(method, uri);
         }
     }
 
-    /// Takes away the right to do this, for everybody: it is answered with 403 from now on, and a
-    /// `SelfSubjectAccessReview` says so.
+    /// Removes the right to this verb from all clients: from now on such a request gets 403, and a
+    /// `SelfSubjectAccessReview` reports that it is not allowed.
     pub fn forbid(&self, verb: Verb) {
         self.lock().forbidden.insert(verb);
     }
 
-    /// Whether anybody has the right to do what authorization calls this.
+    /// Whether clients have the right to this verb of authorization.
     pub(crate) fn allows(&self, verb: &str) -> bool {
         !self.lock().forbidden.iter().any(|forbidden| forbidden.as_str() == verb)
     }
 
-    /// Lets the server, or a proxy before it, know JSON only: a request that accepts JSON too gets that, and one that accepts
-    /// protobuf alone is answered with 406.
+    /// Makes a server that knows JSON only: a request that also accepts JSON gets JSON, and a request that accepts only
+    /// protobuf gets 406.
     pub fn refuse_protobuf(&self) {
         self.lock().has_json_only = true;
     }
@@ -143,18 +143,19 @@ impl Faults {
         if self.lock().has_json_only { &[Encoding::Json] } else { encoding::ALL }
     }
 
-    /// Lets the next request with this verb fail so; faults of one verb are used up in order.
+    /// Adds a fault for a later request with this verb. Each fault applies to one request, in the order in which the
+    /// faults were added.
     pub fn push(&self, verb: Verb, fault: Fault) {
         self.lock().queues.entry(verb).or_default().push_back(fault);
     }
 
-    /// Lets `rule` decide for every request that no pushed fault takes. It replaces the rule
-    /// before it, and must not call [`Cluster::faults`](crate::Cluster::faults).
+    /// Sets a rule for all requests without a pushed fault, in place of the last rule. `rule` must not call
+    /// [`Cluster::faults`](crate::Cluster::faults).
     pub fn rule(&self, rule: impl FnMut(&RequestInfo) -> Option<Fault> + Send + 'static) {
         self.lock().rule = Some(Box::new(rule));
     }
 
-    /// Forgets all faults, pushed ones and the rule, gives back all rights, and lets the server know protobuf and WatchList again.
+    /// Removes the pushed faults and the rule, restores all rights, and enables protobuf and WatchList again.
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.queues.clear();
@@ -164,7 +165,7 @@ impl Faults {
         inner.refuses_watch_list = false;
     }
 
-    /// Counts a request and says what goes wrong with it.
+    /// Counts a request, and returns its fault.
     pub(crate) fn admit(&self, request: &RequestInfo) -> Option<Fault> {
         let mut inner = self.lock();
         let inner = &mut *inner;

@@ -1,4 +1,4 @@
-//! A watch: the log of changes from a resourceVersion on, as one piece per event: a line of JSON, or a frame of protobuf.
+//! A watch: the changes after a resourceVersion, one piece for each event: a line of JSON, or a frame of protobuf.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::store::{Cluster, Store};
 
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What a watch asks for.
+/// A request for a watch.
 pub(crate) struct WatchRequest {
     pub(crate) encoding: Encoding,
     pub(crate) selector: Selector,
-    /// `None`: start with the pods that exist; otherwise replay the changes after this one.
+    /// `None` begins with the pods that exist. Otherwise the changes after this revision are replayed.
     pub(crate) after: Option<u64>,
     /// With all pods that exist, whatever `after` says, and then a bookmark that says so.
     pub(crate) lists_first: bool,
@@ -46,13 +46,13 @@ struct Watch {
     encoding: Encoding,
     writes: watch::Receiver<u64>,
     selector: Selector,
-    /// Every change up to this revision has been looked at.
+    /// Every change up to this revision was processed.
     seen: u64,
     /// Events that are to be sent.
     pieces: VecDeque<Bytes>,
     next_bookmark: Option<Instant>,
     deadline: Instant,
-    /// An ERROR event is the last one.
+    /// An ERROR was sent, after which there are no more events.
     failed: bool,
 }
 
@@ -108,7 +108,7 @@ impl Watch {
             for event in &store.log[unread..] {
                 pieces.extend(selector.view(event).map(|(kind, pod)| encoding.event(kind.as_str(), &pod)));
             }
-            // A watch may start ahead of the last write; it then waits for its time to come.
+            // A watch may begin at a revision after the last write. It then waits for that revision.
             *seen = store.revision.max(*seen);
             None
         });
@@ -118,14 +118,14 @@ impl Watch {
         }
     }
 
-    /// Sleeps until there may be something to say; false when the watch is over.
+    /// Waits until there may be an event. Returns false when the watch is over.
     async fn wait(&mut self) -> bool {
         let bookmark = self.next_bookmark.unwrap_or(self.deadline);
         let seen = self.seen;
         tokio::select! {
             biased;
-            // Asks for the revision itself, not for a change of it: a write since the last look at
-            // the log ends this at once, so none can be slept through.
+            // This waits for a value of the revision, not for a change of it. So a write since `read_log` ends the wait
+            // at once, and no write is missed.
             written = self.writes.wait_for(|revision| *revision > seen) => written.is_ok(),
             () = tokio::time::sleep_until(self.deadline) => false,
             () = tokio::time::sleep_until(bookmark), if self.next_bookmark.is_some() => {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_after_the_look_at_the_log_ends_the_sleep_before_it_begins() {
+    async fn a_write_between_reading_the_log_and_waiting_ends_the_wait() {
         let cluster = Cluster::new();
         let (selector, timeout) = (Selector::default(), Duration::from_secs(1));
         let request = WatchRequest {

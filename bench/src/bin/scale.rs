@@ -1,4 +1,4 @@
-//! Measures what waiting for many pods costs. The command and its options: [`USAGE`].
+//! Measures the cost of waiting for many pods. The command and its options: [`USAGE`].
 
 use podwait_bench::scale::wait::{Task, wait};
 use podwait_bench::scale::{Outcome, Peers, Settings, Waiter, formats, kubelet, lists, plot, report, run};
@@ -16,9 +16,9 @@ usage: scale [--waiters NAME,...] [--counts N,...] [--rate WRITES_PER_SECOND] [-
        scale --formats PODS
        scale --lists PODS
 Runs each waiter with each number of pods, each time in a fresh cluster of tests/cluster, and writes scale.jsonl (to which
-it adds), scale.md and three plots to the folder. With --plot it makes these from results that are there.";
+it adds), scale.md and three plots to the folder. With --plot it makes these from existing results.";
 
-/// Writes per second: as many as leave the API server, etcd and the waiters some of two cores.
+/// Writes per second, chosen so that the API server, etcd and the waiters together do not use up two cores.
 const RATE: u32 = 100;
 
 struct Options {
@@ -73,7 +73,7 @@ impl Options {
     }
 }
 
-/// One thread, for the waiters as for the writer.
+/// One thread, for the waiters and for the writer.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1).peekable();
@@ -108,14 +108,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits, and ends when whoever started this does, whatever the wait comes to.
+/// Waits, and ends with the process that started this one, whatever the result of the wait.
 async fn wait_for_parent(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error>> {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
     wait(waiter, task).await?;
-    // What it has used is read while it is there.
+    // Its CPU time and memory are read while the process exists.
     std::future::pending().await
 }
 
@@ -144,14 +144,14 @@ async fn measure(options: &Options) -> Result<Vec<Outcome>, Box<dyn Error>> {
             outcomes.push(outcome);
         }
     }
-    // What was measured before belongs to the same plots.
+    // Earlier results are in the same plots.
     Ok(match &file {
         Some(file) => read(file)?,
         None => outcomes,
     })
 }
 
-/// The results of a file; of a waiter and a number the last one.
+/// The results in a file. Of several results for a waiter and a number of pods, the last one counts.
 fn read(file: &Path) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let mut outcomes: Vec<Outcome> = Vec::new();
     for line in fs::read_to_string(file)?.lines() {

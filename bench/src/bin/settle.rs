@@ -1,5 +1,4 @@
-//! How often is a container's end published before what the kubelet has done to its pod? The command and its options:
-//! [`USAGE`].
+//! How often does a kubelet publish the end of a container before its cause? The command and its options: [`USAGE`].
 
 use podwait_bench::settle::table::Table;
 use podwait_bench::settle::way::Way;
@@ -8,9 +7,9 @@ use std::error::Error;
 
 const USAGE: &str = "\
 usage: settle [--way WAY] [--cpu PERCENT] [--delay MILLIS] [--runs N] [--at-once N] [--nodes N]
-Ends at least N pods in each way and prints a table: deadline, pressure, soft-pressure, preemption, shutdown, volume, or
-only the one that is named. Kubelets run all the time and 20 % of it, and the API server is quick and 200 ms slower for
-them, in all combinations, unless told.";
+Ends at least N pods in each way, or only in the given way, and prints a table. The ways: deadline, pressure,
+soft-pressure, preemption, shutdown, volume. By default there are four experiments: kubelets run all the time or
+20 % of it, and their requests to the API server are delayed by nothing or by 200 ms.";
 
 struct Options {
     ways: Vec<Way>,
@@ -65,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         println!("{}", table.total(way.title(), &[*way]));
     }
-    // What leaves no mark is nothing that a second look could find.
+    // A way without a mark in the pod could not be detected by a later version either.
     let marking: Vec<Way> = options.ways.into_iter().filter(|way| *way != Way::Volume).collect();
     println!("{}", table.total("all but volumes", &marking));
     Ok(())

@@ -1,4 +1,4 @@
-//! How fast is a log read, by podwait and by kubectl? The command and its options: [`USAGE`].
+//! How fast do podwait and kubectl read a log? The command and its options: [`USAGE`].
 
 use futures_util::FutureExt;
 use podwait::{LogEvent, Logs, wait};
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 usage: throughput [--megabytes N] [--rounds N] [--line BYTES]
-A step writes N megabytes in lines of so many bytes, and `kubectl logs -f --timestamps`, `podwait logs -f --timestamps` and
-podwait's library read them, each by itself and one after the other, round by round: once when all is written, and once
+A step writes N megabytes in lines of BYTES bytes, and `kubectl logs -f --timestamps`, `podwait logs -f --timestamps` and
+podwait's library read them. In each round they read one after the other: once when all is written, and once
 while the step writes as fast as it can. Prints a table of medians.";
 
 struct Options {
@@ -38,7 +38,7 @@ impl Options {
     }
 }
 
-/// Who reads.
+/// A reader of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
     Kubectl,
@@ -52,7 +52,7 @@ const READERS: [(Reader, &str); 3] = [
     (Reader::Library, "podwait's library"),
 ];
 
-/// What it takes to read all: time, and the reader's own time on a CPU.
+/// The time to read the whole log, and the reader's CPU time.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     time: Duration,
@@ -63,9 +63,9 @@ struct Field {
     own: &'static Cluster,
     kubectl: PathBuf,
     podwait: PathBuf,
-    /// What the step writes.
+    /// The text that the step writes.
     text: PathBuf,
-    /// A checksum of it, and its length.
+    /// The checksum of the text, and its length.
     sum: u32,
     lines: usize,
     bytes: usize,
@@ -109,7 +109,7 @@ impl Field {
         command.env("KUBECONFIG", &self.own.kubeconfig).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
     }
 
-    /// Takes what this one prints until all is there, and stops it then. The time counts from `begin` on.
+    /// Receives the output of this reader until it is complete, then stops the reader. The time counts from `begin`.
     fn take(&self, reader: Reader, mut child: Child, begin: Instant) -> Result<Taken, Box<dyn Error>> {
         let mut output = BufReader::with_capacity(1 << 20, child.stdout.take().ok_or("no output")?);
         let (mut hasher, mut line) = (crc32fast::Hasher::new(), Vec::new());
@@ -126,12 +126,12 @@ impl Field {
         child.kill()?;
         child.wait()?;
         if hasher.finalize() != self.sum {
-            return Err(format!("{reader:?} has other lines than were written").into());
+            return Err(format!("{reader:?} printed lines that were not written").into());
         }
         Ok(taken)
     }
 
-    /// A step that writes the text when this file is there, and stays.
+    /// A step that writes the text when this file exists, and then continues to run.
     async fn step(&self, word: &str, go: &Path) -> Result<Scratch, Box<dyn Error>> {
         let scratch = Scratch::new(word).await;
         let (text, go) = (self.text.display(), go.display());
@@ -147,14 +147,14 @@ impl Field {
         Ok(scratch)
     }
 
-    /// Reads when all is written, and while it is.
+    /// Reads the log when all is written, and while the step writes.
     async fn round(&self, round: usize, folder: &Path) -> Result<Vec<[Taken; 2]>, Box<dyn Error>> {
         let mut all = Vec::new();
         for (reader, name) in READERS {
             let go = folder.join(format!("go-{round}-{reader:?}"));
             let scratch = self.step(&format!("round-{round}-{}", all.len()), &go).await?;
             let child = self.start(reader, scratch.namespace())?;
-            // It is there before the first line is.
+            // The reader runs before the step writes its first line.
             pause(1000).await;
             std::fs::write(&go, "")?;
             let live = self.take(reader, child, Instant::now())?;
@@ -186,7 +186,7 @@ impl Field {
     }
 }
 
-/// The library in a process of its own: prints the lines.
+/// The library in a separate process: prints the lines.
 async fn read(namespace: &str) -> Result<(), Box<dyn Error>> {
     let client = podwait::Client::from_config(kube::Config::infer().await?)?;
     let (wait, mut logs) = wait(client, namespace, "step").logs(Logs::of_target());

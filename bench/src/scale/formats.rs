@@ -1,4 +1,4 @@
-//! What the API server sends when it is asked for less: the same pods in every form that it has.
+//! The sizes of the API server's responses: the same pods in every form that it can send.
 
 use super::writer::Writer;
 use super::{process, server};
@@ -9,18 +9,19 @@ use podwait_tests::cluster;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// How often each answer is asked for.
+/// How often each response is requested.
 const TIMES: u32 = 5;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
 
-/// Asks for so many pods, which have run and ended, as a LIST and as a watch that begins with all of them, and tells for each
-/// form of the answer its size, the time until its end and the API server's CPU time. As Markdown.
+/// Requests `count` pods that have run and ended, as a LIST and as a watch that begins with all pods. Returns a
+/// Markdown table with the size of each form of the response, the time until its last byte, and the API server's CPU
+/// time.
 ///
 /// # Panics
-/// The cluster cannot be had, or refuses something.
+/// The cluster cannot be started, or refuses a request.
 pub async fn compare(count: usize) -> String {
     let (cluster, mut child) = cluster::start(&["--nodes", "0"]);
     let writer = Writer::new(&cluster.kubeconfig, "formats", count, 100).await;
@@ -29,7 +30,7 @@ pub async fn compare(count: usize) -> String {
     writer.end_all(false).await;
     let server = server(&cluster).await;
     let list = "/api/v1/namespaces/formats/pods";
-    // It ends by itself; the time is that of its last byte.
+    // The watch ends by itself; its time is that of the last byte.
     let watch = &format!("{list}?watch=true&timeoutSeconds=2&resourceVersion=0");
     let mut table = String::from(
         "| answer | form | bytes for each pod | ms until its last byte | API server, CPU ms |\n|---|---|---:|---:|---:|\n",

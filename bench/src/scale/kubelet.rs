@@ -1,4 +1,4 @@
-//! How much sooner an answer comes at the container's end than at the pod's phase, on a real kubelet.
+//! How much sooner an answer from the container's record is than an answer from the pod's phase, with a real kubelet.
 
 use super::wait::phase_is_terminal;
 use super::{Delays, now, pod_name, seconds};
@@ -13,21 +13,21 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
 
-/// When the two waits of a pod answered.
+/// The times at which the two waits for a pod answered.
 struct Answers {
     pod: String,
     podwait: i128,
     phase: i128,
 }
 
-/// Runs so many steps of one second on a real kubelet, so many at once, and tells how long after each one's real end the
-/// answers came: podwait's, and that of `await_condition` on the phase.
+/// Runs `runs` steps of one second on a real kubelet, `at_once` at a time. Returns how long after the real end of each
+/// step podwait answered, and `await_condition` on the phase.
 ///
 /// # Errors
 /// A pod is refused, or a wait fails.
 ///
 /// # Panics
-/// The cluster cannot be had.
+/// The cluster cannot be started.
 pub async fn compare(runs: usize, at_once: usize) -> Result<String, Box<dyn Error>> {
     let (cluster, mut child) = cluster::start(&["--nodes", "1", "--max-pods", "400"]);
     let client = podwait::Client::from_config(config(&cluster.kubeconfig, None).await)?;
@@ -46,7 +46,7 @@ pub async fn compare(runs: usize, at_once: usize) -> Result<String, Box<dyn Erro
     for answers in answers {
         let answers = answers?;
         let end =
-            ends.get(&answers.pod).ok_or_else(|| format!("the runtime saw no end of {}", answers.pod))?;
+            ends.get(&answers.pod).ok_or_else(|| format!("the runtime has no end of {}", answers.pod))?;
         for (column, (from, to)) in columns.iter_mut().zip([
             (*end, answers.podwait),
             (*end, answers.phase),
@@ -88,7 +88,7 @@ async fn step(client: &podwait::Client, pods: &Api<Pod>, number: usize) -> Resul
     Ok(Answers { pod: name, podwait, phase })
 }
 
-/// When the runtime saw each pod's container end, by its journal.
+/// The time at which each container ended, by the runtime's journal.
 fn ends(journal: &Path) -> Result<HashMap<String, i128>, Box<dyn Error>> {
     let end = |line: &str| -> Result<(String, i128), Box<dyn Error>> {
         let exit: Value = serde_json::from_str(line)?;

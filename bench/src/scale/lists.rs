@@ -1,4 +1,4 @@
-//! What it costs an API server to show all pods once, in each way that it has.
+//! The cost for an API server of sending all pods once, in each possible way.
 
 use super::writer::Writer;
 use super::{process, server};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How often each way is measured.
 const TIMES: u32 = 5;
 
-/// How long the server rests before each: what it has thrown away is collected by then.
+/// The pause before each measurement, in which the server collects its garbage.
 const REST: Duration = Duration::from_secs(2);
 
 /// A way to read all pods.
@@ -21,17 +21,17 @@ const REST: Duration = Duration::from_secs(2);
 enum Way {
     /// A LIST without a limit.
     Whole,
-    /// A LIST in pages of 500, as podwait asks for it.
+    /// A LIST in pages of 500, as podwait requests it.
     Pages,
-    /// A watch that begins with all pods (KEP-3157), as client-go asks for it.
+    /// A watch that begins with all pods (KEP-3157), as client-go requests it.
     Stream,
 }
 
-/// Reads so many pods in every way, and reports for each the time until the last byte, the bytes, the API server's CPU time, and how
-/// much memory it took on top. As Markdown.
+/// Reads `count` pods in every way. Returns a Markdown table with the time until the last byte, the bytes, the API
+/// server's CPU time, and how much more memory it used.
 ///
 /// # Panics
-/// The cluster cannot be had, or refuses something.
+/// The cluster cannot be started, or refuses a request.
 pub async fn compare(count: usize) -> String {
     let (cluster, mut child) = cluster::start(&["--nodes", "0"]);
     let writer = Writer::new(&cluster.kubeconfig, "lists", count, 200).await;
@@ -68,7 +68,7 @@ pub async fn compare(count: usize) -> String {
     table
 }
 
-/// How many pods there are, and the bytes that said so.
+/// The number of pods, and of the bytes of the responses.
 async fn read(writer: &Writer, way: Way) -> (usize, usize) {
     let path = "/api/v1/namespaces/lists/pods";
     match way {
@@ -108,7 +108,7 @@ async fn read(writer: &Writer, way: Way) -> (usize, usize) {
     }
 }
 
-/// The items of an answer, its bytes, and its continue token.
+/// The number of items of a response, of its bytes, and its continue token.
 async fn page(writer: &Writer, uri: &str) -> (usize, usize, String) {
     let mut body = send(writer, uri).await;
     let (mut items, mut seen, mut bytes) = (ListItems::new(Encoding::Protobuf), 0, 0);

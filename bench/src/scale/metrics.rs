@@ -1,47 +1,47 @@
-//! What the API server says it has done.
+//! The API server's metrics about its work.
 //!
-//! Bytes are those of the bodies about pods that it sent in answer to reads, compressed where the client asked for that,
-//! before TLS. So nothing has to sit between a waiter and the API server to count them. The writer only writes, so it is not
-//! in these figures.
+//! Bytes are those of the bodies in response to reads of pods, before TLS, and compressed if the client requested that.
+//! So no proxy between a waiter and the API server has to count them. The writer only writes, so it is not in these
+//! figures.
 
 use http::Request;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long the API server may take to count what it has done.
+/// How long the API server may take to update its metrics.
 pub(super) const SETTLED: Duration = Duration::from_millis(500);
 
-/// Reads of pods, and what they sent.
+/// Reads of pods, and the bytes of their responses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Served {
     /// GETs of one pod.
     pub get: u64,
     /// LISTs.
     pub list: u64,
-    /// Watches, those that are open included.
+    /// Watches, including open ones.
     pub watch: u64,
-    /// Bytes that they sent.
+    /// The bytes of all these responses.
     pub bytes: u64,
-    /// Watches that are open.
+    /// Open watches.
     #[serde(skip)]
     pub open: u64,
 }
 
 impl Served {
-    /// Asks the API server.
+    /// Reads the metrics of the API server.
     ///
     /// # Panics
-    /// It does not say.
+    /// The API server does not return its metrics.
     pub async fn read(client: &kube::Client) -> Self {
         let request = Request::get("/metrics").body(Vec::new()).expect("a request");
-        let text = client.request_text(request).await.expect("the API server tells its metrics");
+        let text = client.request_text(request).await.expect("the API server returns its metrics");
         Self::parse(&text)
     }
 
-    /// The same when no more watches are open than before, since only the end of a watch counts it.
+    /// The same, once no more watches are open than before, since the API server counts a watch when it ends.
     ///
     /// # Panics
-    /// The API server does not say.
+    /// The API server does not return its metrics.
     pub async fn read_when_over(client: &kube::Client, before: &Self) -> Self {
         for _ in 0..15 {
             if Self::read(client).await.open <= before.open {
@@ -49,7 +49,7 @@ impl Served {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        // It counts as over a moment before it counts as done.
+        // A watch is no longer open a moment before it is counted.
         tokio::time::sleep(SETTLED).await;
         Self::read(client).await
     }
@@ -73,7 +73,7 @@ impl Served {
         }
     }
 
-    /// What was done since then.
+    /// The difference since then.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
@@ -128,7 +128,7 @@ apiserver_watch_events_sizes_bucket{group="",resource="pods",version="v1",le="10
     }
 
     #[test]
-    fn what_is_not_there_is_none() {
+    fn a_missing_metric_is_zero() {
         assert_eq!(Served::parse("# nothing\n\nfoo 1\n"), Served::default());
     }
 }

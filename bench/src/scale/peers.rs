@@ -1,22 +1,22 @@
-//! The waiters that are programs in Go.
+//! The waiters that are Go programs.
 
 use podwait_tests::cluster::{build, kubectl};
 use std::path::{Path, PathBuf};
 
-/// Their programs.
+/// The paths of the programs.
 #[derive(Clone, Debug)]
 pub struct Peers {
-    /// That of the folder `peers`.
+    /// The program of the folder `peers`.
     pub peers: PathBuf,
     /// kubectl, of the version of the cluster.
     pub kubectl: PathBuf,
 }
 
 impl Peers {
-    /// Builds them, which takes some minutes the first time.
+    /// Builds the programs, which takes some minutes the first time.
     ///
     /// # Panics
-    /// They cannot be built.
+    /// The programs cannot be built.
     #[must_use]
     pub fn build() -> Self {
         Self {

@@ -1,25 +1,25 @@
-//! Plots of the outcomes as SVG: both axes logarithmic, one line for each waiter, which colour, marker and name tell apart.
+//! Plots of the results as SVG: both axes logarithmic, one line for each waiter, with its own colour, marker and name.
 
 use super::Outcome;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-/// Of Okabe and Ito, which those can tell apart who see colours differently.
+/// The palette of Okabe and Ito, whose colours are distinct for readers with colour blindness too.
 const COLOURS: [&str; 8] =
     ["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f"];
 
 const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 460.0;
-/// The place of the axes: left, right, top, bottom.
+/// The position of the axes: left, right, top, bottom.
 const AREA: [f64; 4] = [70.0, 560.0, 50.0, 410.0];
-/// What names need between them.
+/// The distance between names.
 const LINE: f64 = 16.0;
 
 /// Writes the plots of CPU, memory and delay to this folder.
 ///
 /// # Errors
-/// They cannot be written.
+/// The files cannot be written.
 pub fn write(folder: &Path, outcomes: &[Outcome]) -> io::Result<()> {
     type Value = fn(&Outcome) -> Option<f64>;
     let plots: [(&str, &str, Value); 3] = [
@@ -41,7 +41,7 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// The lines, in the order in which waiters come; a run that did not get to its end is no point, but the name tells it.
+/// The lines, in the order of the waiters. A run that was not completed is not a point, but is marked in the name.
 #[expect(clippy::cast_precision_loss, reason = "a number of pods")]
 fn lines(outcomes: &[Outcome], value: impl Fn(&Outcome) -> Option<f64>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
@@ -53,7 +53,7 @@ fn lines(outcomes: &[Outcome], value: impl Fn(&Outcome) -> Option<f64>) -> Vec<L
         });
         let line = &mut lines[place];
         match value(outcome) {
-            // What is too small to be measured has no logarithm.
+            // A value that is too small to be measured has no logarithm.
             Some(value) if outcome.is_good() => line.points.push((outcome.count as f64, value.max(0.01))),
             _ if line.name.contains('(') => {}
             _ => {
@@ -64,7 +64,7 @@ fn lines(outcomes: &[Outcome], value: impl Fn(&Outcome) -> Option<f64>) -> Vec<L
     lines
 }
 
-/// Where a value is between powers of ten, from 0 to 1.
+/// The position of a value between powers of ten, from 0 to 1.
 struct Axis {
     low: f64,
     high: f64,
@@ -78,7 +78,7 @@ impl Axis {
         if low > high { Self { low: 0.0, high: 1.0 } } else { Self { low, high } }
     }
 
-    /// Out to whole powers of ten.
+    /// Widens the axis to whole powers of ten.
     fn whole(self) -> Self {
         let low = self.low.floor();
         Self { low, high: self.high.ceil().max(low + 1.0) }
@@ -118,7 +118,7 @@ fn svg(title: &str, lines: &[Line]) -> String {
     while power <= up.high {
         let value = 10f64.powf(power);
         let at = y(value);
-        // As a decimal of so many places, since a power of ten is seldom one in binary.
+        // As a decimal with this many places, since most powers of ten are not exact in binary.
         let shown = if power < 0.0 { (value * 1e6).round() / 1e6 } else { value.round() };
         rule((left, at), (right, at), (left - 8.0, at + 4.0), "end", shown);
         power += 1.0;
@@ -160,7 +160,7 @@ fn svg(title: &str, lines: &[Line]) -> String {
     out
 }
 
-/// The places of names, from top to bottom, moved so that none covers another.
+/// The positions of names, from top to bottom, moved so that they do not overlap.
 fn apart(mut names: Vec<(f64, usize)>) -> Vec<(f64, usize)> {
     names.sort_by(|one, other| one.0.total_cmp(&other.0));
     let mut free = f64::NEG_INFINITY;
@@ -208,19 +208,19 @@ mod tests {
         let text = svg("CPU", &lines);
         assert_eq!(text.matches("<polyline").count(), 2);
         assert!(text.contains(">a<") && text.contains(">b (not 500)<"), "{text}");
-        // Two decades from bottom to top: 0.1 is at the bottom, 1 at the top, at both ends of what is measured.
+        // The axis ends at the powers of ten around the values: 0.1 is at the bottom, 1 at the top.
         assert!(text.contains("points=\"70.0,410.0 560.0,50.0\""), "{text}");
     }
 
     #[test]
-    fn nothing_is_no_mistake() {
+    fn a_plot_without_results_is_valid() {
         assert!(svg("CPU", &[]).ends_with("</svg>\n"));
         let alone = lines(&[outcome("a", 50, 0.0)], |outcome| Some(outcome.cpu_seconds));
         assert!(!svg("CPU", &alone).contains("NaN"));
     }
 
     #[test]
-    fn names_do_not_cover_each_other() {
+    fn names_do_not_overlap() {
         let places = apart(vec![(410.0, 0), (405.0, 1), (60.0, 2)]);
         assert_eq!(places.iter().map(|place| place.1).collect::<Vec<_>>(), [2, 1, 0]);
         assert!(places.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LINE), "{places:?}");

@@ -1,12 +1,12 @@
-//! What a process has used, as Linux tells it.
+//! The CPU time and memory of a process, from Linux.
 
 use std::fs;
 use std::time::Duration;
 
-/// Linux's clock ticks per second, which it shows to programs whatever it counts in.
+/// Clock ticks per second in the files of Linux, whatever unit it uses itself.
 const TICKS: u64 = 100;
 
-/// What a process has used since its start.
+/// The CPU time and memory of a process since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Time on a CPU, in user space and in the kernel.
@@ -23,14 +23,14 @@ impl Usage {
         self.peak_kib as f64 / 1024.0
     }
 
-    /// This, where the process is gone or a zombie with what was seen before.
+    /// This usage, completed with an earlier one if the process is gone or a zombie.
     #[must_use]
     pub fn or_before(self, before: Self) -> Self {
         Self { cpu: self.cpu.max(before.cpu), peak_kib: self.peak_kib.max(before.peak_kib) }
     }
 }
 
-/// What the process of this id has used; nothing if it is gone. A zombie has its CPU, but its memory no more.
+/// The usage of the process with this id; zero if it is gone. A zombie still has its CPU time, but not its memory.
 #[must_use]
 pub fn usage(pid: u32) -> Usage {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
@@ -38,7 +38,7 @@ pub fn usage(pid: u32) -> Usage {
     Usage { cpu, peak_kib: peak(&read("status")).unwrap_or_default() }
 }
 
-/// To the nanosecond, but without the threads that have ended.
+/// CPU time to the nanosecond, without ended threads.
 fn threads(pid: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let on_cpu = |entry: fs::DirEntry| -> Option<u64> {
@@ -48,7 +48,8 @@ fn threads(pid: u32) -> Duration {
     Duration::from_nanos(threads.filter_map(on_cpu).sum())
 }
 
-/// To the tick: fields 14 and 15. The second field is the program's name, in parentheses, and may hold anything.
+/// CPU time to the tick: fields 14 and 15. The second field is the program's name, in parentheses, and may contain any
+/// text.
 fn ticks(stat: &str) -> Duration {
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks: u64 =
@@ -56,10 +57,10 @@ fn ticks(stat: &str) -> Duration {
     Duration::from_millis(ticks * 1000 / TICKS)
 }
 
-/// Lets the peak of memory begin anew, from what is resident now. Only its owner and root may.
+/// Resets the peak of memory to the current value. Only the owner of the process and root may do that.
 ///
 /// # Panics
-/// The process is gone, or another's.
+/// The process is gone, or has another owner.
 pub fn forget_peak(pid: u32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the process is ours");
 }

@@ -1,4 +1,4 @@
-//! What came out, as values, lines of JSON and a table.
+//! Results, as values, lines of JSON and a table.
 
 use super::exit_code;
 use super::metrics::Served;
@@ -7,7 +7,7 @@ use super::waiter::Waiter;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 
-/// Delays in milliseconds. Below zero is an answer that was there before the writer had its own.
+/// Delays in milliseconds. A delay is negative if the waiter answered before the writer had its response.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delays {
     /// The median.
@@ -21,7 +21,7 @@ pub struct Delays {
 }
 
 impl Delays {
-    /// Of these milliseconds; `None` if there are none.
+    /// The delays of these milliseconds; `None` if there are none.
     #[must_use]
     pub fn of(mut millis: Vec<f64>) -> Option<Self> {
         millis.sort_unstable_by(f64::total_cmp);
@@ -30,51 +30,51 @@ impl Delays {
     }
 }
 
-/// The smallest of these values, in their order, that so many percent of them do not exceed.
+/// The smallest of these sorted values that `percent` of them do not exceed.
 fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The waiter's name.
     pub waiter: String,
     /// How many pods there were.
     pub count: usize,
-    /// Why it did not get to its end.
+    /// Why the run was not completed.
     pub trouble: Option<String>,
-    /// From its start until it had seen all pods.
+    /// The time from the start of the waiter until it had observed all pods.
     pub attach_seconds: f64,
-    /// What it used of the CPU for that.
+    /// The waiter's CPU time until then.
     pub attach_cpu_seconds: f64,
-    /// What it used of the CPU in all.
+    /// The waiter's CPU time in total.
     pub cpu_seconds: f64,
-    /// The most memory that it had resident.
+    /// The waiter's peak of resident memory.
     pub peak_mib: f64,
-    /// What it asked of the API server.
+    /// The waiter's requests to the API server.
     pub served: Served,
-    /// What the API server used of the CPU meanwhile, for the writes as well.
+    /// The API server's CPU time meanwhile, including that for the writes.
     pub server_cpu_seconds: f64,
-    /// The most memory that the API server had resident, since its start.
+    /// The API server's peak of resident memory since its start.
     pub server_peak_mib: f64,
-    /// Answers as they had to be.
+    /// Right answers.
     pub right: usize,
-    /// Other ones, errors included.
+    /// Wrong answers, including errors.
     pub wrong: usize,
     /// Pods without an answer.
     pub missing: usize,
     /// The first answer that was wrong.
     pub first_wrong: Option<String>,
-    /// From the acceptance of the pods' ends to the answers.
+    /// The delays from the acceptance of the ends to the answers.
     pub delays: Option<Delays>,
-    /// The size of a pod.
+    /// The size of a pod, in bytes of JSON.
     pub pod_bytes: usize,
 }
 
 impl Outcome {
-    /// Compares the answers with what was written.
+    /// Compares the answers with the written ends.
     pub(super) fn judge(&mut self, answers: &[Answer], accepted: &[i128], waiter: Waiter) {
         let mut delays = Vec::new();
         let mut answered = vec![false; self.count];
@@ -94,7 +94,7 @@ impl Outcome {
         self.delays = Delays::of(delays);
     }
 
-    /// Whether it got to its end and every answer is right.
+    /// Whether the run was completed and every answer is right.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.trouble.is_none() && self.right == self.count && self.wrong == 0
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_were_there() {
+    fn percentiles_are_measured_values() {
         let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
         assert_eq!(Delays::of(hundred), Some(Delays { p50: 50.0, p90: 90.0, p99: 99.0, max: 100.0 }));
         assert_eq!(Delays::of(vec![7.0]), Some(Delays { p50: 7.0, p90: 7.0, p99: 7.0, max: 7.0 }));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_compared_with_what_was_written() {
+    fn answers_are_compared_with_the_written_ends() {
         let mut outcome = Outcome { count: 4, ..Outcome::default() };
         let answer = |number, code| Answer { number, at: 3_000_000, code };
         let wrong = exit_code(1) + 1;
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_know_the_code_is_right_to_say_so() {
+    fn a_waiter_without_exit_codes_is_right_without_a_code() {
         let mut outcome = Outcome { count: 1, ..Outcome::default() };
         outcome.judge(&[Answer { number: 0, at: 0, code: Ok(None) }], &[0], Waiter::Limit);
         assert!(outcome.is_good());

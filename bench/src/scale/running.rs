@@ -1,7 +1,8 @@
 //! A waiter's process.
 //!
-//! A waiter speaks on its standard output: `attached` when it has seen every pod, then `answer NUMBER TIME CODE` for each pod
-//! (the time in nanoseconds of the machine's clock; `-` where it cannot know the code), or `error NUMBER TEXT`.
+//! A waiter reports on its standard output: `attached` when it has observed every pod, then for each pod `answer NUMBER
+//! TIME CODE` (the time in nanoseconds of the machine's clock; `-` in place of a code that it cannot observe) or `error
+//! NUMBER TEXT`.
 
 use super::metrics::Served;
 use super::process::{Usage, usage};
@@ -16,29 +17,29 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// How often a waiter's use is noted, in case that it ends.
+/// How often the usage of a waiter is sampled, in case the process ends.
 const SAMPLE: Duration = Duration::from_millis(100);
 
-/// What a waiter said of a pod.
+/// A waiter's answer about a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Which pod.
+    /// The number of the pod.
     pub number: usize,
     /// When, on the machine's clock.
     pub at: i128,
-    /// The exit code, if it tells; or why there is none.
+    /// The exit code, if the waiter reports codes; or the error.
     pub code: Result<Option<i32>, String>,
 }
 
-/// A waiter at work.
+/// A running waiter.
 pub(super) struct Running {
     waiter: Waiter,
     count: usize,
     child: Arc<Mutex<Child>>,
     pid: u32,
-    /// The most memory that it may have.
+    /// The most memory that the waiter may have.
     memory_mib: u32,
-    /// What it says, and when that came.
+    /// Its lines, and when they arrived.
     lines: mpsc::UnboundedReceiver<(i128, String)>,
     last_usage: Arc<Mutex<Usage>>,
     sampler: tokio::task::JoinHandle<()>,
@@ -54,7 +55,7 @@ impl Running {
         count: usize,
     ) -> Self {
         let command = waiter.command(settings, kubeconfig, namespace, count);
-        // It ends with its standard input, however this process ends.
+        // The waiter ends when its standard input ends, so also if this process is killed.
         let mut child = Command::from(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -75,12 +76,12 @@ impl Running {
         Self { waiter, count, child, pid, memory_mib, lines, last_usage, sampler, answers: Vec::new() }
     }
 
-    /// What it has used so far.
+    /// Its usage so far.
     pub(super) fn usage(&self) -> Usage {
         note(&self.last_usage, self.pid)
     }
 
-    /// Waits until it has seen every pod.
+    /// Waits until the waiter has observed every pod.
     pub(super) async fn attached(
         &mut self,
         limit: Duration,
@@ -90,7 +91,8 @@ impl Running {
         let late = || format!("> {} s to attach", limit.as_secs());
         let until = Instant::now() + limit;
         if self.waiter == Waiter::Kubectl {
-            // It does not say. It GETs, lists and watches the first pod until that has ended, then the second.
+            // kubectl does not report that. It GETs, lists and watches the first pod until that has ended, then the
+            // second.
             while Instant::now() < until {
                 let served = Served::read(client).await.since(before);
                 if served.watch > 0 {
@@ -107,7 +109,7 @@ impl Running {
         }
     }
 
-    /// Waits until it has answered for every pod.
+    /// Waits until the waiter has answered for every pod.
     pub(super) async fn answered(&mut self, limit: Duration) -> Result<(), String> {
         let until = Instant::now() + limit;
         while self.answers.len() < self.count {
@@ -119,7 +121,7 @@ impl Running {
         Ok(())
     }
 
-    /// Why it says no more.
+    /// Why there are no more lines.
     fn ended(&self) -> String {
         if self.usage().peak_mib() >= f64::from(self.memory_mib) {
             return format!("> {} MiB", self.memory_mib);
@@ -127,7 +129,7 @@ impl Running {
         format!("ended after {} answers", self.answers.len())
     }
 
-    /// Ends it, and returns what it said.
+    /// Ends the waiter, and returns its answers.
     pub(super) fn end(mut self) -> Vec<Answer> {
         self.sampler.abort();
         kill(&self.child);
@@ -136,11 +138,11 @@ impl Running {
 }
 
 fn kill(child: &Mutex<Child>) {
-    // It may have ended.
+    // The process may have ended already.
     let _ = child.lock().unwrap_or_else(PoisonError::into_inner).start_kill();
 }
 
-/// Reads at once what it says, so that it never has to wait to say it.
+/// Reads its lines at once, so that a full pipe never blocks the waiter.
 fn listen(stdout: ChildStdout) -> mpsc::UnboundedReceiver<(i128, String)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -160,7 +162,7 @@ fn note(last: &Mutex<Usage>, pid: u32) -> Usage {
     *last
 }
 
-/// Reads a line of a waiter; kubectl's are of its own, and are answers of the moment in which they come.
+/// Reads a line of a waiter. kubectl has lines of its own, whose time is that of their arrival.
 fn answer(came: i128, line: &str) -> Option<Answer> {
     if let Some(name) = line.strip_suffix(" condition met") {
         let number = name.strip_prefix("pod/step-")?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! The waiters in Rust: what the process of one of them does. All use one thread, for they have little to compute.
+//! The waiters in Rust, each of which runs in its own process. All use one thread, since they compute little.
 
 use super::waiter::Waiter;
 use super::{now, pod_name};
@@ -20,27 +20,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// How long after each other waits begin: none of them is to fail of a crowd at the door.
+/// The time between the beginnings of two waits, so that no wait fails because of too many connections at once.
 const BETWEEN_BEGINNINGS: Duration = Duration::from_millis(5);
 
-/// How often a pod is looked at by one who polls.
+/// The interval of the waiter that polls.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Which pods to wait for.
+/// The pods to wait for.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Where the cluster is.
+    /// The kubeconfig of the cluster.
     pub kubeconfig: PathBuf,
     /// Their namespace.
     pub namespace: String,
-    /// How many.
+    /// The number of pods.
     pub count: usize,
 }
 
-/// Waits as this waiter does, and says on standard output what it finds.
+/// Waits as this waiter does, and reports on standard output.
 ///
 /// # Errors
-/// It cannot begin.
+/// The wait cannot begin.
 pub async fn wait(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error>> {
     match waiter {
         Waiter::Hub => task.hub().await,
@@ -55,7 +55,7 @@ pub async fn wait(waiter: Waiter, task: Task) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Says that all pods were seen when they were.
+/// Reports when all pods were observed.
 #[derive(Clone)]
 struct Attached(Arc<AtomicUsize>);
 
@@ -64,7 +64,7 @@ impl Attached {
         Self(Arc::new(AtomicUsize::new(count)))
     }
 
-    /// That a pod was seen, which the flag remembers.
+    /// Counts an observed pod, once for each flag.
     fn sees(&self, before: &AtomicBool) {
         if !before.swap(true, Ordering::Relaxed) && self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
             println!("attached");
@@ -81,12 +81,12 @@ fn say(number: usize, code: Result<i32, String>) {
 }
 
 impl Task {
-    /// A client as podwait's users make it.
+    /// A client that podwait makes.
     async fn own_client(&self) -> Result<podwait::Client, podwait::ConfigError> {
         podwait::Client::from_config(config(&self.kubeconfig, None).await)
     }
 
-    /// A client as kube makes it.
+    /// A client that kube makes.
     async fn client(&self) -> Result<kube::Client, kube::Error> {
         kube::Client::try_from(config(&self.kubeconfig, None).await)
     }
@@ -108,7 +108,7 @@ impl Task {
         tasks.join_all().await;
     }
 
-    /// Waits made by podwait, each for the pod of this name.
+    /// Waits for all pods with podwait. `make` makes the wait for the pod of this name.
     async fn podwait(&self, between: Duration, make: impl Fn(&str) -> podwait::Wait) {
         let attached = Attached::new(self.count);
         self.for_each(between, |number| {
@@ -123,7 +123,7 @@ impl Task {
         .await;
     }
 
-    /// All begin at once, for they share one door.
+    /// All waits begin at once, since they share one connection.
     async fn hub(self) -> Result<(), Box<dyn Error>> {
         let hub = podwait::Hub::new(self.own_client().await?, podwait::Scope::namespace(&*self.namespace));
         self.podwait(Duration::ZERO, |name| hub.wait(&self.namespace, name)).await;
@@ -169,7 +169,7 @@ impl Task {
                     if let Some(code) = exit_code(&pod) {
                         return Ok(code);
                     }
-                    // One who cannot keep up does not ask the more often afterwards.
+                    // After a delay the polls are not made up for.
                     next = (next + POLL).max(Instant::now());
                     sleep_until(next).await;
                 }
@@ -179,7 +179,7 @@ impl Task {
         Ok(())
     }
 
-    /// Reads no more of a line than where `"terminated"` and the name stand in it.
+    /// Only searches each line for `"terminated"` and for the name.
     async fn limit(self) -> Result<(), Box<dyn Error>> {
         let mut body = self.watch("application/json").await?;
         let (mut buffer, mut ended) = (Vec::new(), HashSet::new());
@@ -187,7 +187,7 @@ impl Task {
             let frame = body.frame().await.ok_or("the watch ended")??;
             let Some(data) = frame.data_ref() else { continue };
             buffer.extend_from_slice(data);
-            // What was received before holds no line end.
+            // The bytes that were received before contain no line end.
             let Some(end) = data.iter().rposition(|byte| *byte == b'\n') else { continue };
             let whole = buffer.len() - data.len() + end + 1;
             for line in std::str::from_utf8(&buffer[..whole])?.lines() {
@@ -202,7 +202,7 @@ impl Task {
         Ok(())
     }
 
-    /// Reads every pod, and answers with the code of its only container.
+    /// Decodes every pod, and answers with the code of its only container.
     async fn limit_proto(self) -> Result<(), Box<dyn Error>> {
         let mut body = self.watch(podwait_wire::ACCEPT).await?;
         let (mut frames, mut ended) = (Frames::new(Encoding::Protobuf), HashSet::new());
@@ -224,7 +224,7 @@ impl Task {
         Ok(())
     }
 
-    /// A watch from now on of all pods of the namespace.
+    /// A watch of all pods of the namespace, from now on.
     async fn watch(&self, accept: &str) -> Result<Body, Box<dyn Error>> {
         let client = self.client().await?;
         let pods: Api<Pod> = Api::namespaced(client.clone(), &self.namespace);

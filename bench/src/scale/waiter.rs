@@ -14,24 +14,25 @@ pub enum Waiter {
     PerPod,
     /// `kube::runtime::wait::await_condition` for each pod, on its phase.
     AwaitCondition,
-    /// One watch whose lines are only searched for `"terminated"`: nothing that watches can be cheaper.
+    /// One watch whose lines are only searched for `"terminated"`: the lower bound for every waiter that watches.
     Limit,
-    /// One protobuf watch whose pods are read, and answered from: what a program that waits can come to, without any rules.
+    /// One protobuf watch whose pods are decoded: the lower bound for a waiter with exit codes, without any rules.
     LimitProto,
-    /// One informer of the namespace for all of them, with protobuf and without managedFields, as a careful program in Go has it.
+    /// One informer of the namespace for all of them, with protobuf and without managedFields, as in a carefully
+    /// written Go program.
     Shared,
     /// A GET of each pod every second.
     Poll,
-    /// An informer of the namespace for each pod, as client-go makes it and limits its requests.
+    /// An informer of the namespace for each pod, with client-go's defaults, also for its limit of requests.
     Informers,
     /// The same without client-go's limit of requests.
     InformersUnthrottled,
-    /// `kubectl wait` for all pods: it looks at one after the other, and only for success.
+    /// `kubectl wait` for all pods: it waits for one pod after the other, and only for success.
     Kubectl,
 }
 
 impl Waiter {
-    /// All of them, in the order of tables.
+    /// All waiters, in the order of tables.
     pub const ALL: [Self; 10] = [
         Self::Limit,
         Self::LimitProto,
@@ -62,25 +63,25 @@ impl Waiter {
         }
     }
 
-    /// Whether it is one of the Go programs.
+    /// Whether the waiter is a Go program.
     #[must_use]
     pub fn is_peer(self) -> bool {
         matches!(self, Self::Shared | Self::Informers | Self::InformersUnthrottled | Self::Kubectl)
     }
 
-    /// Whether it cannot wait for a pod that fails.
+    /// Whether the waiter cannot wait for a pod that fails.
     #[must_use]
     pub fn sees_success_only(self) -> bool {
         self == Self::Kubectl
     }
 
-    /// Whether it answers with the exit code.
+    /// Whether the waiter answers with the exit code.
     #[must_use]
     pub fn knows_codes(self) -> bool {
         !matches!(self, Self::Limit | Self::Kubectl)
     }
 
-    /// The command that waits so.
+    /// The command of the waiter.
     pub(super) fn command(
         self,
         settings: &Settings,

@@ -1,4 +1,5 @@
-//! The part of the kubelet, for many pods at once and at a bounded rate: only writes, so that all reads are the waiter's.
+//! Writes pods in place of a kubelet, many at once and at a bounded rate. There are no reads here, so that all reads
+//! are the waiter's.
 
 use super::metrics::{SETTLED, Served};
 use super::{exit_code, now, pod_name};
@@ -13,13 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Writes that are under way at once.
+/// How many writes are under way at once.
 const AT_ONCE: usize = 16;
 
-/// A step towards which the pods' order of ending is shuffled: a prime, so that it meets every pod.
+/// The pods end in steps of this number, modulo their count. A prime, so that every pod is reached.
 const STRIDE: usize = 7919;
 
-/// Writes pods into a namespace of its own.
+/// Writes pods into a new namespace.
 pub struct Writer {
     client: kube::Client,
     namespace: String,
@@ -30,10 +31,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Makes the namespace.
+    /// Creates the namespace.
     ///
     /// # Panics
-    /// The API server refuses it.
+    /// The API server refuses the namespace.
     pub async fn new(kubeconfig: &Path, namespace: &str, count: usize, rate: u32) -> Self {
         let config = podwait_tests::cluster::config(kubeconfig, None).await;
         let client = kube::Client::try_from(config).expect("a client");
@@ -49,8 +50,8 @@ impl Writer {
         writer
     }
 
-    /// How much the API server sends to itself while a pod runs and ends: its admission watches all pods. Measured on a pod
-    /// in a namespace of its own.
+    /// How many bytes the API server sends to itself while a pod runs and ends, since its admission watches all pods.
+    /// Measured with a pod in a separate namespace.
     ///
     /// # Panics
     /// A write is refused.
@@ -78,10 +79,10 @@ impl Writer {
         self.pod_bytes.load(Ordering::Relaxed)
     }
 
-    /// Creates the pods, bound to a node which nobody serves.
+    /// Creates the pods, bound to a node without a kubelet.
     ///
     /// # Panics
-    /// One is refused.
+    /// A pod is refused.
     pub async fn create(&self) {
         let uri = format!("/api/v1/namespaces/{}/pods", self.namespace);
         let create = |number| {
@@ -91,7 +92,7 @@ impl Writer {
         stream::iter(0..self.count).map(create).buffer_unordered(AT_ONCE).for_each(async |_| ()).await;
     }
 
-    /// Lets all pods run.
+    /// Writes that all pods run.
     ///
     /// # Panics
     /// A write is refused.
@@ -102,7 +103,7 @@ impl Writer {
         .await;
     }
 
-    /// Lets all pods end, and returns when the API server has accepted each end.
+    /// Writes that all pods have ended. Returns the times at which the API server accepted each end.
     ///
     /// # Panics
     /// A write is refused.
@@ -121,7 +122,7 @@ impl Writer {
         accepted
     }
 
-    /// Does this to every pod, in an order of its own, at the rate.
+    /// Calls `each` for every pod, in the shuffled order and at the rate.
     async fn all<T>(&self, each: impl AsyncFn(usize) -> T) -> Vec<T> {
         let begin = Instant::now();
         let in_turn = |turn: usize| {
@@ -141,7 +142,7 @@ impl Writer {
         self.write(Method::PATCH, &uri, &json!({ "status": status })).await
     }
 
-    /// Writes, and returns when the API server began to answer that it has, and how long its answer is.
+    /// Writes an object. Returns when the API server began to respond, and the length of its response.
     async fn write(&self, method: Method, uri: &str, object: &Value) -> (i128, usize) {
         let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let request = Request::builder()
@@ -153,14 +154,14 @@ impl Writer {
         let answer = self.client.send(request).await;
         let answer = answer.unwrap_or_else(|error| panic!("{method} {uri}: {error}"));
         let (at, status) = (now(), answer.status());
-        let body = answer.into_body().collect().await.expect("the answer comes whole").to_bytes();
+        let body = answer.into_body().collect().await.expect("the response is complete").to_bytes();
         let text = String::from_utf8_lossy(&body);
         assert!(matches!(status, StatusCode::OK | StatusCode::CREATED), "{method} {uri}: {status} {text}");
         (at, body.len())
     }
 }
 
-/// A pod of the size that a CI agent's have: it is mostly environment, and what the API server notes of who set it.
+/// A pod of the size of a CI agent's pods: most of it is environment variables and managedFields.
 fn pod(number: usize) -> Value {
     let word = "0123456789abcdef".repeat(4);
     let environment: Vec<Value> =

@@ -1,22 +1,22 @@
-//! What the versions of one pod showed.
+//! The observations in all versions of one pod.
 
 use k8s_openapi::api::core::v1::Pod;
 use std::time::{Duration, Instant};
 
-/// What was seen of one pod.
+/// The observations of one pod.
 ///
-/// An exit 0 in an object that says nothing of its cause (no terminal phase, no deletion, no reason, no DisruptionTarget)
-/// answers `Done(0)`, unless the policy `settle` makes the wait look again; and how long the cause took is how long it
-/// would have to. An object of a terminal phase without a cause answers `Done(0)` whatever the policy.
+/// For an object with exit 0 and without a cause (no terminal phase, no deletion, no reason, no DisruptionTarget) the
+/// verdict is `Done(0)`, unless the policy has a `settle` time. That time must be at least the time until the cause is
+/// published. For an object with a terminal phase and without a cause the verdict is `Done(0)` under every policy.
 #[derive(Debug, Default)]
 pub struct Sight {
     has_started: bool,
-    /// Since when its exit was there without its cause.
+    /// Since when the exit was published without its cause.
     exposed: Option<Instant>,
     end: Option<End>,
 }
 
-/// The first version that leaves nothing open.
+/// The first conclusive version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct End {
     /// The exit code, if the pod had one.
@@ -24,9 +24,9 @@ pub struct End {
     phase: String,
     reason: String,
     disruption: String,
-    /// For how long the exit had been there alone.
+    /// How long the exit was published without its cause before.
     pub exposed_for: Option<Duration>,
-    /// Whether the object says that somebody ended the pod.
+    /// Whether the object shows that the step did not end by itself.
     pub is_marked: bool,
 }
 
@@ -37,19 +37,19 @@ impl Sight {
         self.has_started
     }
 
-    /// Whether a version left nothing open.
+    /// Whether there was a conclusive version.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.end.is_some()
     }
 
-    /// That version.
+    /// The conclusive version.
     #[must_use]
     pub const fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
-    /// Looks at a version.
+    /// Examines a version.
     pub fn see(&mut self, pod: &Pod) {
         let Some(status) = pod.status.as_ref().filter(|_| self.end.is_none()) else { return };
         let state = status.container_statuses.iter().flatten().find_map(|one| one.state.as_ref());
@@ -78,7 +78,7 @@ impl Sight {
     }
 }
 
-/// Without the times, so that those of one kind can be counted.
+/// Without the times, so that ends of one kind can be counted.
 impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.code {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_without_its_cause_is_noticed_and_one_with_it_is_none() {
+    fn an_exit_is_exposed_until_its_cause_is_published() {
         let ended = || json!({ "terminated": { "exitCode": 0 } });
         let disrupted =
             json!([{ "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet" }]);

@@ -1,4 +1,4 @@
-//! The table of what was seen, and what it proves.
+//! The table of the observations, and its confidence bounds.
 
 use super::Weather;
 use super::sight::Sight;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// What was seen of many pods that were ended in one way.
+/// The observations of many pods that ended in one way.
 #[derive(Debug)]
 pub struct Row {
     way: Way,
@@ -16,14 +16,14 @@ pub struct Row {
     nodes: usize,
     /// Pods that ended with an exit.
     pub ended: usize,
-    /// For how long each of those was exposed whose exit was seen first.
+    /// The time between exit and cause, for each pod whose exit was published first.
     exposed: Vec<Duration>,
-    /// How many ended with nothing in them that says that somebody ended them.
+    /// How many ended without any sign of the cause.
     unmarked: usize,
     ends: BTreeMap<String, usize>,
 }
 
-/// The rows, by way.
+/// The rows.
 #[derive(Debug, Default)]
 pub struct Table(Vec<Row>);
 
@@ -52,7 +52,7 @@ impl Row {
         }
     }
 
-    /// How they ended, one kind a line.
+    /// The kinds of ends, one on each line.
     #[must_use]
     pub fn ends(&self) -> String {
         self.ends.iter().map(|(end, count)| format!("{count:6}  {end}\n")).collect()
@@ -60,7 +60,7 @@ impl Row {
 }
 
 impl Table {
-    /// The line of the head, as Markdown.
+    /// The head of the table, as Markdown.
     pub const HEAD: &str = "| way | kubelet's CPU | API server slower by | nodes | at once | ended with an exit | exit first | without a mark \
                             | 95 % bound |\n|---|---|---|---|---|---|---|---|---|";
 
@@ -69,7 +69,7 @@ impl Table {
         self.0.push(row);
     }
 
-    /// What all rows of a way prove together, or of several.
+    /// The total of all rows of these ways.
     #[must_use]
     pub fn total(&self, title: &str, ways: &[Way]) -> String {
         let rows = self.0.iter().filter(|row| ways.contains(&row.way));
@@ -98,7 +98,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// Below which the true share is with 95 % confidence, if none of so many was seen.
+/// The upper bound of the true share with 95 % confidence, if none of `of` pods was exposed.
 fn bound(of: usize, seen: usize) -> String {
     if of == 0 || seen > 0 {
         return String::from("-");

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 pub enum Way {
     /// activeDeadlineSeconds.
     Deadline,
-    /// Too little memory on the node: a second of grace, one pod after the other.
+    /// Too little memory on the node: a grace period of one second, one pod after the other.
     Pressure,
-    /// Too few inodes on the node, below a soft limit: the pod's own grace, one after the other.
+    /// Too few inodes on the node, below a soft limit: the pod's own grace period, one pod after the other.
     SoftPressure,
-    /// A critical pod needs the place.
+    /// A critical pod needs the CPUs.
     Preemption,
     /// The node is shut down.
     Shutdown,
@@ -21,11 +21,11 @@ pub enum Way {
     Volume,
 }
 
-/// The step, which exits 0 when it is asked to end.
+/// The step, which exits 0 on SIGTERM.
 const TRAP: &str = "trap 'exit 0' TERM; sleep 3600 & wait";
 
 impl Way {
-    /// All of them.
+    /// All ways.
     pub const ALL: [Self; 6] =
         [Self::Deadline, Self::Pressure, Self::SoftPressure, Self::Preemption, Self::Shutdown, Self::Volume];
 
@@ -55,13 +55,13 @@ impl Way {
         }
     }
 
-    /// The way of that name.
+    /// The way with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|way| way.name() == name)
     }
 
-    /// A pod on that node, to be ended in this way.
+    /// A pod on this node, which is to end in this way.
     #[must_use]
     pub fn pod(self, name: &str, node: &str) -> Value {
         let script = match self {
@@ -70,7 +70,7 @@ impl Way {
                 String::from(TRAP)
             }
         };
-        // Of 8 CPUs; the critical pod wants them all.
+        // The node has 8 CPUs, and the critical pod requests them all.
         let cpu = if self == Self::Preemption { "50m" } else { "1m" };
         json!({
             "metadata": { "name": name },
@@ -110,7 +110,7 @@ impl Way {
         }
     }
 
-    /// Lets these nodes take pods again.
+    /// Makes these nodes accept pods again.
     pub(super) async fn undo(self, own: &Cluster, scratch: &Scratch, nodes: &[String]) {
         for node in nodes {
             match self {
@@ -128,7 +128,7 @@ impl Way {
                 }
             }
         }
-        // The eviction manager looks every ten seconds, and pressure is over after another five.
+        // The eviction manager checks every ten seconds, and the pressure is over five seconds later.
         pause(17_000).await;
     }
 }
@@ -137,7 +137,7 @@ fn critical_name(node: &str) -> String {
     format!("critical-{node}")
 }
 
-/// A pod for which the node has to make place.
+/// A pod for which the node has to end its other pods.
 fn critical(node: &str) -> Value {
     json!({
         "metadata": { "name": critical_name(node) },

@@ -185,7 +185,7 @@ impl Wait<'_> {
             return self.situate(self.waiting.situation);
         }
         let message = format!(
-            "the API server shows only states of the pod that are older than what it showed {limit:?} ago"
+            "the API server shows only states of the pod that are older than the state that it showed {limit:?} ago"
         );
         Some(Err(Failure::new(FailReason::ApiUnavailable, message, self.seen_code()).by_rule(1)))
     }
@@ -384,7 +384,11 @@ impl Wait<'_> {
         if let Some(failed) = history.failed_init.as_deref().filter(|failed| failed.is_by_itself()) {
             return Err(waiting::init_failure(&failed.container, &failed.run.record, &history.container));
         }
-        let what = if how == FailReason::PodReplaced { "replaced by another of its name" } else { "deleted" };
+        let what = if how == FailReason::PodReplaced {
+            "replaced by another pod of the same name"
+        } else {
+            "deleted"
+        };
         let message = format!("the pod was {what} before the step's exit was known; run it again");
         Err(Failure::new(how, message, self.seen_code()))
     }
@@ -405,7 +409,7 @@ impl Wait<'_> {
     fn terminated_state_missing(&self) -> Failure {
         let (phase, said) = (self.history().phase.as_str(), self.history().said());
         let message =
-            format!("the pod is {phase}{said}, and no record says how the step ended; run it again");
+            format!("the pod is {phase}{said}, and no record shows how the step ended; run it again");
         Failure::new(FailReason::TerminatedStateMissing, message, None)
     }
 

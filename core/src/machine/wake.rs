@@ -143,12 +143,14 @@ impl Wait<'_> {
             ),
             Timer::Terminating => (
                 FailReason::PodDeleted,
-                String::from("the pod was deleted and its node never said how the step ended; run it again"),
+                String::from(
+                    "the pod was deleted, and its node never reported how the step ended; run it again",
+                ),
             ),
             Timer::Absent(absent) if absent.has_namesake => (
                 FailReason::PodReplaced,
                 format!(
-                    "another pod has the name, and the one with uid {} did not appear within {:?}; run it again",
+                    "another pod has this name, and the pod with uid {} did not appear within {:?}; run it again",
                     one_line(self.uid.as_deref().unwrap_or_default(), LONGEST_UID),
                     policy.absent_grace
                 ),

@@ -60,7 +60,7 @@ impl ApiFailure {
             Self::Rejected => "rejects the request",
             Self::Unauthorized => "does not accept the credentials",
             Self::Forbidden => "denies access to the pod",
-            Self::Expired | Self::Throttled | Self::Transient => "did not answer usefully for too long",
+            Self::Expired | Self::Throttled | Self::Transient => "returned no usable response for too long",
         }
     }
 }

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_back_off_that_repeats_nothing_says_nothing() {
+    fn a_back_off_without_a_repeated_message_is_no_evidence() {
         for message in ["", "Back-off pulling image \"r/a:1\"", "Back-off pulling image"] {
             assert_eq!(said("ImagePullBackOff", message), Said::Nothing, "{message:?}");
         }

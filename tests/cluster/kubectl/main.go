@@ -1,4 +1,4 @@
-// Command kubectl is kubectl: this is all that Kubernetes' own main does.
+// Command kubectl is Kubernetes' kubectl, with the same main function.
 package main
 
 import (
@@ -6,7 +6,7 @@ import (
 	"k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/util"
 
-	// To authenticate, as kubectl does.
+	// Authentication plugins, as in kubectl.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 )
 

@@ -1,4 +1,4 @@
-//! How the command gets to an API server: kubeconfigs, proxies of the environment, plugins, and what it says of them.
+//! The way of the command to an API server: kubeconfigs, proxies of the environment, plugins, and errors about them.
 
 use super::{Sim, assert_one_line, running};
 use podwait_sim::Terminated;
@@ -27,7 +27,7 @@ impl Folder {
         std::fs::write(self.path(name), text).expect("it is written");
     }
 
-    /// A program in it.
+    /// A program in the folder.
     fn program(&self, name: &str, text: &str) {
         self.write(name, text);
         std::fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o755)).expect("it may be run");
@@ -66,7 +66,7 @@ async fn a_proxy_of_the_environment_is_used_unless_no_proxy_exempts_the_server()
     let sim = ended().await;
     let gateway = Gateway::start(sim.addr(), false).await.expect("a port");
     let proxy = format!("http://me:secret@{}", gateway.addr());
-    // It is not loopback by its name, and yet leads there.
+    // The address is not a loopback address, but connects to one.
     let port = sim.addr().port();
     let folder = Folder::new(&json!({ "server": format!("http://0.0.0.0:{port}") }), &json!({}));
     for name in ["HTTP_PROXY", "http_proxy"] {
@@ -98,9 +98,9 @@ async fn a_proxy_of_the_environment_is_used_unless_no_proxy_exempts_the_server()
     assert!(!refused.stderr.contains("secret"), "{refused:?}");
 }
 
-/// A machine with HTTPS_PROXY, whatever it is, still reaches servers that it does not count for.
+/// With any value of HTTPS_PROXY the servers to which it does not apply can be reached.
 #[tokio::test]
-async fn a_proxy_of_the_environment_does_not_stand_before_loopback() {
+async fn a_proxy_of_the_environment_is_not_used_for_loopback() {
     let sim = ended().await;
     let gateway = Gateway::start(sim.addr(), false).await.expect("a port");
     let url = format!("http://{}", gateway.addr());
@@ -112,7 +112,7 @@ async fn a_proxy_of_the_environment_does_not_stand_before_loopback() {
 }
 
 #[tokio::test]
-async fn the_kubeconfig_s_proxy_is_used_whatever_the_environment_says() {
+async fn the_proxy_of_the_kubeconfig_is_used_whatever_the_environment_has() {
     let sim = ended().await;
     for (kind, seen) in [("http", "GET http://127.0.0.1"), ("socks5", "socks5 127.0.0.1")] {
         let gateway = Gateway::start(sim.addr(), false).await.expect("a port");
@@ -125,7 +125,7 @@ async fn the_kubeconfig_s_proxy_is_used_whatever_the_environment_says() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_scheme_and_one_with_a_password() {
+async fn servers_without_a_scheme_and_with_a_password() {
     let sim = ended().await;
     for server in
         [sim.addr().to_string(), format!("{}/", sim.addr()), format!("http://u:secret@{}", sim.addr())]
@@ -141,7 +141,7 @@ async fn a_server_without_a_scheme_and_one_with_a_password() {
 }
 
 #[tokio::test]
-async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
+async fn configurations_that_cannot_be_used_are_reported_without_their_secrets() {
     let good = json!({ "server": "https://127.0.0.1:1" });
     let cluster = |more: Value| {
         let mut cluster = good.clone();
@@ -153,7 +153,7 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
     for (cluster, user, words) in [
         (good.clone(), json!({ "token": "secret\nsecret" }), "token has a line break"),
         (good.clone(), json!({ "tokenFile": "/dev/null" }), "the token file /dev/null is empty"),
-        (good.clone(), json!({ "exec": "secret" }), "is no kubeconfig (line"),
+        (good.clone(), json!({ "exec": "secret" }), "is not a kubeconfig (line"),
         (cluster(both), json!({}), "insecure-skip-tls-verify"),
         (cluster(json!({ "certificate-authority": "/dev/zero" })), json!({}), "is not a certificate file"),
         (cluster(json!({ "certificate-authority": "/no/such" })), json!({}), "/no/such cannot be read"),
@@ -164,7 +164,7 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
         ),
         (cluster(json!({ "proxy-url": "u:secret@h h" })), json!({}), "proxy-url is not a URL"),
         (cluster(json!({ "server": "https://u:secret@h h" })), json!({}), "the server's URL is none"),
-        (cluster(json!({ "server": "ftp://u:secret@h" })), json!({}), "another scheme"),
+        (cluster(json!({ "server": "ftp://u:secret@h" })), json!({}), "a scheme other than"),
         (json!({}), json!({}), "no server"),
     ] {
         let run = Folder::new(&cluster, &user).wait(&[]).await;
@@ -172,8 +172,8 @@ async fn configurations_that_cannot_be_used_are_told_without_their_secrets() {
         assert!(!run.stderr.contains("secret"), "{run:?}");
     }
     for (text, words) in [
-        (&b"\xff\xfea"[..], "is no text"),
-        (b"users: [{name: x, user: secret}]", "is no kubeconfig (line"),
+        (&b"\xff\xfea"[..], "is not text"),
+        (b"users: [{name: x, user: secret}]", "is not a kubeconfig (line"),
         (b"current-context: x", "there is no kubeconfig"),
         (b"", "there is no kubeconfig"),
     ] {
@@ -191,13 +191,13 @@ fn text_of(folder: &Folder) -> String {
 }
 
 #[tokio::test]
-async fn a_list_of_kubeconfigs_may_name_files_that_are_not_there() {
+async fn a_list_of_kubeconfigs_may_contain_missing_files() {
     let sim = ended().await;
     let list = format!("/no/such:{}:/no/such/either", sim.kubeconfig());
     assert_one_line(&wait(&[], &[("KUBECONFIG", &list)]).await, 3, "exited 3");
 }
 
-/// A plugin of this kubeconfig, whose parts but the name are secrets.
+/// A plugin for a kubeconfig. All its parts except the name are secrets.
 fn plugin(command: &str, more: &Value) -> Value {
     let mut exec = json!({
         "apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "IfAvailable",
@@ -209,7 +209,7 @@ fn plugin(command: &str, more: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_plugin_is_found_beside_its_kubeconfig_and_told_what_it_may_know() {
+async fn a_plugin_is_found_beside_its_kubeconfig_and_gets_its_input() {
     let sim = ended().await;
     for version in ["v1", "v1beta1"] {
         let version = format!("client.authentication.k8s.io/{version}");
@@ -223,13 +223,13 @@ async fn a_plugin_is_found_beside_its_kubeconfig_and_told_what_it_may_know() {
         let script = format!(
             "#!/bin/sh\nprintf '%s %s %s' \"$1\" \"$PLUGIN_WORD\" \"$KUBERNETES_EXEC_INFO\" > {}\ncat\n\
              echo secret-error >&2\nprintf '%s' '{credential}'\n",
-            folder.path("told").display(),
+            folder.path("received").display(),
         );
         folder.program("plugin", &script);
         let run = folder.wait(&[("HTTPS_PROXY", "http://127.0.0.1:1")]).await;
         assert_one_line(&run, 3, "exited 3");
-        let told = std::fs::read_to_string(folder.path("told")).expect("it ran");
-        let info = told.strip_prefix("secret-argument secret-value ").expect("its argument and variable");
+        let received = std::fs::read_to_string(folder.path("received")).expect("it ran");
+        let info = received.strip_prefix("secret-argument secret-value ").expect("its argument and variable");
         let info: Value = serde_json::from_str(info).expect("JSON");
         let cluster = json!({ "server": sim.url(), "config": { "audience": "me" } });
         let spec = json!({ "interactive": false, "cluster": cluster });
@@ -238,13 +238,13 @@ async fn a_plugin_is_found_beside_its_kubeconfig_and_told_what_it_may_know() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_gives_nothing_is_named_with_its_hint_and_nothing_else() {
+async fn a_plugin_without_credentials_is_reported_with_its_name_and_hint_only() {
     let sim = Sim::new().await;
     running().run(&sim.cluster).await.expect("a life");
     let cases = [
         ("echo secret; echo secret >&2; exit 7", "failed (exit status: 7)"),
         ("echo secret", "printed no ExecCredential"),
-        ("yes secret", "prints more than a MiB"),
+        ("yes secret", "prints more than 1 MiB"),
         ("kill -9 $$", "failed (signal: 9"),
     ];
     for (script, words) in cases {
@@ -260,5 +260,5 @@ async fn a_plugin_that_gives_nothing_is_named_with_its_hint_and_nothing_else() {
     }
     let folder = Folder::new(&json!({ "server": sim.url() }), &plugin("no-such-plugin", &json!({})));
     let run = folder.wait(&[]).await;
-    assert_one_line(&run, 231, "the credential plugin no-such-plugin is not there; install it");
+    assert_one_line(&run, 231, "the credential plugin no-such-plugin was not found; install it");
 }

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-/// A life, and the answer that it has.
+/// A life, and its answer.
 type Story = (fn(Life) -> Life, i32, &'static str);
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Each is over before a process that is killed again and again can have looked from begin to end.
+/// Each ends before a process that is killed again and again can have observed all of it.
 const STORIES: [Story; 5] = [
     (|life| life.after(millis(900)).finished(0), 0, "completed 0"),
     (|life| life.after(millis(700)).finished(7), 7, "nonzero_exit 7"),
@@ -30,36 +30,37 @@ const STORIES: [Story; 5] = [
     (|life| life.after(millis(600)).delete(0).after(millis(300)).finished(0), 220, "pod_deleted"),
 ];
 
-/// `PODWAIT_SEED`, or always the same.
+/// `PODWAIT_SEED`, or always the same seed.
 fn seed() -> u64 {
     std::env::var("PODWAIT_SEED").map_or(0, |seed| seed.parse().expect("PODWAIT_SEED is a number"))
 }
 
-/// A pod that is held from its creation, and then lives so.
+/// A pod that is held from its creation, with this life.
 fn begin(cluster: &Cluster, name: &str, story: fn(Life) -> Life) {
     let mut held = pod("ci", name, &["step"]);
     held["metadata"]["finalizers"] = json!([FINALIZER]);
     story(Life::of(held).scheduled("node-1").after(millis(300)).running()).spawn(cluster);
 }
 
-/// Lets a process begin again and again, and kills it before it is over. Its end, and how often it was killed.
+/// Starts a process again and again, and kills it before its end. Returns the end, and how often the process was
+/// killed.
 pub(crate) async fn kill_until_it_ends(mut command: Command, dice: &mut Dice, first: u64) -> (Output, u32) {
     command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for kills in 0..10_000 {
-        // Longer and longer, so that there is an end on a slow machine, too.
+        // The times grow, so that there is an end on a slow machine, too.
         let time = millis(dice.below(first + 20 * u64::from(kills)));
         let mut process = command.spawn().expect("it starts");
         if timeout(time, process.wait()).await.is_ok() {
             return (process.wait_with_output().await.expect("it has ended"), kills);
         }
-        // SIGKILL. Until it is gone it has its journal, and no other process may.
+        // SIGKILL. Until the process is gone, its journal is locked.
         process.kill().await.expect("it is killed");
     }
     panic!("it never ends");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_answers_as_if_nothing_had_happened() {
+async fn a_command_that_is_killed_has_the_same_answers() {
     let podwait = podwait_tests::cli::podwait();
     let sim = Sim::new().await;
     let scratch = TempDir::new().expect("a folder");
@@ -75,9 +76,9 @@ async fn the_command_answers_as_if_nothing_had_happened() {
         runs.push(tokio::spawn(async move {
             let mut dice = Dice::new(seed + lane as u64);
             let (output, kills) = kill_until_it_ends(command, &mut dice, 400).await;
-            let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            let answers = String::from_utf8_lossy(&output.stdout).trim().to_owned();
             assert_eq!(
-                (output.status.code(), &*told),
+                (output.status.code(), &*answers),
                 (Some(status), answer),
                 "seed {seed}, {name}: {output:?}"
             );
@@ -98,8 +99,8 @@ async fn the_command_answers_as_if_nothing_had_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_example_agent_answers_once_as_if_nothing_had_happened() {
-    // Built before anything lives.
+async fn an_example_agent_that_is_killed_answers_once() {
+    // The agent is built before the lives begin.
     let mut command = Command::new(example("podwait", "agent"));
     let sim = Sim::new().await;
     let scratch = TempDir::new().expect("a folder");
@@ -118,14 +119,14 @@ async fn the_example_agent_answers_once_as_if_nothing_had_happened() {
     let (output, kills) = kill_until_it_ends(command, &mut Dice::new(seed), 300).await;
     pods.await.expect("the pods live");
     assert!(output.status.success(), "seed {seed}: {output:?}");
-    let told = std::fs::read_to_string(&results).expect("results");
-    let mut told: Vec<&str> = told.lines().collect();
-    told.sort_unstable();
+    let answers = std::fs::read_to_string(&results).expect("results");
+    let mut answers: Vec<&str> = answers.lines().collect();
+    answers.sort_unstable();
     let expected =
         names.iter().enumerate().map(|(lane, name)| format!("{name} {}", STORIES[lane % STORIES.len()].2));
     let mut expected: Vec<String> = expected.collect();
     expected.sort_unstable();
-    assert_eq!(told, expected, "seed {seed}, {kills} kills");
+    assert_eq!(answers, expected, "seed {seed}, {kills} kills");
     assert!(kills >= 20, "seed {seed}: only {kills} kills");
     println!("{kills} kills");
 }

@@ -1,4 +1,4 @@
-//! An API server that does whatever a test wants, also what no real one does.
+//! An API server with any behaviour, also such as no real one has.
 
 use podwait_tests::cli::kubeconfig;
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A request as it came.
+/// A received request.
 pub(super) struct Request {
     pub(super) method: String,
     /// Path and query.
     pub(super) target: String,
-    /// `Null` where there is none.
+    /// `Null` if there is none.
     pub(super) body: Value,
 }
 
@@ -56,7 +56,7 @@ impl Fake {
             while let Ok((stream, _)) = listener.accept().await {
                 let (answer, seen, bytes) = (Arc::clone(&answer), Arc::clone(&seen), Arc::clone(&bytes));
                 tokio::spawn(async move {
-                    // A client may leave at any time.
+                    // A client may disconnect at any time.
                     let _ = serve(stream, &answer, &seen, &bytes).await;
                 });
             }
@@ -78,7 +78,7 @@ impl Fake {
         self.requests().iter().filter(|request| request.starts_with(method)).count()
     }
 
-    /// How many bytes of endless bodies have been sent.
+    /// How many bytes of endless bodies were sent.
     pub(super) fn sent(&self) -> usize {
         self.sent.load(Ordering::Relaxed)
     }
@@ -131,7 +131,7 @@ async fn serve(
             }
         }
         Reply::Never => {
-            // Until the client leaves.
+            // Until the client disconnects.
             stream.read_buf(&mut bytes).await.map(|_| ())
         }
         Reply::Break => Ok(()),

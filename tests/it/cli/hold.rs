@@ -8,7 +8,7 @@ use serde_json::json;
 use std::time::Duration;
 
 impl Sim {
-    /// Whether `ci/p` is there, and with the finalizer.
+    /// Whether `ci/p` has the finalizer; `None` if the pod does not exist.
     fn hold(&self) -> Option<bool> {
         let pod = self.cluster.get("ci", "p")?;
         Some(pod["metadata"]["finalizers"].as_array().is_some_and(|all| all.contains(&json!(FINALIZER))))
@@ -24,7 +24,7 @@ async fn a_hold_keeps_a_pod_until_its_end_has_been_read() {
         pause(10).await;
     }
     Life::existing("ci", "p").delete(0).run(&sim.cluster).await.expect("a life");
-    assert_eq!(sim.hold(), Some(true), "it is deleted, and there");
+    assert_eq!(sim.hold(), Some(true), "it is deleted, and still exists");
     Life::existing("ci", "p")
         .terminated("step", Terminated::exit(7))
         .run(&sim.cluster)
@@ -35,13 +35,13 @@ async fn a_hold_keeps_a_pod_until_its_end_has_been_read() {
     assert_eq!(
         (run.stdout.as_str(), sim.hold()),
         ("pod_deleted\n", None),
-        "its code was read, and it may go"
+        "its code was read, so it is removed"
     );
     assert!(run.stderr.contains('7'), "{run:?}");
 }
 
 #[tokio::test]
-async fn without_the_right_it_waits_all_the_same() {
+async fn without_the_right_to_hold_the_wait_continues() {
     let sim = Sim::new().await;
     sim.cluster.faults().forbid(Verb::Patch);
     running().after(Duration::from_millis(300)).finished(3).spawn(&sim.cluster);
@@ -50,7 +50,7 @@ async fn without_the_right_it_waits_all_the_same() {
     assert!(run.stderr.contains("ci/p was not held: "), "{run:?}");
 }
 
-/// A pod that is held: one that runs, or one that is over for so many seconds.
+/// A held pod that runs, or that ended this many seconds ago.
 async fn held(sim: &Sim, name: &str, over: Option<i64>) {
     let mut held = pod("ci", name, &["step"]);
     held["metadata"]["finalizers"] = json!([FINALIZER]);
@@ -69,7 +69,7 @@ async fn held(sim: &Sim, name: &str, over: Option<i64>) {
 }
 
 #[tokio::test]
-async fn what_a_crash_has_left_is_found_and_released_when_it_is_safe() {
+async fn held_pods_of_a_crash_are_found_and_released_when_that_is_safe() {
     let sim = Sim::new().await;
     held(&sim, "runs", None).await;
     held(&sim, "old", Some(3600)).await;
@@ -79,8 +79,8 @@ async fn what_a_crash_has_left_is_found_and_released_when_it_is_safe() {
 
     let run = sim.run(&["release", "--dry-run"]).await;
     assert_eq!((run.status, &*run.stdout), (Some(0), "ci/old held: step nonzero_exit 4\n"), "{run:?}");
-    assert!(run.stderr.contains("ci/new has not been over for long enough"), "{run:?}");
-    assert!(run.stderr.contains("ci/runs is not over"), "{run:?}");
+    assert!(run.stderr.contains("ci/new ended too recently"), "{run:?}");
+    assert!(run.stderr.contains("ci/runs has not ended"), "{run:?}");
     assert!(["runs", "old", "new"].into_iter().all(is_held));
 
     let run = sim.run(&["release"]).await;
@@ -92,9 +92,9 @@ async fn what_a_crash_has_left_is_found_and_released_when_it_is_safe() {
     assert_eq!(released["ends"][0]["exit_code"], 4);
     assert_eq!(["runs", "old", "new"].map(is_held), [true, false, false]);
 
-    // By name it is an error if it stays, unless it is forced.
+    // For a named pod it is an error if it is not released, unless that is forced.
     let run = sim.run(&["release", "runs"]).await;
-    assert_one_line(&run, 220, "ci/runs is not over, and stays");
+    assert_one_line(&run, 220, "ci/runs has not ended, and was not released");
     let run = sim.run(&["release", "pod/runs", "--force"]).await;
     assert_eq!((run.status, is_held("runs")), (Some(0), false), "{run:?}");
     let run = sim.run(&["release", "runs"]).await;

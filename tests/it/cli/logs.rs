@@ -15,12 +15,12 @@ async fn a_log_is_followed_to_its_end() {
     let life = running().writes("step", "one\n").after(millis(300)).writes("step", "two\nno newline");
     life.after(millis(300)).finished(3).spawn(&sim.cluster);
     let run = sim.run(&["logs", "p", "-c", "step", "-f"]).await;
-    // What is asked is what it wrote, not how it ended.
+    // The status is about the log, not about the exit of the container.
     assert_eq!((run.status, &*run.stdout, &*run.stderr), (Some(0), "one\ntwo\nno newline", ""));
 }
 
 #[tokio::test]
-async fn without_follow_the_log_goes_as_far_as_it_goes() {
+async fn without_follow_the_log_ends_at_its_present_end() {
     let sim = Sim::new().await;
     running().writes("step", "one\ntw").writes("aux", "a\n").run(&sim.cluster).await.expect("a life");
     let run = sim.run(&["logs", "pod/p", "-c", "step"]).await;
@@ -32,7 +32,7 @@ async fn without_follow_the_log_goes_as_far_as_it_goes() {
 }
 
 #[tokio::test]
-async fn attempts_are_told_apart() {
+async fn attempts_are_distinguished() {
     let sim = Sim::new().await;
     let mut step = pod("ci", "p", &["step"]);
     step["spec"]["restartPolicy"] = "OnFailure".into();
@@ -54,17 +54,17 @@ async fn attempts_are_told_apart() {
 }
 
 #[tokio::test]
-async fn lines_that_may_be_missing_are_told_and_change_the_status() {
+async fn lines_that_may_be_missing_are_reported_and_change_the_status() {
     let sim = Sim::new().await;
     running().writes("step", "one\n").run(&sim.cluster).await.expect("a life");
-    // The stream breaks, and while it does the node begins a new file.
+    // The stream breaks, and meanwhile the node begins a new file.
     sim.cluster.faults().push(Verb::Log, Fault::CutIn(millis(300)));
     let logs = sim.start(&["logs", "p", "-c", "step", "-f"]);
     while sim.cluster.requests().log == 0 {
         pause(10).await;
     }
     pause(600).await;
-    sim.cluster.write_log("ci", "p", "step", "nobody saw\n");
+    sim.cluster.write_log("ci", "p", "step", "not read\n");
     sim.cluster.rotate_log("ci", "p", "step", "");
     sim.cluster.write_log("ci", "p", "step", "three\n");
     podwait_sim::Life::existing("ci", "p").finished(0).run(&sim.cluster).await.expect("a life");
@@ -75,7 +75,7 @@ async fn lines_that_may_be_missing_are_told_and_change_the_status() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_pass_unchanged() {
+async fn bytes_that_are_not_text_are_printed_unchanged() {
     use std::process::{Command, Stdio};
     let sim = Sim::new().await;
     running().run(&sim.cluster).await.expect("a life");
@@ -90,7 +90,7 @@ async fn bytes_that_are_no_text_pass_unchanged() {
 }
 
 #[tokio::test]
-async fn no_pod_no_container_and_no_right_are_told() {
+async fn a_missing_pod_container_or_right_is_reported() {
     let sim = Sim::new().await;
     running().run(&sim.cluster).await.expect("a life");
     assert_one_line(&sim.run(&["logs", "p", "-c", "nope"]).await, 221, "nope");
@@ -98,18 +98,18 @@ async fn no_pod_no_container_and_no_right_are_told() {
     assert_one_line(&sim.run(&["logs", "q"]).await, 220, "ci/q: ");
     sim.cluster.faults().rule(|request| (request.verb == Verb::Log).then(|| Fault::status(403)));
     let run = sim.run(&["logs", "p", "-c", "step"]).await;
-    assert!(run.stderr.contains("the log of step cannot be read for now"), "{run:?}");
+    assert!(run.stderr.contains("the log of step cannot be read at the moment"), "{run:?}");
     assert_eq!(run.status, Some(233), "{run:?}");
 }
 
 #[tokio::test]
-async fn a_wait_prints_lines_and_has_the_step_s_status() {
+async fn a_wait_prints_lines_and_has_the_status_of_the_step() {
     let sim = Sim::new().await;
     let life = running().writes("step", "one\n").after(millis(300)).writes("step", "two\n");
     life.after(millis(300)).finished(3).spawn(&sim.cluster);
     let run = sim.wait(&["-c", "step", "--logs"]).await;
     assert_one_line(&run, 3, "ci/p: container step exited 3");
-    // The result is on standard error only: standard output is the step's.
+    // The result is on standard error only: standard output has the lines of the step.
     assert_eq!(run.stdout, "one\ntwo\n");
     let run = sim.wait(&["-c", "step", "--logs", "-o", "json"]).await;
     let events: Vec<serde_json::Value> =

@@ -7,7 +7,7 @@ use podwait_tests::cluster::pause;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A pod that ends with this code, so many milliseconds after somebody has begun to watch.
+/// A pod that ends with this code, this many milliseconds after the first watch began.
 fn ends(sim: &Sim, name: &str, code: i32, after: u64) {
     let mut step = pod("ci", name, &["step"]);
     step["metadata"]["labels"] = json!({ "job": "build" });
@@ -50,7 +50,7 @@ async fn json_is_one_line_for_each_result() {
 }
 
 #[tokio::test]
-async fn any_is_over_with_the_first() {
+async fn any_ends_with_the_first_result() {
     let sim = Sim::new().await;
     ends(&sim, "a", 4, 300);
     ends(&sim, "b", 0, 60_000);
@@ -59,7 +59,7 @@ async fn any_is_over_with_the_first() {
 }
 
 #[tokio::test]
-async fn a_selector_takes_what_it_matches_now() {
+async fn a_selector_selects_the_pods_that_match_now() {
     let sim = Sim::new().await;
     ends(&sim, "a", 0, 300);
     ends(&sim, "b", 2, 600);
@@ -80,7 +80,7 @@ async fn a_selector_that_matches_nothing_is_an_error_in_the_end() {
 }
 
 #[tokio::test]
-async fn lines_of_several_pods_say_whose_they_are() {
+async fn lines_of_several_pods_have_the_name_of_the_pod() {
     let sim = Sim::new().await;
     for name in ["a", "b"] {
         let life = Life::of(pod("ci", name, &["step"])).scheduled("node-1").running();
@@ -107,14 +107,14 @@ async fn signals_cancel_all() {
     assert_eq!((run.status, &*run.stdout), (Some(223), "ci/a cancelled\nci/b cancelled\n"), "{run:?}");
 }
 
-/// What `podwait` shows on a terminal of this size.
+/// The output of `podwait` on a terminal of this size.
 async fn on_a_terminal(sim: &Sim, arguments: &str) -> String {
     let command = format!(
         "stty rows 24 cols 60; {} {arguments} --kubeconfig {} >/dev/null",
         podwait_tests::cli::podwait().display(),
         sim.kubeconfig()
     );
-    // script(1) has a terminal to give.
+    // script(1) provides a terminal.
     let script = tokio::process::Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .stdin(std::process::Stdio::null())
@@ -134,15 +134,15 @@ async fn on_a_terminal_there_is_a_table() {
     {
         assert!(shown.contains(words), "{words:?} in {shown}");
     }
-    // Elsewhere, nothing of that.
+    // Without a terminal there is no table.
     let run = sim.run(&["wait", "a", "a-longer-name"]).await;
     assert!(!run.stderr.contains('\x1b') && !run.stderr.contains("ended"), "{run:?}");
 }
 
 #[tokio::test]
-async fn wrong_targets_are_told_in_one_line() {
+async fn wrong_targets_are_reported_in_one_line() {
     for (arguments, words) in [
-        (&["wait", "deployment/a"][..], "neither pod nor job"),
+        (&["wait", "deployment/a"][..], "neither a pod nor a job"),
         (&["wait", "a", "--any", "--all"], "cannot be used with"),
         (&["wait", "a", "--record", "f", "--resume", "g"], "cannot be used with"),
     ] {

@@ -1,4 +1,4 @@
-//! `podwait run` creates a pod once and touches no other, whatever the API server answers.
+//! `podwait run` creates a pod once and changes no other pod, whatever the API server responds.
 
 use super::fake::{Fake, Reply, Request};
 use super::{Sim, assert_one_line};
@@ -8,7 +8,7 @@ use podwait_tests::cluster::pause;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The pods of a namespace, kept as a real API server keeps them.
+/// The pods of a namespace, as in a real API server.
 #[derive(Default)]
 struct Pods(Vec<Value>);
 
@@ -35,7 +35,7 @@ impl Pods {
         Reply::Json(201, pod)
     }
 
-    /// What a server answers that has no faults.
+    /// The response of a server without faults.
     fn answer(&mut self, request: &Request) -> Reply {
         let name = name(request);
         let found = self.0.iter().position(|pod| pod["metadata"]["name"] == name);
@@ -57,7 +57,7 @@ fn run(fake: &Fake) -> Started {
 fn assert_ran_once(run: &Run, fake: &Fake) {
     assert_eq!(run.status, Some(0), "{run:?} {:?}", fake.requests());
     assert_eq!(fake.count("DELETE"), 1, "{:?}", fake.requests());
-    // Nothing but what the Role podwait-run names.
+    // Only the rights of the Role podwait-run.
     let is_about_pods = |request: &String| request.contains(" /api/v1/namespaces/ci/pods");
     assert!(fake.requests().iter().all(is_about_pods), "{:?}", fake.requests());
     let is_list = |request: &String| {
@@ -67,11 +67,11 @@ fn assert_ran_once(run: &Run, fake: &Fake) {
 }
 
 #[tokio::test]
-async fn carried_out_without_an_answer_and_it_cannot_be_read_at_first() {
+async fn created_without_a_response_and_not_readable_at_first() {
     let sim = Sim::new().await;
     sim.cluster.faults().forbid(Verb::List);
     sim.cluster.faults().push(Verb::Create, Fault::ResetAfter { events: 0 });
-    // One for the look before the creation, one for the look after it.
+    // One read before the creation, and one after it.
     sim.cluster.faults().push(Verb::Get, Fault::status(503));
     sim.cluster.faults().push(Verb::Get, Fault::status(503));
     let child = sim.start(&["run", "--image", "i"]);
@@ -89,12 +89,12 @@ async fn carried_out_without_an_answer_and_it_cannot_be_read_at_first() {
     assert_eq!(run.status, Some(0), "{run:?}");
     let added = sim.cluster.events().iter().filter(|event| event.kind.as_str() == "ADDED").count();
     assert_eq!((added, sim.cluster.requests().create), (1, 2), "{run:?}");
-    assert!(sim.cluster.get("ci", name).is_none(), "it is not held any more");
+    assert!(sim.cluster.get("ci", name).is_none(), "it is no longer held");
 }
 
 #[tokio::test]
-async fn carried_out_long_after_the_answer() {
-    // As behind an admission webhook that is slower than the API server's own patience.
+async fn created_long_after_the_response() {
+    // As with an admission webhook that is slower than the API server's timeout.
     let (mut pods, mut late) = (Pods::default(), None);
     let fake = Fake::start(move |request| match (request.method.as_str(), late.take()) {
         ("POST", None) if pods.0.is_empty() => {
@@ -117,7 +117,7 @@ async fn carried_out_long_after_the_answer() {
 }
 
 #[tokio::test]
-async fn carried_out_without_an_answer_and_refused_for_a_quota_then() {
+async fn created_without_a_response_and_then_refused_for_a_quota() {
     let (mut pods, mut posts, mut is_deaf) = (Pods::default(), 0, false);
     let fake = Fake::start(move |request| match request.method.as_str() {
         "POST" => {
@@ -140,7 +140,7 @@ async fn carried_out_without_an_answer_and_refused_for_a_quota_then() {
 }
 
 #[tokio::test]
-async fn a_conflict_over_a_quota_is_tried_again() {
+async fn a_conflict_over_a_quota_is_retried() {
     let (mut pods, mut posts) = (Pods::default(), 0);
     let fake = Fake::start(move |request| {
         posts += usize::from(request.method == "POST");
@@ -156,7 +156,7 @@ async fn a_conflict_over_a_quota_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_namesake_is_left_alone() {
+async fn a_namesake_is_not_changed() {
     let fake = Fake::start(|request| match request.method.as_str() {
         "POST" => Reply::status(409, "AlreadyExists", "x"),
         "GET" if name(request).starts_with("podwait-run-") => {
@@ -169,12 +169,12 @@ async fn a_namesake_is_left_alone() {
     })
     .await;
     let run = run(&fake).end().await;
-    assert_one_line(&run, 220, "is there already, and is not of this run");
+    assert_one_line(&run, 220, "already exists, and was not created by this run");
     assert_eq!((fake.count("POST"), fake.count("DELETE")), (1, 0), "{:?}", fake.requests());
 }
 
 #[tokio::test]
-async fn a_pod_that_the_server_calls_otherwise_is_no_answer() {
+async fn a_response_with_a_pod_of_another_name_is_not_used() {
     for other in ["../../../../api/v1/namespaces/kube-system/secrets/x", "podwait-run-0", ""] {
         let mut posted: Option<Value> = None;
         let fake = Fake::start(move |request| match request.method.as_str() {
@@ -190,14 +190,14 @@ async fn a_pod_that_the_server_calls_otherwise_is_no_answer() {
         })
         .await;
         let run = run(&fake).end().await;
-        assert_one_line(&run, 220, "is not of this run");
+        assert_one_line(&run, 220, "was not created by this run");
         assert_eq!((fake.count("POST"), fake.count("DELETE")), (1, 0), "{:?}", fake.requests());
         assert!(!fake.requests().iter().any(|request| request.contains("secrets")), "{:?}", fake.requests());
     }
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_takes_no_memory_and_a_signal_ends_the_attempts() {
+async fn an_endless_response_needs_no_memory_and_a_signal_ends_the_attempts() {
     for endless in [&["POST"][..], &["PATCH"], &["POST", "GET"]] {
         let mut is_created = false;
         let fake = Fake::start(move |request| {
@@ -216,9 +216,9 @@ async fn an_answer_without_an_end_takes_no_memory_and_a_signal_ends_the_attempts
         child.signal("INT");
         let run = child.end().await;
         assert!(matches!(run.status, Some(223 | 230)), "{run:?}");
-        let is_told = run.stderr.contains("may have been created, or may still be");
-        assert_eq!(is_told, endless.contains(&"POST"), "{run:?}");
-        // What lies in buffers of the network is sent, too.
+        let is_reported = run.stderr.contains("may exist, or may still be created");
+        assert_eq!(is_reported, endless.contains(&"POST"), "{run:?}");
+        // The bytes in network buffers count as sent, too.
         assert!(fake.sent() < 200 << 20, "{} bytes for {endless:?}", fake.sent());
     }
 }

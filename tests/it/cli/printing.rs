@@ -1,4 +1,4 @@
-//! What is printed: standard output that takes nothing, and text from elsewhere that is up to no good.
+//! What is printed: standard output that accepts no data, and hostile text from elsewhere.
 
 use super::process::Stdout;
 use super::{Sim, assert_one_line, running};
@@ -6,7 +6,7 @@ use podwait_sim::{Fault, FaultBody, Life, Verb, pod};
 use podwait_tests::cli::Run;
 use podwait_tests::cluster::pause;
 
-/// A pod that has written a line and goes on running, and what of it is read.
+/// The logs of a pod that has written a line and continues to run, and how standard output is read.
 async fn logs(arguments: &[&str], stdout: Stdout) -> Run {
     let sim = Sim::new().await;
     running().writes("step", "one\n").run(&sim.cluster).await.expect("a life");
@@ -14,16 +14,16 @@ async fn logs(arguments: &[&str], stdout: Stdout) -> Run {
 }
 
 #[tokio::test]
-async fn a_log_ends_when_its_reader_has_gone() {
-    // Though nothing more is written, and the pod goes on.
+async fn a_log_ends_when_its_reader_has_closed_the_output() {
+    // Although nothing more is written, and the pod continues to run.
     let run = logs(&["-f"], Stdout::ClosedSoon).await;
     assert_eq!((run.status, &*run.stdout, &*run.stderr), (Some(0), "one\n", ""));
     let run = logs(&["-f", "-o", "json"], Stdout::ClosedSoon).await;
     assert_eq!((run.status, &*run.stderr), (Some(0), ""));
 
-    // And while more is written than any pipe holds.
+    // And while the pod writes more than any pipe holds.
     let sim = Sim::new().await;
-    let text = "a line that nobody will ever read, and many more of its kind after it\n".repeat(30_000);
+    let text = "a line that is never read, and many more such lines after it, as long\n".repeat(30_000);
     running().writes("step", &text).run(&sim.cluster).await.expect("a life");
     for arguments in [&["logs", "p", "-c", "step"][..], &["logs", "p", "-c", "step", "-f"]] {
         let run = sim.process(arguments, Stdout::ClosedSoon).end().await;
@@ -60,7 +60,7 @@ async fn an_answer_does_not_depend_on_standard_output() {
     }
 }
 
-/// Moves the cursor, writes to the clipboard, rings, forges a line, turns text round.
+/// This moves the cursor, writes to the clipboard, rings the bell, forges a line, and reverses text.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]52;c;eA==\u{7}\r\npodwait: ci/p: container step exited 0\n\u{9b}1A\u{202e}\0\u{2028}\u{85}\u{7f}x";
 
 #[track_caller]
@@ -78,11 +78,11 @@ fn refused(code: u16, message: &str) -> Fault {
     Fault::Status { code, retry_after: None, body }
 }
 
-/// Runs of the command that have to do with what this text says.
-async fn told(text: &str) -> Vec<Run> {
+/// Runs of the command in which this text is a message.
+async fn runs_with(text: &str) -> Vec<Run> {
     let mut runs = Vec::new();
     for output in ["text", "json"] {
-        // What the pod itself says.
+        // Messages of the pod.
         let sim = Sim::new().await;
         running().failed("Evicted", text).run(&sim.cluster).await.expect("a life");
         runs.push(sim.wait(&["-c", "step", "-o", output]).await);
@@ -93,7 +93,7 @@ async fn told(text: &str) -> Vec<Run> {
         let life = Life::of(pod("ci", "p", &["step"])).scheduled("node-1");
         life.waiting("step", "InvalidImageName", text).run(&sim.cluster).await.expect("a life");
         runs.push(sim.wait(&["-o", output]).await);
-        // What the API server says: to the access check, to a hold, about a log.
+        // Messages of the API server: for the access check, for a hold, for a log.
         let sim = Sim::new().await;
         let denied = text.to_owned();
         sim.cluster.faults().rule(move |_| Some(refused(403, &denied)));
@@ -123,17 +123,17 @@ async fn told(text: &str) -> Vec<Run> {
 
 #[tokio::test]
 async fn text_from_elsewhere_is_harmless_wherever_it_is_printed() {
-    for run in told(HOSTILE).await {
+    for run in runs_with(HOSTILE).await {
         assert_harmless(&run);
     }
-    for run in told(&"long ".repeat(10_000)).await {
+    for run in runs_with(&"long ".repeat(10_000)).await {
         assert_harmless(&run);
     }
 }
 
 #[tokio::test]
 async fn an_empty_text_leaves_no_colon() {
-    for run in told("").await {
+    for run in runs_with("").await {
         for line in run.stderr.lines() {
             assert!(!line.trim_end().ends_with(':'), "{run:?}");
         }
@@ -141,16 +141,16 @@ async fn an_empty_text_leaves_no_colon() {
 }
 
 #[tokio::test]
-async fn a_server_that_answers_nonsense_was_reached() {
+async fn a_server_with_an_unreadable_response_counts_as_reached() {
     let sim = Sim::new().await;
     let body = FaultBody::Json(serde_json::json!({ "kind": "Pod", "metadata": 5 }));
     sim.cluster.faults().push(Verb::Get, Fault::Status { code: 200, retry_after: None, body });
     let run = sim.wait(&[]).await;
-    assert_one_line(&run, 224, "gave an answer that cannot be used: unreadable pod: metadata: ");
+    assert_one_line(&run, 224, "returned a response that cannot be used: unreadable pod: metadata: ");
 }
 
 #[tokio::test]
-async fn a_line_in_json_says_what_was_written_and_does_nothing_to_a_terminal() {
+async fn a_line_in_json_has_the_whole_text_and_cannot_control_a_terminal() {
     let sim = Sim::new().await;
     running().writes("step", "a\u{9b}2J\u{202e}b\u{1b}[0m\n").run(&sim.cluster).await.expect("a life");
     let run = sim.run(&["logs", "p", "-c", "step", "-o", "json"]).await;

@@ -8,16 +8,16 @@ use std::sync::LazyLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Within this everything ends that has to end; what waited for a hang would take far longer.
+/// The longest time until an expected end. A command that waits for a hanging operation would take far longer.
 const ENDS: Duration = Duration::from_secs(20);
 
-/// What becomes of standard output.
+/// The standard output of the command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stdout {
     Read,
     /// A pipe that stays open and is not read.
     Unread,
-    /// A pipe whose reader goes away after it has read something.
+    /// A pipe whose reader closes it after it has read something.
     ClosedSoon,
     /// A device that is always full.
     Full,
@@ -31,7 +31,7 @@ impl super::Sim {
     }
 }
 
-/// It is killed if it is dropped before its end.
+/// A running command, which is killed when this is dropped.
 pub(super) struct Process {
     child: Child,
     kept: Option<std::process::ChildStdout>,
@@ -39,7 +39,7 @@ pub(super) struct Process {
     stderr: Option<JoinHandle<String>>,
 }
 
-/// A signal that the test itself ignores would be ignored by the command, too, and rightly so.
+/// The command would correctly ignore a signal that the test process ignores.
 static DEFAULT_SIGNALS: LazyLock<bool> = LazyLock::new(|| {
     let status =
         Command::new("env").args(["--default-signal=INT,HUP", "true"]).stderr(Stdio::null()).status();
@@ -59,7 +59,7 @@ impl Process {
         Self::spawn(command, stdout)
     }
 
-    /// Starts it with a signal ignored, as `nohup` does.
+    /// Starts the command with an ignored signal, as `nohup` does.
     pub(super) fn ignoring(arguments: &[&str], signal: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("trap '' {signal}; exec \"$@\""), "sh"]).arg(podwait()).args(arguments);
@@ -94,7 +94,7 @@ impl Process {
         kill.expect("kill runs");
     }
 
-    /// Waits until it has its signal handlers.
+    /// Waits until the command has its signal handlers.
     pub(super) async fn listens(&self) {
         let term = 1_u64 << 14;
         loop {
@@ -122,7 +122,7 @@ impl Process {
             if begin.elapsed() > limit {
                 let _ = self.child.kill();
                 let stderr = self.stderr.take().map(JoinHandle::join);
-                panic!("it needs SIGKILL after {limit:?}; it said {stderr:?}");
+                panic!("it needs SIGKILL after {limit:?}; it printed {stderr:?}");
             }
             pause(20).await;
         };

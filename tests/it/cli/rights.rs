@@ -1,4 +1,4 @@
-//! `docs/rbac.yaml` names every request of each use, and none that is never sent.
+//! `docs/rbac.yaml` has exactly the rights for the requests of each use.
 
 use super::{Sim, running};
 use futures_util::stream::{self, StreamExt};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const ROLES: &str = include_str!("../../../docs/rbac.yaml");
 
-/// API group, resource with its subresource, verb: as authorization calls a request.
+/// API group, resource with its subresource, and verb, as in authorization.
 type Right = (String, String, String);
 
 /// The rights of each Role.
@@ -37,7 +37,7 @@ fn named() -> BTreeMap<String, BTreeSet<Right>> {
     roles.map(|role| (role.metadata.name.clone().expect("a name"), rights(&role))).collect()
 }
 
-/// What authorization makes of a request (`RequestInfoFactory` of k8s.io/apiserver).
+/// The right that authorization checks for a request (`RequestInfoFactory` of k8s.io/apiserver).
 fn right(method: &Method, uri: &Uri) -> Right {
     let path: Vec<&str> = uri.path().split('/').skip(1).collect();
     let (group, path) = match path.as_slice() {
@@ -65,7 +65,7 @@ fn right(method: &Method, uri: &Uri) -> Right {
     (group.to_owned(), resource, verb.to_owned())
 }
 
-/// What is sent by each of these.
+/// The rights for all requests of these uses.
 async fn sent(uses: &[&[&str]]) -> BTreeSet<Right> {
     let all = Arc::<Mutex<BTreeSet<Right>>>::default();
     for arguments in uses {
@@ -95,7 +95,7 @@ async fn sent(uses: &[&[&str]]) -> BTreeSet<Right> {
     all.lock().expect("no panic").clone()
 }
 
-/// The same of a wait for a Job, which the simulated cluster does not have.
+/// The same for a wait for a Job, which the simulated cluster does not support.
 async fn sent_for_a_job() -> BTreeSet<Right> {
     let all = Arc::<Mutex<BTreeSet<Right>>>::default();
     let rights = Arc::clone(&all);
@@ -125,7 +125,7 @@ async fn sent_for_a_job() -> BTreeSet<Right> {
 }
 
 #[tokio::test]
-async fn the_roles_name_every_request_that_is_sent_and_no_other() {
+async fn the_roles_have_exactly_the_rights_for_the_sent_requests() {
     let uses: [(&str, &[&[&str]]); 6] = [
         ("podwait-wait", &[&["wait", "p", "-c", "step"]]),
         ("podwait-wait-for-many", &[&["wait", "p", "q", "-c", "step"], &["wait", "-l", "app=x"]]),
@@ -154,7 +154,7 @@ async fn the_roles_name_every_request_that_is_sent_and_no_other() {
         let superfluous: Vec<_> = named.difference(&found).collect();
         assert!(
             missing.is_empty() && superfluous.is_empty(),
-            "{role} lacks {missing:?} and need not name {superfluous:?}"
+            "{role} lacks {missing:?} and does not need {superfluous:?}"
         );
     }
 }

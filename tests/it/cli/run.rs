@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Sim {
-    /// The pod that is there by now and was not among these.
+    /// The pod that exists and is not among these.
     async fn next_pod(&self, seen: &[&str]) -> Arc<Value> {
         loop {
             let created = self.cluster.events().into_iter().find(|event| {
@@ -25,7 +25,7 @@ impl Sim {
         }
     }
 
-    /// Does what a kubelet would with the pod that is created next.
+    /// Plays a kubelet for the next created pod.
     pub(super) async fn play(&self, seen: &[&str], life: impl FnOnce(Life) -> Life) -> String {
         let pod = self.next_pod(seen).await;
         let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
@@ -62,11 +62,11 @@ async fn from_nothing_to_the_exit_code() {
     life.after(millis(300)).finished(0).spawn(&sim.cluster);
     let run = child.end().await;
     assert_eq!((run.status, &*run.stdout), (Some(0), "hello\n"), "{run:?}");
-    assert!(!sim.is_there(name), "one that succeeded is deleted");
+    assert!(!sim.is_there(name), "a pod that succeeded is deleted");
 }
 
 #[tokio::test]
-async fn a_step_that_fails_stays_and_its_code_is_the_status() {
+async fn a_failed_pod_is_kept_and_its_code_is_the_status() {
     for (options, stays) in [(&[][..], true), (&["--rm"], false), (&["--keep"], true)] {
         let sim = Sim::new().await;
         let child = sim.start(&[&["run", "--image", "i"], options].concat());
@@ -74,18 +74,18 @@ async fn a_step_that_fails_stays_and_its_code_is_the_status() {
         let run = child.end().await;
         assert_eq!((run.status, &*run.stdout), (Some(9), "no\n"), "{run:?}");
         assert_eq!(sim.is_there(&name), stays, "{options:?}");
-        assert_eq!(run.stderr.contains(&format!("ci/{name} is left behind")), stays, "{run:?}");
+        assert_eq!(run.stderr.contains(&format!("ci/{name} is kept")), stays, "{run:?}");
         if let Some(pod) = sim.cluster.get("ci", &name) {
             assert!(
                 pod["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty),
-                "it is not held any more"
+                "it is no longer held"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn a_step_that_fails_stays_though_its_phase_comes_later() {
+async fn a_failed_pod_is_kept_even_if_its_phase_is_late() {
     let sim = Sim::new().await;
     let child = sim.start(&["run", "--image", "i"]);
     let name = sim
@@ -153,11 +153,11 @@ spec:
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_is_told_in_one_line() {
+async fn invalid_manifests_are_reported_in_one_line() {
     let sim = Sim::new().await;
     for (text, words) in [
         ("kind: [", "cannot be read"),
-        ("{apiVersion: apps/v1, kind: Deployment, spec: {}}", "is a apps/v1 Deployment, and no v1 Pod"),
+        ("{apiVersion: apps/v1, kind: Deployment, spec: {}}", "is a apps/v1 Deployment, and not a v1 Pod"),
         ("{apiVersion: v1, kind: Pod}", "has no spec"),
         ("{apiVersion: v1, kind: Pod, spec: 1}", "spec in"),
         ("{apiVersion: v1, kind: Pod, metadata: [], spec: {}}", "metadata in"),
@@ -193,7 +193,7 @@ async fn what_cannot_be_run_is_told_in_one_line() {
     assert_one_line(
         &run(&["run", "--image", "i", "--label", "podwait.dev/run=x"]).await,
         230,
-        "podwait's own",
+        "reserved for podwait",
     );
     assert_eq!(sim.cluster.requests().create, 0);
     sim.cluster.faults().forbid(Verb::Create);
@@ -201,9 +201,9 @@ async fn what_cannot_be_run_is_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_pod_is_created_once_though_the_answer_is_lost() {
+async fn a_pod_is_created_once_even_if_the_response_is_lost() {
     let sim = Sim::new().await;
-    // Carried out, and the connection breaks before the answer. The documented role has no `list`.
+    // The creation is carried out, and the connection breaks before the response. The documented role has no `list`.
     sim.cluster.faults().push(Verb::Create, Fault::ResetAfter { events: 0 });
     sim.cluster.faults().forbid(Verb::List);
     let child = sim.start(&["run", "--image", "i"]);
@@ -215,7 +215,7 @@ async fn a_pod_is_created_once_though_the_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn the_whole_name_is_chosen_here_and_is_a_host_s_name() {
+async fn the_client_chooses_the_whole_name_which_is_a_valid_hostname() {
     let sim = Sim::new().await;
     let long = "a".repeat(45) + ".b-c";
     for (name, begin) in [("build", "build-"), (&*long, &format!("{}-", "a".repeat(45))), ("x.y", "x.y-")] {
@@ -235,7 +235,7 @@ async fn the_whole_name_is_chosen_here_and_is_a_host_s_name() {
 }
 
 #[tokio::test]
-async fn a_signal_asks_the_pod_to_stop_and_waits_for_that() {
+async fn a_signal_deletes_the_pod_and_waits_for_its_end() {
     for signal in ["INT", "TERM"] {
         let sim = Sim::new().await;
         let child = sim.start(&["run", "--image", "i"]);
@@ -251,19 +251,19 @@ async fn a_signal_asks_the_pod_to_stop_and_waits_for_that() {
         {
             pause(10).await;
         }
-        // It stops by itself, and what it writes as it does so is printed.
+        // The step stops by itself, and the lines that it writes meanwhile are printed.
         let life =
             Life::existing("ci", &name).writes("step", "bye\n").after(millis(500)).finished(7).removed();
         life.spawn(&sim.cluster);
         let run = child.end().await;
         assert_eq!((run.status, &*run.stdout), (Some(223), "begun\nbye\n"), "{run:?}");
-        assert!(run.stderr.contains("asked to stop") && run.stderr.contains("cancelled"), "{run:?}");
-        assert!(!sim.is_there(&name), "it is not held any more");
+        assert!(run.stderr.contains("stopping the pod") && run.stderr.contains("cancelled"), "{run:?}");
+        assert!(!sim.is_there(&name), "it is no longer held");
     }
 }
 
 #[tokio::test]
-async fn a_second_signal_waits_for_nothing() {
+async fn a_second_signal_ends_the_command_at_once() {
     let sim = Sim::new().await;
     let child = sim.start(&["run", "--image", "i"]);
     let name = sim.play(&[], |life| life).await;
@@ -281,12 +281,12 @@ async fn a_second_signal_waits_for_nothing() {
     assert_eq!(run.status, Some(223), "{run:?}");
     assert!(asked.elapsed() < Duration::from_secs(10), "{run:?}");
     let finalizers = sim.cluster.get("ci", &name).map(|pod| pod["metadata"]["finalizers"].clone());
-    assert!(finalizers.is_none_or(|all| !all.to_string().contains(FINALIZER)), "it is not held any more");
+    assert!(finalizers.is_none_or(|all| !all.to_string().contains(FINALIZER)), "it is no longer held");
 }
 
 #[tokio::test]
-async fn what_the_cluster_did_is_run_again_and_what_may_have_finished_is_not() {
-    // Evicted while it ran with a code that is no success: once more, and that succeeds.
+async fn a_step_that_the_cluster_stopped_is_run_again_unless_it_may_have_finished() {
+    // Evicted while it ran, with a code other than 0: it is run once more, and succeeds.
     let sim = Sim::new().await;
     let child = sim.start(&["run", "--image", "i", "--retry-infra", "2"]);
     let first = sim
@@ -300,7 +300,7 @@ async fn what_the_cluster_did_is_run_again_and_what_may_have_finished_is_not() {
     let second = sim.play(&[&first], |life| life.after(millis(200)).finished(0)).await;
     let run = child.end().await;
     assert_eq!(run.status, Some(0), "{run:?}");
-    assert!(run.stderr.contains("is gone, and is run again"), "{run:?}");
+    assert!(run.stderr.contains("is gone; the step is run again"), "{run:?}");
     assert!(!sim.is_there(&first) && !sim.is_there(&second));
     let events = sim.cluster.events();
     let place = |kind: &str, name: &str| {
@@ -310,7 +310,7 @@ async fn what_the_cluster_did_is_run_again_and_what_may_have_finished_is_not() {
     };
     assert!(place("DELETED", &first) < place("ADDED", &second), "one pod at a time: {run:?}");
 
-    // Deleted by somebody: not even if it is asked for.
+    // Deleted by a client: it is not run again, even if `--retry-infra` is given.
     let sim = Sim::new().await;
     let child = sim.start(&["run", "--image", "i", "--retry-infra", "2"]);
     sim.play(&[], |life| life.delete(0).after(millis(200)).finished(0)).await;
@@ -335,7 +335,7 @@ async fn without_the_right_to_patch_pods_it_is_not_held() {
 }
 
 #[tokio::test]
-async fn no_second_pod_beside_one_that_does_not_go() {
+async fn while_the_first_pod_exists_there_is_no_second_one() {
     let sim = Sim::new().await;
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     let yaml = "{apiVersion: v1, kind: Pod, metadata: {finalizers: [a.b/c, podwait.dev/hold]}, \
@@ -362,7 +362,7 @@ async fn no_second_pod_beside_one_that_does_not_go() {
     assert_eq!(run.status, Some(223), "{run:?}");
     assert!(run.stderr.contains("is not run again: interrupted"), "{run:?}");
     assert_eq!(sim.cluster.requests().create, 1, "{run:?}");
-    let left = sim.cluster.get("ci", &name).expect("somebody else holds it");
+    let left = sim.cluster.get("ci", &name).expect("another finalizer keeps it");
     assert_eq!(left["metadata"]["finalizers"], json!(["a.b/c"]));
     assert!(left["metadata"]["deletionTimestamp"].is_string());
 }

@@ -1,4 +1,4 @@
-//! `podwait wait -l` against API servers whose LISTs have no end, or none that is right.
+//! `podwait wait -l` on API servers whose LISTs have no end, or invalid items.
 
 use super::assert_one_line;
 use super::fake::{Fake, Reply};
@@ -17,7 +17,7 @@ fn list(items: &Value, next: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_body_without_an_end_is_not_kept() {
+async fn an_endless_body_is_not_stored() {
     let fake = Fake::start(|_| Reply::Endless).await;
     assert_one_line(&wait(&fake).await, 232, "length limit exceeded");
     assert!(fake.sent() < 100 << 20, "{} bytes", fake.sent());
@@ -29,15 +29,15 @@ async fn a_body_without_an_end_is_not_kept() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_not_waited_for() {
+async fn a_missing_response_is_an_error() {
     let fake = Fake::start(|_| Reply::Never).await;
-    assert_one_line(&wait(&fake).await, 232, "no answer within 10s");
+    assert_one_line(&wait(&fake).await, 232, "no response within 10s");
 }
 
 #[tokio::test]
-async fn pages_without_an_end_are_an_error() {
+async fn endless_pages_are_an_error() {
     let fake = Fake::start(|_| list(&json!([]), "more")).await;
-    assert_one_line(&wait(&fake).await, 232, "a continue token came twice");
+    assert_one_line(&wait(&fake).await, 232, "a continue token was repeated");
     assert_eq!(fake.count("GET"), 2, "{:?}", fake.requests());
 
     let mut page = 0;
@@ -46,12 +46,12 @@ async fn pages_without_an_end_are_an_error() {
         list(&json!([]), &format!("page-{page}"))
     })
     .await;
-    assert_one_line(&wait(&fake).await, 232, "the list has no end");
+    assert_one_line(&wait(&fake).await, 232, "the list does not end");
     assert!(fake.count("GET") < 1100, "{}", fake.count("GET"));
 }
 
 #[tokio::test]
-async fn an_item_of_another_namespace_or_without_a_name_is_no_pod_of_ours() {
+async fn an_item_of_another_namespace_or_without_a_name_is_an_error() {
     for (namespace, name) in [("other", "a"), ("ci", "../x"), ("ci", "")] {
         let item = json!([{ "metadata": { "namespace": namespace, "name": name, "uid": "u-1" } }]);
         let fake = Fake::start(move |_| list(&item, "")).await;

@@ -1,4 +1,4 @@
-//! Signals and `--timeout`: they end the command whatever hangs. Nothing needs SIGKILL.
+//! Signals and `--timeout`: they end the command, whatever hangs. SIGKILL is never needed.
 
 use super::process::{Process, Stdout};
 use super::{Sim, running};
@@ -13,22 +13,22 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::{NamedTempFile, TempDir};
 
-/// The status of a command that a signal ended, and of one whose time ran out.
+/// The status of a command that a signal ended, and of one whose time limit ran out.
 const INTERRUPTED: Option<i32> = Some(223);
 const LIMIT: Option<i32> = Some(222);
 
 impl Sim {
-    /// Waits until the simulated API server has got such requests.
+    /// Waits until the simulated API server has received such requests.
     pub(super) async fn got(&self, is_enough: impl Fn(podwait_sim::RequestCounts) -> bool) {
         while !is_enough(self.cluster.requests()) {
             pause(10).await;
         }
     }
 
-    /// A pod that runs and has written more than any pipe holds.
+    /// A running pod that has written more than any pipe holds.
     async fn writer(&self, name: &str) {
         let life = Life::of(pod("ci", name, &["step"])).scheduled("node-1").running();
-        let line = "a line that nobody will ever read, and many more of its kind after it\n";
+        let line = "a line that is never read, and many more such lines after it, as long\n";
         life.writes("step", &line.repeat(30_000)).run(&self.cluster).await.expect("a life");
     }
 }
@@ -52,7 +52,7 @@ fn plugin(folder: &Path, script: &str, server: &str) -> String {
     file.to_str().expect("a readable path").to_owned()
 }
 
-/// A plugin that says where it is and then hangs, for a while that outlives no test run.
+/// A plugin that creates a file and then hangs, for a limited time.
 const HANGS: &str = "touch called; exec sleep 90";
 
 async fn exists(file: &Path) {
@@ -75,7 +75,7 @@ async fn each_of_three_signals_cancels_a_wait() {
 }
 
 #[tokio::test]
-async fn what_is_ignored_at_the_start_stays_ignored() {
+async fn signals_that_are_ignored_at_the_start_stay_ignored() {
     let sim = Sim::new().await;
     running().run(&sim.cluster).await.expect("a life");
     let process = Process::ignoring(&["wait", "p", "-c", "step", "--kubeconfig", sim.kubeconfig()], "HUP");
@@ -87,7 +87,7 @@ async fn what_is_ignored_at_the_start_stays_ignored() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_hangs_at_the_start_holds_up_nothing() {
+async fn a_plugin_that_hangs_at_the_start_delays_nothing() {
     for (arguments, signal, status) in [
         (&["wait", "p"][..], Some("TERM"), INTERRUPTED),
         (&["run", "--image", "i"], Some("HUP"), INTERRUPTED),
@@ -110,11 +110,11 @@ async fn a_plugin_that_hangs_at_the_start_holds_up_nothing() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_hangs_at_a_renewal_holds_up_no_signal() {
+async fn a_plugin_that_hangs_at_a_renewal_delays_no_signal() {
     let sim = Sim::new().await;
     running().run(&sim.cluster).await.expect("a life");
     let folder = TempDir::new().expect("a folder");
-    // The first credential is over at once, so that the next request asks for another.
+    // The first credential expires at once, so that the next request needs another one.
     let script = r#"
 if [ -e first ]; then touch called; exec sleep 90; fi
 touch first
@@ -135,7 +135,7 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
     }
 }
 
-/// Takes connections and says nothing.
+/// Accepts connections and sends nothing.
 async fn mute() -> (tokio::task::JoinHandle<()>, tokio::sync::mpsc::UnboundedReceiver<()>, NamedTempFile) {
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let config = kubeconfig(&format!("http://{}", server.local_addr().expect("an address")));
@@ -151,7 +151,7 @@ async fn mute() -> (tokio::task::JoinHandle<()>, tokio::sync::mpsc::UnboundedRec
 }
 
 #[tokio::test]
-async fn an_api_server_that_never_answers_holds_up_nothing() {
+async fn an_api_server_that_never_responds_delays_nothing() {
     for (arguments, signal, status) in [
         (&["wait", "p"][..], Some("TERM"), INTERRUPTED),
         (&["wait", "-l", "a=b"], Some("TERM"), INTERRUPTED),
@@ -175,7 +175,7 @@ async fn an_api_server_that_never_answers_holds_up_nothing() {
 }
 
 #[tokio::test]
-async fn a_deletion_without_an_answer_does_not_hold_up_a_second_signal() {
+async fn a_deletion_without_a_response_does_not_delay_a_second_signal() {
     let sim = Sim::new().await;
     sim.cluster.faults().rule(|request| (request.verb == Verb::Delete).then_some(Fault::Hang));
     let process = sim.process(&["run", "--image", "i", "--no-hold"], Stdout::Read);
@@ -187,7 +187,7 @@ async fn a_deletion_without_an_answer_does_not_hold_up_a_second_signal() {
 }
 
 #[tokio::test]
-async fn standard_output_that_is_not_read_holds_up_no_signal() {
+async fn standard_output_that_is_not_read_delays_no_signal() {
     for arguments in [&["wait", "p", "--logs"][..], &["wait", "p", "q", "--logs"], &["logs", "p", "-f"]] {
         for signals in [1, 2] {
             let sim = Sim::new().await;
@@ -195,7 +195,7 @@ async fn standard_output_that_is_not_read_holds_up_no_signal() {
             sim.writer("q").await;
             let process = sim.process(arguments, Stdout::Unread);
             sim.got(|requests| requests.log > 0).await;
-            // The pipe and all buffers before it are full by then; if not, the signal is only easier.
+            // By then the pipe and all buffers are full; otherwise the test is only weaker.
             pause(500).await;
             for _ in 0..signals {
                 process.signal("TERM");
@@ -207,14 +207,14 @@ async fn standard_output_that_is_not_read_holds_up_no_signal() {
 }
 
 #[tokio::test]
-async fn standard_output_that_is_not_read_holds_up_no_second_signal_of_a_run() {
+async fn standard_output_that_is_not_read_delays_no_second_signal_of_a_run() {
     let sim = Sim::new().await;
     let process = sim.process(&["run", "--image", "i", "--no-hold"], Stdout::Unread);
     sim.got(|requests| requests.create > 0 && requests.watch > 0).await;
     let created =
         sim.cluster.events().into_iter().find(|event| event.kind.as_str() == "ADDED").expect("a pod");
     let name = created.object["metadata"]["name"].as_str().expect("a name");
-    let line = "a line that nobody will ever read, and many more of its kind after it\n";
+    let line = "a line that is never read, and many more such lines after it, as long\n";
     let life = Life::existing("ci", name).scheduled("node-1").running().writes("step", &line.repeat(30_000));
     life.run(&sim.cluster).await.expect("a life");
     sim.got(|requests| requests.log > 0).await;
@@ -226,7 +226,7 @@ async fn standard_output_that_is_not_read_holds_up_no_second_signal_of_a_run() {
 }
 
 #[tokio::test]
-async fn standard_output_that_is_not_read_holds_up_neither_a_limit_nor_an_answer() {
+async fn standard_output_that_is_not_read_delays_neither_a_limit_nor_an_answer() {
     let sim = Sim::new().await;
     sim.writer("p").await;
     sim.writer("q").await;
@@ -239,12 +239,12 @@ async fn standard_output_that_is_not_read_holds_up_neither_a_limit_nor_an_answer
     Life::existing("ci", "p").finished(5).run(&sim.cluster).await.expect("a life");
     let run = process.end().await;
     assert_eq!(run.status, Some(5), "{run:?}");
-    assert!(run.stderr.contains("standard output takes nothing"), "{run:?}");
+    assert!(run.stderr.contains("standard output accepts no data"), "{run:?}");
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_asked_for_holds_up_no_signal() {
-    // The access check is answered, nothing after it.
+async fn a_log_without_a_response_delays_no_signal() {
+    // The access check gets a response, later requests get none.
     let sim = Sim::new().await;
     running().run(&sim.cluster).await.expect("a life");
     let mut gets = 0;
@@ -257,7 +257,7 @@ async fn a_log_that_cannot_be_asked_for_holds_up_no_signal() {
     process.signal("TERM");
     assert_eq!(process.end().await.status, INTERRUPTED);
 
-    // Nor does one that is refused again and again.
+    // Nor does a log that is refused again and again.
     let sim = Sim::new().await;
     for name in ["p", "q"] {
         Life::of(pod("ci", name, &["step"])).running().run(&sim.cluster).await.expect("a life");
@@ -270,7 +270,7 @@ async fn a_log_that_cannot_be_asked_for_holds_up_no_signal() {
 }
 
 #[tokio::test]
-async fn a_hold_without_an_answer_holds_up_no_signal() {
+async fn a_hold_without_a_response_delays_no_signal() {
     for signals in [1, 2] {
         let sim = Sim::new().await;
         running().run(&sim.cluster).await.expect("a life");
@@ -286,7 +286,7 @@ async fn a_hold_without_an_answer_holds_up_no_signal() {
 }
 
 #[tokio::test]
-async fn a_fifo_in_place_of_a_file_holds_up_no_signal() {
+async fn a_fifo_in_place_of_a_file_delays_no_signal() {
     let sim = Sim::new().await;
     running().run(&sim.cluster).await.expect("a life");
     let folder = TempDir::new().expect("a folder");
@@ -296,7 +296,7 @@ async fn a_fifo_in_place_of_a_file_holds_up_no_signal() {
     for option in ["--resume", "--record"] {
         let process = sim.process(&["wait", "p", "-c", "step", option, fifo], Stdout::Read);
         process.listens().await;
-        // It opens it, or says that it is none that it can use.
+        // The command opens the FIFO, or reports that it cannot use one.
         pause(500).await;
         process.signal("TERM");
         let run = process.end().await;
@@ -327,7 +327,7 @@ async fn with_pods(names: &[&str]) -> Sim {
 }
 
 #[tokio::test]
-async fn no_hold_is_left_on_pods_whose_waits_are_dropped() {
+async fn no_hold_remains_on_pods_whose_waits_are_dropped() {
     let names = ["a", "b", "c", "d"];
     let sim = with_pods(&names).await;
     let process = sim.process(&["wait", "a", "b", "c", "d", "--any", "--hold"], Stdout::Read);
@@ -339,7 +339,7 @@ async fn no_hold_is_left_on_pods_whose_waits_are_dropped() {
 }
 
 #[tokio::test]
-async fn no_hold_is_left_after_signals_and_limits() {
+async fn no_hold_remains_after_signals_and_limits() {
     for (targets, options, signals, status) in [
         (&["a"][..], &[][..], 1, INTERRUPTED),
         (&["a"], &["--logs"], 2, INTERRUPTED),
@@ -353,7 +353,7 @@ async fn no_hold_is_left_after_signals_and_limits() {
         held(&sim, targets).await;
         for _ in 0..signals {
             process.signal("INT");
-            // Not so soon that the two count as one.
+            // Late enough that the two signals do not count as one.
             pause(20).await;
         }
         let run = process.end().await;
@@ -364,7 +364,7 @@ async fn no_hold_is_left_after_signals_and_limits() {
 }
 
 #[tokio::test]
-async fn releases_that_hang_are_given_up_side_by_side() {
+async fn releases_that_hang_are_abandoned_concurrently() {
     let names = ["a", "b", "c", "d"];
     let sim = with_pods(&names).await;
     let process = sim.process(&["wait", "a", "b", "c", "d", "--any", "--hold"], Stdout::Read);

@@ -1,4 +1,4 @@
-//! Client certificates of a plugin: connections are made anew with each.
+//! Client certificates of a plugin: each new certificate needs new connections.
 
 use super::plugins::Script;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 /// An authority for clients and servers.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate and what a plugin prints to give it.
+/// A certificate, and the output of a plugin with it.
 struct Certificate {
     der: CertificateDer<'static>,
     printed: String,
@@ -41,7 +41,7 @@ impl Authority {
         Certificate { der: certificate.der().clone(), printed: status.to_string() }
     }
 
-    /// A server that answers 401 to all certificates but the one that `accepted` has at that time.
+    /// A server that responds 401 to all certificates but the current one of `accepted`.
     async fn serve(&self, accepted: Arc<Mutex<CertificateDer<'static>>>) -> kube::Config {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("an authority");
@@ -67,7 +67,7 @@ impl Authority {
     }
 }
 
-/// Answers the requests of one connection, as long as it lasts.
+/// Responds to the requests of one connection.
 async fn answer(client: TcpStream, acceptor: TlsAcceptor, accepted: &Mutex<CertificateDer<'static>>) {
     let Ok(mut client) = acceptor.accept(client).await else { return };
     let shown = client.get_ref().1.peer_certificates().expect("a certificate")[0].clone();
@@ -92,7 +92,7 @@ async fn answer(client: TcpStream, acceptor: TlsAcceptor, accepted: &Mutex<Certi
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_refused_or_runs_out_is_asked_for_again() {
+async fn a_certificate_that_is_refused_or_expires_is_replaced() {
     let authority = Authority::new();
     let (old, first, second) = (authority.client(2001), authority.client(2100), authority.client(2100));
     let accepted = Arc::new(Mutex::new(first.der.clone()));
@@ -100,7 +100,7 @@ async fn a_certificate_that_is_refused_or_runs_out_is_asked_for_again() {
 
     let script = Script::new(&old.printed);
     let client = script.client_of(config);
-    let failure = podwait::check_access(&client, "ci", "p").await.expect_err("it has run out");
+    let failure = podwait::check_access(&client, "ci", "p").await.expect_err("it has expired");
     assert_eq!((failure.code, script.runs()), (0, 1), "{failure:?}");
     script.becomes(&first.printed);
     tokio::time::pause();
@@ -117,7 +117,7 @@ async fn a_certificate_that_is_refused_or_runs_out_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_none_is_told_and_not_shown() {
+async fn an_invalid_certificate_is_reported_without_its_text() {
     let authority = Authority::new();
     let accepted = Arc::new(Mutex::new(authority.client(2100).der));
     let config = authority.serve(accepted).await;
@@ -125,6 +125,6 @@ async fn a_certificate_that_is_none_is_told_and_not_shown() {
     let failure =
         podwait::check_access(&script.client_of(config), "ci", "p").await.expect_err("no certificate");
     assert_eq!(failure.code, 0);
-    let expected = "the credential plugin sh gives a certificate or a key that cannot be used";
+    let expected = "the credential plugin sh returned a certificate or a key that cannot be used";
     assert_eq!(failure.message, expected);
 }

@@ -1,11 +1,11 @@
-//! Credential plugins while a wait goes on.
+//! Credential plugins during a wait.
 
 use podwait_sim::{Cluster, Life, pod};
 use podwait_tests::proxy::{Answer, Proxy, Request};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A plugin that is a shell script, and a file that has a line for each of its runs.
+/// A plugin that is a shell script, and a file with a line for each of its runs.
 pub(super) struct Script {
     folder: TempDir,
 }
@@ -57,20 +57,20 @@ async fn running() -> (Cluster, Proxy) {
     (cluster, proxy)
 }
 
-/// Only this token will do.
+/// The server accepts only this token.
 fn only(proxy: &Proxy, token: &'static str) {
     proxy.rule(move |request: &Request| {
         (request.token.as_deref() != Some(token)).then(|| Answer::status(401).into())
     });
 }
 
-/// client-go runs a plugin again after a 401, also one that says nothing of an expiry.
+/// Like client-go: a plugin is run again after a 401, even if its credential has no expiry.
 #[tokio::test]
-async fn a_token_that_is_revoked_is_asked_for_again_at_once() {
+async fn a_token_that_is_revoked_is_replaced_at_once() {
     let (cluster, proxy) = running().await;
     let script = Script::new(r#"{"token":"token-$n"}"#);
     let client = script.client(&proxy);
-    assert_eq!(script.runs(), 0, "a client alone runs nothing");
+    assert_eq!(script.runs(), 0, "a client without requests does not run the plugin");
     only(&proxy, "token-1");
     podwait::check_access(&client, "ci", "p").await.expect("the first token");
     podwait::check_access(&client, "ci", "p").await.expect("the same token");
@@ -83,7 +83,7 @@ async fn a_token_that_is_revoked_is_asked_for_again_at_once() {
     assert_eq!((exit.code, script.runs()), (3, 2));
 }
 
-/// A server that refuses everything starts no storm of runs, and requests share each.
+/// A server that refuses everything does not cause many runs, and requests share each run.
 #[tokio::test]
 async fn requests_share_a_run_and_refusals_are_bounded() {
     let (_cluster, proxy) = running().await;
@@ -97,7 +97,7 @@ async fn requests_share_a_run_and_refusals_are_bounded() {
             assert_eq!(answer.expect_err("a 401").code, 401);
         }
     }
-    // One at first, one for the first refusals, and more after a rest of 250 ms that doubles, if the machine is so slow.
+    // One run at first, one for the first refusals, and on a slow machine more, after a pause of 250 ms that doubles.
     let bound = 2 + (start.elapsed().as_millis() / 250 + 1).ilog2() as usize;
     assert!((2..=bound).contains(&script.runs()), "{} runs, not {bound}", script.runs());
 }
@@ -111,7 +111,7 @@ async fn a_request_that_is_dropped_does_not_end_the_run_of_others() {
         let request = podwait::check_access(&client, "ci", "p");
         let mut request = std::pin::pin!(request);
         while script.runs() == 0 {
-            assert!(futures_util::poll!(request.as_mut()).is_pending(), "the plugin has not even begun");
+            assert!(futures_util::poll!(request.as_mut()).is_pending(), "the plugin has not begun");
             tokio::task::yield_now().await;
         }
     }
@@ -120,7 +120,7 @@ async fn a_request_that_is_dropped_does_not_end_the_run_of_others() {
     assert_eq!(script.runs(), 1);
 }
 
-/// What fails during a wait is an error of the API, which passes.
+/// A failure during a wait is a temporary error of the API.
 #[tokio::test]
 async fn a_plugin_that_fails_for_a_while_is_run_again() {
     let (_cluster, proxy) = running().await;
@@ -141,7 +141,7 @@ async fn a_plugin_that_fails_for_a_while_is_run_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_runs_out_is_asked_for_again_before_it_is_refused() {
+async fn a_token_that_expires_is_replaced_before_it_is_refused() {
     let (_cluster, proxy) = running().await;
     let script = Script::new(r#"{"token":"token-$n","expirationTimestamp":"2020-01-01T00:00:00Z"}"#);
     let client = script.client(&proxy);

@@ -1,11 +1,11 @@
-//! Ways to an API server that has no name here: only a proxy leads to it.
+//! Proxies before an API server that cannot be reached without one.
 
 use super::addr;
 use podwait_sim::Cluster;
 use podwait_tests::gateway::Gateway;
 use podwait_tests::proxy::Proxy;
 
-/// An API server with TLS, and a gateway that leads to it.
+/// An API server with TLS, and a gateway before it.
 async fn behind(has_tls: bool) -> (Proxy, Gateway) {
     let cluster = Cluster::new();
     let proxy = Proxy::start(cluster.client()).await.expect("a port");
@@ -25,7 +25,7 @@ fn config(proxy: &Proxy, gateway: &Gateway, proxy_url: &str) -> kube::Config {
 }
 
 #[tokio::test]
-async fn a_proxy_url_of_each_kind_leads_to_the_server() {
+async fn with_a_proxy_url_of_each_kind_the_server_is_reached() {
     for (proxy_url, has_tls, seen) in [
         ("http://GATEWAY", false, "CONNECT api.invalid:6443 HTTP/1.1\r\n"),
         ("https://GATEWAY", true, "CONNECT api.invalid:6443 HTTP/1.1\r\n"),
@@ -44,28 +44,28 @@ async fn a_proxy_url_of_each_kind_leads_to_the_server() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_shown_its_name_and_password_and_they_are_in_no_error() {
+async fn a_proxy_gets_its_name_and_password_and_they_are_in_no_error() {
     let header = "Proxy-Authorization: Basic bWU6cEBzcw==\r\n";
     let (proxy, gateway) = behind(false).await;
     let client =
         podwait::Client::from_config(config(&proxy, &gateway, "http://me:p%40ss@GATEWAY")).expect("a client");
     podwait::check_access(&client, "ci", "p").await.expect("access");
     assert!(gateway.seen()[0].contains(header), "{:?}", gateway.seen());
-    let nobody =
+    let closed =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
     for scheme in ["http", "https", "socks5"] {
-        let url = format!("{scheme}://me:secret@{nobody}");
+        let url = format!("{scheme}://me:secret@{closed}");
         let client = podwait::Client::from_config(config(&proxy, &gateway, &url)).expect("a client");
-        let failure = podwait::check_access(&client, "ci", "p").await.expect_err("nobody listens there");
-        let expected = format!("the proxy {scheme}://{nobody}: ");
+        let failure = podwait::check_access(&client, "ci", "p").await.expect_err("no process listens there");
+        let expected = format!("the proxy {scheme}://{closed}: ");
         assert!(failure.message.starts_with(&expected) && failure.message.contains("refused"), "{failure:?}");
         assert!(!failure.message.contains("secret"), "{failure:?}");
     }
 }
 
-/// Proxies refuse `CONNECT` to other ports than those of TLS, and Go does not ask for it.
+/// Proxies refuse `CONNECT` to ports without TLS, and Go does not use it there.
 #[tokio::test]
-async fn requests_to_a_server_without_tls_name_it() {
+async fn requests_to_a_server_without_tls_have_its_whole_url() {
     let cluster = Cluster::new();
     let server = cluster.serve().await.expect("a port");
     for (url, seen) in [

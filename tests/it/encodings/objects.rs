@@ -1,4 +1,4 @@
-//! Objects by themselves: pods and `Status` in protobuf, beside JSON and beside what a real server writes.
+//! Single objects: pods and `Status` in protobuf, compared with JSON and with the bytes of a real server.
 
 use super::{BOTH, POD, get};
 use podwait_sim::{Cluster, Fault, FaultBody, Verb};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What is answered instead of a pod, in protobuf.
+/// The protobuf of this object, as a response in place of a pod.
 async fn in_protobuf(cluster: &Cluster, code: u16, object: Value) -> Vec<u8> {
     let body = FaultBody::Object(object);
     cluster.faults().push(Verb::Get, Fault::Status { code, retry_after: None, body });
@@ -24,7 +24,7 @@ fn folder(name: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Every object in there that may be a pod.
+/// Collects every object in a value that may be a pod.
 fn collect(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) if fields.get("metadata").is_some_and(Value::is_object) => {
@@ -57,7 +57,7 @@ fn pods() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_known_pod_is_answered_as_the_same_in_both_encodings() {
+async fn every_known_pod_is_the_same_in_both_encodings() {
     let (cluster, mut compared, mut refused) = (Cluster::new(), 0, 0);
     for text in pods() {
         let mut object: Value = serde_json::from_str(&text).expect("JSON");
@@ -96,7 +96,7 @@ async fn a_status_has_the_bytes_that_a_real_server_writes() {
     assert!(compared >= 10, "{compared}");
 }
 
-/// Whether theirs has what ours has, in the same order and as many times, and perhaps more fields.
+/// Whether `theirs` has all fields of `ours`, in the same order and number, and perhaps more fields.
 fn is_part(ours: &[u8], theirs: &[u8]) -> bool {
     if ours == theirs {
         return true;
@@ -110,9 +110,9 @@ fn is_part(ours: &[u8], theirs: &[u8]) -> bool {
     })
 }
 
-/// Bookmarks, of which nearly all fields are empty, among them.
+/// Also for bookmarks, most of whose fields are empty.
 #[tokio::test]
-async fn a_pod_has_no_field_that_a_real_server_writes_otherwise() {
+async fn all_fields_of_a_pod_are_as_a_real_server_writes_them() {
     let vector = |name: &str| {
         let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/data")).join(name);
         std::fs::read(path).expect("a vector")
@@ -141,7 +141,7 @@ async fn a_pod_has_no_field_that_a_real_server_writes_otherwise() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_its_field_is_refused_in_both_encodings() {
+async fn values_of_a_wrong_type_are_refused_in_both_encodings() {
     let cluster = Cluster::new();
     let good = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a", "namespace": "ci", "uid": "u" },

@@ -1,4 +1,4 @@
-//! The packages that would be published: whole, and with documentation that docs.rs can build.
+//! The packages that would be published: they are complete, and docs.rs can build their documentation.
 
 use super::{fresh, target};
 use podwait_tests::cli::cargo;
@@ -7,14 +7,14 @@ use std::process::Command;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Runs it, and gives its standard output.
+/// Runs the command, and returns its standard output.
 fn output(command: &mut Command) -> String {
     let output = command.output().expect("it starts");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// What the packages that are published say of themselves.
+/// The metadata of the packages that are published.
 fn published() -> Vec<Value> {
     let mut metadata = cargo();
     metadata.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(ROOT);
@@ -28,7 +28,7 @@ fn text<'a>(package: &'a Value, field: &str) -> &'a str {
 }
 
 #[test]
-fn each_says_what_a_registry_shows() {
+fn each_has_the_metadata_for_a_registry() {
     let packages = published();
     let names: Vec<&str> = packages.iter().map(|package| text(package, "name")).collect();
     assert_eq!(
@@ -41,14 +41,14 @@ fn each_says_what_a_registry_shows() {
             assert!(!text(package, field).is_empty(), "{name} has no {field}");
         }
         let keywords = package["keywords"].as_array().expect("keywords");
-        assert!((1..=5).contains(&keywords.len()), "crates.io takes five keywords at most");
+        assert!((1..=5).contains(&keywords.len()), "crates.io accepts at most five keywords");
         let categories = package["categories"].as_array().expect("categories");
         assert!((1..=5).contains(&categories.len()), "{name}: {categories:?}");
     }
 }
 
-/// docs.rs unpacks one package and builds its library, with the flags of its metadata and without anything of this
-/// repository around it.
+/// docs.rs unpacks one package and builds its library, with the flags of its metadata and without other parts of this
+/// repository.
 #[test]
 fn the_documentation_builds_from_each_package_alone() {
     let folder = fresh("packages");
@@ -66,7 +66,7 @@ fn the_documentation_builds_from_each_package_alone() {
         let mut archive = place(package);
         let name = archive.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
         archive.set_file_name(format!("package/{name}.crate"));
-        // With the time of now: cargo takes an older file for the one that it has built before.
+        // With the current time: cargo would not rebuild an older file.
         output(Command::new("tar").arg("-xzmf").arg(&archive).arg("-C").arg(&folder));
         assert!(place(package).join("README.md").exists(), "{archive:?} has no README.md");
     }
@@ -78,7 +78,7 @@ fn the_documentation_builds_from_each_package_alone() {
         document.env("CARGO_TARGET_DIR", target()).env_remove("K8S_OPENAPI_ENABLED_VERSION");
         document.env("RUSTDOCFLAGS", "-D warnings");
         for other in libraries.iter().filter(|other| text(other, "name") != text(library, "name")) {
-            // It is not in the registry yet.
+            // The package is not in the registry yet.
             let path = place(other).display().to_string();
             document.arg("--config").arg(format!("patch.crates-io.{}.path={path:?}", text(other, "name")));
         }

@@ -1,4 +1,4 @@
-//! README.md: its dependencies and code build in a new crate, its commands can be typed as they are.
+//! README.md: its dependencies and code build in a new crate, and its commands are valid.
 
 use super::{fresh, target};
 use podwait_sim::{Cluster, Life, Terminated, pod};
@@ -16,7 +16,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
     parts.map(|part| part.split("\n```").next().expect("a block has an end")).collect()
 }
 
-/// The commands of its console blocks, without the comments behind them, and what stands below each.
+/// The commands of its console blocks without comments, each with its output.
 fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
     for line in blocks("console").into_iter().flat_map(str::lines) {
@@ -32,7 +32,7 @@ fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
     commands
 }
 
-/// The words of a command, as a shell reads them; of its quotes only single ones.
+/// The words of a command as in a shell, with single quotes only.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (n, part) in command.split('\'').enumerate() {
@@ -53,15 +53,15 @@ async fn cluster() -> Cluster {
     cluster
 }
 
-/// What a user does first: a new crate with README's lines. Cargo finds here neither this workspace nor a configuration
-/// of it, and needs no network.
+/// Like a new user, this makes a new crate with README's lines. There Cargo finds neither this workspace nor its
+/// configuration, and needs no network.
 #[tokio::test]
 async fn its_dependencies_and_its_code_build_in_a_new_crate() {
     let (toml, rust) = (blocks("toml"), blocks("rust"));
     let (main, others) = rust.split_first().expect("Rust");
-    assert_eq!((toml.len(), others.len()), (1, 2), "the blocks of README.md are other ones, mend this test");
+    assert_eq!((toml.len(), others.len()), (1, 2), "the blocks of README.md have changed, adapt this test");
     let dependencies = toml[0].replacen("\"podwait/", &format!("\"{ROOT}/"), 1);
-    assert_ne!(dependencies, toml[0], "the path of the repository stands in README.md");
+    assert_ne!(dependencies, toml[0], "README.md has the path of the repository");
     let package = "[package]\nname = \"readme\"\nedition = \"2024\"\n\n";
     let others = others.join("\n");
     let begin = "#[allow(dead_code, unused_variables)]\n\
@@ -92,9 +92,9 @@ async fn its_dependencies_and_its_code_build_in_a_new_crate() {
     assert_eq!(program.stdout, "exited 3 (nonzero_exit)\n", "{program:?}");
 }
 
-/// Each one is understood: it fails only since there is no configuration.
+/// Each command is valid: it fails only because there is no configuration.
 #[tokio::test]
-async fn its_commands_can_be_typed_as_they_are() {
+async fn its_commands_are_valid() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut known = 0;
     for (command, _) in commands() {
@@ -129,7 +129,7 @@ async fn its_first_command_shows_the_demo() {
 }
 
 #[tokio::test]
-async fn its_first_wait_prints_what_it_says() {
+async fn its_first_wait_prints_the_shown_output() {
     let cluster = cluster().await;
     let server = cluster.serve().await.expect("loopback");
     let config = kubeconfig(&server.url());
@@ -141,13 +141,13 @@ async fn its_first_wait_prints_what_it_says() {
     let path = config.path().to_str().expect("a readable path");
     let arguments: Vec<&str> = words[1..].iter().map(String::as_str).chain(["--kubeconfig", path]).collect();
     let run = run(&arguments).await;
-    // On a terminal both streams are one.
+    // A terminal shows both streams.
     assert_eq!(format!("{}{}", run.stderr, run.stdout), format!("{}\n", printed.join("\n")), "{run:?}");
     assert_eq!(run.status.map(|status| status.to_string()).as_deref(), status.first().copied());
 }
 
 #[test]
-fn tools_of_this_test_read_as_a_shell_does() {
+fn words_are_read_as_in_a_shell() {
     assert_eq!(words("podwait run -- sh -c 'echo hello; exit 3'")[3..], ["sh", "-c", "echo hello; exit 3"]);
     let shell = Command::new("sh").args(["-c", "printf '%s|' run -- sh -c 'echo hello; exit 3'"]).output();
     let shell = String::from_utf8(shell.expect("a shell").stdout).expect("UTF-8");

@@ -1,4 +1,4 @@
-//! Rule 4: outside causes, and what came first.
+//! Rule 4: outside causes, and the order of cause and end.
 
 use super::pods::{Change, ended, exit, pod, running, waiting};
 use super::{check, config};
@@ -22,7 +22,7 @@ fn failed() -> PodSnapshot {
     pod().phase(Phase::Failed).step(ended(exit(3)))
 }
 
-/// Ended, and nobody says so but the container.
+/// Ended, by the container's record only.
 fn over(code: i32) -> PodSnapshot {
     pod().phase(Phase::Running).step(ended(exit(code)))
 }
@@ -61,7 +61,7 @@ pub(super) fn deletion_by_timestamps() -> usize {
 
 pub(super) fn deletion_by_our_own_eyes() -> usize {
     let mut count = 0;
-    // A record that is not final yet is seen, and only then the delete makes it so.
+    // First a record is seen that is not final. Only the deletion makes it final.
     let always = |pod: PodSnapshot| pod.policy(RestartPolicy::Always);
     let seen = [
         ("running", always(up()).seen()),

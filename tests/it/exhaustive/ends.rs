@@ -1,4 +1,4 @@
-//! Rules 3, 5 and 6: which records are final, which are real, and what an exit 0 needs.
+//! Rules 3, 5 and 6: which records are final, which are real, and the conditions of an exit 0.
 
 use super::pods::{Change, container, ended, exit, made_up, pod, record, rule, running, waiting};
 use super::{check, config, error};
@@ -13,7 +13,7 @@ fn up(state: Option<ContainerState>) -> PodSnapshot {
     pod().phase(Phase::Running).step(state)
 }
 
-/// The target with a restart policy and one rule of its own.
+/// The target with its own restart policy and one rule.
 fn ruled(
     mut pod: PodSnapshot,
     policy: Option<RestartPolicy>,
@@ -26,7 +26,7 @@ fn ruled(
     pod
 }
 
-/// The lives that restart policies make differ.
+/// The lives in which restart policies matter.
 fn restarts(make: impl Fn(PodSnapshot) -> PodSnapshot) -> usize {
     let between = |reason: &str, code| up(waiting(reason)).last(exit(code));
     check(
@@ -150,7 +150,7 @@ pub(super) fn a_record_that_is_lost() -> usize {
     let plain = Config { gone_grace: grace, ..config() };
     let green = Config { on_gone: OnGone::AssumeSuccess, ..plain.clone() };
     let limited = Config { deadline: Some(Duration::from_secs(4)), settle: Some(grace), ..plain.clone() };
-    // Reads are ahead of what a watch brings.
+    // Reads are ahead of the events of a watch.
     let lost = || up(ended(made_up())).phase(Phase::Failed).version("1000");
     check(
         [plain, green, limited],

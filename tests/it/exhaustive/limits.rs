@@ -1,4 +1,4 @@
-//! Rules 8, 10, 12 and 13: what is waited for, and how long.
+//! Rules 8, 10, 12 and 13: the reasons to wait, and the limits.
 
 use super::pods::{Change, container, ended, exit, pod, running, waiting, waiting_because};
 use super::{check, config, error};

@@ -1,4 +1,4 @@
-//! The pods that the letters show: facts only, written as small changes to one plain pod.
+//! The pods of the letters, as small changes to one plain pod.
 
 use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
@@ -38,7 +38,7 @@ pub(super) fn running() -> Option<ContainerState> {
     Some(ContainerState::Running)
 }
 
-/// A record of an end at second 100. One container has one end, so the code makes a good `containerID`.
+/// A record of an end at second 100. One container has one end, so its `containerID` contains the code.
 pub(super) fn record(code: i32, reason: &str) -> Terminated {
     Terminated {
         exit_code: code,
@@ -57,12 +57,12 @@ pub(super) fn ended(record: Terminated) -> Option<ContainerState> {
     Some(ContainerState::Terminated(record))
 }
 
-/// What was lost, as the kubelet makes it up.
+/// A record that the kubelet makes up.
 pub(super) fn made_up() -> Terminated {
     Terminated { exit_code: 137, reason: "ContainerStatusUnknown".to_owned(), ..Terminated::default() }
 }
 
-/// Changes to a pod, one word each.
+/// Changes to a pod.
 pub(super) trait Change: Sized {
     fn phase(self, phase: Phase) -> Self;
     fn reason(self, reason: &str) -> Self;
@@ -79,9 +79,9 @@ pub(super) trait Change: Sized {
     fn others_wait(self) -> Self;
     /// `lastState` of the target.
     fn last(self, record: Terminated) -> Self;
-    /// `restartCount` of the target, whose end is another container's then.
+    /// `restartCount` of the target, whose record then has another container id.
     fn count(self, count: i32) -> Self;
-    /// Deleted with this grace period, to be gone at that second.
+    /// Deleted with this grace period and this deletionTimestamp, in seconds.
     fn deleted(self, grace: i64, timestamp: i64) -> Self;
     /// `DisruptionTarget` is true since that second.
     fn disrupted(self, reason: &str, since: i64) -> Self;

@@ -1,4 +1,4 @@
-//! What counts as a sight of the pod, and how the race for the record and the API's failures go.
+//! Which inputs count as sights of the pod, the race for the record, and the API's failures.
 
 use super::pods::{Change, container, ended, exit, pod, running, waiting};
 use super::{check, config, error, page, step};
@@ -138,7 +138,7 @@ pub(super) fn the_race_by_the_clock() -> usize {
     )
 }
 
-/// What the kubelet writes for an init container that the runtime has forgotten.
+/// The record that the kubelet writes for an init container that the runtime no longer has.
 fn inferred() -> Terminated {
     Terminated { reason: "Completed".to_owned(), ..Terminated::default() }
 }

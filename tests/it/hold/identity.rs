@@ -1,4 +1,4 @@
-//! Holds and pods of the same name.
+//! Holds and namesakes.
 
 use super::{running, secs};
 use podwait::{FINALIZER, FailReason, Hold, HoldState, Policy, SavedWait, Wait, wait};
@@ -9,14 +9,14 @@ use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
 use tokio::time::{sleep, timeout};
 
-/// A pod of the name that another process holds.
+/// A pod with the name, which another process holds.
 fn theirs() -> Life {
     let mut step = pod("ci", "p", &["step"]);
     step["metadata"]["finalizers"] = json!([FINALIZER]);
     Life::of(step).scheduled("node-1").running()
 }
 
-/// What a wait on `ci/p` has saved after so many seconds, when its process is killed.
+/// The saved state of a wait for `ci/p` whose process is killed after this many seconds.
 async fn killed_after(cluster: &Cluster, seconds: u64) -> SavedWait {
     let saved: Arc<Mutex<Option<SavedWait>>> = Arc::default();
     let (hold, last) = (Hold::new(client_of(cluster), "ci", "p"), saved.clone());
@@ -29,7 +29,7 @@ async fn killed_after(cluster: &Cluster, seconds: u64) -> SavedWait {
     saved.expect("it was looked at")
 }
 
-/// The wait in the process that comes after, with its hold.
+/// The wait in the next process, with its hold.
 fn restored(cluster: &Cluster, saved: SavedWait) -> (Wait, Hold) {
     let hold = Hold::new(client_of(cluster), "ci", "p");
     let wait = wait(client_of(cluster), "ci", "p").hold(&hold);
@@ -37,7 +37,7 @@ fn restored(cluster: &Cluster, saved: SavedWait) -> (Wait, Hold) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namesake_of_the_pod_that_is_waited_for_is_neither_held_nor_let_go() {
+async fn a_namesake_is_neither_held_nor_released() {
     for poll in [false, true] {
         let cluster = Cluster::new();
         let held_by_others = json!(["example.com/other"]);
@@ -49,7 +49,7 @@ async fn a_namesake_of_the_pod_that_is_waited_for_is_neither_held_nor_let_go() {
         let policy = Policy::builder().start_deadline(secs(30)).build().expect("a policy");
         let wait = wait(client_of(&cluster), "ci", "p").uid("ours").policy(policy).hold(&hold);
         let wait = if poll { wait.poll() } else { wait };
-        wait.await.expect_err("ours is not there");
+        wait.await.expect_err("our pod does not exist");
         assert_eq!(hold.state(), HoldState::NotYet);
         assert_eq!(super::finalizers(&cluster), Some(held_by_others), "poll {poll}");
         hold.release().await.expect("there is nothing to release");
@@ -58,7 +58,7 @@ async fn a_namesake_of_the_pod_that_is_waited_for_is_neither_held_nor_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_was_replaced_while_no_process_waited_is_not_let_go() {
+async fn a_namesake_that_replaced_the_pod_between_processes_is_not_released() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     let saved = killed_after(&cluster, 5).await;
@@ -67,14 +67,14 @@ async fn a_pod_that_was_replaced_while_no_process_waited_is_not_let_go() {
     theirs().spawn(&cluster);
     sleep(secs(5)).await;
     let (wait, hold) = restored(&cluster, saved);
-    let failure = wait.await.expect_err("ours is gone");
+    let failure = wait.await.expect_err("our pod is gone");
     assert_eq!(failure.reason, FailReason::PodReplaced);
-    hold.release().await.expect("ours is gone");
-    assert_eq!(super::finalizers(&cluster), Some(json!([FINALIZER])), "theirs is still held");
+    hold.release().await.expect("our pod is gone");
+    assert_eq!(super::finalizers(&cluster), Some(json!([FINALIZER])), "the namesake is still held");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_replaced_while_it_is_waited_for_is_not_let_go() {
+async fn a_namesake_that_replaces_the_pod_during_the_wait_is_not_released() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     let hold = Hold::new(client_of(&cluster), "ci", "p");
@@ -86,13 +86,13 @@ async fn a_pod_that_is_replaced_while_it_is_waited_for_is_not_let_go() {
         theirs().spawn(&cluster);
     };
     let (exit, ()) = tokio::join!(wait, replace);
-    exit.expect_err("ours is gone");
-    hold.release().await.expect("ours is gone");
-    assert_eq!(super::finalizers(&cluster), Some(json!([FINALIZER])), "theirs is still held");
+    exit.expect_err("our pod is gone");
+    hold.release().await.expect("our pod is gone");
+    assert_eq!(super::finalizers(&cluster), Some(json!([FINALIZER])), "the namesake is still held");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_earlier_process_has_held_is_let_go_even_if_its_answer_was_saved() {
+async fn a_pod_that_an_earlier_process_held_is_released_even_if_the_answer_was_saved() {
     let cluster = Cluster::new();
     running().after(secs(2)).finished(3).spawn(&cluster);
     let saved = killed_after(&cluster, 20).await;
@@ -103,7 +103,7 @@ async fn what_an_earlier_process_has_held_is_let_go_even_if_its_answer_was_saved
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_earlier_process_has_held_is_let_go_even_if_this_one_never_looked() {
+async fn a_pod_that_an_earlier_process_held_is_released_even_without_a_read() {
     for is_dropped in [false, true] {
         let cluster = Cluster::new();
         running().spawn(&cluster);
@@ -122,10 +122,10 @@ async fn what_an_earlier_process_has_held_is_let_go_even_if_this_one_never_looke
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_without_a_uid_touches_no_pod() {
+async fn a_hold_without_a_uid_changes_no_pod() {
     let cluster = Cluster::new();
     theirs().spawn(&cluster);
     sleep(secs(1)).await;
-    Hold::of_created(client_of(&cluster), "ci", "p", "").release().await.expect_err("of which pod?");
+    Hold::of_created(client_of(&cluster), "ci", "p", "").release().await.expect_err("there is no uid");
     assert_eq!(super::finalizers(&cluster), Some(json!([FINALIZER])));
 }

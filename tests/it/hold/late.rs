@@ -1,4 +1,4 @@
-//! Requests for a hold that the API server carries out later than it seems.
+//! Requests for a hold that the API server carries out later than the client assumes.
 
 use super::{finalizers, running, secs};
 use http::{Method, Request};
@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// What the client hears of its first PATCH.
+/// The result of the first PATCH for the client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Heard {
-    /// The answer, when it has been carried out.
+    /// The response, once the PATCH was carried out.
     Answer,
-    /// That the connection broke, at once.
+    /// A broken connection, at once.
     Reset,
     /// Nothing.
     Nothing,
@@ -50,7 +50,7 @@ fn client(cluster: &Cluster, late: Duration, heard: Heard) -> podwait::Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finalizer_that_is_put_on_after_the_wait_was_dropped_is_taken_off() {
+async fn a_finalizer_that_is_added_after_the_wait_was_dropped_is_removed() {
     for heard in [Heard::Answer, Heard::Reset, Heard::Nothing] {
         for late in [100, 2000, 8000] {
             let cluster = Cluster::new();
@@ -70,8 +70,8 @@ async fn a_finalizer_that_is_put_on_after_the_wait_was_dropped_is_taken_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finalizer_that_is_put_on_twice_is_taken_off() {
-    // The first request is lost, as it seems, and the second one is answered.
+async fn a_finalizer_that_is_added_twice_is_removed() {
+    // The first request seems to be lost, and the second one gets a response.
     let cluster = Cluster::new();
     running().after(secs(3)).finished(0).spawn(&cluster);
     sleep(secs(2)).await;
@@ -85,9 +85,9 @@ async fn a_finalizer_that_is_put_on_twice_is_taken_off() {
     assert_eq!(finalizers(&cluster), Some(json!(null)));
 }
 
-/// Where all was answered nothing is confirmed.
+/// If all requests got responses, nothing needs to be confirmed.
 #[tokio::test(start_paused = true)]
-async fn a_release_is_one_request_as_a_rule() {
+async fn a_release_is_usually_one_request() {
     let cluster = Cluster::new();
     running().after(secs(3)).finished(0).spawn(&cluster);
     let hold = Hold::new(client_of(&cluster), "ci", "p");
@@ -97,9 +97,9 @@ async fn a_release_is_one_request_as_a_rule() {
     assert_eq!((cluster.requests().patch, start.elapsed()), (2, Duration::ZERO));
 }
 
-/// The wait is neither polled nor dropped any more, in the middle of its request.
+/// The wait is no longer polled in the middle of its request, and is not dropped.
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_not_polled_holds_up_no_release() {
+async fn a_wait_that_is_not_polled_delays_no_release() {
     let cluster = Cluster::new();
     running().spawn(&cluster);
     sleep(secs(2)).await;
@@ -109,7 +109,7 @@ async fn a_wait_that_is_not_polled_holds_up_no_release() {
     let _ = timeout(Duration::from_millis(50), &mut wait).await.expect_err("it runs");
     timeout(secs(20), hold.release()).await.expect("it has an end").expect("it is let go");
     assert_eq!(finalizers(&cluster), Some(json!(null)));
-    // And it does not put on again what was taken off.
+    // And it does not add the finalizer again after its removal.
     let _ = timeout(secs(20), wait).await;
     assert_eq!(finalizers(&cluster), Some(json!(null)));
 }

@@ -1,4 +1,4 @@
-//! Pods that a LIST finds missing.
+//! Pods that are missing in a LIST.
 
 use super::{hub, name, running, secs, traffic};
 use futures_util::future::join_all;
@@ -7,9 +7,9 @@ use std::future::IntoFuture;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The LIST that a crowd brings about is ahead of a watch that is late.
+/// The LIST for many new waits is ahead of a late watch.
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_a_list_misses_ends_as_the_late_watch_says() {
+async fn a_pod_missing_in_a_list_ends_as_the_late_watch_shows() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("p").after(secs(30)).finished(4).removed().spawn(&cluster);
@@ -28,7 +28,7 @@ async fn a_pod_that_a_list_misses_ends_as_the_late_watch_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_list_misses_behind_a_dead_watch_is_gone_a_few_seconds_later() {
+async fn a_pod_missing_in_a_list_is_gone_a_few_seconds_later_if_the_watch_is_dead() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     for n in 0..150 {

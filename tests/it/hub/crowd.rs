@@ -1,4 +1,4 @@
-//! Waits that come and go on several threads at once.
+//! Waits that begin and end on several threads at once.
 
 use super::{code, name};
 use podwait::{FailReason, Hub, Policy, Scope};
@@ -12,11 +12,11 @@ const PODS: u64 = 30;
 const TASKS: u64 = 8;
 const WAITS: u64 = 60;
 
-/// Pods that live again and again, each always with the same end.
+/// Pods that are created again and again, each always with the same end.
 async fn live(cluster: Cluster) {
     loop {
         for n in 0..PODS {
-            // The names are those of ten pods for each moment.
+            // At any time ten of the names exist.
             let name = name(n);
             let life = Life::of(pod("ci", &name, &["step"])).scheduled("node-1").running();
             let life = life.after(Duration::from_millis(2)).finished(code(n));
@@ -27,7 +27,7 @@ async fn live(cluster: Cluster) {
     }
 }
 
-/// Waits for one pod after the other, and gives up many of them at any point.
+/// Waits for one pod after the other, and drops many of the waits at random points.
 async fn come_and_go(hub: Hub, mut dice: Dice) -> u64 {
     let policy = Policy::builder().absent_grace(Duration::from_secs(5)).build().expect("a policy");
     let mut exits = 0;
@@ -52,7 +52,7 @@ async fn come_and_go(hub: Hub, mut dice: Dice) -> u64 {
 
 /// In real time, since paused time has one thread.
 #[test]
-fn waits_that_come_and_go_on_many_threads_disturb_no_other() {
+fn waits_on_many_threads_do_not_disturb_each_other() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         for is_labelled in [false, true] {
@@ -69,7 +69,7 @@ fn waits_that_come_and_go_on_many_threads_disturb_no_other() {
             }
             assert!(exits > TASKS * WAITS / 10, "{exits}");
             lives.abort();
-            // Nobody is left, so the watch is closed, and whoever comes next is served as the first.
+            // No wait is left, so the watch is closed, and the next wait is served like the first one.
             sleep(Duration::from_millis(100)).await;
             let before = cluster.requests();
             sleep(Duration::from_millis(100)).await;

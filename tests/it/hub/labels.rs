@@ -1,6 +1,6 @@
-//! Hubs with a label selector: who comes, who strays, and who is another.
+//! Hubs with a label selector: new waits, pods that no longer match, and namesakes.
 
-use super::{NEVER, OURS, Told, hub, is_page, name, running, secs, traffic};
+use super::{NEVER, OURS, Received, hub, is_page, name, running, secs, traffic};
 use futures_util::future::join_all;
 use podwait::{FailReason, Hub, Observed, Scope};
 use podwait_sim::{Cluster, Fault, Life, RequestInfo, Verb, pod};
@@ -14,9 +14,9 @@ fn labelled(cluster: &Cluster) -> Hub {
     Hub::new(client_of(cluster), Scope::namespace("ci").labels(OURS))
 }
 
-/// What takes the pod out of the selector, or into it.
-fn managed_by(who: &str) -> serde_json::Value {
-    json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": who } } })
+/// Labels by which the pod matches the selector, or does not.
+fn managed_by(value: &str) -> serde_json::Value {
+    json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": value } } })
 }
 
 /// A LIST of one pod.
@@ -25,7 +25,7 @@ fn is_question(request: &RequestInfo) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newcomer_costs_one_small_request_however_many_there_are() {
+async fn a_new_wait_needs_one_small_request() {
     let cluster = Cluster::new();
     let hub = labelled(&cluster);
     for n in 0..1200 {
@@ -36,7 +36,7 @@ async fn a_newcomer_costs_one_small_request_however_many_there_are() {
     let newcomers = async {
         sleep(secs(10)).await;
         for n in 20_000..20_030 {
-            let (told, name) = (Told::new(), name(n));
+            let (received, name) = (Received::new(), name(n));
             Life::of(pod("ci", &name, &["step"]))
                 .scheduled("node-1")
                 .running()
@@ -44,8 +44,8 @@ async fn a_newcomer_costs_one_small_request_however_many_there_are() {
                 .finished(2)
                 .spawn(&cluster);
             sleep(Duration::from_millis(100)).await;
-            assert_eq!(told.by(hub.wait("ci", &name)).await.map(|exit| exit.code), Ok(2));
-            let first = told.times(|observed| matches!(observed, Observed::Pod(..)))[0];
+            assert_eq!(received.by(hub.wait("ci", &name)).await.map(|exit| exit.code), Ok(2));
+            let first = received.times(|observed| matches!(observed, Observed::Pod(..)))[0];
             assert!(first < Duration::from_millis(110), "it is seen at once: {first:?}");
         }
     };
@@ -61,7 +61,7 @@ async fn a_newcomer_costs_one_small_request_however_many_there_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newcomer_that_does_not_match_or_is_not_there_yet_is_read_by_itself() {
+async fn a_new_pod_that_does_not_match_or_exist_is_read_individually() {
     let cluster = Cluster::new();
     let hub = labelled(&cluster);
     running("first").after(secs(200)).finished(1).spawn(&cluster);
@@ -82,18 +82,18 @@ async fn a_newcomer_that_does_not_match_or_is_not_there_yet_is_read_by_itself() 
         };
         let (stranger, (early, at), ()) =
             tokio::join!(hub.wait("ci", "stranger").into_future(), early, unborn);
-        assert_eq!(at, secs(9), "the watch tells of it");
+        assert_eq!(at, secs(9), "the watch shows it");
         [stranger, early]
     };
     let (first, newcomers) = tokio::join!(hub.wait("ci", "first").into_future(), newcomers);
     assert_eq!(first.map(|exit| exit.code), Ok(1));
     assert_eq!(newcomers.map(|exit| exit.map(|exit| exit.code)), [Ok(2), Ok(3)]);
-    assert_eq!((seen.times(is_page).len(), seen.times(is_question).len()), (0, 2), "each is asked for once");
+    assert_eq!((seen.times(is_page).len(), seen.times(is_question).len()), (0, 2), "each is requested once");
     assert!(cluster.requests().get < 30, "{:?}", cluster.requests());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_of_newcomers_is_served_by_a_list() {
+async fn many_new_waits_are_served_by_a_list() {
     let cluster = Cluster::new();
     let hub = labelled(&cluster);
     for n in 0..400 {
@@ -111,9 +111,9 @@ async fn a_crowd_of_newcomers_is_served_by_a_list() {
     assert!(seen.times(is_question).len() <= 20, "{}", seen.times(is_question).len());
 }
 
-/// Those are read one by one whatever is listed, so nothing is listed for them.
+/// These are read individually in any case, so they cause no LIST.
 #[tokio::test(start_paused = true)]
-async fn many_pods_outside_of_the_selector_are_no_reason_for_a_list() {
+async fn many_pods_outside_the_selector_cause_no_list() {
     let cluster = Cluster::new();
     let hub = Hub::new(client_of(&cluster), Scope::namespace("ci").labels("agent=7"));
     for n in 0..200 {
@@ -126,7 +126,7 @@ async fn many_pods_outside_of_the_selector_are_no_reason_for_a_list() {
     assert!(seen.burst(secs(10)) <= 120, "{}", seen.burst(secs(10)));
 }
 
-/// Everything breaks for a while, and nobody knows afterwards what has happened meanwhile.
+/// All connections break for a while, and the history of that time is compacted.
 async fn outage(cluster: &Cluster, meanwhile: impl AsyncFnOnce()) {
     sleep(secs(10)).await;
     cluster.faults().rule(|_| Some(Fault::Reset));
@@ -138,7 +138,7 @@ async fn outage(cluster: &Cluster, meanwhile: impl AsyncFnOnce()) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_strays_during_an_outage_is_read_and_disturbs_nobody() {
+async fn a_pod_that_no_longer_matches_after_an_outage_is_read_individually() {
     let cluster = Cluster::new();
     let hub = labelled(&cluster);
     running("ours").after(secs(400)).finished(1).spawn(&cluster);
@@ -158,12 +158,12 @@ async fn who_strays_during_an_outage_is_read_and_disturbs_nobody() {
     assert_eq!([ours, strayed].map(|exit| exit.map(|exit| exit.code)), [Ok(1), Ok(2)]);
     assert!(at < secs(235 + 6), "it is read every five seconds: {at:?}");
     let requests = cluster.requests();
-    // The first, those of the outage, the one after it, and one 290 s later.
+    // The first LIST, those of the outage, the one after it, and one 290 s later.
     assert!(requests.watch <= 5, "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_labelled_during_an_outage_is_watched_from_then_on() {
+async fn a_pod_that_matches_after_an_outage_is_watched() {
     let cluster = Cluster::new();
     let hub = labelled(&cluster);
     let mut late = pod("ci", "late", &["step"]);
@@ -181,23 +181,23 @@ async fn who_is_labelled_during_an_outage_is_watched_from_then_on() {
         (exit, start.elapsed())
     };
     let (seen, (exit, at), ()) = tokio::join!(seen, wait, outage(&cluster, async || {}));
-    assert_eq!((exit.map(|exit| exit.code), at), (Ok(2), secs(200)), "a watch tells at once");
+    assert_eq!((exit.map(|exit| exit.code), at), (Ok(2), secs(200)), "a watch shows it at once");
     let after = cluster.requests().get - seen;
-    assert!(after <= 4, "it is looked after as any, not polled: {after}");
+    assert!(after <= 4, "it is read like any other pod, not polled: {after}");
 }
 
-/// What becomes of the first pod must not depend on how its pod is selected.
+/// The answer about the first pod must not depend on the selector.
 #[tokio::test(start_paused = true)]
-async fn the_last_words_of_a_pod_count_before_the_first_ones_of_another() {
+async fn the_final_state_of_a_pod_counts_before_the_first_state_of_a_namesake() {
     for is_labelled in [false, true] {
         let cluster = Cluster::new();
         let hub = if is_labelled { labelled(&cluster) } else { hub(&cluster) };
         let life = running("p").after(secs(14)).delete(0).created(pod("ci", "p", &["step"]));
         life.scheduled("node-1").running().spawn(&cluster);
-        let told = Told::new();
-        let failure = told.by(hub.wait("ci", "p")).await.map_err(|failure| failure.reason);
+        let received = Received::new();
+        let failure = received.by(hub.wait("ci", "p")).await.map_err(|failure| failure.reason);
         assert_eq!(failure, Err(FailReason::PodDeleted), "labelled: {is_labelled}");
-        let deleted = told.times(|observed| matches!(observed, Observed::Deleted(_)));
+        let deleted = received.times(|observed| matches!(observed, Observed::Deleted(_)));
         assert_eq!(deleted, [secs(15)], "labelled: {is_labelled}");
     }
 }

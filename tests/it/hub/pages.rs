@@ -1,6 +1,8 @@
-//! LISTs of several pages, and what happens between them.
+//! LISTs of several pages, and changes between them.
 
-use super::{NEVER, Told, builder, code, hub, is_error, is_page, name, running, secs, traffic, traffic_with};
+use super::{
+    NEVER, Received, builder, code, hub, is_error, is_page, name, running, secs, traffic, traffic_with,
+};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use podwait::{FailReason, Hub, Observed, Scope, Via};
@@ -17,7 +19,7 @@ fn in_pages() -> Cluster {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_come_out_of_the_budget() {
+async fn pages_count_against_the_budget() {
     let cluster = in_pages();
     let hub = builder(&cluster).requests_per_second(1).build();
     for n in 0..2600 {
@@ -28,7 +30,7 @@ async fn pages_come_out_of_the_budget() {
     assert!(waits.into_iter().zip(0..).all(|(exit, n)| exit.is_ok_and(|exit| exit.code == code(n))));
     let pages = seen.times(is_page);
     assert_eq!(pages.len(), 6);
-    // Two may be saved up.
+    // The burst is two.
     assert!(pages.windows(3).all(|pages| pages[2] - pages[0] >= secs(1)), "{pages:?}");
 }
 
@@ -44,19 +46,19 @@ async fn a_continue_token_that_has_expired_begins_the_list_anew() {
         let is_first = request.uri.contains("continue=") && !std::mem::replace(&mut has_expired, true);
         is_first.then(|| Fault::status(410))
     });
-    let told = Told::new();
-    let last = told.by(hub.wait("ci", name(599))).into_future();
+    let received = Received::new();
+    let last = received.by(hub.wait("ci", name(599))).into_future();
     let others = join_all((0..599).map(|n| hub.wait("ci", name(n)).into_future()));
     let (last, others) = tokio::join!(last, others);
     assert_eq!(last.map(|exit| exit.code), Ok(code(599)));
     assert!(others.into_iter().zip(0..).all(|(exit, n)| exit.is_ok_and(|exit| exit.code == code(n))));
-    assert_eq!(told.times(is_error), NEVER, "nothing is wrong with it");
+    assert_eq!(received.times(is_error), NEVER, "it is no error");
     assert_eq!(seen.times(is_page).len(), 4);
-    assert!(cluster.requests().get < 40, "a second goes by until the next one: {:?}", cluster.requests());
+    assert!(cluster.requests().get < 40, "the next LIST begins a second later: {:?}", cluster.requests());
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_goes_or_comes_between_two_pages_is_told_right() {
+async fn waits_that_leave_or_join_between_two_pages_are_served_correctly() {
     let cluster = in_pages();
     let hub = hub(&cluster);
     for n in 0..600 {
@@ -71,27 +73,27 @@ async fn whoever_goes_or_comes_between_two_pages_is_told_right() {
         names
     };
     let (first, last) = (&names[0], &names[599]);
-    let told = Told::new();
-    let deleted = told.by(hub.wait("ci", last)).into_future();
+    let received = Received::new();
+    let deleted = received.by(hub.wait("ci", last)).into_future();
     let between = async {
         sleep(secs(1)).await;
-        assert_eq!(seen.times(is_page).len(), 2, "the second one is under way");
-        // Its page has been made and not been sent.
+        assert_eq!(seen.times(is_page).len(), 2, "the second page is under way");
+        // Its page was made, but not sent yet.
         Life::existing("ci", last).finished(9).removed().spawn(&cluster);
-        let told = Told::new();
-        // Its page has gone by.
-        let exit = told.by(hub.wait("ci", first)).await;
-        (exit, told.times(|observed| matches!(observed, Observed::Pod(..)))[0])
+        let received = Received::new();
+        // Its page was sent already.
+        let exit = received.by(hub.wait("ci", first)).await;
+        (exit, received.times(|observed| matches!(observed, Observed::Pod(..)))[0])
     };
     let (deleted, (exit, seen_after)) = tokio::join!(deleted, between);
     assert_eq!(deleted.map(|exit| exit.code), Ok(9), "the watch begins where the LIST was made");
-    assert_eq!(told.times(|observed| matches!(observed, Observed::NotFound(_))), NEVER);
+    assert_eq!(received.times(|observed| matches!(observed, Observed::NotFound(_))), NEVER);
     let exit = exit.expect("an exit");
     assert!(exit.code >= 0 && seen_after <= secs(4), "{seen_after:?}");
     assert_eq!((cluster.requests().list, cluster.requests().watch), (2, 2), "{:?}", cluster.requests());
 }
 
-/// A page of a LIST with nothing in it, and this continue token.
+/// An empty page of a LIST with this continue token.
 fn empty_page(token: &str) -> Fault {
     let metadata = serde_json::json!({ "resourceVersion": "2", "continue": token });
     let list =
@@ -99,9 +101,9 @@ fn empty_page(token: &str) -> Fault {
     Fault::Status { code: 200, retry_after: None, body: FaultBody::Json(list) }
 }
 
-/// It is a LIST that fails, and is tried again ever more seldom.
+/// Such a LIST fails, and is retried with a growing delay.
 #[tokio::test(start_paused = true)]
-async fn a_list_that_leads_in_a_circle_is_backed_off() {
+async fn a_list_with_a_repeated_token_is_backed_off() {
     let cluster = in_pages();
     let hub = hub(&cluster);
     running("p").after(secs(400)).finished(1).spawn(&cluster);
@@ -110,15 +112,15 @@ async fn a_list_that_leads_in_a_circle_is_backed_off() {
         (request.verb == Verb::List).then(|| empty_page(token))
     });
     let exit = hub.wait("ci", "p").await;
-    assert_eq!(exit.map(|exit| exit.code), Ok(1), "it is read by GETs");
-    // Three pages each time, and ten or eleven times.
+    assert_eq!(exit.map(|exit| exit.code), Ok(1), "the pod is read by GETs");
+    // Three pages each time, ten or eleven times.
     let pages = seen.times(is_page).len();
     assert!((24..=36).contains(&pages), "{pages}");
 }
 
-/// Something in between that always says that there is more.
+/// Like a faulty proxy: each page has another continue token.
 #[tokio::test(start_paused = true)]
-async fn a_list_without_end_is_given_up_and_holds_up_no_reads() {
+async fn an_endless_list_is_abandoned_and_delays_no_reads() {
     let cluster = in_pages();
     let hub = hub(&cluster);
     running("early").after(secs(60)).finished(1).spawn(&cluster);
@@ -133,9 +135,9 @@ async fn a_list_without_end_is_given_up_and_holds_up_no_reads() {
         let exit = hub.wait("ci", "early").await;
         (exit, start.elapsed())
     };
-    let told = Told::new();
+    let received = Received::new();
     let late = async {
-        let exit = told.by(hub.wait("ci", "late")).await;
+        let exit = received.by(hub.wait("ci", "late")).await;
         (exit, start.elapsed())
     };
     let both = async { tokio::join!(early, late) };
@@ -144,11 +146,11 @@ async fn a_list_without_end_is_given_up_and_holds_up_no_reads() {
     assert_eq!(early.map(|exit| exit.code), Ok(1));
     assert!(early_at < secs(61 + 35), "{early_at:?}");
     assert_eq!((late.map(|exit| exit.code), late_at), (Ok(2), secs(701)), "by then there is a watch");
-    assert!(told.times(is_error).len() <= 2);
+    assert!(received.times(is_error).len() <= 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_of_one_name_in_two_namespaces_are_two_pods() {
+async fn pods_of_the_same_name_in_two_namespaces_are_distinct() {
     let cluster = Cluster::new();
     let hub = Hub::new(client_of(&cluster), Scope::all());
     let life = |namespace| Life::of(pod(namespace, "p", &["step"])).scheduled("node-1").running();
@@ -158,9 +160,9 @@ async fn pods_of_one_name_in_two_namespaces_are_two_pods() {
     let wait = |namespace| hub.wait(namespace, "p").into_future();
     let late = async {
         sleep(secs(5)).await;
-        let told = Told::new();
-        let exit = told.by(hub.wait("two", "p")).await;
-        assert_eq!(told.times(|observed| matches!(observed, Observed::Pod(Via::Get, _))).len(), 1);
+        let received = Received::new();
+        let exit = received.by(hub.wait("two", "p")).await;
+        assert_eq!(received.times(|observed| matches!(observed, Observed::Pod(Via::Get, _))).len(), 1);
         exit
     };
     let (one, two, three, late) = tokio::join!(wait("one"), wait("two"), wait("three"), late);
@@ -168,6 +170,6 @@ async fn pods_of_one_name_in_two_namespaces_are_two_pods() {
     assert_eq!(three.map_err(|failure| failure.reason), Err(FailReason::PodDeleted));
     let requests = cluster.requests();
     assert_eq!((requests.list, requests.watch, requests.get), (0, 1, 1));
-    // Dropped before it has begun to be fed.
+    // Dropped before it has joined the hub.
     assert!(hub.wait("one", "p").into_future().now_or_never().is_none());
 }

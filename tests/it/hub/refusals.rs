@@ -1,4 +1,4 @@
-//! Hubs that are refused: for a while, or for good.
+//! Hubs whose requests are refused, for a while or for good.
 
 use super::{NEVER, builder, code, hub, is_watch_list, name, running, secs, traffic, traffic_with};
 use futures_util::FutureExt;
@@ -10,14 +10,14 @@ use std::future::IntoFuture;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// What a hub needs and a wait by itself does not.
+/// Whether the request is for the scope of a hub.
 fn is_shared(request: &RequestInfo) -> bool {
     matches!(request.verb, Verb::List | Verb::Watch) && request.name.is_none()
 }
 
-/// An API server that has just been started and knows neither rights nor resources.
+/// As from an API server that was just started, without rights and resources.
 #[tokio::test(start_paused = true)]
-async fn a_hub_that_has_worked_does_not_break_up_over_a_few_refusals() {
+async fn a_working_hub_survives_a_few_refusals() {
     for refusal in [403, 404] {
         let cluster = Cluster::new();
         let hub = hub(&cluster);
@@ -43,10 +43,10 @@ async fn a_hub_that_has_worked_does_not_break_up_over_a_few_refusals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_that_went_alone_come_back_to_the_hub_and_miss_nothing_on_the_way() {
+async fn waits_with_own_watches_return_to_the_hub_and_miss_no_state() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
-    // Some end while it happens, the others much later.
+    // Some pods end meanwhile, the others much later.
     let end = |n: u64| match n {
         0..40 => Duration::from_millis(59_000 + n * 50),
         _ => secs(3000),
@@ -65,7 +65,7 @@ async fn waits_that_went_alone_come_back_to_the_hub_and_miss_nothing_on_the_way(
     let check = async {
         sleep(secs(50)).await;
         assert_eq!(hub.refusal().map(|failure| failure.code), Some(403));
-        // One who comes now changes nothing about that.
+        // A wait that joins now makes no difference.
         assert!(hub.wait("ci", "other").into_future().now_or_never().is_none());
         assert_eq!(hub.refusal().map(|failure| failure.code), Some(403));
         sleep(secs(60)).await;
@@ -74,7 +74,7 @@ async fn waits_that_went_alone_come_back_to_the_hub_and_miss_nothing_on_the_way(
     let (exits, ()) = tokio::join!(join_all(waits), check);
     for ((exit, at), n) in exits.into_iter().zip(0..) {
         assert_eq!(exit.map(|exit| exit.code), Ok(code(n)), "{n}");
-        assert_eq!(at, end(n) + secs(1), "{n}: a watch told of it at once");
+        assert_eq!(at, end(n) + secs(1), "{n}: a watch showed it at once");
     }
     let own = seen.times(|request| request.verb == Verb::Watch && request.name.is_some());
     assert_eq!(own.len(), 60, "none was renewed");
@@ -82,15 +82,15 @@ async fn waits_that_went_alone_come_back_to_the_hub_and_miss_nothing_on_the_way(
     assert!((10..=13).contains(&shared.len()), "{shared:?}");
 }
 
-/// Where rights are missing for good that is found out again every minute, by one request.
+/// If rights are missing for good, one request each minute checks them again.
 #[tokio::test(start_paused = true)]
-async fn a_hub_that_is_refused_for_good_asks_once_a_minute_and_says_so() {
+async fn a_hub_that_is_refused_for_good_retries_once_a_minute_and_reports_it() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     for n in 0..20 {
         running(&name(n)).after(secs(600)).finished(code(n)).spawn(&cluster);
     }
-    // It may list, but not watch.
+    // The client has the right to list, but not to watch.
     let seen = traffic_with(&cluster, |_, request| {
         (request.verb == Verb::Watch && request.name.is_none()).then(|| Fault::status(403))
     });
@@ -106,14 +106,14 @@ async fn a_hub_that_is_refused_for_good_asks_once_a_minute_and_says_so() {
     let shared = seen.times(is_shared);
     assert!((10..=11).contains(&shared.len()), "a watch each time: {shared:?}");
     let own = seen.times(|request| request.verb == Verb::Watch && request.name.is_some());
-    assert!(own.len() <= 60, "a watch of one's own goes on meanwhile: {}", own.len());
-    assert!(hub.refusal().is_some(), "nobody waits, and nobody knows better");
+    assert!(own.len() <= 60, "the own watch continues meanwhile: {}", own.len());
+    assert!(hub.refusal().is_some(), "without waits the refusal is kept");
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_holds_for_all_who_go_on_by_themselves() {
+async fn retry_after_applies_to_all_waits_with_own_watches() {
     let cluster = Cluster::new();
-    // Ten requests a second for those.
+    // Ten requests per second for own watches.
     let hub = builder(&cluster).requests_per_second(1).build();
     for n in 0..100 {
         running(&name(n)).after(secs(100)).finished(code(n)).spawn(&cluster);
@@ -124,13 +124,13 @@ async fn retry_after_holds_for_all_who_go_on_by_themselves() {
     assert!(exits.into_iter().zip(0..).all(|(exit, n)| exit.is_ok_and(|exit| exit.code == code(n))));
     let held = seen.times(|request| !is_shared(request));
     let held: Vec<_> = held.into_iter().filter(|at| (secs(1)..secs(30)).contains(at)).collect();
-    assert_eq!(held, NEVER, "quiet for as long as the server asked for");
+    assert_eq!(held, NEVER, "no request for as long as the server requires");
 }
 
-/// What the API server asks of one is its last word to all: of one that was denied access before, too, whose budget would
-/// run out while its next read is held.
+/// A `Retry-After` for one wait applies to all, also to a wait that was denied access before, whose budget would run
+/// out while its next read is delayed.
 #[tokio::test(start_paused = true)]
-async fn no_budget_for_denied_access_runs_out_while_retry_after_holds() {
+async fn no_budget_for_denied_access_runs_out_during_a_retry_after() {
     let cluster = Cluster::new();
     for name in ["denied", "throttled"] {
         running(name).after(secs(200)).finished(7).spawn(&cluster);
@@ -147,15 +147,15 @@ async fn no_budget_for_denied_access_runs_out_while_retry_after_holds() {
             _ => None,
         }
     });
-    // Neither has the label, so that both are read.
+    // Neither pod has the label, so both are read.
     let hub = Hub::new(client_of(&cluster), Scope::namespace("ci").labels("agent=7"));
     let exits = join_all(["denied", "throttled"].map(|name| hub.wait("ci", name).into_future())).await;
     assert_eq!(exits.into_iter().map(|exit| exit.map(|exit| exit.code)).collect::<Vec<_>>(), [Ok(7), Ok(7)]);
 }
 
-/// The task that feeds a hub ends with the runtime on which the first wait began.
+/// The task of a hub ends with the runtime on which the first wait began.
 #[test]
-fn waits_whose_feed_was_lost_come_back_to_the_hub() {
+fn waits_return_to_a_hub_whose_task_was_lost() {
     let runtime = || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_time().start_paused(true).build().expect("a runtime")
@@ -186,6 +186,6 @@ fn waits_whose_feed_was_lost_come_back_to_the_hub() {
     let watches = seen.times(|request| request.verb == Verb::Watch).len();
     assert!(
         (4..=5).contains(&watches),
-        "one's own, and then the hub's, which is renewed every 290 s: {watches}"
+        "the own watch, and then the hub's, which is renewed every 290 s: {watches}"
     );
 }

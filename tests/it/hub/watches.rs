@@ -1,29 +1,29 @@
-//! Watches that are cut, refused and held off.
+//! Watches that are ended, refused and delayed.
 
-use super::{NEVER, Told, hub, is_error, is_page, is_watch_list, running, secs, traffic, traffic_with};
+use super::{NEVER, Received, hub, is_error, is_page, is_watch_list, running, secs, traffic, traffic_with};
 use podwait_sim::{Cluster, Fault, Verb};
 use podwait_tests::client_of;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// As a load balancer does it with connections on which nothing comes, before the first bookmark could.
+/// As by a load balancer that ends idle connections, before the first bookmark.
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_cut_whenever_it_is_idle_costs_no_list_and_no_error() {
+async fn a_watch_that_is_ended_when_idle_causes_no_list_and_no_error() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("p").after(secs(1000)).finished(3).spawn(&cluster);
     let seen =
         traffic_with(&cluster, |_, request| (request.verb == Verb::Watch).then(|| Fault::ResetIn(secs(50))));
-    let (told, start) = (Told::new(), Instant::now());
-    assert_eq!(told.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
-    assert_eq!(start.elapsed(), secs(1001), "the watch tells at once");
-    assert_eq!(told.times(is_error), NEVER);
+    let (received, start) = (Received::new(), Instant::now());
+    assert_eq!(received.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
+    assert_eq!(start.elapsed(), secs(1001), "the watch shows it at once");
+    assert_eq!(received.times(is_error), NEVER);
     assert_eq!(seen.times(is_page), NEVER);
     assert!((20..=22).contains(&cluster.requests().watch), "{:?}", cluster.requests());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_watch_of_one_pod_that_is_cut_whenever_it_is_idle_is_opened_at_once() {
+async fn the_watch_of_one_pod_that_is_ended_when_idle_is_opened_at_once() {
     let cluster = Cluster::new();
     running("p").after(secs(1000)).finished(3).spawn(&cluster);
     let seen =
@@ -34,16 +34,16 @@ async fn the_watch_of_one_pod_that_is_cut_whenever_it_is_idle_is_opened_at_once(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_to_come_later_goes_on_from_where_it_was() {
+async fn a_delayed_watch_continues_from_its_resource_version() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("p").after(secs(100)).finished(3).spawn(&cluster);
     cluster.faults().push(Verb::Watch, Fault::CutIn(secs(20)));
     cluster.faults().push(Verb::Watch, Fault::status(429).retry_after(7));
-    let told = Told::new();
+    let received = Received::new();
     let seen = traffic(&cluster);
-    assert_eq!(told.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
-    assert_eq!(told.times(is_error), NEVER, "nothing is lost, so nobody is told");
+    assert_eq!(received.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
+    assert_eq!(received.times(is_error), NEVER, "nothing is lost, so there is no error");
     assert_eq!(seen.times(is_page), NEVER);
     let requests = cluster.requests();
     assert_eq!((requests.list, requests.watch), (0, 3), "{requests:?}");
@@ -52,24 +52,23 @@ async fn a_watch_that_is_to_come_later_goes_on_from_where_it_was() {
     assert!(after[0] >= secs(27), "Retry-After is obeyed: {after:?}");
 }
 
-/// A limit may hang on the read. It does not run out unseen, and what the next watch would tell of the time before is no
-/// ground for it either.
+/// A limit may depend on the read. It must not run out without a read, nor because of old events of the next watch.
 #[tokio::test(start_paused = true)]
-async fn who_reads_in_vain_until_the_watch_may_come_is_told_and_read_by_a_list() {
+async fn a_wait_whose_reads_fail_until_the_next_watch_gets_errors_and_a_list() {
     let cluster = Cluster::new();
     let hub = hub(&cluster);
     running("p").after(secs(100)).finished(3).spawn(&cluster);
     cluster.faults().push(Verb::Watch, Fault::CutIn(secs(29)));
     cluster.faults().push(Verb::Watch, Fault::status(429).retry_after(7));
-    let told = Told::new();
+    let received = Received::new();
     let seen = traffic(&cluster);
-    assert_eq!(told.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
-    let (errors, lists) = (told.times(is_error), seen.times(is_watch_list));
+    assert_eq!(received.by(hub.wait("ci", "p")).await.map(|exit| exit.code), Ok(3));
+    let (errors, lists) = (received.times(is_error), seen.times(is_watch_list));
     assert!(lists.len() == 1 && lists[0] >= secs(36), "Retry-After is obeyed: {lists:?}");
     assert!(!errors.is_empty() && errors.iter().all(|at| *at >= secs(30) && *at < lists[0]), "{errors:?}");
 }
 
-/// What a GET finds first must not cost what the watch is about to say.
+/// A GET that is ahead of the watch must not hide the next events of the watch.
 #[tokio::test(start_paused = true)]
 async fn a_404_that_is_ahead_of_the_watch_does_not_hide_how_the_pod_ended() {
     for is_shared in [true, false] {
@@ -88,7 +87,7 @@ async fn a_404_that_is_ahead_of_the_watch_does_not_hide_how_the_pod_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_404_behind_a_dead_watch_counts_a_few_seconds_later() {
+async fn a_404_counts_a_few_seconds_later_if_the_watch_is_dead() {
     for is_shared in [true, false] {
         let cluster = Cluster::new();
         let hub = hub(&cluster);

@@ -1,4 +1,5 @@
-//! The command's other ways on real pods: `run`, jobs, several at once, and `--resume` after any number of crashes.
+//! The other functions of the command on real pods: `run`, jobs, several pods at once, and `--resume` after any number
+//! of crashes.
 
 use super::{end, step, step_with, trap};
 use crate::cli::crashes::kill_until_it_ends;
@@ -18,7 +19,7 @@ fn begin(own: &Cluster, scratch: &Scratch, arguments: &[&str]) -> Started {
     start(&[arguments, &["-n", scratch.namespace(), "--kubeconfig", kubeconfig]].concat())
 }
 
-/// Starts `podwait run` with this step, which is handed over as a file.
+/// Starts `podwait run` with a file that has this step.
 fn begin_run(own: &Cluster, scratch: &Scratch, script: &str) -> (Started, tempfile::NamedTempFile) {
     let mut pod = step(script);
     (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
@@ -28,7 +29,7 @@ fn begin_run(own: &Cluster, scratch: &Scratch, script: &str) -> (Started, tempfi
     (begin(own, scratch, &["run", "-f", path]), file)
 }
 
-/// The only pod of the namespace, once it is there.
+/// The only pod of the namespace, once it exists.
 async fn only_pod(scratch: &Scratch) -> Pod {
     for _ in 0..300 {
         let pods = scratch.pods().list(&ListParams::default()).await.expect("pods are listed").items;
@@ -48,12 +49,12 @@ async fn assert_empty(scratch: &Scratch) {
         }
         pause(200).await;
     }
-    panic!("a pod is left behind")
+    panic!("a pod is left")
 }
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
+async fn run_creates_a_pod_returns_its_exit_code_and_cleans_up() {
     let own = own_cluster();
     tokio::join!(
         async {
@@ -74,9 +75,13 @@ async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
             let (started, _file) = begin_run(own, &scratch, "echo no; exit 3");
             let run = started.end().await;
             assert_eq!((run.status, &*run.stdout), (Some(3), "no\n"), "{run:?}");
-            assert!(run.stderr.contains("is left behind"), "{run:?}");
+            assert!(run.stderr.contains("is kept"), "{run:?}");
             let left = only_pod(&scratch).await.metadata;
-            assert_eq!((left.finalizers, left.deletion_timestamp), (None, None), "it is there, and not held");
+            assert_eq!(
+                (left.finalizers, left.deletion_timestamp),
+                (None, None),
+                "it exists, and is not held"
+            );
             scratch.remove().await;
         },
         async {
@@ -87,9 +92,9 @@ async fn run_goes_from_nothing_to_the_exit_code_and_cleans_up() {
             let uid = scratch.wait_until_running(&name).await;
             started.signal("INT");
             let run = started.end().await;
-            // It stopped with 0, and that is no success.
+            // The step was stopped and exited 0, which is no success.
             assert_eq!((run.status, &*run.stdout), (Some(223), "begun\nbye\n"), "{run:?}");
-            assert!(run.stderr.contains("asked to stop") && run.stderr.contains("cancelled"), "{run:?}");
+            assert!(run.stderr.contains("stopping the pod") && run.stderr.contains("cancelled"), "{run:?}");
             assert_empty(&scratch).await;
             let ends = own.ends();
             let end = ends.iter().find(|end| end.uid == uid).expect("the runtime saw its end");
@@ -136,7 +141,7 @@ async fn a_job_is_followed_to_its_verdict() {
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn several_pods_are_waited_for_at_once() {
+async fn several_pods_are_awaited_at_once() {
     let own = own_cluster();
     let scratch = Scratch::new("several").await;
     for (name, code) in [("a", 0), ("b", 6), ("c", 4)] {
@@ -149,7 +154,7 @@ async fn several_pods_are_waited_for_at_once() {
     let labelled = begin(own, &scratch, &["wait", "-l", "which=all"]);
     let any = begin(own, &scratch, &["wait", "a", "b", "c", "--any"]);
     let ns = scratch.namespace();
-    // One after the other, or the order in which they end is anybody's guess.
+    // The pods end one after the other, so that the order is known.
     for name in ["a", "b", "c"] {
         let uid = scratch.wait_until_running(name).await;
         pause(2500).await;
@@ -166,19 +171,19 @@ async fn several_pods_are_waited_for_at_once() {
     scratch.remove().await;
 }
 
-/// Lets the step end, and removes its pod by force when that is longer ago than the second that the object tells.
+/// Ends the step. Removes its pod by force after more than a second, which is the precision of the object's times.
 async fn end_and_force(own: &Cluster, scratch: &Scratch, name: &str) {
     let uid = scratch.wait_until_running(name).await;
     end(own, &uid).await;
     pause(3000).await;
-    // Whoever has read its end by then has let it go, but it is there.
+    // A wait that has read the end may have released the pod, but it still exists.
     scratch.delete(name, 0).await;
 }
 
-/// Kill -9 at any time: the same answer as if nothing had happened, and nothing is held any more.
+/// After kill -9 at any time the answer is the same as without, and no pod is held any more.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn who_is_killed_answers_as_if_nothing_had_happened() {
+async fn a_killed_command_has_the_same_answer() {
     let own = own_cluster();
     let scratch = Scratch::new("killed").await;
     let podwait = podwait();
@@ -207,8 +212,8 @@ async fn who_is_killed_answers_as_if_nothing_had_happened() {
         };
         let mut dice = Dice::new(lane);
         let ((output, kills), ()) = tokio::join!(kill_until_it_ends(command, &mut dice, 400), life);
-        let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        assert_eq!((output.status.code(), &*told), (Some(status), answer), "{name}: {output:?}");
+        let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert_eq!((output.status.code(), &*printed), (Some(status), answer), "{name}: {output:?}");
         let left = scratch.pods().get_opt(name).await.expect("an answer");
         let held = left.and_then(|pod| pod.metadata.finalizers);
         assert!(held.is_none_or(|held| held.is_empty()), "{name} is still held");

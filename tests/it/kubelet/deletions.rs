@@ -1,4 +1,4 @@
-//! Steps whose pod is deleted, by whomever.
+//! Steps whose pod is deleted.
 
 use super::{scenario, step, step_with, trap, undisturbed};
 use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams};
@@ -6,7 +6,7 @@ use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::{Scratch, Waiters, pause};
 use serde_json::{Value, json};
 
-/// A step that something of ours keeps in the API server.
+/// A step whose pod a finalizer of the test keeps.
 fn held(script: &str) -> Value {
     step_with(script, |pod| pod["metadata"]["finalizers"] = json!(["podwait.test/hold"]))
 }
@@ -28,7 +28,7 @@ async fn a_step_that_was_stopped_is_no_success() {
             answers.await.watchers_fail(&[FailReason::PodDeleted], Some(0));
         },
         async {
-            // Process 1 of a container that handles no SIGTERM is deaf to it.
+            // Process 1 of a container ignores SIGTERM unless it handles it.
             let answers = scenario("deleted-deaf", Waiters::default(), step("sleep 3600"), async |cluster| {
                 cluster.wait_until_running("step").await;
                 cluster.delete("step", 2).await;
@@ -107,10 +107,10 @@ async fn a_step_that_had_ended_keeps_its_exit() {
             answers.await.watchers_done(DoneReason::NonzeroExit, 7);
         },
         async {
-            // Who comes when the pod is being deleted already has only the object to go by.
+            // A wait that begins during the deletion has only the object as evidence.
             let scratch = super::late("late-deleted-held", &held("sleep 1; exit 0"), async |cluster| {
                 cluster.wait_until_ended("step").await;
-                // The object tells times to the second.
+                // The times of the object have whole seconds.
                 pause(2000).await;
                 cluster.delete("step", 5).await;
             })

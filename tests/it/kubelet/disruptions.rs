@@ -1,4 +1,4 @@
-//! What happens to a whole node. One after the other, on a node of its own.
+//! Disruptions of a whole node, one after the other, on a separate node.
 
 use super::{end, preemption, scenario, step_with, trap};
 use k8s_openapi::api::core::v1::Node;
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 pub(super) const NODE: &str = "node-2";
 
-/// Held while something happens to the node, also between two scenarios.
+/// Locked while the node is disturbed, also between two scenarios.
 pub(super) static NODE_IN_USE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// A step on the node that something happens to.
+/// A step on the node that is disturbed.
 pub(super) fn on_node(script: &str) -> Value {
     step_with(script, |pod| {
         pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": NODE });
@@ -22,7 +22,7 @@ pub(super) fn on_node(script: &str) -> Value {
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn the_node_takes_its_pods_with_it() {
+async fn steps_on_a_node_that_is_disrupted() {
     let own = own_cluster();
     let _node = NODE_IN_USE.lock().await;
     rejected().await;
@@ -37,7 +37,7 @@ async fn the_node_takes_its_pods_with_it() {
     orphaned(own).await;
 }
 
-/// A step that is bound to the node without asking the scheduler.
+/// A step that is bound to the node without the scheduler.
 fn bound(script: &str, change: impl FnOnce(&mut Value)) -> Value {
     step_with(script, |pod| {
         pod["spec"]["nodeName"] = json!(NODE);
@@ -58,7 +58,7 @@ async fn rejected() {
     }
 }
 
-/// The node has its last pod already.
+/// The node has its maximum number of pods.
 async fn full(own: &Cluster) {
     let scratch = Scratch::new("out-of-pods").await;
     let last = bound("sleep 3600", |pod| pod["metadata"]["name"] = json!("last"));
@@ -80,7 +80,7 @@ fn allocatable_pods(node: &Node) -> Option<&str> {
     node.status.as_ref()?.allocatable.as_ref()?.get("pods").map(|pods| pods.0.as_str())
 }
 
-/// The runtime has taken the step along and forgotten it, and its kubelet asks it for the step.
+/// The runtime is restarted and has lost the step, which its kubelet requests from it.
 async fn runtime_restarted(own: &Cluster) {
     let restart = async |cluster: &Scratch| {
         cluster.wait_until_running("step").await;
@@ -90,7 +90,7 @@ async fn runtime_restarted(own: &Cluster) {
     let pod = on_node("sleep 3600");
     let answers = scenario("runtime-restarted", Waiters::default(), pod, restart).await;
     answers.all_fail(&[FailReason::ContainerStatusUnknown], Some(137), 220);
-    // The made-up end is not the last one here: the kubelet starts the step again, and only then it says something itself.
+    // The made-up end is not the last one here: the kubelet starts the step again, and publishes a status only then.
     let mut pod = on_node("cd $PODWAIT_ROOT/data; test -e x && exit 0; touch x; echo begun; sleep 3600");
     pod["spec"]["restartPolicy"] = json!("OnFailure");
     pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
@@ -101,8 +101,8 @@ async fn runtime_restarted(own: &Cluster) {
     until_schedulable().await;
 }
 
-/// The step goes on while its kubelet is away, and ends. Not on a node with other scenarios: a kubelet that starts anew has forgotten
-/// why it could not pull an image.
+/// The step continues while its kubelet is stopped, and ends. Not on a node with other scenarios: a restarted kubelet
+/// no longer has the reason why it could not pull an image.
 async fn restarted(own: &Cluster) {
     let answers = scenario("kubelet-restarted", Waiters::default(), on_node(&trap(5)), async |cluster| {
         let uid = cluster.wait_until_running("step").await;
@@ -130,12 +130,12 @@ async fn tainted() {
     taint(json!(null)).await;
 }
 
-/// The eviction manager looks every ten seconds, and one pod goes at a time. Now and then the kubelet writes Failed and the
-/// reason while the step's last known state is running; the end follows, and with exit 0 another phase.
+/// The eviction manager checks every ten seconds, and evicts one pod at a time. Sometimes the kubelet writes Failed and
+/// the reason while the step's last known state is running; the end follows, and with exit 0 another phase.
 async fn under_pressure(own: &Cluster) {
     for (name, script, reasons, code) in [
         ("evicted", String::from("sleep 3600"), &[FailReason::Evicted][..], Some(137)),
-        // Mostly Succeeded without a reason: only the condition tells.
+        // Mostly Succeeded without a reason: only the condition shows the cause.
         ("evicted-exits-0", trap(0), &[FailReason::Disrupted, FailReason::Evicted], Some(0)),
     ] {
         let answers = scenario(name, Waiters::default(), on_node(&script), async |cluster| {
@@ -147,15 +147,15 @@ async fn under_pressure(own: &Cluster) {
     }
 }
 
-/// Ends the shortage, and waits until the node takes pods again.
+/// Ends the shortage, and waits until the node accepts pods again.
 pub(super) async fn recovered(own: &Cluster, word: &str) {
     own.order(&format!("pressure {NODE} none")).await;
     until_admitted(word).await;
     until_schedulable().await;
 }
 
-/// Waits until the kubelet takes pods again. Until its eviction manager has looked again, which it does every ten seconds, it
-/// refuses them, whatever the node's conditions say.
+/// Waits until the kubelet accepts pods again. It refuses pods until the next check of its eviction manager, every ten
+/// seconds, whatever the node's conditions are.
 async fn until_admitted(word: &str) {
     let scratch = Scratch::new(word).await;
     for number in 0..30 {
@@ -172,7 +172,7 @@ async fn until_admitted(word: &str) {
         }
         pause(700).await;
     }
-    panic!("{NODE} takes no pods");
+    panic!("{NODE} accepts no pods");
 }
 
 async fn shut_down(own: &Cluster) {
@@ -190,7 +190,7 @@ async fn shut_down(own: &Cluster) {
     }
 }
 
-/// The kubelet is gone, then its node: the pods are nobody's, and are collected.
+/// The kubelet stops, then its node is deleted: the pods are orphans, and are collected.
 async fn orphaned(own: &Cluster) {
     let answers =
         scenario("orphaned", Waiters::default(), on_node("sleep 3600"), async |cluster: &Scratch| {
@@ -204,7 +204,7 @@ async fn orphaned(own: &Cluster) {
     own.order("ready 120").await;
 }
 
-/// Waits until the node takes pods again: ready, and without a taint.
+/// Waits until the node accepts pods again: ready, and without a taint.
 pub(super) async fn until_schedulable() {
     until(|node| {
         let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
@@ -222,5 +222,5 @@ async fn until(is_so: impl Fn(&Node) -> bool) {
         }
         pause(200).await;
     }
-    panic!("{NODE} does not get there");
+    panic!("{NODE} does not reach that state");
 }

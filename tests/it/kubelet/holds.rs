@@ -1,4 +1,4 @@
-//! What is left of an exit when nobody looks while its pod is removed: with a hold, and without.
+//! What remains of an exit if no wait runs while its pod is removed: with a hold, and without.
 
 mod node;
 mod rights;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 const HELD: &str = "held";
 const BARE: &str = "bare";
 
-/// Longer than a garbage collector takes.
+/// Longer than a garbage collector needs.
 const LONGEST: Duration = Duration::from_secs(180);
 
-/// Two pods that the same happens to: one that a wait has held, and was killed then, and one that nobody holds.
+/// Two pods with the same life: one is held, by a wait that was then killed, and the other is not held.
 struct Pair {
     own: &'static Cluster,
     scratch: Scratch,
@@ -28,7 +28,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// A pair of this pod in a namespace of its own. Both run.
+    /// A pair of this pod in a new namespace. Both run.
     async fn new(own: &'static Cluster, name: &str, pod: Value) -> Self {
         let scratch = Scratch::new(name).await;
         for name in [HELD, BARE] {
@@ -52,8 +52,8 @@ impl Pair {
         Self { own, scratch, held, bare }
     }
 
-    /// Lets both steps end, as if by themselves, and waits until that is longer ago than a second: the object has no finer
-    /// times, and what ended in the second of a deletion may have ended by it.
+    /// Ends both steps, as if by themselves, and waits more than a second: the times of the object have whole seconds,
+    /// and a step that ended in the second of a deletion may have ended by it.
     async fn end_both(&self) {
         for (name, uid) in [(HELD, &self.held), (BARE, &self.bare)] {
             end(self.own, uid).await;
@@ -68,8 +68,8 @@ impl Pair {
         }
     }
 
-    /// Does this to both, and then tells a line of the table: what waits say that come when the one that nobody holds is
-    /// gone, and what one has said that watched that one all the time. Returns what is said of the one that is held.
+    /// Applies `life` to both, and prints a row of the table: the answers of waits that begin when the pod without a
+    /// hold is gone, and the answer of a wait that watched it all the time. Returns the answer about the held pod.
     async fn row(self, what: &str, life: impl AsyncFnOnce(&Self)) -> Result<Exit, Failure> {
         let watch = podwait::wait(self.scratch.client(), self.scratch.namespace(), BARE).uid(&self.bare);
         let live = async {
@@ -80,14 +80,14 @@ impl Pair {
         let (watched, ()) = tokio::join!(watch, live);
         let late = |name, uid| podwait::wait(self.scratch.client(), self.scratch.namespace(), name).uid(uid);
         let (held, bare) = tokio::join!(late(HELD, &self.held), late(BARE, &self.bare));
-        assert_eq!(code(&bare), None, "{what}: nothing is there that could tell it: {bare:?}");
+        assert_eq!(code(&bare), None, "{what}: there is no evidence of a code: {bare:?}");
         self.is_true(what, &held);
         println!("| {what} | {} | {} | {} |", words(&held), words(&watched), words(&bare));
         self.release().await;
         held
     }
 
-    /// Asserts that this is what the runtime saw: the code, and no end of its own if the step was stopped.
+    /// Asserts that the answer agrees with the runtime: the code, and no exit if the step was stopped.
     #[track_caller]
     fn is_true(&self, what: &str, held: &Result<Exit, Failure>) {
         let ends = self.own.ends();
@@ -96,7 +96,7 @@ impl Pair {
         assert!(held.is_err() || !end.stopped_by_kubelet, "{what}: {held:?} and {end:?}");
     }
 
-    /// The command finds what was left behind, tells its end and lets it go.
+    /// The command finds the held pod, prints its end and releases it.
     async fn release(self) {
         let kubeconfig = self.own.kubeconfig.to_str().expect("a readable path");
         let arguments = ["release", "-n", self.scratch.namespace(), "--kubeconfig", kubeconfig];
@@ -111,13 +111,13 @@ impl Pair {
     async fn until_gone(&self, name: &str) {
         let begin = Instant::now();
         while self.scratch.pods().get_opt(name).await.expect("an answer").is_some() {
-            assert!(begin.elapsed() < LONGEST, "{name} in {} is still there", self.scratch.namespace());
+            assert!(begin.elapsed() < LONGEST, "{name} in {} still exists", self.scratch.namespace());
             pause(200).await;
         }
     }
 }
 
-/// The step's exit code, as far as it is known.
+/// The step's exit code, if it is known.
 fn code(answer: &Result<Exit, Failure>) -> Option<i32> {
     match answer {
         Ok(exit) => Some(exit.code),
@@ -138,7 +138,7 @@ fn words(answer: &Result<Exit, Failure>) -> String {
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn no_deletion_takes_the_exit_of_a_held_pod_along() {
+async fn no_deletion_loses_the_exit_of_a_held_pod() {
     let own = own_cluster();
     let pair = async |name: &str, pod: Value| Pair::new(own, name, pod).await;
     let for_two_seconds =
@@ -153,7 +153,7 @@ async fn no_deletion_takes_the_exit_of_a_held_pod_along() {
         async {
             let pair = pair("hold-deaf", for_two_seconds("sleep 3600")).await;
             let life = async |pair: &Pair| pair.delete_both(2).await;
-            let held = pair.row("deleted while running, deaf to SIGTERM", life).await;
+            let held = pair.row("deleted while running, ignores SIGTERM", life).await;
             held.expect_err("it was stopped");
         },
         async {
@@ -199,7 +199,7 @@ async fn no_deletion_takes_the_exit_of_a_held_pod_along() {
     );
 }
 
-/// Gives both pods an owner and takes it away: the garbage collector deletes them.
+/// Gives both pods an owner and deletes it, so that the garbage collector deletes the pods.
 async fn delete_an_owner(scratch: &Scratch) {
     let owners: Api<ConfigMap> = Api::namespaced(scratch.kube(), scratch.namespace());
     let owner = serde_json::from_value(json!({ "metadata": { "name": "owner" } })).expect("a ConfigMap");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn what_the_step_needs_is_missing_for_a_while_or_for_good() {
+async fn a_need_of_the_step_is_missing_for_a_while_or_for_good() {
     let image = |image: &'static str| {
         step_with("exit 3", move |pod| pod["spec"]["containers"][0]["image"] = json!(image))
     };
@@ -32,7 +32,7 @@ async fn what_the_step_needs_is_missing_for_a_while_or_for_good() {
             answers.all_fail(&[FailReason::InvalidImageName], None, 221);
         },
         async {
-            // The kubelet waits 10, 20 and 40 s between its tries.
+            // The kubelet waits 10, 20 and 40 s between its attempts.
             let patient = Waiters {
                 options: &["--image-pull-grace", "4m"],
                 policy: Some(|policy| policy.image_pull_grace(Duration::from_secs(240))),

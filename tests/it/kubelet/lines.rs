@@ -1,6 +1,7 @@
-//! podwait's own lines of what real steps write, whatever happens on their way: nothing lost, nothing twice, in order.
+//! The lines of real steps, read by podwait with every kind of disturbance: no line is lost or repeated, and all are in
+//! order.
 //!
-//! On a node whose log files are never full, but for [`rotation`].
+//! On a node whose log files are never rotated, except in [`rotation`].
 
 mod rotation;
 mod text;
@@ -21,55 +22,59 @@ use tokio::process::Command;
 
 const NODE: &str = "node-3";
 
-/// Longer than any of these takes.
+/// Longer than any of these tests takes.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A step on that node.
+/// A step on this node.
 fn on_node(script: &str) -> Value {
     step_with(script, |pod| pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": NODE }))
 }
 
-/// What a stream has told: the text of each run of each container, and what is missing.
+/// The events of a stream: the text of each run of each container, and the gaps.
 #[derive(Default)]
-struct Heard {
+struct Collected {
     texts: BTreeMap<(String, u32), Vec<u8>>,
     gaps: Vec<LogGap>,
 }
 
-impl Heard {
+impl Collected {
     async fn all(mut logs: LogStream) -> Self {
-        let mut heard = Self::default();
+        let mut collected = Self::default();
         while let Some(event) = logs.next().await {
             match event {
                 LogEvent::Line(line) => {
-                    let text = heard.texts.entry((line.container.to_string(), line.attempt)).or_default();
+                    let text = collected.texts.entry((line.container.to_string(), line.attempt)).or_default();
                     text.extend_from_slice(&line.text);
                     text.extend(line.ends_line.then_some(b'\n'));
                 }
-                LogEvent::Gap(gap) => heard.gaps.push(gap),
-                // Servers that are away for a while are no secret, and no harm.
+                LogEvent::Gap(gap) => collected.gaps.push(gap),
+                // Outages of servers are reported, and are no failure here.
                 LogEvent::Trouble(_) | _ => {}
             }
         }
-        heard
+        collected
     }
 
     #[track_caller]
-    fn is_whole(&self, who: &str, container: &str, attempt: u32, text: &Text) {
-        assert_eq!(self.gaps, [], "{who}");
-        let heard = self.texts.get(&(container.to_owned(), attempt)).map_or(&[][..], Vec::as_slice);
-        assert_same(&format!("{who}, {container}, attempt {attempt}"), heard, text.bytes());
+    fn is_whole(&self, reader: &str, container: &str, attempt: u32, text: &Text) {
+        assert_eq!(self.gaps, [], "{reader}");
+        let collected = self.texts.get(&(container.to_owned(), attempt)).map_or(&[][..], Vec::as_slice);
+        assert_same(&format!("{reader}, {container}, attempt {attempt}"), collected, text.bytes());
     }
 }
 
-/// Waits for the pod `step` and hears what it writes, by the library.
-async fn hear(client: podwait::Client, scratch: &Scratch, logs: Logs) -> (Result<Exit, Failure>, Heard) {
+/// Waits for the pod `step` and reads its log with the library.
+async fn collect_log(
+    client: podwait::Client,
+    scratch: &Scratch,
+    logs: Logs,
+) -> (Result<Exit, Failure>, Collected) {
     let (wait, stream) = wait(client, scratch.namespace(), "step").container("step").logs(logs);
-    let both = async { tokio::join!(wait, Heard::all(stream)) };
+    let both = async { tokio::join!(wait, Collected::all(stream)) };
     tokio::time::timeout(LONGEST, both).await.expect("the log ends with its run")
 }
 
-/// The same by the command with these arguments. What it prints may be no text.
+/// The same with the command and these arguments. Its output need not be text.
 async fn print(kubeconfig: &Path, scratch: &Scratch, arguments: &[&str]) -> Output {
     let mut command = Command::new(podwait_tests::cli::podwait());
     command.args(arguments).args(["-n", scratch.namespace(), "--kubeconfig"]).arg(kubeconfig);
@@ -79,18 +84,18 @@ async fn print(kubeconfig: &Path, scratch: &Scratch, arguments: &[&str]) -> Outp
 }
 
 #[track_caller]
-fn is_printed(who: &str, output: &Output, status: i32, text: &Text) {
+fn is_printed(reader: &str, output: &Output, status: i32, text: &Text) {
     let notes = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{who}: {notes}");
-    assert!(!notes.contains("may be missing"), "{who}: {notes}");
-    assert_same(who, &output.stdout, text.bytes());
+    assert_eq!(output.status.code(), Some(status), "{reader}: {notes}");
+    assert!(!notes.contains("may be missing"), "{reader}: {notes}");
+    assert_same(reader, &output.stdout, text.bytes());
 }
 
 const FOLLOW: &[&str] = &["logs", "step", "-f"];
 const WAIT: &[&str] = &["wait", "step", "--logs"];
 
-/// Cuts answers with logs at any byte, in every way in which a connection can end at once; the first few of them:
-/// a link that never lets more through than what was told already is given up when the drain is over.
+/// Cuts responses with logs at any byte, in every way in which a connection can end at once. Only a few are cut: a log
+/// whose connection never gets beyond the reported lines is abandoned at the end of the drain.
 fn cuts(seed: u64) -> impl FnMut(&Request) -> Option<Fault> + Send + 'static {
     let (mut dice, mut left) = (Dice::new(seed), 6);
     let endings = [Ending::Reset, Ending::Shut, Ending::Crash, Ending::Undelimited, Ending::Clean];
@@ -103,8 +108,8 @@ fn cuts(seed: u64) -> impl FnMut(&Request) -> Option<Fault> + Send + 'static {
     }
 }
 
-/// Five at once read what a step writes at megabytes per second: three of them directly, while the kubelet's connections break
-/// and the kubelet itself is killed, and two through proxies which cut by lot what else comes.
+/// Five readers at once read the log of a step that writes megabytes per second: three of them directly, while the
+/// kubelet's connections break and the kubelet itself is killed, and two through proxies with random cuts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn all_that_a_step_writes_arrives_once_and_in_order() {
@@ -130,20 +135,24 @@ async fn all_that_a_step_writes_arrives_once_and_in_order() {
         own.order(&format!("stream-limit {NODE} 0")).await;
         own.order("restart kubelet-3").await;
         own.order("ready 120").await;
-        // Every proxy has something to cut as long as the step writes.
+        // Every proxy has responses to cut as long as the step writes.
         text.finish();
     };
     let (library, cut_library, command, waiting, cut_command, ()) = tokio::join!(
-        hear(scratch.client(), &scratch, Logs::of_target()),
-        hear(first.client(), &scratch, Logs::of_target()),
+        collect_log(scratch.client(), &scratch, Logs::of_target()),
+        collect_log(first.client(), &scratch, Logs::of_target()),
         print(&own.kubeconfig, &scratch, FOLLOW),
         print(&own.kubeconfig, &scratch, WAIT),
         print(kubeconfig.path(), &scratch, FOLLOW),
         troubles,
     );
-    for (who, (exit, heard)) in [("library", library), ("library, cut", cut_library)] {
-        assert_eq!(exit.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(3), "{who}, seed {seed}");
-        heard.is_whole(who, "step", 1, &text);
+    for (reader, (exit, collected)) in [("library", library), ("library, cut", cut_library)] {
+        assert_eq!(
+            exit.map(|exit| exit.code).map_err(|failure| failure.reason),
+            Ok(3),
+            "{reader}, seed {seed}"
+        );
+        collected.is_whole(reader, "step", 1, &text);
     }
     is_printed("logs -f", &command, 0, &text);
     is_printed("wait --logs", &waiting, 3, &text);
@@ -166,7 +175,8 @@ async fn each_run_of_each_container_arrives_whole() {
     let runs: [Text; 3] = [1, 2, 3].map(|seed| Text::new(seed, 1 << 20));
     let beside = Text::new(4, 2 << 20);
     beside.finish();
-    // Each run writes a text of its own, as fast as it can. A run that ends at once takes the log of the one before along.
+    // Each run writes its own text as fast as possible. A run that ends at once would remove the log of the previous
+    // run.
     let [first, second, third] = runs.each_ref().map(Text::path);
     let step = format!(
         "cd $PODWAIT_ROOT/data; test -e 1 || {{ touch 1; cat {first}; sleep 4; exit 1; }}; \
@@ -179,24 +189,24 @@ async fn each_run_of_each_container_arrives_whole() {
     pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
     scratch.create_pod(&pod).await;
     let command = [FOLLOW, &["-c", "step"]].concat();
-    let ((exit, heard), command) = tokio::join!(
-        hear(scratch.client(), &scratch, Logs::of_all()),
+    let ((exit, collected), command) = tokio::join!(
+        collect_log(scratch.client(), &scratch, Logs::of_all()),
         print(&own.kubeconfig, &scratch, &command),
     );
     let exit = exit.expect("the third run succeeds");
     assert_eq!((exit.code, exit.restart_count), (0, 2));
     for (attempt, text) in (1..).zip(&runs) {
-        heard.is_whole("library", "step", attempt, text);
+        collected.is_whole("library", "step", attempt, text);
     }
-    heard.is_whole("library", "beside", 1, &beside);
-    assert_eq!(heard.texts.len(), 4);
+    collected.is_whole("library", "beside", 1, &beside);
+    assert_eq!(collected.texts.len(), 4);
     let all = runs.iter().map(Text::bytes).collect::<Vec<_>>().concat();
     assert_eq!(command.status.code(), Some(0), "{}", String::from_utf8_lossy(&command.stderr));
     assert_same("logs -f", &command.stdout, &all);
     scratch.remove().await;
 }
 
-/// The API server is killed in the middle, which breaks all streams off, and comes back.
+/// The API server is killed in the middle, which breaks all streams, and is started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn an_api_server_that_is_restarted_costs_no_line() {
@@ -216,14 +226,14 @@ async fn an_api_server_that_is_restarted_costs_no_line() {
         }
         text.finish();
     };
-    let ((exit, heard), command, waiting, ()) = tokio::join!(
-        hear(scratch.client(), &scratch, Logs::of_target()),
+    let ((exit, collected), command, waiting, ()) = tokio::join!(
+        collect_log(scratch.client(), &scratch, Logs::of_target()),
         print(&own.kubeconfig, &scratch, FOLLOW),
         print(&own.kubeconfig, &scratch, WAIT),
         outage,
     );
     assert_eq!(exit.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(3));
-    heard.is_whole("library", "step", 1, &text);
+    collected.is_whole("library", "step", 1, &text);
     is_printed("logs -f", &command, 0, &text);
     is_printed("wait --logs", &waiting, 3, &text);
     scratch.remove().await;

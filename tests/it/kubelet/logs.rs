@@ -1,4 +1,4 @@
-//! A step's output on its way through runtime, kubelet and API server to `kubectl logs -f`, for those who build upon it.
+//! The output of a step through runtime, kubelet and API server to `kubectl logs -f`, on which podwait's logs depend.
 
 use super::disruptions::{NODE, NODE_IN_USE, on_node};
 use super::{end, step, trap};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
-/// Longer than any of these takes.
+/// Longer than any of these tests takes.
 const LONGEST: Duration = Duration::from_secs(200);
 
 /// kubectl, built on first use.
@@ -43,16 +43,17 @@ fn texts(output: &str) -> impl Iterator<Item = &str> {
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn a_step_s_output_arrives_whole() {
+async fn the_output_of_a_step_is_complete() {
     let own = own_cluster();
     let scratch = Scratch::new("logs").await;
-    // What is written at once to both comes in any order; a line is cut at 16 KiB on its way and put together again.
+    // Lines that are written to both streams at once have any order. A line is cut at 16 KiB in the runtime, and joined
+    // again.
     let script = "seq -f 'out %g' 2000; seq -f 'err %g' 2000 >&2; sleep 2; echo; printf 'a\\r\\n'; \
                   head -c 40000 /dev/zero | tr '\\0' x; echo; printf end; exit 3";
     scratch.create_pod(&step(script)).await;
     scratch.wait_until_running("step").await;
     let run = follow(own, &scratch).await;
-    assert_eq!((run.status, &*run.stderr), (Some(0), ""), "kubectl does not tell how the step ended");
+    assert_eq!((run.status, &*run.stderr), (Some(0), ""), "kubectl does not report how the step ended");
     let lines: Vec<&str> = texts(&run.stdout).collect();
     for stream in ["out", "err"] {
         let written: Vec<String> = (1..=2000).map(|number| format!("{stream} {number}")).collect();
@@ -64,17 +65,18 @@ async fn a_step_s_output_arrives_whole() {
     scratch.remove().await;
 }
 
-/// The value of this variable, or else the usual one.
+/// The value of this variable, or the default.
 pub(super) fn number(variable: &str, usual: usize) -> usize {
     std::env::var(variable).map_or(usual, |text| text.parse().expect("a number of megabytes"))
 }
 
-/// What the kubelet has not read of a file when the next one is there is lost, and whoever reads cannot know; also the log's end,
-/// if the container has ended by then. Here a file is full after a megabyte, and is looked at every three seconds. `PODWAIT_LOG_RATE` says how many megabytes a second are written, if the
-/// machine can, and `PODWAIT_LOG_SIZE` how many in all.
+/// The part of a file that the kubelet has not read at a rotation is lost, and a reader cannot detect that; the part
+/// may be the end of the log, if the container has ended. Here a file is full after a megabyte, and is checked every
+/// three seconds. `PODWAIT_LOG_RATE` is the number of megabytes per second, if the machine can write as much, and
+/// `PODWAIT_LOG_SIZE` the number in total.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn a_rotation_tears_one_hole_at_most() {
+async fn a_rotation_loses_lines_in_one_place_at_most() {
     let own = own_cluster();
     let scratch = Scratch::new("rotations").await;
     // In lines of a hundred bytes.
@@ -93,12 +95,12 @@ async fn a_rotation_tears_one_hole_at_most() {
         run = follow(own, &scratch) => run,
         never = count_rotations(own.logs("node-1", scratch.namespace(), "step", &uid, "step"), &files) => never,
     };
-    let rotations = files.into_inner().expect("nobody panics with it").len();
+    let rotations = files.into_inner().expect("no thread panics with the lock").len();
     assert_eq!((run.status, &*run.stderr), (Some(0), ""));
     let (mut next, mut gaps, mut broken) = (0, Vec::new(), 0);
     for line in texts(&run.stdout) {
         let number = line.strip_suffix(&text).filter(|number| number.len() == 10);
-        // One that the rotation broke in two, a half of which is lost.
+        // A line of which the rotation has lost a part.
         let Some(number) = number.and_then(|number| number.parse::<usize>().ok()) else {
             broken += 1;
             continue;
@@ -120,25 +122,26 @@ async fn a_rotation_tears_one_hole_at_most() {
     );
     assert!(rotations >= 2, "{rotations} rotations");
     assert!(gaps.len() <= rotations && broken <= rotations, "{gaps:?} in {rotations} rotations");
-    // Who comes later has the last file only, in which nothing may be yet.
+    // A later reader has only the last file, which may be empty.
     let late = logs(own, &scratch, &[]).await;
     assert!(late.status == Some(0) && late.stdout.lines().count() < total, "{} bytes", late.stdout.len());
     scratch.remove().await;
 }
 
-/// Collects the times at which a file of this folder was moved away, which its name tells. Compressed later, it has another end.
+/// Collects the times at which files of this folder were rotated, from their names. A file that is compressed later has
+/// another suffix.
 pub(super) async fn count_rotations(folder: PathBuf, times: &Mutex<BTreeSet<String>>) -> ! {
     loop {
         let files = std::fs::read_dir(&folder).expect("the container has a log");
         let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
         let moved = names.filter_map(|name| Some(name.split('.').nth(2)?.to_owned()));
-        times.lock().expect("nobody panics with it").extend(moved);
+        times.lock().expect("no thread panics with the lock").extend(moved);
         pause(100).await;
     }
 }
 
-/// Only the end of the API server itself breaks an answer off. Whatever happens between it and the kubelet, or to the kubelet, the
-/// answer ends in good order, as at the container's end. So a reader has to ask how the container is.
+/// Only the end of the API server itself breaks a response off. After any failure of the kubelet, or of the connection
+/// to it, the response ends properly, as at the container's end. So a reader has to check the state of the container.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn the_end_of_a_stream_is_no_end_of_the_step() {
@@ -165,13 +168,13 @@ async fn the_end_of_a_stream_is_no_end_of_the_step() {
             own.order(order).await;
         }
         own.order("ready 120").await;
-        assert!(own.ends().iter().all(|one| one.uid != uid), "{first}: the step goes on");
+        assert!(own.ends().iter().all(|one| one.uid != uid), "{first}: the step continues");
     }
     let (run, ()) = tokio::join!(follow(own, &scratch), async {
         pause(1500).await;
         end(own, &uid).await;
     });
-    // A kubelet that has just begun may not know the pod yet, and kubectl asks again and says so.
+    // A kubelet that was just started may not know the pod yet. Then kubectl retries, and prints a message.
     assert_eq!(run.status, Some(0), "{run:?}");
     assert_eq!(own.ends().iter().find(|one| one.uid == uid).map(|one| one.exit_code), Some(4));
     scratch.remove().await;

@@ -1,13 +1,13 @@
-//! Lives on a real kubelet, seen through a network on which faults come at random: one seed, one pod, one way of waiting, one
-//! mixture. What the container's runtime saw is the truth, and what each answer is worth is told in the words of the storms.
+//! Lives on a real kubelet, observed through a proxy with random faults: one seed, one pod, one way of waiting, one
+//! mixture. The truth is the journal of the container's runtime, and the verdicts are those of the storms.
 
-mod ear;
+mod arrivals;
 mod history;
 mod life;
 mod table;
 mod verdict;
 
-use ear::Ear;
+use arrivals::Arrivals;
 use futures_util::future::join_all;
 use history::History;
 use life::{Life, Truth};
@@ -25,19 +25,19 @@ use std::time::{Duration, Instant};
 use table::{Run, Table};
 use verdict::{BUDGETS, Case};
 
-/// How many lives go on at once.
+/// How many lives run at once.
 const AT_ONCE: u64 = 20;
 
-/// The percentage of requests that meet a fault.
+/// The percentage of requests with a fault.
 const FAULTS: u64 = 30;
 
 /// Longest time that any of these may take: the life, then calls that hang, watches that are silent, backoffs.
 const LONGEST: Duration = Duration::from_secs(200);
 
-/// `PODWAIT_MIXTURES` says how many, `PODWAIT_SEED` from which seed on.
+/// `PODWAIT_MIXTURES` is the number of mixtures, `PODWAIT_SEED` the first seed.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn no_mixture_of_faults_changes_what_a_kubelet_says() {
+async fn no_mixture_of_faults_changes_the_answer_about_a_real_kubelet() {
     let own = own_cluster();
     let number = |name: &str, usual: u64| {
         std::env::var(name).map_or(usual, |text| text.parse().expect("a number of seeds, and a seed"))
@@ -59,7 +59,7 @@ async fn no_mixture_of_faults_changes_what_a_kubelet_says() {
     println!("seeds {first} to {}, {} faults\n{table}", first + count - 1, table.faults);
     assert_eq!(table.bad, [], "PODWAIT_SEED={first} PODWAIT_MIXTURES={count}\n{table}");
     let (all, _) = table.total();
-    assert!(all.count(Verdict::Right) * 10 >= count * 6, "most get through\n{table}");
+    assert!(all.count(Verdict::Right) * 10 >= count * 6, "most answers are right\n{table}");
     assert!(all.requests(100) < 60, "a storm of requests\n{table}");
 }
 
@@ -76,9 +76,9 @@ async fn run(own: &Cluster, scratch: &Scratch, history: &History, seed: u64) -> 
     let policy = Policy::builder().api_error_budget(api).auth_error_budget(auth).build().expect("a policy");
     let observed = Arc::new(Mutex::new(Vec::new()));
     let versions = Arc::clone(&observed);
-    let ear = Ear::default();
+    let recorder = Arrivals::default();
     let wait = way
-        .wait(ear.client(proxy.client()), scratch.namespace(), &name)
+        .wait(recorder.client(proxy.client()), scratch.namespace(), &name)
         .container(STEP)
         .uid(&uid)
         .policy(policy);
@@ -94,10 +94,10 @@ async fn run(own: &Cluster, scratch: &Scratch, history: &History, seed: u64) -> 
     };
     let ((outcome, answered), ()) = tokio::join!(waiting, life.happen(scratch, &name));
     let traffic = proxy.traffic();
-    // The runtime and the store may have more to say than what was waited for.
+    // The runtime and the store may have more events than the wait observed.
     let (truth, ends) = truth(own, &life, &uid).await;
     let history = history.pod(&uid);
-    let arrivals = ear.heard(&uid);
+    let arrivals = recorder.of(&uid);
     let observed = std::mem::take(&mut *observed.lock().unwrap_or_else(PoisonError::into_inner));
     let case = Case {
         truth,
@@ -132,7 +132,7 @@ async fn run(own: &Cluster, scratch: &Scratch, history: &History, seed: u64) -> 
     }
 }
 
-/// The truth, as soon as it is there: an answer may come before the end that it foretells.
+/// The truth, as soon as it is known: an answer may precede the end of which it is certain.
 async fn truth(own: &Cluster, life: &Life, uid: &str) -> (Truth, Vec<End>) {
     for _ in 0..300 {
         let ends: Vec<End> = own.ends().into_iter().filter(|end| end.uid == uid).collect();
@@ -144,7 +144,7 @@ async fn truth(own: &Cluster, life: &Life, uid: &str) -> (Truth, Vec<End>) {
     panic!("{} has no end", life.pod["metadata"]["name"])
 }
 
-/// What of a version a story tells.
+/// The parts of a version that the story has.
 fn brief(pod: &Value) -> String {
     let (metadata, status) = (&pod["metadata"], &pod["status"]);
     let state = &status["containerStatuses"];

@@ -1,4 +1,5 @@
-//! The API server and its store go away and come back. Alone on the cluster, since everybody would notice.
+//! The API server and its store stop and start again. Such a test has the cluster for itself, since it disturbs all
+//! others.
 
 use super::servers::{SECOND_IN_USE, Second};
 use super::{Waiters, end, step, trap};
@@ -22,7 +23,7 @@ async fn an_outage_changes_no_answer() {
     for (name, orders) in [
         // Watches end in the middle, connections are refused.
         ("apiserver-killed", &["kill apiserver", "start apiserver"][..]),
-        // Connections stay open and nothing comes.
+        // Connections stay open and are silent.
         ("apiserver-paused", &["pause apiserver", "resume apiserver"]),
         ("etcd-killed", &["kill etcd", "start etcd"]),
     ] {
@@ -53,8 +54,9 @@ async fn an_outage_changes_no_answer() {
     one_of_two(own, second_in_use).await;
 }
 
-/// What a watch would go on from is gone: a server that starts anew knows nothing from before its start, and the pod has not
-/// changed since. There must be a watch all the same, since the pod does not outlast its end for long.
+/// The resourceVersion from which a watch would continue is gone: a restarted server has no history from before its
+/// start, and the pod has not changed since. There must still be a watch, since the pod exists only briefly after its
+/// end.
 async fn forgotten(own: &Cluster) {
     let scratch = Scratch::in_outages("compacted").await;
     let proxy = Proxy::start(scratch.kube()).await.expect("a port");
@@ -62,15 +64,15 @@ async fn forgotten(own: &Cluster) {
         scratch.create_pod(&step(&trap(5))).await;
         let uid = scratch.wait_until_running("step").await;
         proxy.until(|traffic| traffic.requests.watch >= 2).await;
-        // Something else happens, or the pod's version would be the newest that there is.
+        // Another object changes: otherwise the pod's resourceVersion would be the newest.
         scratch.create("other", &["step"]).await;
         for order in ["compact", "kill apiserver", "start apiserver", "ready 120", "compact"] {
             own.order(order).await;
         }
-        // Two watch. Each is told that it is gone before it watches again.
+        // Two waits watch. Each gets a 410 before it watches again.
         let again = proxy.until(|traffic| traffic.requests.watch >= 6);
         let again = tokio::time::timeout(Duration::from_secs(60), again).await;
-        assert!(again.is_ok(), "nobody watches: {proxy:#?}");
+        assert!(again.is_ok(), "there is no watch: {proxy:#?}");
         pause(1000).await;
         end(own, &uid).await;
         scratch.wait_until_ended("step").await;
@@ -84,7 +86,7 @@ async fn forgotten(own: &Cluster) {
     scratch.remove().await;
 }
 
-/// The other server goes on. The kubelet knows the first one only, so the end comes when that is back.
+/// The other server continues. The kubelet uses only the first server, so the end is published when that one is back.
 async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
     let second = Second::start(own, in_use).await;
     let scratch = Scratch::in_outages("one-of-two-killed").await;
@@ -95,16 +97,16 @@ async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
         proxy.until(|traffic| traffic.requests.watch >= 2).await;
         own.order("kill apiserver").await;
         end(own, &uid).await;
-        // Two watch, and so they do at the other one.
+        // Two waits watch, and then watch the other server.
         let again = proxy.until(|traffic| traffic.requests.watch >= 4);
         let again = tokio::time::timeout(Duration::from_secs(60), again).await;
-        assert!(again.is_ok(), "nobody watches: {proxy:#?}");
+        assert!(again.is_ok(), "there is no watch: {proxy:#?}");
         // Longer than the budget below.
         pause(4000).await;
         own.order("start apiserver").await;
         own.order("ready 120").await;
     };
-    // No outage at all would fit into this budget.
+    // This budget is shorter than any outage.
     let waiters = Waiters {
         policy: Some(|policy| policy.api_error_budget(Duration::from_secs(3))),
         ..Waiters::default()
@@ -117,14 +119,14 @@ async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
     second.stop().await;
 }
 
-/// The name of all that starves.
+/// The name of the objects for throttling.
 const NAME: &str = "podwait-starved";
 
-/// API priority and fairness has a level without shares for the user who waits: 429 for whoever finds its one seat taken. And
-/// taken it is, by requests for a future that does not come, of which each waits three seconds for it.
+/// API priority and fairness has a level without shares for the user of the waits: a request gets 429 if the only seat
+/// is taken. The seat is taken by requests for a future resourceVersion, each of which waits three seconds.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn being_starved_changes_no_answer() {
+async fn throttling_changes_no_answer() {
     let own = own_cluster();
     let _node = super::disruptions::NODE_IN_USE.lock().await;
     let _alone = alone().await;
@@ -176,7 +178,7 @@ async fn being_starved_changes_no_answer() {
         }
     };
     let relent = async {
-        // Some for the command to be there.
+        // Some time for the start of the command.
         pause(4000).await;
         end(own, &uid).await;
         pause(2500).await;
@@ -184,7 +186,7 @@ async fn being_starved_changes_no_answer() {
     };
     let waiters = Waiters { context: Some("nobody"), ..Waiters::default() };
     let waits = async {
-        // The server takes a moment to act upon it.
+        // The server applies the change a moment later.
         refused.notified().await;
         tokio::join!(waiters.wait(&scratch, "step"), relent)
     };
@@ -195,8 +197,8 @@ async fn being_starved_changes_no_answer() {
     };
     answers.all_done(DoneReason::NonzeroExit, 6);
     answers.agree_with_the_runtime(scratch.namespace(), "step");
-    assert!(answers.trace.contains("api_throttled"), "the command met no 429: {answers:#?}");
-    // Retry-After is one second, so this is no storm.
+    assert!(answers.trace.contains("api_throttled"), "the command got no 429: {answers:#?}");
+    // Retry-After is one second, so there are few requests.
     assert!((1..60).contains(&answers.throttled), "throttled {} times: {answers:#?}", answers.throttled);
     answers.keep_recording("starved");
     levels.delete(NAME, &DeleteParams::default()).await.expect("the priority level is deleted");

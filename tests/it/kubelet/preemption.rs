@@ -1,4 +1,4 @@
-//! Steps that have to make place for a pod of a higher priority.
+//! Steps that are ended for a pod with a higher priority.
 
 use super::disruptions::{NODE, on_node};
 use super::{scenario, trap};
@@ -8,7 +8,7 @@ use podwait::FailReason;
 use podwait_tests::cluster::{Scratch, Waiters, kube_client};
 use serde_json::{Value, json};
 
-/// A step that takes more than half of the node.
+/// A step that requests more than half of the node.
 fn big(script: &str) -> Value {
     let mut pod = on_node(script);
     pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "5" } });
@@ -21,7 +21,7 @@ pub(super) fn of_priority(class: &str) -> Value {
     pod
 }
 
-/// Creates the two priorities, unless they are there.
+/// Creates the two priorities, unless they exist.
 pub(super) async fn create_classes() {
     let classes: Api<PriorityClass> = Api::all(kube_client(None).await);
     for (name, value) in [("podwait-low", 1), ("podwait-high", 1000)] {
@@ -46,12 +46,12 @@ pub(super) async fn by_the_scheduler() {
     answers.await.watchers_fail(&[FailReason::Disrupted], Some(0));
 }
 
-/// The kubelet ends the pod by itself, for a critical one that is bound to the node already. Now and then it writes Failed and
-/// the reason while the step's last known state is running; the end follows.
+/// The kubelet ends the pod by itself, for a critical pod that is bound to the node already. Sometimes it writes Failed
+/// and the reason while the step's last known state is running; the end follows.
 pub(super) async fn by_the_kubelet() {
     for (name, script, code) in [
         ("preempted-by-kubelet", String::from("sleep 3600"), 137),
-        // Mostly Succeeded without a reason: only the condition tells.
+        // Mostly Succeeded without a reason: only the condition shows the cause.
         ("preempted-by-kubelet-exits-0", trap(0), 0),
     ] {
         let answers = scenario(name, Waiters::default(), big(&script), async |cluster: &Scratch| {
@@ -60,12 +60,12 @@ pub(super) async fn by_the_kubelet() {
         });
         let answers = answers.await;
         answers.all_fail_with(&[FailReason::Disrupted], &[None, Some(code)], 220);
-        let tells = ["\"reason\":\"Preempting\"", "\"reason\":\"TerminationByKubelet\""];
-        assert!(tells.iter().any(|tells| answers.trace.contains(tells)), "{answers:#?}");
+        let causes = ["\"reason\":\"Preempting\"", "\"reason\":\"TerminationByKubelet\""];
+        assert!(causes.iter().any(|cause| answers.trace.contains(cause)), "{answers:#?}");
     }
 }
 
-/// A pod that wants the whole node, and that it must not refuse.
+/// A pod that requests the whole node, and that the node must not refuse.
 pub(super) fn critical() -> Value {
     json!({
         "metadata": { "name": "critical" },

@@ -5,7 +5,7 @@ use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::{Answers, Waiters};
 use serde_json::{Value, json};
 
-/// A step that runs in a volume that outlives it, in which `n` counts its runs from 1.
+/// A step with a volume that survives restarts, in which the file `n` counts the runs from 1.
 fn counting(policy: &str, script: &str) -> Value {
     let count = "cd $PODWAIT_ROOT/data; n=$(($(cat n 2>/dev/null || echo 0) + 1)); echo $n >n";
     step_with(&format!("{count}; {script}"), |pod| {
@@ -26,7 +26,7 @@ async fn only_the_last_run_counts() {
             assert_eq!(answers.watched.as_ref().map(|exit| exit.restart_count), Ok(2), "{answers:#?}");
         },
         async {
-            // Nothing that it says is its last word, until somebody stops it.
+            // No end is the last one until the step is stopped.
             let pod = counting("Always", "sleep 1; exit 0");
             let answers = scenario("always", Waiters::default(), pod, async |cluster| {
                 cluster.wait_until_restarted("step").await;
@@ -51,8 +51,8 @@ async fn only_the_last_run_counts() {
     );
 }
 
-/// A pod whose container `step` runs beside `other`, each of which counts its runs in `n` from 1. Where one that is armed exits
-/// with 42, all containers are started again, whatever they do (KEP-5532).
+/// A pod with the containers `step` and `other`, each of which counts its runs in `n` from 1. If the armed container
+/// exits with 42, all containers are started again, whatever they do (KEP-5532).
 fn restarting_all(step: &str, other: &str, armed: usize) -> Value {
     let script = |name: &str, script: &str| {
         let count = format!("n=$(($(cat {name} 2>/dev/null || echo 0) + 1)); echo $n >{name}");
@@ -70,7 +70,7 @@ fn restarting_all(step: &str, other: &str, armed: usize) -> Value {
     })
 }
 
-/// What another container does to the step is no end of it, not even when it had ended well before.
+/// A restart that another container causes is no end of the step, not even if the step had exited 0 before.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_restart_of_all_containers_is_no_end() {
@@ -88,13 +88,13 @@ async fn a_restart_of_all_containers_is_no_end() {
             assert!(answers.trace.contains("RestartingAllContainers"), "{answers:#?}");
         },
         async {
-            // Its 0 stands there for two seconds, and is not its last word.
+            // Its exit 0 is published for two seconds, and is not the final one.
             let pod = restarting_all("sleep 1; test $n -ge 2 && exit 6; exit 0", once, 1);
             let answers = undisturbed("all-restart-ended", only_step(), pod).await;
             again(&answers, 6);
         },
         async {
-            // It is the one that is armed.
+            // The step itself is the armed container.
             let pod = restarting_all("sleep 1; test $n -ge 2 && exit 7; exit 42", "sleep 3600", 0);
             let answers = undisturbed("all-restart-by-step", only_step(), pod).await;
             again(&answers, 7);

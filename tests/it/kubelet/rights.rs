@@ -1,4 +1,4 @@
-//! The Roles of `docs/rbac.yaml` are enough for what they say: somebody who may do nothing else uses them.
+//! The Roles of `docs/rbac.yaml` suffice for their uses: the tests use a user without other rights.
 
 use super::{step, trap};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
@@ -37,7 +37,7 @@ async fn namespace_with(role: &str) -> Scratch {
     scratch
 }
 
-/// The authorizer learns of a binding a moment later.
+/// The authorizer receives a binding a moment later.
 async fn wait_until_allowed(scratch: &Scratch, group: &str, resource: &str, verb: &str) {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let review = json!({ "spec": { "resourceAttributes": {
@@ -52,7 +52,7 @@ async fn wait_until_allowed(scratch: &Scratch, group: &str, resource: &str, verb
         }
         pause(100).await;
     }
-    panic!("nobody may not {verb} {resource} in half a minute");
+    panic!("the user may not {verb} {resource} in half a minute");
 }
 
 /// The command, as the user `nobody`.
@@ -77,7 +77,7 @@ async fn to_wait() {
     scratch.create_pod(&step("sleep 1; exit 3")).await;
     let run = podwait(&scratch, &["wait", "step"]).await;
     assert_eq!((run.status, run.stdout.trim()), (Some(3), "nonzero_exit 3"), "{run:?}");
-    // And no more than that.
+    // And there are no other rights.
     let run = podwait(&scratch, &["logs", "step"]).await;
     assert_eq!(run.status, Some(233), "{run:?}");
     scratch.remove().await;
@@ -94,11 +94,11 @@ async fn to_wait_for_many() {
     }
     for targets in [&["wait", "a", "b"][..], &["wait", "-l", "app=step"]] {
         let run = podwait(&scratch, targets).await;
-        let mut told: Vec<&str> = run.stdout.lines().collect();
-        told.sort_unstable();
+        let mut lines: Vec<&str> = run.stdout.lines().collect();
+        lines.sort_unstable();
         let namespace = scratch.namespace();
         let expected = ["a", "b"].map(|name| format!("{namespace}/{name} nonzero_exit 4"));
-        assert_eq!((run.status, told), (Some(4), expected.iter().map(|line| &**line).collect()));
+        assert_eq!((run.status, lines), (Some(4), expected.iter().map(|line| &**line).collect()));
         assert!(!run.stderr.contains("not watched together"), "{run:?}");
     }
     scratch.remove().await;
@@ -123,7 +123,7 @@ async fn to_hold() {
     scratch.create_pod(&step(&trap(5))).await;
     scratch.wait_until_running("step").await;
     let delete = async {
-        // The hold comes with the first look at the pod.
+        // The hold is added at the first read of the pod.
         let is_held = async || {
             let pod = scratch.pods().get("step").await.expect("the pod");
             pod.metadata.finalizers.is_some_and(|all| all.iter().any(|one| one == podwait::FINALIZER))
@@ -167,8 +167,8 @@ async fn to_run() {
         let pods = scratch.pods().list(&Default::default()).await.expect("a list");
         // The kubelet may still be about to remove one.
         let stays = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        assert_eq!(stays.count(), left, "only one that failed stays");
-        assert!(pods.iter().all(|pod| pod.metadata.finalizers.is_none()), "and nobody holds it");
+        assert_eq!(stays.count(), left, "only the failed pod is kept");
+        assert!(pods.iter().all(|pod| pod.metadata.finalizers.is_none()), "and it is not held");
     }
     scratch.remove().await;
 }

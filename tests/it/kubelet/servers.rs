@@ -1,4 +1,4 @@
-//! Two API servers over one store, the second of which is behind: its watch cache is old, and what it reads comes late.
+//! Two API servers over one store. The second one is behind: its watch cache is old, and its reads are delayed.
 
 use super::{end, step, trap};
 use futures_util::future::join_all;
@@ -9,17 +9,17 @@ use podwait_tests::proxy::{Proxy, Request};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Held by who has the second server started. Who is going to be alone on the cluster takes this first.
+/// Locked by the test that has started the second server. A test that needs the cluster for itself locks this first.
 pub(super) static SECOND_IN_USE: Mutex<()> = Mutex::const_new(());
 
-/// The second server, while somebody uses it.
+/// The second server, while a test uses it.
 pub(super) struct Second<'c> {
     own: &'c Cluster,
     clients: [kube::Client; 2],
     _in_use: MutexGuard<'static, ()>,
 }
 
-/// Longer than any of these takes.
+/// Longer than any of these tests takes.
 const FOR_GOOD: u32 = 600_000;
 
 impl<'c> Second<'c> {
@@ -27,7 +27,7 @@ impl<'c> Second<'c> {
         own.order("start apiserver-2").await;
         let clients = [kube_client(None).await, kube_client(Some("second")).await];
         for _ in 0..300 {
-            // It is ready when it has its caches.
+            // The server is ready when its caches are filled.
             let ready = http::Request::get("/readyz").body(Vec::new()).expect("a request");
             if clients[1].request_text(ready).await.is_ok() {
                 return Self { own, clients, _in_use: in_use };
@@ -37,12 +37,12 @@ impl<'c> Second<'c> {
         panic!("the second server does not start");
     }
 
-    /// A balancer before both servers, which says by 0 and 1 which one gets a request.
+    /// A load balancer before both servers. `route` returns the index of the server for a request.
     pub(super) async fn balance(&self, route: fn(&Request) -> usize) -> Proxy {
         Proxy::balance(self.clients.to_vec(), route).await.expect("a port")
     }
 
-    /// Lets the second server know so many milliseconds later of all.
+    /// Delays all events to the second server by this many milliseconds.
     async fn lag(&self, millis: u32) {
         self.own.order(&format!("lag {millis}")).await;
     }
@@ -51,7 +51,7 @@ impl<'c> Second<'c> {
         self.own.order("kill apiserver-2").await;
     }
 
-    /// Waits for the pod `step`, which this creates, through a balancer.
+    /// Creates the pod `step`, and waits for it through a load balancer.
     async fn scenario(
         &self,
         name: &str,
@@ -95,7 +95,7 @@ async fn a_server_that_is_behind_changes_no_answer() {
     let (ends, ends_when_told) = (step("sleep 3; exit 5"), step(&trap(5)));
     tokio::join!(
         async {
-            // From a place in history that the server has not reached.
+            // From a resourceVersion that the server has not reached.
             let answers = second.scenario("second-watches", second_watches, &ends, async |_, _| {}).await;
             answers.all_done(DoneReason::NonzeroExit, 5);
         },
@@ -104,7 +104,7 @@ async fn a_server_that_is_behind_changes_no_answer() {
             answers.all_done(DoneReason::NonzeroExit, 5);
         },
         async {
-            // Each watch that breaks goes on at the other server.
+            // Each broken watch continues at the other server.
             let answers =
                 second.scenario("servers-in-turn", in_turn, &ends_when_told, async |cluster, proxy| {
                     let uid = cluster.wait_until_running("step").await;
@@ -131,7 +131,7 @@ async fn a_server_that_is_behind_changes_no_answer() {
     second.stop().await;
 }
 
-/// The second server hears nothing any more, and does not know it: watches are silent, and reads hang.
+/// The second server gets no events any more, without detecting that: watches are silent, and reads hang.
 async fn stands_still(second: &Second<'_>) {
     let names = ["second-watches-the-past", "second-reads-hang"];
     let proxies = [second.balance(second_watches).await, second.balance(second_reads).await];
@@ -144,7 +144,7 @@ async fn stands_still(second: &Second<'_>) {
         }
         let uids = join_all(scratches.iter().map(|scratch| scratch.wait_until_running("step"))).await;
         second.lag(FOR_GOOD).await;
-        // The next watches begin in what is the future there.
+        // For that server the next watches begin in the future.
         let watches = proxies[0].traffic().requests.watch;
         proxies[0].sever().await;
         proxies[0].until(|traffic| traffic.requests.watch >= watches + 2).await;
@@ -152,7 +152,7 @@ async fn stands_still(second: &Second<'_>) {
             end(second.own, &uid).await;
             scratch.wait_until_ended("step").await;
         }
-        // The library looks by itself before that; the command does after half a minute, or when it hears of it.
+        // The library reads by itself before that; the command reads after half a minute, or after an event.
         pause(3000).await;
         second.lag(0).await;
     };

@@ -19,12 +19,12 @@ async fn exits(name: &str, script: &str, reason: DoneReason, code: i32) {
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn every_code_is_the_step_s_own() {
+async fn every_code_is_that_of_the_step() {
     tokio::join!(
         exits("exit-0", "exit 0", DoneReason::Completed, 0),
         exits("exit-1", "sleep 1; exit 1", DoneReason::NonzeroExit, 1),
         exits("exit-3", "sleep 1; exit 3", DoneReason::NonzeroExit, 3),
-        // What others take for an OOM kill or for a deletion, the step may say by itself.
+        // A step may itself exit with the codes of an OOM kill or of a deletion.
         exits("exit-137", "sleep 1; exit 137", DoneReason::NonzeroExit, 137),
         exits("exit-143", "sleep 1; exit 143", DoneReason::NonzeroExit, 143),
         exits("exit-255", "sleep 1; exit 255", DoneReason::NonzeroExit, 255),
@@ -70,7 +70,7 @@ async fn others_in_the_pod_decide_nothing() {
     };
     tokio::join!(
         async {
-            // The pod stays Running for as long as the sidecar does.
+            // The pod is Running for as long as the sidecar runs.
             let pod = beside("sleep 3600", "sleep 1; exit 4");
             let answers = undisturbed("sidecar-never-ends", STEP, pod).await;
             answers.all_done(DoneReason::NonzeroExit, 4);
@@ -112,7 +112,7 @@ async fn others_in_the_pod_decide_nothing() {
     );
 }
 
-/// Real steps of a second each, many at a time: `PODWAIT_STEPS` of them, 100 unless told.
+/// Real steps of one second each, many at a time: `PODWAIT_STEPS` of them, by default 100.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn steps_side_by_side_without_one_wrong_answer() {
@@ -120,7 +120,7 @@ async fn steps_side_by_side_without_one_wrong_answer() {
     steps("crowd", number("PODWAIT_STEPS", 100), AT_ONCE).await;
 }
 
-/// The same one after the other: `PODWAIT_ROW` of them, 10 unless told.
+/// The same one after the other: `PODWAIT_ROW` of them, by default 10.
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn steps_in_a_row_without_one_wrong_answer() {
@@ -131,7 +131,7 @@ fn number(variable: &str, usual: usize) -> usize {
     std::env::var(variable).map_or(usual, |n| n.parse().expect("a number of steps"))
 }
 
-/// Each is waited on by a watch of its own, in the hub of all of them, and by the command.
+/// There are three waits for each step: with its own watch, in a hub for all steps, and by the command.
 async fn steps(word: &str, total: usize, at_once: usize) {
     let own = own_cluster();
     podwait_tests::cli::podwait();
@@ -165,7 +165,7 @@ async fn steps(word: &str, total: usize, at_once: usize) {
     scratch.remove().await;
     let ends: HashMap<String, i32> = own.ends().into_iter().map(|end| (end.uid, end.exit_code)).collect();
     for (uid, code) in &answers {
-        assert_eq!(ends.get(uid), Some(code), "{uid}: the runtime saw something else");
+        assert_eq!(ends.get(uid), Some(code), "{uid}: the runtime has another code");
     }
     println!("{} of {total} steps, {at_once} at a time: own code, {:.0?}", answers.len(), begin.elapsed());
     assert_eq!(answers.len(), total);

@@ -1,8 +1,8 @@
-//! Logs whose streams are cut anywhere, whose files are changed and whose containers are restarted, by lot.
+//! Logs with random breaks of streams, rotations of files and restarts of containers.
 //!
-//! Whatever happens, what is heard is what was written, in order and once; what is missing lies within a gap.
+//! In every case the collected lines are the written lines, in order and once, and missing lines are within a gap.
 
-use super::{Heard, secs};
+use super::{Collected, secs};
 use podwait::{GapReason, Logs, wait};
 use podwait_sim::{Cluster, Fault, Life, Terminated, Verb, pod};
 use podwait_tests::client_of;
@@ -13,12 +13,12 @@ use tokio::time::sleep;
 
 #[derive(Clone, Debug)]
 enum Move {
-    /// So many lines of this length at once.
+    /// This many lines of this length at once.
     Write(u8, u16),
     /// Half a line.
     WriteHalf,
     Pause(u16),
-    /// With so many lines that are written in that moment.
+    /// A rotation, with this many lines that are written at that moment.
     Rotate(u8),
     Restart,
 }
@@ -44,7 +44,7 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
         Just(Fault::status(503)),
         Just(Fault::status(429).retry_after(2)),
     ];
-    // Nobody can tell an answer from its end that is cut off right behind the last line twice.
+    // A response that is twice cut off after the last line cannot be distinguished from a complete one.
     prop::collection::vec(one, 0..25).prop_map(|faults| {
         let apart = |(n, fault)| {
             if let Fault::CutMidLine { events } = fault {
@@ -57,12 +57,12 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
     })
 }
 
-/// A line that was written: by which run, and when, as the cluster tells time.
+/// A written line, with its run and its time by the cluster's clock.
 struct Written {
     run: u32,
     text: String,
     at: Duration,
-    /// It is in a file that the kubelet has left.
+    /// It is in a file that the kubelet no longer serves.
     is_in_old_file: bool,
 }
 
@@ -114,7 +114,7 @@ async fn live(moves: Vec<Move>, faults: Vec<Fault>) -> Result<(), TestCaseError>
                     half = true;
                 }
                 Move::Rotate(lines) => {
-                    // A file is changed when it has become large, and looked at now and then.
+                    // A kubelet rotates a file only when it is large, and checks that at intervals.
                     let large = write(4, 40_000, run);
                     cluster.write_log("ci", "p", "step", large);
                     sleep(secs(10)).await;
@@ -128,7 +128,7 @@ async fn live(moves: Vec<Move>, faults: Vec<Fault>) -> Result<(), TestCaseError>
                 Move::Restart if !half => {
                     let ended = Life::existing("ci", "p").terminated("step", Terminated::exit(1));
                     apply(ended.after(secs(2)).started("step")).await;
-                    // The next run takes the place of this one; that is another matter.
+                    // The next run would replace this run's log, which other tests cover.
                     sleep(secs(100)).await;
                     run += 1;
                 }
@@ -143,17 +143,17 @@ async fn live(moves: Vec<Move>, faults: Vec<Fault>) -> Result<(), TestCaseError>
         apply(Life::existing("ci", "p").finished(0)).await;
         written
     };
-    // All that is to go wrong may do so at the end.
+    // All remaining faults may occur at the end.
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().drain(secs(300)));
-    let (exit, heard, written) = tokio::join!(wait, Heard::all(logs), life);
+    let (exit, collected, written) = tokio::join!(wait, Collected::all(logs), life);
     prop_assert_eq!(exit.map(|exit| exit.code), Ok(0));
     let runs = written.iter().map(|line| line.run).max().unwrap_or(1);
     for run in 1..=runs {
-        let text = heard.texts.get(&("step".to_owned(), run)).map_or("", String::as_str);
+        let text = collected.texts.get(&("step".to_owned(), run)).map_or("", String::as_str);
         let (mut heard_lines, mut any) = (text.lines().peekable(), false);
         for line in written.iter().filter(|line| line.run == run) {
-            // Who could not read before the file was changed begins with the new one, and cannot know.
-            if heard_lines.next_if(|heard| *heard == line.text).is_some() {
+            // A reader that could not read before the rotation begins with the new file, and cannot detect the loss.
+            if heard_lines.next_if(|collected| *collected == line.text).is_some() {
                 any = true;
                 continue;
             }
@@ -161,25 +161,25 @@ async fn live(moves: Vec<Move>, faults: Vec<Fault>) -> Result<(), TestCaseError>
                 continue;
             }
             let at = UNIX_EPOCH + secs(1_767_225_600) + line.at;
-            let is_told = heard.gaps.iter().any(|gap| {
-                // What a line lacks comes after its time.
+            let is_told = collected.gaps.iter().any(|gap| {
+                // The missing part of a line is later than the line's time.
                 let is_after = gap.after.is_none_or(|after| after <= at + Duration::from_millis(1));
                 let is_before = gap.before.is_none_or(|before: SystemTime| at <= before);
                 gap.attempts.contains(&run) && is_after && is_before
             });
             let start: String = line.text.chars().take(20).collect();
-            prop_assert!(is_told, "run {run}: {start:?} at {:?} is missing: {:?}", line.at, heard.gaps);
+            prop_assert!(is_told, "run {run}: {start:?} at {:?} is missing: {:?}", line.at, collected.gaps);
         }
         let rest: Vec<&str> = heard_lines.map(|line| &line[..line.len().min(20)]).collect();
-        prop_assert!(rest.is_empty(), "run {run} has too much, or not in order: {rest:?}");
+        prop_assert!(rest.is_empty(), "run {run} has additional lines, or lines out of order: {rest:?}");
     }
-    let reasons: Vec<GapReason> = heard.gaps.iter().map(|gap| gap.reason).collect();
+    let reasons: Vec<GapReason> = collected.gaps.iter().map(|gap| gap.reason).collect();
     prop_assert!(reasons.iter().all(|reason| *reason == GapReason::Rotated), "{reasons:?}");
     Ok(())
 }
 
 #[test]
-fn what_is_heard_is_what_was_written() {
+fn the_collected_lines_are_the_written_lines() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150);
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let config = Config { cases, failure_persistence: None, ..Config::default() };

@@ -1,7 +1,7 @@
-//! When logs end: soon after the wait, whatever the node does meanwhile.
+//! The end of logs: soon after the wait, whatever the node does meanwhile.
 
 use super::nodes::{Node, drip};
-use super::{Heard, hear, running, secs};
+use super::{Collected, collect_log, running, secs};
 use podwait::{CancellationToken, GapReason, Logs, wait};
 use podwait_sim::{Cluster, Life, pod};
 use podwait_tests::client_of;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_is_silent_from_the_beginning_does_not_hold_up_the_end() {
+async fn a_log_that_is_silent_from_the_beginning_does_not_delay_the_end() {
     let cluster = Cluster::new();
     let start = Instant::now();
-    let (exit, heard) = hear(&cluster, running().after(secs(7)).finished(4)).await;
+    let (exit, collected) = collect_log(&cluster, running().after(secs(7)).finished(4)).await;
     assert_eq!(exit, Ok(4));
-    heard.is_only("");
+    collected.is_only("");
     assert!(start.elapsed() <= secs(10), "{:?}", start.elapsed());
 }
 
@@ -39,13 +39,13 @@ async fn a_log_that_is_silent_from_the_beginning_ends_with_its_wait() {
             }
         };
         let start = Instant::now();
-        let ((), heard) = tokio::join!(wait, Heard::all(logs));
-        heard.is_only("");
+        let ((), collected) = tokio::join!(wait, Collected::all(logs));
+        collected.is_only("");
         assert!(start.elapsed() <= secs(6), "dropped {is_dropped}: {:?}", start.elapsed());
     }
 }
 
-/// A change that is none of the container's must not begin the request anew again and again.
+/// A change of the pod that does not concern the container must not restart the request.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_for_the_first_line_outlives_changes_of_the_pod() {
     let cluster = Cluster::new();
@@ -55,15 +55,15 @@ async fn a_request_that_waits_for_the_first_line_outlives_changes_of_the_pod() {
         life = life.after(secs(2)).restarted("proxy");
     }
     let life = life.after(secs(2)).writes("step", "late\n").after(secs(1));
-    let (exit, heard) = hear(&cluster, life.finished(0)).await;
+    let (exit, collected) = collect_log(&cluster, life.finished(0)).await;
     assert_eq!(exit, Ok(0));
-    heard.is_only("late\n");
+    collected.is_only("late\n");
     assert!(cluster.requests().log <= 4, "{:?}", cluster.requests());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_drips_for_ever_holds_up_the_end_no_longer_than_twice_its_drain() {
-    // A line, and a line without its end.
+async fn a_log_that_drips_for_ever_delays_the_end_by_twice_its_drain_at_most() {
+    // A line, and a line without its line end.
     for text in ["tick\n", "tick"] {
         for has_ended in [true, false] {
             let cluster = Cluster::new();
@@ -83,11 +83,11 @@ async fn a_log_that_drips_for_ever_holds_up_the_end_no_longer_than_twice_its_dra
                 }
                 Instant::now()
             };
-            let (over, heard) = tokio::join!(wait, Heard::all(logs));
+            let (over, collected) = tokio::join!(wait, Collected::all(logs));
             assert!(over.elapsed() <= secs(21), "{text:?}, {has_ended}: {:?}", over.elapsed());
-            assert!(!heard.texts.is_empty(), "what came is told");
+            assert!(!collected.texts.is_empty(), "the received text is reported");
             if has_ended {
-                let reasons: Vec<GapReason> = heard.gaps.iter().map(|gap| gap.reason).collect();
+                let reasons: Vec<GapReason> = collected.gaps.iter().map(|gap| gap.reason).collect();
                 assert_eq!(reasons, [GapReason::Unreadable], "{text:?}: the rest was not read");
             }
         }
@@ -103,12 +103,12 @@ async fn a_log_so_far_that_drips_for_ever_has_an_end() {
         panic!("the pod is there")
     };
     let start = Instant::now();
-    let heard = Heard::all(logs).await;
+    let collected = Collected::all(logs).await;
     assert!(start.elapsed() <= secs(30), "{:?}", start.elapsed());
-    assert_eq!(heard.gaps.len(), 1, "{:?}", heard.gaps);
+    assert_eq!(collected.gaps.len(), 1, "{:?}", collected.gaps);
 }
 
-/// Much that comes slowly is no drip.
+/// A large amount of data over a slow connection does not count as a drip.
 #[tokio::test(start_paused = true)]
 async fn a_long_log_over_a_slow_line_is_read_to_its_end() {
     let cluster = Cluster::new();
@@ -119,23 +119,23 @@ async fn a_long_log_over_a_slow_line_is_read_to_its_end() {
     let Ok(logs) = wait(node.client(), "ci", "p").logs_so_far(Logs::of_target()).await else {
         panic!("the pod is there")
     };
-    let heard = Heard::all(logs).await;
-    let text = &heard.texts[&("step".to_owned(), 1)];
+    let collected = Collected::all(logs).await;
+    let text = &collected.texts[&("step".to_owned(), 1)];
     assert!(
-        *text == written && heard.gaps.is_empty(),
+        *text == written && collected.gaps.is_empty(),
         "{} of {}: {:?}",
         text.len(),
         written.len(),
-        heard.gaps
+        collected.gaps
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_drain_is_too_long_to_be_counted() {
+async fn a_very_long_drain_is_limited() {
     let cluster = Cluster::new();
     running().writes("step", "a line\n").after(secs(5)).finished(0).spawn(&cluster);
     let (wait, logs) = wait(client_of(&cluster), "ci", "p").logs(Logs::of_target().drain(Duration::MAX));
-    let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+    let (exit, collected) = tokio::join!(wait, Collected::all(logs));
     assert_eq!(exit.map(|exit| exit.code), Ok(0));
-    heard.is_only("a line\n");
+    collected.is_only("a line\n");
 }

@@ -1,6 +1,6 @@
-//! Logs of a pod whose name another pod has, or gets.
+//! Logs of a pod with a namesake.
 
-use super::{Heard, running, secs};
+use super::{Collected, running, secs};
 use podwait::{FailReason, Hub, Logs, Policy, Scope, wait};
 use podwait_sim::{Cluster, Fault, Life, Verb, pod};
 use podwait_tests::client_of;
@@ -17,7 +17,7 @@ fn theirs() -> Life {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_namesake_that_stands_there_first_nothing_is_read() {
+async fn nothing_is_read_of_a_namesake_that_exists_first() {
     for poll in [false, true] {
         let cluster = Cluster::new();
         theirs().spawn(&cluster);
@@ -25,14 +25,14 @@ async fn of_a_namesake_that_stands_there_first_nothing_is_read() {
         let policy = Policy::builder().start_deadline(secs(20)).build().expect("a policy");
         let wait = wait(client_of(&cluster), "ci", "p").uid("ours").policy(policy);
         let (wait, logs) = if poll { wait.poll() } else { wait }.logs(Logs::of_all());
-        let (exit, heard) = tokio::join!(wait, Heard::all(logs));
-        assert!(exit.is_err() && heard.texts.is_empty() && heard.gaps.is_empty(), "{heard:?}");
+        let (exit, collected) = tokio::join!(wait, Collected::all(logs));
+        assert!(exit.is_err() && collected.texts.is_empty() && collected.gaps.is_empty(), "{collected:?}");
         assert_eq!(cluster.requests().log, 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_namesake_that_takes_its_place_nothing_is_read() {
+async fn nothing_is_read_of_a_namesake_that_replaces_the_pod() {
     for way in ["poll", "watch", "hub", "outside of the hub's labels"] {
         let cluster = Cluster::new();
         let life = running().writes("step", "ours\n").after(secs(40)).delete(0);
@@ -52,7 +52,7 @@ async fn of_a_namesake_that_takes_its_place_nothing_is_read() {
             _ => of_hub(Scope::namespace("ci").labels("app=other")),
         };
         if way == "watch" {
-            // The watch breaks, and what happened meanwhile is not in the history any more.
+            // The watch breaks, and the history of that time is compacted.
             cluster.faults().push(Verb::Watch, Fault::CutIn(secs(20)));
             let start = Instant::now();
             cluster.faults().rule(move |request| {
@@ -66,26 +66,26 @@ async fn of_a_namesake_that_takes_its_place_nothing_is_read() {
             });
         }
         let (wait, logs) = wait.logs(Logs::of_target());
-        let (exit, heard) = tokio::join!(wait, Heard::all(logs));
-        let reason = exit.expect_err("ours was deleted").reason;
+        let (exit, collected) = tokio::join!(wait, Collected::all(logs));
+        let reason = exit.expect_err("our pod was deleted").reason;
         assert!(matches!(reason, FailReason::PodReplaced | FailReason::PodDeleted), "{way}: {reason}");
-        heard.is("step", 1, "ours\n");
-        assert_eq!(heard.texts.len(), 1, "{way}: {heard:?}");
+        collected.is("step", 1, "ours\n");
+        assert_eq!(collected.texts.len(), 1, "{way}: {collected:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_namesake_has_written_so_far_is_not_what_was_asked_for() {
+async fn logs_so_far_of_a_namesake_are_not_read() {
     let cluster = Cluster::new();
     theirs().spawn(&cluster);
     sleep(secs(1)).await;
     for logs in [Logs::of_target(), Logs::of_all()] {
         let asked = wait(client_of(&cluster), "ci", "p").uid("ours").logs_so_far(logs.clone());
-        let Err(failure) = asked.await else { panic!("the pod of this uid is not there") };
+        let Err(failure) = asked.await else { panic!("the pod with this uid does not exist") };
         assert_ne!(failure.reason, FailReason::ApiUnavailable, "{failure}");
         let asked = wait(client_of(&cluster), "ci", "p").uid(uid(&cluster)).logs_so_far(logs);
         let Ok(theirs) = asked.await else { panic!("it is there") };
-        Heard::all(theirs).await.is_only("theirs\n");
+        Collected::all(theirs).await.is_only("theirs\n");
     }
     assert!(cluster.requests().get < 20, "{:?}", cluster.requests());
 }

@@ -1,6 +1,6 @@
-//! Nodes that serve logs in a way of their own.
+//! Nodes that do not serve logs as a kubelet does.
 
-use super::{Heard, running, secs};
+use super::{Collected, running, secs};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 type Frames = BoxStream<'static, String>;
 
-/// A cluster whose only node answers requests for logs, by their query, as it likes.
+/// A cluster whose only node responds to requests for logs with this function of the query.
 #[derive(Clone)]
 pub(super) struct Node {
     cluster: Cluster,
@@ -56,7 +56,7 @@ impl Node {
     }
 }
 
-/// The same text after each pause, for ever. A first piece has the time in front.
+/// The same text after each pause, for ever. The first piece begins with the time.
 pub(super) fn drip(text: &'static str, pause: Duration) -> Frames {
     let next = move |n: u64| async move {
         sleep(pause).await;
@@ -66,7 +66,7 @@ pub(super) fn drip(text: &'static str, pause: Duration) -> Frames {
     stream::unfold(0, next).boxed()
 }
 
-/// Each of these lines after a pause, timed, and then the end.
+/// Each of these lines with its time and after a pause, and then the end.
 pub(super) fn slow(lines: Vec<String>, pause: Duration) -> Frames {
     let next = move |(n, mut lines): (u64, std::vec::IntoIter<String>)| async move {
         let line = lines.next()?;
@@ -84,18 +84,18 @@ fn once(text: impl Into<String>) -> Frames {
     stream::once(std::future::ready(text.into())).boxed()
 }
 
-/// Waits on a step that runs for a minute, with such a node.
-async fn hear(serve: impl Fn(&str) -> Frames + Send + Sync + 'static) -> (Heard, Node) {
+/// Waits for a step that runs for a minute on such a node, and collects its log.
+async fn collect_log(serve: impl Fn(&str) -> Frames + Send + Sync + 'static) -> (Collected, Node) {
     let cluster = Cluster::new();
     running().after(secs(60)).finished(0).spawn(&cluster);
     let node = Node::new(&cluster, serve);
     let (wait, logs) = wait(node.client(), "ci", "p").logs(Logs::of_target());
-    let (exit, heard) = tokio::join!(wait, Heard::all(logs));
+    let (exit, collected) = tokio::join!(wait, Collected::all(logs));
     assert_eq!(exit.map(|exit| exit.code), Ok(0));
-    (heard, node)
+    (collected, node)
 }
 
-/// What a step that writes a line each second has written.
+/// The log so far of a step that writes one line each second.
 fn so_far(start: Instant) -> String {
     (0..start.elapsed().as_secs().min(40)).map(|n| format!("line {n}\n")).collect()
 }
@@ -105,18 +105,18 @@ fn all() -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_gives_no_times_is_read_as_it_is() {
-    // It ignores all options: so does a provider that joins messages.
+async fn a_log_without_times_is_read_unchanged() {
+    // The node ignores all options, like a provider that joins messages.
     let start = Instant::now();
-    let (heard, node) = hear(move |_| once(so_far(start))).await;
-    heard.is_only(&all());
-    assert_eq!((heard.untimed, &heard.troubles[..]), (1, &[][..]), "said once, and no error");
+    let (collected, node) = collect_log(move |_| once(so_far(start))).await;
+    collected.is_only(&all());
+    assert_eq!((collected.untimed, &collected.troubles[..]), (1, &[][..]), "reported once, and no error");
     assert!(node.asked() <= 70, "{}", node.asked());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_gives_no_times_and_follows_is_read_as_it_is() {
-    let (heard, _) = hear(|query| {
+async fn a_followed_log_without_times_is_read_unchanged() {
+    let (collected, _) = collect_log(|query| {
         let lines = (0..40).map(|n| format!("line {n}\n"));
         if query.contains("follow=true") {
             let next = |mut lines: std::vec::IntoIter<String>| async move {
@@ -130,12 +130,12 @@ async fn a_node_that_gives_no_times_and_follows_is_read_as_it_is() {
         }
     })
     .await;
-    heard.is_only(&all());
-    assert_eq!(heard.untimed, 1);
+    collected.is_only(&all());
+    assert_eq!(collected.untimed, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_written_so_far_comes_without_times_too() {
+async fn the_log_so_far_can_be_without_times_too() {
     for text in
         ["one\ntwo\n", "one\ntwo", "no_space_at_all_and_longer_than_any_time_can_ever_be", "x", "\n\nafter\n"]
     {
@@ -148,33 +148,36 @@ async fn what_was_written_so_far_comes_without_times_too() {
             let Ok(logs) = wait(node.client(), "ci", "p").logs_so_far(logs).await else {
                 panic!("the pod is there")
             };
-            Heard::all(logs).await.is_only(text);
+            Collected::all(logs).await.is_only(text);
         }
     }
 }
 
-/// Lines that are served differently a second time cannot be told from others: what is missing is a gap, and nothing comes twice.
+/// Lines that differ in the second response cannot be identified: missing lines are a gap, and no line is repeated.
 #[tokio::test(start_paused = true)]
-async fn a_node_that_gives_no_times_and_forgets_leaves_a_gap() {
+async fn a_log_without_times_and_without_old_lines_has_a_gap() {
     let start = Instant::now();
-    let (heard, _) = hear(move |_| {
+    let (collected, _) = collect_log(move |_| {
         // The newest five lines.
         let text = so_far(start);
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         once(lines[lines.len().saturating_sub(5)..].concat())
     })
     .await;
-    let text = heard.texts.get(&("step".to_owned(), 1)).expect("lines");
+    let text = collected.texts.get(&("step".to_owned(), 1)).expect("lines");
     let mut lines: Vec<&str> = text.lines().collect();
     let count = lines.len();
     lines.dedup();
-    assert!(all().contains(text.as_str()) && lines.len() == count && !heard.gaps.is_empty(), "{heard:?}");
+    assert!(
+        all().contains(text.as_str()) && lines.len() == count && !collected.gaps.is_empty(),
+        "{collected:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_does_not_follow_brings_each_line_once() {
+async fn a_node_that_does_not_follow_sends_each_line_once() {
     let start = Instant::now();
-    let (heard, node) = hear(move |_| {
+    let (collected, node) = collect_log(move |_| {
         let text: String = so_far(start)
             .lines()
             .enumerate()
@@ -183,12 +186,12 @@ async fn a_node_that_does_not_follow_brings_each_line_once() {
         once(text)
     })
     .await;
-    heard.is_only(&all());
+    collected.is_only(&all());
     assert!(node.asked() <= 75, "{}", node.asked());
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_line_of_a_log_is_in_what_is_told_about_it() {
+async fn messages_about_a_log_contain_no_line_of_it() {
     let secret = "hunter2";
     for text in [
         format!("2026-01-01T00:00:00Z fine\n{secret}\n"),
@@ -200,26 +203,26 @@ async fn no_line_of_a_log_is_in_what_is_told_about_it() {
         running().after(secs(60)).finished(0).spawn(&cluster);
         let node = Node::new(&cluster, move |_| once(text.clone()));
         let (wait, mut logs) = wait(node.client(), "ci", "p").logs(Logs::of_target());
-        let hear = async {
-            let mut told = Vec::new();
+        let collect = async {
+            let mut messages = Vec::new();
             while let Some(event) = logs.next().await {
                 if !matches!(event, LogEvent::Line(_)) {
-                    told.push(format!("{event:?}"));
+                    messages.push(format!("{event:?}"));
                 }
             }
-            told
+            messages
         };
-        let (_, told) = tokio::join!(wait, hear);
-        assert!(!told.is_empty(), "it is said that something is wrong");
-        assert!(told.iter().all(|told| !told.contains(secret)), "{told:?}");
+        let (_, messages) = tokio::join!(wait, collect);
+        assert!(!messages.is_empty(), "there is an event about the failure");
+        assert!(messages.iter().all(|messages| !messages.contains(secret)), "{messages:?}");
     }
 }
 
-/// A kubelet whose inotify is used up serves what is there, and ends the stream with a sentence.
+/// A kubelet without free inotify instances serves the existing lines, and ends the stream with a message.
 #[tokio::test(start_paused = true)]
-async fn a_node_that_cannot_follow_is_asked_once_a_second_at_most() {
+async fn a_node_that_cannot_follow_gets_one_request_a_second_at_most() {
     let start = Instant::now();
-    let (heard, node) = hear(move |query| {
+    let (collected, node) = collect_log(move |query| {
         let since = query.split("sinceTime=").nth(1).and_then(|time| time.get(17..19)?.parse::<usize>().ok());
         // Ten lines a second.
         let written = usize::try_from(start.elapsed().as_millis() / 100).unwrap_or(0).min(400);
@@ -236,12 +239,12 @@ async fn a_node_that_cannot_follow_is_asked_once_a_second_at_most() {
     })
     .await;
     let lines: String = (0..400).map(|n| format!("line {n}\n")).collect();
-    heard.is_only(&lines);
+    collected.is_only(&lines);
     assert!(node.asked() <= 75, "{}", node.asked());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_s_name_stays_a_name() {
+async fn the_name_of_a_container_is_escaped() {
     let cluster = Cluster::new();
     let mut step = podwait_sim::pod("ci", "p", &["step"]);
     step["spec"]["containers"][0]["name"] = "step&limitBytes=1#x y".into();
@@ -252,6 +255,6 @@ async fn a_container_s_name_stays_a_name() {
         once("2026-01-01T00:00:00Z all of it\n")
     });
     let (wait, logs) = wait(node.client(), "ci", "p").logs(Logs::of_all());
-    let (_, heard) = tokio::join!(wait, Heard::all(logs));
-    heard.is("step&limitBytes=1#x y", 1, "all of it\n");
+    let (_, collected) = tokio::join!(wait, Collected::all(logs));
+    collected.is("step&limitBytes=1#x y", 1, "all of it\n");
 }

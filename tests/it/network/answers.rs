@@ -1,4 +1,4 @@
-//! Answers that are no pod.
+//! Responses without a pod.
 
 use super::{Waited, World, every_such, first, on_both, policy, secs};
 use futures_util::future::join_all;
@@ -8,12 +8,12 @@ use podwait_tests::proxy::{Answer, Ending, Fault, Place};
 
 on_both! {
     an_error_for_a_while_is_survived
-    a_server_that_will_not_watch_is_polled
+    a_server_that_refuses_watches_is_polled
     retry_after_is_obeyed
     an_absurd_retry_after_does_not_outlast_the_budget
 }
 
-/// Errors that pass, and 404s that are not about the pod.
+/// Temporary errors, and 404s that are not about the pod.
 fn errors() -> Vec<Answer> {
     let status = [401, 403, 408, 410, 418, 429, 500, 502, 503, 504].map(Answer::status);
     let odd = ["0", "-1", "1.5", "soon", "", "99999999999999999999999999"];
@@ -38,7 +38,7 @@ fn errors() -> Vec<Answer> {
 
 async fn an_error_for_a_while_is_survived(world: &World) {
     let faults = errors().into_iter().map(Fault::from);
-    // Truncated JSON in a body that ends well.
+    // Truncated JSON in a body that ends properly.
     let truncated = [1, 20, 200].map(|bytes| Fault::Stop(Place::Byte(bytes), Ending::Clean));
     let noise = [
         "SSH-2.0-OpenSSH_9.9\r\n",
@@ -64,7 +64,7 @@ async fn an_error_for_a_while_is_survived(world: &World) {
     join_all(waits).await;
 }
 
-async fn a_server_that_will_not_watch_is_polled(world: &World) {
+async fn a_server_that_refuses_watches_is_polled(world: &World) {
     let refusals = errors().into_iter().chain([400, 405, 406, 422].map(Answer::status));
     let waits = refusals.map(async |refusal| {
         let waits = world.wait(
@@ -89,7 +89,7 @@ async fn retry_after_is_obeyed(world: &World) {
         Answer::status(429).header("date", date).retry_after(in_a_minute),
         Answer::html(503).header("date", date).retry_after(in_a_minute),
     ];
-    // One after the other, since they share the clock.
+    // One wait after the other, since they share the clock.
     for answer in answers {
         let waits = world.wait(
             policy(),
@@ -99,9 +99,9 @@ async fn retry_after_is_obeyed(world: &World) {
                     line.until_knows(|calls| calls.errors == 1).await;
                 }
                 pod.finish(3).await;
-                // What has taken real time until here is part of the sixty seconds.
+                // The real time so far is part of the sixty seconds.
                 world.leap(secs(45)).await;
-                // Time enough for a request that comes too early.
+                // Enough time for a request that is too early.
                 pause(300).await;
                 for proxy in proxies {
                     assert_eq!(proxy.traffic().requests.get, 1, "{proxy:?}");
@@ -115,7 +115,7 @@ async fn retry_after_is_obeyed(world: &World) {
     }
 }
 
-/// The server may not say when the wait gives up: one last look is due at the end of the budget.
+/// The server must not determine the end of the wait: there is one last read at the end of the budget.
 async fn an_absurd_retry_after_does_not_outlast_the_budget(world: &World) {
     for value in ["86400", "1000000000000", "18446744073709551615"] {
         for verb in [Verb::Get, Verb::Watch] {

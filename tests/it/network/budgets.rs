@@ -1,4 +1,4 @@
-//! Faults that do not pass: each budget ends with its own reason, and in time.
+//! Permanent faults: each budget ends with its own reason, and in time.
 
 use super::{Waited, World, every, millis, on_both, policy, secs};
 use futures_util::future::join_all;
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 on_both! {
     a_budget_ends_with_the_right_reason_at_the_right_time
-    a_request_that_is_refused_for_good_is_told_at_once
-    a_server_that_is_not_there_or_not_to_be_trusted_is_told_when_the_budget_ends
-    a_server_that_hangs_holds_up_no_timer
+    a_request_that_is_refused_for_good_is_reported_at_once
+    a_missing_or_untrusted_server_is_reported_when_the_budget_ends
+    a_server_that_hangs_delays_no_timer
     a_refusal_whose_body_hangs_is_a_refusal
 }
 
-/// Longer than a loaded machine takes for what takes no time, and much shorter than the usual budgets.
+/// Longer than any instant operation takes on a loaded machine, and much shorter than the default budgets.
 const LONG: Duration = secs(20);
 
-/// A refusal whose body does not come.
+/// A refusal whose body never arrives.
 const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 100\r\n\r\n{";
 
 async fn a_budget_ends_with_the_right_reason_at_the_right_time(world: &World) {
@@ -54,7 +54,7 @@ async fn a_budget_ends_with_the_right_reason_at_the_right_time(world: &World) {
     join_all(waits).await;
 }
 
-async fn a_request_that_is_refused_for_good_is_told_at_once(world: &World) {
+async fn a_request_that_is_refused_for_good_is_reported_at_once(world: &World) {
     for code in [400, 405, 406, 415, 422] {
         let rule = |proxy: &Proxy| proxy.rule(every(Answer::status(code)));
         let waits = world.wait(policy(), rule, async |_, _| {});
@@ -64,7 +64,7 @@ async fn a_request_that_is_refused_for_good_is_told_at_once(world: &World) {
     }
 }
 
-async fn a_server_that_is_not_there_or_not_to_be_trusted_is_told_when_the_budget_ends(world: &World) {
+async fn a_missing_or_untrusted_server_is_reported_when_the_budget_ends(world: &World) {
     let causes = [(Door::Shut, "refused"), (Door::Reset, "reset"), (Door::Open, "certificate")];
     let waits = causes.map(async |(door, word)| {
         let waits = world.wait(
@@ -86,8 +86,9 @@ async fn a_server_that_is_not_there_or_not_to_be_trusted_is_told_when_the_budget
     join_all(waits).await;
 }
 
-/// A call has ten seconds, but the deadline of the wait is its own; a last look may take one second more.
-async fn a_server_that_hangs_holds_up_no_timer(world: &World) {
+/// A call has a limit of ten seconds, but the deadline of the wait is independent; a last read may take one second
+/// more.
+async fn a_server_that_hangs_delays_no_timer(world: &World) {
     for place in [Place::Request, Place::Headers, Place::Byte(100)] {
         let hang = |proxy: &Proxy| proxy.rule(every(Fault::Stop(place, Ending::Silence)));
         let waits = world.wait(policy().deadline(secs(5)), hang, async |_, proxies| {
@@ -97,7 +98,7 @@ async fn a_server_that_hangs_holds_up_no_timer(world: &World) {
             world.leap(secs(5)).await;
         });
         world.failed(FailReason::Deadline, secs(5)..secs(10), waits.await);
-        // The first error is known after the call's ten seconds, and from there the budget counts.
+        // The first error comes after the call's ten seconds, at which the budget begins.
         let waits = world.wait(policy().api_error_budget(secs(5)), hang, async |_, proxies| {
             for (faults, time) in [(1, 10), (2, 5)] {
                 for proxy in proxies {
@@ -110,7 +111,7 @@ async fn a_server_that_hangs_holds_up_no_timer(world: &World) {
     }
 }
 
-/// Status and headers say it all: whether the credentials are refused, and when to come back.
+/// Status and headers suffice: they show whether the credentials are refused, and the `Retry-After`.
 async fn a_refusal_whose_body_hangs_is_a_refusal(world: &World) {
     let policy = policy().auth_error_budget(secs(30)).api_error_budget(secs(120));
     let hang = |proxy: &Proxy| proxy.rule(every(Fault::Bytes(UNAUTHORIZED, Ending::Silence)));

@@ -1,4 +1,4 @@
-//! Connections that break, hang, crawl or are refused.
+//! Connections that break, hang, are slow or are refused.
 
 use super::{Waited, World, every, every_such, first, millis, on_both, policy, secs};
 use futures_util::future::join_all;
@@ -9,15 +9,15 @@ on_both! {
     a_connection_that_breaks_anywhere_is_survived
     a_watch_that_always_breaks_loses_nothing
     a_connection_that_is_closed_when_idle_is_no_error
-    a_call_that_hangs_is_given_up_after_ten_seconds
-    a_server_that_crawls_is_listened_to
-    a_body_that_never_ends_in_time_is_given_up
-    a_server_that_comes_and_goes_is_found_again
-    who_ended_and_went_while_the_way_was_cut_has_its_own_end
-    a_server_that_returns_after_ten_minutes_meets_a_trickle
+    a_call_that_hangs_is_abandoned_after_ten_seconds
+    a_slow_server_is_read
+    a_body_that_does_not_end_in_time_is_abandoned
+    a_server_with_short_outages_is_reached_again
+    a_pod_that_ended_and_was_deleted_during_an_outage_has_its_end
+    a_server_that_returns_after_ten_minutes_gets_few_requests
 }
 
-/// Endings that a client notices at once.
+/// Endings that a client detects at once.
 const ENDINGS: [Ending; 5] = [Ending::Reset, Ending::Shut, Ending::Crash, Ending::Undelimited, Ending::Clean];
 
 async fn a_connection_that_breaks_anywhere_is_survived(world: &World) {
@@ -28,7 +28,7 @@ async fn a_connection_that_breaks_anywhere_is_survived(world: &World) {
             policy(),
             |proxy| proxy.rule(first(4, cut.clone())),
             async |pod, proxies| {
-                // A watch has no line to be cut in before something happens.
+                // Before an event a watch has no line that could be cut.
                 pod.touch().await;
                 for proxy in proxies {
                     proxy.until(|traffic| traffic.faults >= 3).await;
@@ -61,8 +61,8 @@ async fn a_watch_that_always_breaks_loses_nothing(world: &World) {
     join_all(waits).await;
 }
 
-/// What GOAWAY is to HTTP/2, which podwait does not speak: the server has done with a connection that the client would
-/// use again. Announced or not, no call fails of it, as an error budget too short for one shows.
+/// The equivalent of GOAWAY in HTTP/2, which podwait does not use: the server closes a connection that the client would
+/// reuse. With or without an announcement no call fails, as an error budget shows that is too short for one failure.
 async fn a_connection_that_is_closed_when_idle_is_no_error(world: &World) {
     for announced in [true, false] {
         let waits = world.wait(
@@ -79,7 +79,7 @@ async fn a_connection_that_is_closed_when_idle_is_no_error(world: &World) {
     }
 }
 
-async fn a_call_that_hangs_is_given_up_after_ten_seconds(world: &World) {
+async fn a_call_that_hangs_is_abandoned_after_ten_seconds(world: &World) {
     for place in [Place::Request, Place::Headers, Place::Byte(100)] {
         let waits = world.wait(
             policy(),
@@ -97,7 +97,7 @@ async fn a_call_that_hangs_is_given_up_after_ten_seconds(world: &World) {
         );
         world.exited(3, waits.await);
     }
-    // The same before TLS has begun.
+    // The same before the TLS handshake.
     let waits = world.wait(
         policy(),
         |_| {},
@@ -118,7 +118,7 @@ async fn a_call_that_hangs_is_given_up_after_ten_seconds(world: &World) {
     }
 }
 
-async fn a_server_that_crawls_is_listened_to(world: &World) {
+async fn a_slow_server_is_read(world: &World) {
     let waits = world.wait(
         policy(),
         |proxy| proxy.rule(every(Fault::Slow { bytes: 64, pause: millis(3) })),
@@ -130,8 +130,8 @@ async fn a_server_that_crawls_is_listened_to(world: &World) {
     world.exited(3, waits.await);
 }
 
-/// A byte now and then keeps a connection alive, and no answer may take for ever that way.
-async fn a_body_that_never_ends_in_time_is_given_up(world: &World) {
+/// Single bytes keep a connection alive, but a response must still have a limit of time.
+async fn a_body_that_does_not_end_in_time_is_abandoned(world: &World) {
     let waits = world.wait(
         policy(),
         |proxy| proxy.push(Verb::Get, Fault::Slow { bytes: 1, pause: secs(1) }),
@@ -150,7 +150,7 @@ async fn a_body_that_never_ends_in_time_is_given_up(world: &World) {
     }
 }
 
-async fn a_server_that_comes_and_goes_is_found_again(world: &World) {
+async fn a_server_with_short_outages_is_reached_again(world: &World) {
     for door in [Door::Shut, Door::Reset] {
         let waits = world.wait(
             policy(),
@@ -174,8 +174,8 @@ async fn a_server_that_comes_and_goes_is_found_again(world: &World) {
     }
 }
 
-/// The API server tells a watch what happened before it began, and a wait that only reads asks one, too, when its pod is gone.
-async fn who_ended_and_went_while_the_way_was_cut_has_its_own_end(world: &World) {
+/// A watch also gets earlier events from the API server, and a wait that polls opens one, too, when its pod is gone.
+async fn a_pod_that_ended_and_was_deleted_during_an_outage_has_its_end(world: &World) {
     let waits = world.wait(
         policy(),
         |_| {},
@@ -199,7 +199,7 @@ async fn who_ended_and_went_while_the_way_was_cut_has_its_own_end(world: &World)
     }
 }
 
-async fn a_server_that_returns_after_ten_minutes_meets_a_trickle(world: &World) {
+async fn a_server_that_returns_after_ten_minutes_gets_few_requests(world: &World) {
     let policy = podwait::Policy::builder().api_error_budget(secs(1200));
     let waits = world.wait(
         policy,
@@ -212,7 +212,7 @@ async fn a_server_that_returns_after_ten_minutes_meets_a_trickle(world: &World) 
                 proxy.door(Door::Reset).await;
                 proxy.sever().await;
             }
-            // The longest delay is 5 s, so each of them tries in each leap.
+            // The longest delay is 5 s, so each wait retries in each leap.
             for _ in 0..120 {
                 let errors = proxies.map(|line| line.calls().errors);
                 world.leap(secs(5)).await;

@@ -1,4 +1,4 @@
-//! Watches that hold what they should not, and caches that are left behind.
+//! Watches with wrong lines, and caches that are behind.
 
 use super::{World, every_such, on_both, policy};
 use futures_util::future::join_all;
@@ -6,9 +6,9 @@ use podwait_sim::Verb;
 use podwait_tests::proxy::{Extra, Fault, Request};
 
 on_both! {
-    whatever_else_a_watch_holds_the_pod_s_own_end_is_the_answer
-    a_cache_that_is_left_behind_does_not_turn_time_back
-    a_get_that_brings_another_pod_says_nothing_about_ours
+    with_any_other_lines_in_a_watch_the_end_of_the_pod_is_the_answer
+    a_cache_that_is_behind_does_not_undo_a_newer_state
+    a_get_with_another_pod_is_no_evidence_about_ours
 }
 
 const EXTRAS: [Extra; 13] = [
@@ -27,8 +27,8 @@ const EXTRAS: [Extra; 13] = [
     Extra::Garbage,
 ];
 
-async fn whatever_else_a_watch_holds_the_pod_s_own_end_is_the_answer(world: &World) {
-    // From the beginning of every watch on, and after its first event.
+async fn with_any_other_lines_in_a_watch_the_end_of_the_pod_is_the_answer(world: &World) {
+    // From the beginning of every watch, and after its first event.
     let faults = EXTRAS.iter().flat_map(|extra| [0, 1].map(|after| Fault::Add { after, extra: *extra }));
     let waits = faults.map(async |fault| {
         let waits = world.wait(
@@ -46,8 +46,9 @@ async fn whatever_else_a_watch_holds_the_pod_s_own_end_is_the_answer(world: &Wor
     join_all(waits).await;
 }
 
-/// Two API servers, of which one lags: every second GET, and the watch after each event, show the pod as it first was.
-async fn a_cache_that_is_left_behind_does_not_turn_time_back(world: &World) {
+/// Two API servers, one of which is behind: every second GET, and the watch after each event, have the first state of
+/// the pod.
+async fn a_cache_that_is_behind_does_not_undo_a_newer_state(world: &World) {
     let lagging = |request: &Request| {
         if request.verb == Verb::Watch {
             return Some(Fault::Add { after: 0, extra: Extra::Stale });
@@ -70,8 +71,8 @@ async fn a_cache_that_is_left_behind_does_not_turn_time_back(world: &World) {
     world.exited(3, waits.await);
 }
 
-/// A cache between us and the API server that mixes up its answers, from the first one on or later.
-async fn a_get_that_brings_another_pod_says_nothing_about_ours(world: &World) {
+/// A cache before the API server that mixes up responses, from the first one or later.
+async fn a_get_with_another_pod_is_no_evidence_about_ours(world: &World) {
     for begin in [2, 1] {
         let confused = move |request: &Request| {
             let is_hit = request.verb == Verb::Get && (begin..begin + 3).contains(&request.nth);

@@ -1,4 +1,4 @@
-//! A wait through a proxy, while it goes on and when it is over.
+//! A wait through a proxy, during the wait and after its end.
 
 use podwait::{Exit, Failure, Observed, Turn};
 use podwait_tests::proxy::Proxy;
@@ -6,16 +6,16 @@ use std::fmt;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A wait that goes on: its proxy, and what has become of its calls.
+/// A running wait: its proxy, and the results of its calls.
 pub(super) struct Line {
     pub(super) proxy: Proxy,
     calls: watch::Sender<Calls>,
 }
 
-/// What the wait knows of its calls.
+/// The results of the wait's calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Calls {
-    /// Those that brought the pod, a watch as often as it did.
+    /// Pods from calls; a watch counts once for each pod.
     pub(super) reads: u64,
     /// Those that failed.
     pub(super) errors: u64,
@@ -26,7 +26,7 @@ impl Line {
         Self { proxy, calls: watch::Sender::new(Calls::default()) }
     }
 
-    /// What looks on at the wait.
+    /// The observer of the wait.
     pub(super) fn look(&self) -> impl FnMut(Turn<'_>) + Send + 'static {
         let calls = self.calls.clone();
         move |turn| {
@@ -41,10 +41,10 @@ impl Line {
         *self.calls.borrow()
     }
 
-    /// Returns as soon as the wait knows as much of its calls.
+    /// Returns as soon as `is_so` is true for the results of the calls.
     pub(super) async fn until_knows(&self, is_so: impl FnMut(&Calls) -> bool) {
         let mut calls = self.calls.subscribe();
-        // The sender lives as long as this line.
+        // The sender exists as long as this line.
         drop(calls.wait_for(is_so).await);
     }
 }
@@ -63,13 +63,13 @@ impl std::ops::Deref for Line {
     }
 }
 
-/// A wait that is over.
+/// A finished wait.
 #[derive(Debug)]
 pub(super) struct Waited {
     pub(super) outcome: Result<Exit, Failure>,
-    /// How long it took, in the time that leaps.
+    /// How long it took, including skipped time.
     pub(super) took: Duration,
-    /// How long after the end of the pod's life it answered.
+    /// How long after the end of the pod's life its answer came.
     pub(super) late: Duration,
     pub(super) proxy: Proxy,
 }

@@ -1,4 +1,4 @@
-//! Many faults at random, with the usual policy, in time that runs faster.
+//! Many random faults, with the default policy, and in faster time.
 
 use super::{World, on_both, secs};
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ on_both! {
 /// How many mixtures are tried.
 const SEEDS: u64 = 8;
 
-/// Each seed is a mixture of faults for its own pod. `PODWAIT_SEED` tries one alone.
+/// Each seed is a mixture of faults for its own pod. `PODWAIT_SEED` selects a single one.
 async fn no_mixture_of_faults_changes_the_answer(world: &World) {
     let one = std::env::var("PODWAIT_SEED").ok().map(|seed| seed.parse().expect("PODWAIT_SEED is a number"));
     let seeds = one.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
@@ -35,7 +35,7 @@ async fn no_mixture_of_faults_changes_the_answer(world: &World) {
         for wait in waits.await {
             let seen = wait.outcome.as_ref().map(|exit| exit.code);
             assert_eq!(seen, Ok(code), "PODWAIT_SEED={seed} {wait:#?}");
-            // A call that hangs, the next safety GET, and as much again for their neighbours.
+            // A call that hangs, the next safety GET, and the same again for other waits.
             assert!(wait.late < secs(90), "PODWAIT_SEED={seed} {wait:#?}");
         }
     });

@@ -1,4 +1,4 @@
-//! Certificates that change, and credentials that must.
+//! Certificates and credentials that change.
 
 use super::{World, millis, on_both, policy, secs};
 use podwait::FailReason;
@@ -12,8 +12,8 @@ use tempfile::NamedTempFile;
 on_both! {
     a_new_certificate_of_the_same_authority_is_no_error
     a_certificate_of_another_authority_is_not_trusted_and_the_right_one_is_again
-    credentials_that_are_refused_for_a_while_are_tried_again
-    credentials_of_a_command_are_asked_for_again
+    credentials_that_are_refused_for_a_while_are_retried
+    credentials_of_a_plugin_are_requested_again
 }
 
 async fn a_new_certificate_of_the_same_authority_is_no_error(world: &World) {
@@ -47,7 +47,11 @@ async fn a_certificate_of_another_authority_is_not_trusted_and_the_right_one_is_
             for proxy in proxies {
                 let before = proxy.traffic();
                 proxy.until(|traffic| traffic.connections >= before.connections + 3).await;
-                assert_eq!(proxy.traffic().requests, before.requests, "it talks to somebody else: {proxy:?}");
+                assert_eq!(
+                    proxy.traffic().requests,
+                    before.requests,
+                    "it sent a request to another server: {proxy:?}"
+                );
                 proxy.renew().await;
             }
         },
@@ -55,7 +59,7 @@ async fn a_certificate_of_another_authority_is_not_trusted_and_the_right_one_is_
     world.exited(3, waits.await);
 }
 
-async fn credentials_that_are_refused_for_a_while_are_tried_again(world: &World) {
+async fn credentials_that_are_refused_for_a_while_are_retried(world: &World) {
     for code in [401, 403] {
         let waits = world.wait(
             policy(),
@@ -71,7 +75,7 @@ async fn credentials_that_are_refused_for_a_while_are_tried_again(world: &World)
     }
 }
 
-/// Only this token will do.
+/// The server accepts only this token.
 fn only(token: &'static str) -> impl Fn(&Proxy) {
     move |proxy| {
         proxy.rule(move |request: &Request| {
@@ -89,7 +93,7 @@ fn client_of(user: serde_json::Value) -> impl Fn(&Proxy) -> podwait::Client {
     }
 }
 
-async fn credentials_of_a_command_are_asked_for_again(world: &World) {
+async fn credentials_of_a_plugin_are_requested_again(world: &World) {
     let file = NamedTempFile::new().expect("a temporary file");
     let write = |token: &str| {
         let status = json!({ "token": token, "expirationTimestamp": "2020-01-01T00:00:00Z" });
@@ -132,9 +136,9 @@ async fn a_token_file_is_read_again_for_each_request() {
     world.exited(3, waits.await);
 }
 
-/// A person is told at once.
+/// The command reports it at once.
 #[tokio::test]
-async fn the_command_says_whom_it_does_not_trust_and_who_does_not_let_it() {
+async fn the_command_reports_an_untrusted_server_and_denied_access() {
     let world = World::simulated().await;
     let proxy = world.proxy().await;
     let pod = world.run().await;
@@ -155,7 +159,7 @@ async fn the_command_says_whom_it_does_not_trust_and_who_does_not_let_it() {
     assert_eq!((ended.status, &*ended.stdout), (Some(3), "nonzero_exit 3\n"), "{ended:?}");
 }
 
-/// client-go trims what it reads from a token file, and an editor or `echo` ends it with a newline.
+/// client-go trims the content of a token file, and an editor or `echo` ends it with a newline.
 #[tokio::test]
 async fn a_token_file_may_end_with_a_newline() {
     let world = World::simulated().await;
@@ -170,9 +174,9 @@ async fn a_token_file_may_end_with_a_newline() {
     world.exited(3, waits.await);
 }
 
-/// What is read once is never read again, and the failure says what is wrong.
+/// Such a token is never read again, and the failure is reported.
 #[tokio::test]
-async fn a_token_in_the_configuration_that_is_revoked_is_told() {
+async fn a_revoked_token_of_the_configuration_is_reported() {
     let world = World::simulated().await;
     let waits = world.wait_as(
         client_of(json!({ "token": "old" })),

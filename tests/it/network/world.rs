@@ -1,4 +1,4 @@
-//! A pod on a cluster of either kind, and the waits for it through proxies.
+//! A pod on a simulated or real cluster, and the waits for it through proxies.
 
 use super::line::{Line, Waited};
 use podwait::{FailReason, Policy, PolicyBuilder, wait};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Makes of each scenario one test on the simulated cluster and one on a real one.
+/// Makes two tests of each scenario: one on the simulated cluster, one on a real one.
 macro_rules! on_both {
     ($($scenario:ident)+) => {
         mod simulated {
@@ -55,10 +55,10 @@ pub(super) struct Pod<'w> {
     name: String,
 }
 
-/// Longer than any scenario takes, by a clock that does not leap.
+/// Longer than any scenario takes in real time.
 const HANG: Duration = Duration::from_secs(90);
 
-/// Returns when so much real time has passed.
+/// Waits in real time.
 async fn real(time: Duration) {
     let start = std::time::Instant::now();
     while start.elapsed() < time {
@@ -66,7 +66,7 @@ async fn real(time: Duration) {
     }
 }
 
-/// Delays short enough for real time; the budgets are the usual ones.
+/// Delays that are short enough for real time; the budgets are the defaults.
 pub(super) fn policy() -> PolicyBuilder {
     let millis = Duration::from_millis;
     Policy::builder().finalize_initial(millis(5)).finalize_max(millis(50)).reobserve(millis(200))
@@ -95,7 +95,7 @@ impl World {
         Self { kind, upstream, pods: AtomicU32::new(0), touches: AtomicU32::new(0), leaping: Mutex::new(()) }
     }
 
-    /// Leaves nothing behind.
+    /// Removes the namespace of a real cluster.
     pub(super) async fn remove(self) {
         match self.kind {
             Kind::Simulated { .. } => {}
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// Sets the clock of all timers forward, while the sockets live in real time.
+    /// Sets the clock of all timers forward; sockets use real time.
     pub(super) async fn leap(&self, time: Duration) {
         let _alone = self.leaping.lock().await;
         tokio::time::pause();
@@ -118,7 +118,7 @@ impl World {
         tokio::time::resume();
     }
 
-    /// Lets the time of all timers run fifty times as fast as the sockets' own.
+    /// Makes the time of all timers run fifty times as fast as the real time of sockets.
     pub(super) async fn faster<T>(&self, what: impl Future<Output = T>) -> T {
         let hasten = async {
             loop {
@@ -153,7 +153,7 @@ impl World {
         Proxy::start(self.upstream.clone()).await.expect("a port")
     }
 
-    /// Waits for a running pod in both ways, each through a proxy of its own that was prepared, while `life` happens to it.
+    /// Waits for a running pod in both ways, each through its own prepared proxy, while `life` changes the pod.
     pub(super) async fn wait(
         &self,
         policy: PolicyBuilder,
@@ -204,12 +204,13 @@ impl World {
         Line::new(self.proxy().await)
     }
 
-    /// The waits, each of which answered with this code soon after the pod's end and without a storm.
+    /// Asserts that each wait answered with this code, soon after the pod's end and with few requests. Returns the
+    /// waits.
     #[track_caller]
     pub(super) fn exited(&self, code: i32, waits: [Waited; 2]) -> [Waited; 2] {
         for wait in &waits {
             assert_eq!(wait.outcome.as_ref().map(|exit| exit.code), Ok(code), "{wait:#?}");
-            // A loaded machine is slow, but a call that hangs would take ten seconds.
+            // A loaded machine is slow, but a hanging call would take ten seconds.
             assert!(wait.late < Duration::from_secs(8), "late: {wait:#?}");
             let requests = wait.proxy.traffic().requests;
             assert!(requests.get < 60 && requests.watch < 30, "a storm: {wait:#?}");
@@ -217,7 +218,7 @@ impl World {
         waits
     }
 
-    /// The waits, each of which failed for this reason and in that time.
+    /// Asserts that each wait failed for this reason and in this time. Returns the waits.
     #[track_caller]
     pub(super) fn failed(
         &self,
@@ -239,7 +240,7 @@ impl Pod<'_> {
         &self.name
     }
 
-    /// Its step ends with this code.
+    /// Ends the step with this code.
     pub(super) async fn finish(&self, code: i32) {
         match &self.world.kind {
             Kind::Simulated { cluster, .. } => {
@@ -253,7 +254,7 @@ impl Pod<'_> {
         }
     }
 
-    /// It is deleted without grace, and gone.
+    /// Deletes the pod without a grace period, so that it is gone.
     pub(super) async fn delete(&self) {
         match &self.world.kind {
             Kind::Simulated { cluster, .. } => {
@@ -264,7 +265,7 @@ impl Pod<'_> {
         }
     }
 
-    /// Something about it changes that is no end.
+    /// Changes the pod without an end.
     pub(super) async fn touch(&self) {
         let nth = self.world.touches.fetch_add(1, Ordering::Relaxed);
         match &self.world.kind {
@@ -273,7 +274,7 @@ impl Pod<'_> {
                 let life = Life::existing("ci", &self.name).merge(patch);
                 life.run(cluster).await.expect("the pod changes");
             }
-            // It has started at another time.
+            // The start time changes.
             Kind::Real(scratch) => {
                 let started = format!("2026-01-01T00:{:02}:{:02}Z", nth / 60 % 60, nth % 60);
                 let state = json!({ "running": { "startedAt": started } });

@@ -1,9 +1,9 @@
-//! Lives of pods, as a kubelet, a scheduler and an API server make them together.
+//! Lives of pods, as a kubelet, a scheduler and an API server cause them together.
 //!
-//! Every status is written at the time that it tells of, so none of these lives holds the one case in which seeing more
-//! makes the answer stricter: a kubelet that is slow to report an end from before the delete request, so that an object
-//! in between shows the deletion with the container still running. Who saw that object goes by it ("unfinished under the
-//! cause"); who missed it goes by the timestamps, and is right.
+//! Every status is written at the time of its change. So these lives lack the one case in which more observations make
+//! the answer stricter: a kubelet is slow to report an end from before the deletion, and an object in between shows the
+//! deletion with the container still running. A wait that saw that object decides by it ("unfinished under the cause").
+//! A wait that missed it decides by the timestamps, and is right.
 
 use podwait_core::PodSnapshot;
 use podwait_sim::{EventType, Life, Terminated, container, pod};
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;
 
-/// A state of the pod, as the API server stored it one after the other.
+/// One of the states of the pod that the API server stored in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Moment {
     pub(super) at: Duration,
@@ -19,21 +19,21 @@ pub(super) struct Moment {
     pub(super) pod: PodSnapshot,
 }
 
-/// A life in outline.
+/// The plan of a life.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     restart_policy: &'static str,
-    /// Another container, which sorts before the target.
+    /// Another container, whose name sorts before the target's.
     proxy: bool,
     /// A native sidecar.
     sidecar: bool,
     finalizer: bool,
     start: Start,
-    /// Ends before the last one, where the policy restarts.
+    /// Ends before the last one, if the policy restarts the container.
     crashes: Vec<i32>,
     end: End,
     afterwards: Afterwards,
-    /// The times between the steps, over and over. Steps without time between them are one write.
+    /// The times between the steps, repeated. Steps without time between them are one write.
     pauses: Vec<u64>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Plan {
 enum Start {
     Plain,
     Unschedulable,
-    /// The image cannot be pulled so many times, and what each attempt says, in turn.
+    /// How often the pull of the image fails, and the messages of the attempts, repeated.
     Pulls(usize, &'static [&'static str]),
     BadConfig,
     Rejected,
@@ -56,15 +56,15 @@ enum End {
     Finishes(i32),
     /// The container first, the phase later.
     StepFirst(Terminated),
-    /// The phase first: what no kubelet does any more, and some providers do.
+    /// The phase first, as no kubelet does any more, but some providers do.
     PhaseFirst(i32),
-    /// The phase, and the record never.
+    /// The phase, and never a record.
     PhaseOnly(&'static str),
-    /// The real code, and then one that is made up.
+    /// The real code, and then a made-up one.
     Forgotten(i32),
     /// The kubelet ends the pod: record, phase, reason and condition in one write.
     EndedByKubelet(&'static str, i32),
-    /// The same where every process exits 0 on SIGTERM: only the condition is left.
+    /// The same if every process exits 0 on SIGTERM: only the condition shows the cause.
     SurvivesKubelet,
     NodeLost,
     GarbageCollected,
@@ -80,7 +80,7 @@ enum Afterwards {
 }
 
 impl Plan {
-    /// Every state that was stored.
+    /// All stored states.
     pub(super) fn moments(&self) -> Vec<Moment> {
         let events = self.life().events().expect("a life that the API server accepts");
         let mut moments: Vec<Moment> = Vec::new();
@@ -145,7 +145,7 @@ impl Plan {
             life = life.waiting("step", "CrashLoopBackOff", "").after(pause()).started("step");
         }
         if let Afterwards::DeletedByApi { disruption, grace } = self.afterwards {
-            // What is being disrupted may end before, while, or after that takes effect.
+            // A step may end before, during or after the disruption.
             life = life.after(pause()).disruption_target(disruption, "").after(pause()).delete(grace);
         }
         let life = self.end(life, &mut pause);
@@ -230,7 +230,7 @@ impl Plan {
                 return life.after(pause()).created(pod("ci", "p", &["step"])).after(pause()).running();
             }
         };
-        // What still runs is told to stop, and the kubelet says how that went before it lets go.
+        // The kubelet stops the running containers, and publishes their ends before it removes the pod.
         let life = if matches!(self.afterwards, Afterwards::Forced) && !self.finalizer {
             life
         } else {
@@ -274,7 +274,7 @@ fn start() -> impl Strategy<Value = Start> {
     ]
 }
 
-/// What the attempts to pull say, in turn.
+/// The messages of the attempts to pull, repeated.
 fn attempts() -> impl Strategy<Value = &'static [&'static str]> {
     const LIMITED: &str = "429 Too Many Requests";
     const REFUSED: &str = "failed to resolve reference \"r/a:1\": r/a:1: not found";

@@ -8,7 +8,7 @@ use podwait_core::{Input, Instant, WaitMachine};
 
 struct NoMemory;
 
-// SAFETY: handing out no memory is always allowed.
+// SAFETY: an allocator may always return no memory.
 unsafe impl GlobalAlloc for NoMemory {
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
         core::ptr::null_mut()

@@ -1,8 +1,8 @@
 //! Runs storms and prints their table: `storm --runs 20000 [--first SEED] [--way WAY] [--lives N] [--crowd]`.
 //!
-//! With `--lives` each run has so many lives, in one hub under one weather.
+//! With `--lives N` each run has N lives, in one hub under one weather.
 //!
-//! Exits with 1 if any run came to what must not be, after printing its story.
+//! Exits with 1 if any run has a bad verdict, after printing its story.
 
 use podwait_tests::storm::crowd::Crowd;
 use podwait_tests::storm::table::Table;
@@ -51,9 +51,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let storm = Storm { way: args.way, ..Storm::default() };
-    let told = Storm { keeps_decisions: true, ..storm };
+    let verbose = Storm { keeps_decisions: true, ..storm };
     if let Some(seed) = args.story {
-        runs(told, seed, args.lives).iter().for_each(|run| println!("{run}"));
+        runs(verbose, seed, args.lives).iter().for_each(|run| println!("{run}"));
         return ExitCode::SUCCESS;
     }
     if args.crowd {
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     let mut seeds: Vec<u64> = table.bad.iter().map(|(seed, _)| *seed).collect();
     seeds.dedup();
     for seed in seeds.into_iter().take(STORIES) {
-        let bad = runs(told, seed, args.lives).into_iter().filter(|run| run.verdict().is_bad());
+        let bad = runs(verbose, seed, args.lives).into_iter().filter(|run| run.verdict().is_bad());
         bad.for_each(|run| println!("\n{run}"));
     }
     if table.bad.is_empty() {
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What this seed stands for.
+/// The runs of this seed.
 fn runs(storm: Storm, seed: u64, lives: Option<usize>) -> Vec<Run> {
     match lives {
         Some(lives) => storm.run_together(seed, lives),
@@ -87,7 +87,7 @@ fn runs(storm: Storm, seed: u64, lives: Option<usize>) -> Vec<Run> {
     }
 }
 
-/// Every run has its own clock, so they can be spread over the cores.
+/// Every run has its own clock, so that runs can use all cores.
 fn table(storm: Storm, first: u64, count: u64, lives: Option<usize>) -> Table {
     let (next, end) = (AtomicU64::new(first), first.saturating_add(count));
     let work = || {

@@ -1,4 +1,4 @@
-//! Waiting on one pod in every way at once.
+//! Waits for one pod in every way at once.
 
 use super::scratch::Looking;
 use super::{End, Scratch, own_cluster, pause};
@@ -18,30 +18,30 @@ use std::time::Duration;
 /// How the waits are made.
 #[derive(Default)]
 pub struct Waiters {
-    /// The container, where there are several.
+    /// The container, if there are several.
     pub container: Option<&'static str>,
     /// The context of the kubeconfig, if not the current one.
     pub context: Option<&'static str>,
-    /// Options of the command beside those that say which pod is meant.
+    /// Options of the command, except those for the pod.
     pub options: &'static [&'static str],
     /// The same for the library.
     pub policy: Option<fn(PolicyBuilder) -> PolicyBuilder>,
 }
 
-/// What the ways of waiting answered.
+/// The answers of all ways of waiting.
 #[derive(Debug)]
 pub struct Answers {
     /// The library, watching.
     pub watched: Result<Exit, Failure>,
     /// The library, in a hub on the namespace.
     pub shared: Result<Exit, Failure>,
-    /// The library, polling once in half a second.
+    /// The library, polling every half second.
     pub polled: Result<Exit, Failure>,
     /// The command.
     pub command: Run,
-    /// What the command recorded, reduced.
+    /// The trace of the command, reduced.
     pub trace: String,
-    /// How often the library was told to wait since it asks too much (429).
+    /// How often the library was throttled (429).
     pub throttled: u32,
 }
 
@@ -49,7 +49,7 @@ impl Waiters {
     /// Waits for this pod of the namespace until every way has answered.
     ///
     /// # Panics
-    /// The cluster cannot be used, or the command's recording does not replay to what it answered.
+    /// The cluster cannot be used, or the command's trace does not replay to its answer.
     pub async fn wait(&self, scratch: &Scratch, pod: &str) -> Answers {
         let client = match self.context {
             Some(context) => super::client(Some(context)).await,
@@ -74,7 +74,8 @@ impl Waiters {
         scratch: &Scratch,
         pod: &str,
     ) -> Answers {
-        // Built before any wait begins: a pod that is not there has ten seconds, and a build may take longer.
+        // The command is built before any wait begins: a missing pod must appear within ten seconds, and a build may
+        // take longer.
         crate::cli::podwait();
         let kubeconfig = kubeconfig.to_str().expect("a readable path");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -123,7 +124,7 @@ impl Waiters {
     }
 }
 
-/// Tells what the command sees, by what it records. Ends with the command.
+/// Reports the observations of the command, by its trace. Ends with the command.
 async fn looks(looking: Looking, trace: &Path) -> ! {
     loop {
         pause(50).await;
@@ -132,7 +133,7 @@ async fn looks(looking: Looking, trace: &Path) -> ! {
         let seen = events.rfind(|event| event["event"] == "snapshot");
         if let Some(seen) = seen {
             let of = seen["pod"]["metadata"]["resourceVersion"].as_str();
-            looking.sees(version(of.expect("the API server says which version it is")));
+            looking.sees(version(of.expect("the object has a resourceVersion")));
         }
     }
 }
@@ -150,10 +151,10 @@ fn read(trace: &Path) -> String {
 }
 
 impl Answers {
-    /// Asserts that every way found this exit.
+    /// Asserts that every way answered with this exit.
     ///
     /// # Panics
-    /// One did not.
+    /// One of them did not.
     #[track_caller]
     pub fn all_done(&self, reason: DoneReason, code: i32) {
         for exit in [&self.watched, &self.shared, &self.polled] {
@@ -164,19 +165,19 @@ impl Answers {
         assert_eq!(self.command.stdout, format!("{reason} {code}\n"), "{self:#?}");
     }
 
-    /// Asserts that every way found one of these reasons why there is no exit, and carries this code.
+    /// Asserts that every way failed with one of these reasons, and with this code.
     ///
     /// # Panics
-    /// One did not.
+    /// One of them did not.
     #[track_caller]
     pub fn all_fail(&self, reasons: &[FailReason], code: Option<i32>, status: i32) {
         self.all_fail_with(reasons, &[code], status);
     }
 
-    /// The same where it is the kubelet's affair which of these codes can be seen in time.
+    /// The same, if it depends on the kubelet which of these codes can be observed in time.
     ///
     /// # Panics
-    /// One did not.
+    /// One of them did not.
     #[track_caller]
     pub fn all_fail_with(&self, reasons: &[FailReason], codes: &[Option<i32>], status: i32) {
         for failure in [&self.watched, &self.shared, &self.polled] {
@@ -190,10 +191,10 @@ impl Answers {
         );
     }
 
-    /// Asserts that those who watched found this exit. One who polls may come too late for it.
+    /// Asserts that all ways with a watch answered with this exit. A poll may be too late for it.
     ///
     /// # Panics
-    /// One did not.
+    /// One of them did not.
     #[track_caller]
     pub fn watchers_done(&self, reason: DoneReason, code: i32) {
         for exit in [&self.watched, &self.shared] {
@@ -206,11 +207,11 @@ impl Answers {
         }
     }
 
-    /// Asserts that those who watched found one of these reasons, and carry this code. One who polls may come too late for
-    /// more than that the pod is gone.
+    /// Asserts that all ways with a watch failed with one of these reasons, and with this code. A poll may be too late,
+    /// and observe only that the pod is gone.
     ///
     /// # Panics
-    /// One did not.
+    /// One of them did not.
     #[track_caller]
     pub fn watchers_fail(&self, reasons: &[FailReason], code: Option<i32>) {
         for failure in [&self.watched, &self.shared] {
@@ -224,10 +225,10 @@ impl Answers {
         assert!(polled.exit_code.is_none() || polled.exit_code == code, "{self:#?}");
     }
 
-    /// Keeps the recording under this name in `tests/recordings`, if `PODWAIT_RECORD` is set.
+    /// Saves the trace with this name in `tests/recordings`, if `PODWAIT_RECORD` is set.
     ///
     /// # Panics
-    /// It cannot be written.
+    /// The trace cannot be written.
     pub fn keep_recording(&self, name: &str) {
         if std::env::var_os("PODWAIT_RECORD").is_some() {
             let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/recordings"));
@@ -236,10 +237,10 @@ impl Answers {
         }
     }
 
-    /// Asserts that whoever says that the container ended by itself says what the runtime saw: the code of its last end.
+    /// Asserts that every exit has the code of the container's last end in the runtime's journal.
     ///
     /// # Panics
-    /// Somebody says something else.
+    /// An exit has another code.
     #[track_caller]
     pub fn agree_with_the_runtime(&self, namespace: &str, container: &str) {
         let is_meant = |end: &End| end.namespace == namespace && end.container == container;
@@ -247,8 +248,8 @@ impl Answers {
         for exit in
             [&self.watched, &self.shared, &self.polled].into_iter().filter_map(|answer| answer.as_ref().ok())
         {
-            let last = last.as_ref().unwrap_or_else(|| panic!("the runtime saw no end: {self:#?}"));
-            assert_eq!(last.exit_code, exit.code, "the runtime saw {last:?}: {self:#?}");
+            let last = last.as_ref().unwrap_or_else(|| panic!("the runtime has no end: {self:#?}"));
+            assert_eq!(last.exit_code, exit.code, "the runtime has {last:?}: {self:#?}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What the runtimes of our own cluster saw: the truth, which the kubelet can only report.
+//! The journal of the runtimes of our own cluster: the truth, which the kubelet can only report.
 
 use super::Cluster;
 use serde::Deserialize;
 
-/// One end of one container. The cluster's README says what the fields mean.
+/// One end of one container. The cluster's README explains the fields.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct End {
@@ -13,19 +13,19 @@ pub struct End {
     pub uid: String,
     /// The container's name.
     pub container: String,
-    /// How often it had been started before.
+    /// How many runs preceded this one.
     pub attempt: u32,
     /// Its exit code.
     pub exit_code: i32,
-    /// Whether the kubelet had asked for the end before it came.
+    /// Whether the kubelet had requested the stop before the end.
     pub stopped_by_kubelet: bool,
-    /// Whether the kubelet cannot know of it.
+    /// Whether the kubelet cannot observe it.
     #[serde(default)]
     pub lost: bool,
 }
 
 impl Cluster {
-    /// All ends that the runtimes have seen so far, in their order.
+    /// All ends in the runtimes so far, in their order.
     ///
     /// # Panics
     /// The cluster is not our own.
@@ -33,7 +33,7 @@ impl Cluster {
     pub fn ends(&self) -> Vec<End> {
         let journal = self.exits.as_ref().expect("only our own cluster has a journal");
         let journal = std::fs::read_to_string(journal).expect("the runtimes' journal");
-        // A line that is being written has no end yet.
+        // A line that is being written has no line end yet.
         journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! A namespace of its own on the real cluster, and what a test does to the pods in it.
+//! A separate namespace on the real cluster, and operations on its pods.
 
 use super::{client, cluster, pause};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, watch};
 
-/// Held by everybody who uses the cluster, and by one alone who takes it down.
+/// Shared by all tests that use the cluster, and exclusive for a test that stops parts of it.
 static IN_USE: RwLock<()> = RwLock::const_new(());
 
-/// Waits until nobody else uses the cluster, and keeps them off.
+/// Waits until no other test uses the cluster, and then keeps the cluster for this test.
 pub async fn alone() -> RwLockWriteGuard<'static, ()> {
     IN_USE.write().await
 }
@@ -19,18 +19,18 @@ pub async fn alone() -> RwLockWriteGuard<'static, ()> {
 pub struct Scratch {
     client: podwait::Client,
     namespace: String,
-    /// Of each wait, the resourceVersion that it has seen last.
+    /// The newest observed resourceVersion of each wait.
     seen: watch::Sender<Vec<u64>>,
     _in_use: Option<RwLockReadGuard<'static, ()>>,
 }
 
-/// A wait that tells what it sees, until it is dropped with its answer.
+/// Reports the observations of one wait. It is dropped when the wait has its answer.
 pub(super) struct Looking {
     seen: watch::Sender<Vec<u64>>,
     number: usize,
 }
 
-/// What a wait has seen that has answered: nothing can be newer.
+/// The observed resourceVersion of a wait with an answer: greater than all others.
 const ANSWERED: u64 = u64::MAX;
 
 impl Looking {
@@ -49,16 +49,16 @@ impl Scratch {
     /// A new namespace with this word in its name.
     ///
     /// # Panics
-    /// There is no cluster, or it does not let us.
+    /// There is no cluster, or it denies access.
     pub async fn new(word: &str) -> Self {
         let in_use = IN_USE.read().await;
         Self { _in_use: Some(in_use), ..Self::in_outages(word).await }
     }
 
-    /// The same for one who is [`alone`].
+    /// The same for a test that is [`alone`].
     ///
     /// # Panics
-    /// There is no cluster, or it does not let us.
+    /// There is no cluster, or it denies access.
     pub async fn in_outages(word: &str) -> Self {
         let client = client(None).await;
         let namespace = format!("podwait-{word}-{}", std::process::id());
@@ -71,7 +71,7 @@ impl Scratch {
         Self { client, namespace, seen: watch::Sender::default(), _in_use: None }
     }
 
-    /// A client of the cluster, made as podwait's users make it.
+    /// A client of the cluster, made by podwait.
     #[must_use]
     pub fn client(&self) -> podwait::Client {
         self.client.clone()
@@ -95,17 +95,18 @@ impl Scratch {
         Api::namespaced(self.kube(), &self.namespace)
     }
 
-    /// Creates a pod that is bound to a node which nobody serves.
+    /// Creates a pod that is bound to a node without a kubelet.
     ///
     /// # Panics
-    /// It is refused.
+    /// The API server refuses the request.
     pub async fn create(&self, name: &str, containers: &[&str]) -> Pod {
         let containers: Vec<Value> =
             containers.iter().map(|name| json!({ "name": name, "image": "none" })).collect();
         self.create_pod(&json!({
             "metadata": { "name": name },
             "spec": {
-                // Of this namespace only: once a missing node is known, the garbage collector takes its new pods at once.
+                // The node's name is that of the namespace: once the garbage collector knows that a node is missing, it
+                // removes its new pods at once.
                 "nodeName": format!("no-node.{}", self.namespace), "restartPolicy": "Never", "automountServiceAccountToken": false,
                 "containers": containers,
             },
@@ -116,11 +117,12 @@ impl Scratch {
     /// Creates this pod.
     ///
     /// # Panics
-    /// It is refused, or none.
+    /// The API server refuses the pod, or it is not a pod.
     pub async fn create_pod(&self, pod: &Value) -> Pod {
         let name = &pod["metadata"]["name"];
         let pod: Pod = serde_json::from_value(pod.clone()).expect("a pod");
-        // A new namespace's service account, or the place of a pod of that name, takes a moment to be there.
+        // The service account of a new namespace is created a moment later, and an older pod of this name may still be
+        // removed.
         for _ in 0..50 {
             match self.pods().create(&PostParams::default(), &pod).await {
                 Ok(pod) => return pod,
@@ -141,32 +143,33 @@ impl Scratch {
         let mut seen = self.seen.subscribe();
         let all = seen.wait_for(|seen| seen.iter().all(|seen| *seen >= resource_version));
         let all = tokio::time::timeout(Duration::from_secs(60), all).await.map(|_| ());
-        assert_eq!(all, Ok(()), "{resource_version} is not seen in {}: {:?}", self.namespace, self.seen);
+        assert_eq!(all, Ok(()), "{resource_version} was not observed in {}: {:?}", self.namespace, self.seen);
     }
 
-    /// Waits until everybody who waits has seen the pod as it is now.
+    /// Waits until all waits have observed the pod's current state.
     ///
     /// # Panics
-    /// Somebody does not within a minute, or there is no such pod.
+    /// A wait has not within a minute, or there is no such pod.
     pub async fn wait_until_seen(&self, name: &str) {
         let pod = self.pods().get(name).await.expect("the pod is there");
-        let version = pod.metadata.resource_version.expect("the API server says which version it is");
+        let version = pod.metadata.resource_version.expect("the object has a resourceVersion");
         self.wait_until_all_have_seen(version.parse().expect("etcd's revision")).await;
     }
 
-    /// Waits until everybody who waits has answered.
+    /// Waits until all waits have their answers.
     ///
     /// # Panics
-    /// Somebody does not within a minute.
+    /// A wait has none within a minute.
     pub async fn wait_until_answered(&self) {
         self.wait_until_all_have_seen(ANSWERED).await;
     }
 
-    /// Waits until the pod's first container runs and everybody who waits has seen the pod, and returns the pod's uid. A shell that
-    /// is to `echo begun` has done so: the kubelet says that a container runs before its shell has come to anything.
+    /// Waits until the pod's first container runs and all waits have observed the pod. Returns the pod's uid. If the
+    /// container's shell has `echo begun`, it has done so: the kubelet reports that a container runs before its shell
+    /// has executed anything.
     ///
     /// # Panics
-    /// It does not within a minute.
+    /// That takes longer than a minute.
     pub async fn wait_until_running(&self, name: &str) -> String {
         let uid = self.wait_until(name, |status| status["state"]["running"].is_object()).await;
         let pod = self.pods().get(name).await.expect("the pod is there");
@@ -185,7 +188,7 @@ impl Scratch {
                 }
             };
             let has_begun = tokio::time::timeout(Duration::from_secs(60), has_begun).await;
-            assert!(has_begun.is_ok(), "{name} does not say in {} that it has begun", log.display());
+            assert!(has_begun.is_ok(), "{name} has not written `begun` to {}", log.display());
         }
         uid
     }
@@ -193,7 +196,7 @@ impl Scratch {
     /// Waits until the pod's first container has ended.
     ///
     /// # Panics
-    /// It does not within a minute.
+    /// That takes longer than a minute.
     pub async fn wait_until_ended(&self, name: &str) -> String {
         self.wait_until(name, |status| status["state"]["terminated"].is_object()).await
     }
@@ -201,7 +204,7 @@ impl Scratch {
     /// Waits until the pod's first container was started again.
     ///
     /// # Panics
-    /// It is not within a minute.
+    /// That takes longer than a minute.
     pub async fn wait_until_restarted(&self, name: &str) -> String {
         self.wait_until(name, |status| status["restartCount"].as_i64() > Some(0)).await
     }
@@ -216,13 +219,13 @@ impl Scratch {
             }
             pause(200).await;
         }
-        panic!("{name} does not get there")
+        panic!("{name} does not reach the state")
     }
 
     /// Writes the pod's status, as its kubelet would: the phase, and each container's state.
     ///
     /// # Panics
-    /// It is refused.
+    /// The API server refuses the request.
     pub async fn write_status(&self, name: &str, phase: &str, states: &[(&str, Value)]) {
         let statuses: Vec<Value> = states
             .iter()
@@ -238,7 +241,7 @@ impl Scratch {
     /// Deletes the pod with this grace; 0 removes it at once.
     ///
     /// # Panics
-    /// It is refused.
+    /// The API server refuses the request.
     pub async fn delete(&self, name: &str, grace: u32) {
         let deleted = self
             .pods()
@@ -247,12 +250,12 @@ impl Scratch {
         deleted.unwrap_or_else(|error| panic!("{name} is not deleted: {error}"));
     }
 
-    /// Removes the namespace and what is in it.
+    /// Removes the namespace and its pods.
     ///
     /// # Panics
-    /// It is refused.
+    /// The API server refuses the request.
     pub async fn remove(self) {
-        // Whatever a scenario has deleted already, namespace included, is not there any more.
+        // A scenario may have deleted pods, or the namespace itself.
         let gone = |error: &kube::Error| matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409));
         let now = DeleteParams { grace_period_seconds: Some(0), ..Default::default() };
         for pod in self.pods().list(&Default::default()).await.expect("pods are listed") {

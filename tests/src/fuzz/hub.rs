@@ -1,4 +1,5 @@
-//! The scheduler over bytes: waits that come and go, answers of any kind in any order, and then an API server that is gone.
+//! The reflector, driven by bytes: waits begin and end, any responses arrive in any order, and then the API server is
+//! unreachable.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use podwait_core::{Instant, Policy, WaitMachine};
@@ -11,14 +12,14 @@ use std::time::Duration;
 const MOVES: usize = 200;
 const WAITS: usize = 6;
 
-/// The limit of each wait, so that it ends however little it hears.
+/// The limit of each wait, so that it ends without any observation.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// A reflector has a rate for the scope and ten times that for pods by themselves, and may save up a burst of two seconds.
+/// A reflector has one rate for the scope and ten times that rate for single pods, and may have a burst of two seconds.
 const PER_SECOND: u64 = 10;
 const MOST_PER_SECOND: u64 = PER_SECOND * 11;
 
-/// The host: what is under way, and what has been sent.
+/// The host: the requests under way, and the requests that were sent.
 struct Host {
     waits: Waits,
     now: Instant,
@@ -29,8 +30,8 @@ struct Host {
     open: Vec<WaitId>,
 }
 
-/// Whatever comes, a wait that is neither left nor answered is answered by its deadline, requests keep to their rate, and nothing
-/// is under way once no wait is left.
+/// For any responses: each wait that has not left has its answer by its deadline, requests keep to their rate, and no
+/// request is under way once no wait is left.
 ///
 /// # Panics
 /// A finding.
@@ -131,7 +132,7 @@ impl Host {
         if ids.is_empty() { Ok(None) } else { input.choose(&ids).copied().map(Some) }
     }
 
-    /// Something that may come as the answer to that, or anything at all.
+    /// A piece of a response that fits the request, or any bytes.
     fn piece(&self, id: RequestId, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         let name = *input.choose(&["a", "b", "c"])?;
         let uid = *input.choose(&["u1", "u2"])?;
@@ -178,7 +179,7 @@ impl Host {
         })
     }
 
-    /// Does what is due, as every host does. When to come back.
+    /// Does everything that is due, as every host does. Returns the time of the next call.
     fn advance(&mut self) -> Option<Instant> {
         for _ in 0..1_000 {
             let next = self.waits.poll(self.now, &mut ());
@@ -189,7 +190,7 @@ impl Host {
                     Action::Send { id, target, .. } => {
                         self.sent += 1;
                         let before = self.in_flight.insert(id, target);
-                        assert_eq!(before, None, "an id is given once");
+                        assert_eq!(before, None, "an id is used once");
                     }
                     Action::Close(id) => drop(self.in_flight.remove(&id)),
                 }
@@ -200,13 +201,13 @@ impl Host {
                 self.open.retain(|open| *open != wait);
                 assert_eq!(self.open.len() + 1, count, "one answer for each wait");
             }
-            // A request that cannot be sent has failed in there, which is due at once.
+            // A request that cannot be sent has failed at once, and its result is due now.
             if !has_acted && next != Some(self.now) {
                 self.check(next);
                 return next;
             }
         }
-        panic!("it never rests");
+        panic!("the reflector always has something to do");
     }
 
     fn check(&self, next: Option<Instant>) {
@@ -233,7 +234,7 @@ impl Host {
                 self.waits.end(self.now, id, Some("connection refused"), &mut ());
                 continue;
             }
-            self.now = next.expect("an open wait comes back");
+            self.now = next.expect("an open wait has a next deadline");
             assert!(
                 self.now <= end,
                 "a wait is open at {:?}, {} ms after its deadline",

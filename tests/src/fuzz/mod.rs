@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their bytes; `cargo test` replays the committed corpora through the same functions.
+//! The code of the fuzz targets. `cargo test` replays the committed corpora through the same functions.
 //!
 //! Bytes are decoded position by position, so that a small change of the input is a small change of the wait.
 
@@ -14,10 +14,10 @@ pub use policy::policy;
 pub use script::machine;
 pub use trace::trace;
 
-/// A fuzz target: any bytes must pass.
+/// A fuzz target: it must accept any bytes.
 pub type Target = fn(&[u8]);
 
-/// The targets by the names of their corpora.
+/// The fuzz targets, by the names of their corpora.
 pub const TARGETS: [(&str, Target); 6] = [
     ("machine", machine),
     ("pod_bytes", pod_bytes),

@@ -1,4 +1,4 @@
-//! Pods as bytes: any bytes, and JSON that looks like a pod but has anything anywhere.
+//! Pods as bytes: any bytes, and JSON that has the fields of a pod with any values.
 
 use crate::{reference, sentence};
 use arbitrary::{Arbitrary, Unstructured};
@@ -7,8 +7,8 @@ use podwait_wire::{Encoding, Event, Frames, Head, ListItems, Pod, pod as read, r
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-/// Reading is total: a snapshot or a typed error, never a panic; JSON is read as serde reads it; and what was read once reads
-/// the same again, also out of a watch or a LIST.
+/// The result is a snapshot or a typed error, never a panic. JSON is read as serde reads it. A pod that was read and
+/// written is read as the same pod, also in a watch or a LIST.
 ///
 /// # Panics
 /// A finding.
@@ -41,7 +41,7 @@ fn reduced(pod: &Pod) -> Pod {
     again
 }
 
-/// In whatever order the event's fields come.
+/// The event's fields may have any order.
 fn in_a_watch(object: &[u8], pod: Option<&Pod>) {
     let in_order = [br#"{"type":"MODIFIED","object":"#, object, b"}"].concat();
     let other_order = [br#"{"object":"#, object, br#","type":"MODIFIED"}"#].concat();
@@ -60,7 +60,7 @@ fn in_a_watch(object: &[u8], pod: Option<&Pod>) {
     }
 }
 
-/// Cut in two somewhere.
+/// The body is cut in two somewhere.
 fn in_a_list(object: &[u8], is_pod: bool) {
     let body = [br#"{"kind":"PodList","items":["#, object, b",", object, br#"],"metadata":{}}"#].concat();
     let mut list = ListItems::new(Encoding::Json);
@@ -81,13 +81,13 @@ fn in_a_list(object: &[u8], is_pod: bool) {
     }
 }
 
-/// Two parts, cut at a place that depends on that.
+/// Two parts, cut at a position that depends on `by`.
 fn halves<'a>(body: &'a [u8], by: &[u8]) -> [&'a [u8]; 2] {
     let cut = by.iter().fold(0, |sum, byte| sum + usize::from(*byte)) % body.len();
     [&body[..cut], &body[cut..]]
 }
 
-/// The same bytes as protobuf: by themselves, and as what comes of a watch and of a LIST.
+/// The same bytes as protobuf: as a pod, and as the bodies of a watch and of a LIST.
 fn of_protobuf(data: &[u8]) {
     if let Ok(pod) = read(Encoding::Protobuf, data) {
         reduced(&pod);
@@ -121,7 +121,7 @@ pub fn pod_shape(data: &[u8]) {
 
 type Made = arbitrary::Result<Value>;
 
-/// How to make one kind of value.
+/// Makes one kind of value.
 type Make = fn(&mut Unstructured<'_>) -> Made;
 
 fn pod(u: &mut Unstructured<'_>) -> Made {
@@ -164,7 +164,7 @@ fn pod(u: &mut Unstructured<'_>) -> Made {
     Ok(json!({ "kind": "Pod", "metadata": metadata, "spec": spec, "status": status }))
 }
 
-/// Each field there or not, and sometimes anything at all.
+/// Any subset of these fields, and sometimes any other value.
 fn fields(u: &mut Unstructured<'_>, of: &[(&str, Make)]) -> Made {
     let mut object = Map::new();
     for (name, make) in of {
@@ -264,7 +264,7 @@ fn terminated(u: &mut Unstructured<'_>) -> Made {
     )
 }
 
-/// A word that means something somewhere, or any text.
+/// A word with a meaning in some field, or any text.
 fn text(u: &mut Unstructured<'_>) -> Made {
     const WORDS: [&str; 24] = [
         "step",

@@ -24,7 +24,7 @@ struct Values {
     jitter_seed: Option<u64>,
 }
 
-/// Building is total, a built policy survives its serialised form, and a machine under it promises sane wake-ups.
+/// Any values are a policy or an error. A policy survives JSON, and a machine with it returns valid delays.
 ///
 /// # Panics
 /// A finding.

@@ -1,4 +1,4 @@
-//! Machine against model: any sequence of observations of a pod that does whatever it likes.
+//! Machine against model: any sequence of observations of a pod in any states.
 
 use crate::duel::Duel;
 use crate::explore::Seen;
@@ -11,10 +11,10 @@ use podwait_core::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait that is played; the model looks back at the whole of it at every step.
+/// Longest wait that is played: at every step the model examines the whole history.
 const LONGEST: usize = 24;
 
-/// What a kubelet says about an image: that it waits, what the attempt said, and both.
+/// Messages of a kubelet about an image: a back-off, the message of an attempt, and both.
 const BACK_OFF: &str = "Back-off pulling image \"r/a:1\"";
 const LIMITED: &str = "unexpected status code https://r/v2/a/manifests/1: 429 Too Many Requests";
 const REFUSED: &str = "failed to resolve reference \"r/a:1\": r/a:1: not found";
@@ -23,7 +23,7 @@ const REFUSED_BEFORE: &str =
 const LIMITED_BEFORE: &str =
     "Back-off pulling image \"r/a:1\": ErrImagePull: denied: denied: 429 Too Many Requests";
 
-/// A policy, a target, and what is observed.
+/// A policy, a target, and observations.
 #[derive(Arbitrary, Debug)]
 struct Script {
     infer: bool,
@@ -38,7 +38,7 @@ struct Script {
     steps: Vec<Move>,
 }
 
-/// One observation, and the time since the one before.
+/// One observation, and the time since the last one.
 #[derive(Arbitrary, Debug)]
 struct Move {
     time: u8,
@@ -56,7 +56,7 @@ enum What {
     Cancel,
 }
 
-/// A pod, each part chosen from a few that mean something to the rules.
+/// A pod. Each part is one of a few values that matter to the rules.
 #[derive(Arbitrary, Clone, Debug)]
 struct PodChoice {
     other_uid: bool,
@@ -85,10 +85,10 @@ struct StatusChoice {
     policy: u8,
 }
 
-/// Plays the bytes as a wait, on the machine, on the model, and on a machine that is saved and restored at every step.
+/// Plays the bytes as a wait on the machine, on the model, and on a machine that is saved and restored at every step.
 ///
 /// # Panics
-/// They disagree, or an invariant is broken: a finding.
+/// A finding: they disagree, or an invariant is broken.
 pub fn machine(data: &[u8]) {
     let Ok(script) = Script::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let (config, goal) = (script.config(), script.goal());
@@ -100,7 +100,7 @@ pub fn machine(data: &[u8]) {
             one.time,
             &[0, 1, 100, 200, 1000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000],
         );
-        // Time may run backwards now and then.
+        // Sometimes the time goes back.
         let at = if one.time == u8::MAX { now / 2 } else { now };
         let seen = one.what.seen(moves.len(), moves.iter().rev().map(|(_, seen)| seen));
         moves.push((Instant::from_millis(at), seen));
@@ -112,7 +112,7 @@ pub fn machine(data: &[u8]) {
             panic!("{complaint}\n  at step {index} of {:#?}\n  {config:?}", &moves[..=index]);
         }
         let saved = restored.save();
-        restored = WaitMachine::restore(saved).expect("what was saved can be restored");
+        restored = WaitMachine::restore(saved).expect("a saved wait can be restored");
         assert_eq!(
             Some(&restored.handle(*at, seen.as_input())),
             duel.decision(),
@@ -126,7 +126,7 @@ pub fn machine(data: &[u8]) {
 
 impl Script {
     fn config(&self) -> Config {
-        // All different and none a sum of the steps in time, so that no two timers ever run out together.
+        // All values are different, and none is a sum of the time steps, so that no two timers expire at once.
         let millis = Duration::from_millis;
         Config {
             on_missing_terminated: if self.infer {
@@ -175,7 +175,7 @@ impl What {
             Self::NotFound => Seen::NotFound,
             Self::Error { code, retry_after } => Seen::Error {
                 code: pick(*code, &[0, 429, 500, 503, 410, 401, 403, 404, 400, 409]),
-                // A part of the byte that does not choose the code.
+                // These bits of the byte do not choose the code.
                 is_status: *code < 150,
                 retry_after: retry_after.map(u64::from),
             },
@@ -190,7 +190,7 @@ impl PodChoice {
         let version = match self.version % 8 {
             0 => String::from("5"),
             1 => String::from("not-a-number"),
-            // Newer than all before, as it nearly always is.
+            // Newer than all before, as in nearly all cases.
             _ => (100 + index).to_string(),
         };
         let (timestamp, grace) = self.deletion.map_or((None, None), |(at, grace)| {
@@ -204,7 +204,7 @@ impl PodChoice {
                     let own = [None, None, Some(RestartPolicy::Always), Some(RestartPolicy::OnFailure)];
                     pick(choice.policy, &own)
                 })
-                // The API server takes rules only beside a policy of the container's own.
+                // The API server accepts rules only if the container has its own policy.
                 .or_else(|| self.rule.filter(|_| name != "init").map(|_| RestartPolicy::Never)),
             restart_policy_rules: self.rule.filter(|_| name != "init").into_iter().map(rule).collect(),
         };
@@ -280,7 +280,7 @@ impl StatusChoice {
             )
             .to_owned(),
             finished_at: self.finished.map(time),
-            // A container ends once: another end is another container. What is made up has none.
+            // A container ends once: another end has another container id. A made-up record has no id.
             container_id: match (reason % 10, code % 6) {
                 (3, _) | (4, 3) => String::new(),
                 (reason, code) => format!("c{}-{code}-{reason}", self.restarts % 3),
@@ -331,7 +331,7 @@ fn rule((action, negated, code): (u8, bool, u8)) -> RestartRule {
     }
 }
 
-/// A moment within four minutes of cluster time.
+/// A time within four minutes of cluster time.
 fn time(at: u8) -> Timestamp {
     Timestamp(1_767_225_600 + i64::from(at))
 }

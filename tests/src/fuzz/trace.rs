@@ -1,8 +1,8 @@
-//! Traces: read, print, read again.
+//! Traces are read, written and read again.
 
 use podwait::trace::{Pods, Recorder, Replay, TraceReader, replay};
 
-/// Reading is total, and what was read and printed reads the same.
+/// Any bytes are a trace or an error. A trace that was read and written is read as the same trace.
 ///
 /// # Panics
 /// A finding.

@@ -7,12 +7,12 @@ use super::target::State;
 use podwait_core::{Condition, ContainerState, ContainerStatus, FailReason, Phase, PodSnapshot, Terminated};
 use std::time::Duration;
 
-/// Whether the object shows any mark of an outside cause.
+/// Whether the object has any sign of an outside cause.
 pub(super) fn is_marked(pod: &PodSnapshot) -> bool {
     pod.deletion_timestamp.is_some() || disruption(pod).is_some() || reason(pod).is_some()
 }
 
-/// The cause of a terminal phase that comes without the target's record.
+/// The cause of a terminal phase without the target's record.
 pub(super) fn of_missing_record(sights: &[Sight<'_>]) -> Option<FailReason> {
     let sight = sights.last()?;
     if sight.pod.phase == Phase::Failed
@@ -20,7 +20,7 @@ pub(super) fn of_missing_record(sights: &[Sight<'_>]) -> Option<FailReason> {
     {
         return Some(cause);
     }
-    // What was terminal before anybody interfered was not ended by them.
+    // A pod that was terminal before the first outside cause was not ended by that cause.
     if clean_end(sights).is_some() {
         return None;
     }
@@ -33,28 +33,28 @@ pub(super) fn of_missing_record(sights: &[Sight<'_>]) -> Option<FailReason> {
     sight.pod.deletion_timestamp.map(|_| FailReason::PodDeleted)
 }
 
-/// The cause that the last sight of a pod that is gone tells of; its deletion alone goes without saying.
+/// The cause in the last sight of a pod that is gone. Its deletion alone does not count.
 pub(super) fn of_pod_that_is_gone(sight: &Sight<'_>) -> Option<FailReason> {
     let said =
         reason(sight.pod).filter(|_| sight.pod.phase == Phase::Failed).or_else(|| open_reason(sight.pod));
     said.or_else(|| disruption(sight.pod).map(|_| FailReason::Disrupted))
 }
 
-/// An end of a container that the newest sight shows, or what is made up for one.
+/// An end of a container in the newest sight, or a made-up record of one.
 pub(super) struct Seen<'s, 'a> {
     pub(super) sights: &'s [Sight<'a>],
-    /// The sights that showed this very end.
+    /// The sights that showed this end.
     pub(super) at: Vec<usize>,
     pub(super) record: &'s Terminated,
-    /// One of them was written by a kubelet that had not yet seen the delete.
+    /// A kubelet that had not yet observed the deletion wrote one of them.
     pub(super) written_before_deletion: bool,
-    /// It is that of an init container.
+    /// It is the end of an init container.
     pub(super) of_init: bool,
-    /// A reason or a kubelet's condition that was first seen after the end may have come before it (policy `settle`).
+    /// A reason or a kubelet's condition that was first seen after the end may have been its cause (policy `settle`).
     pub(super) is_doubted: bool,
 }
 
-/// The cause of the target's end that the newest of these sights shows, of which this is the best record.
+/// The cause of the target's end in the newest of these sights. `record` is the best record of that end.
 pub(super) fn of_record(config: &Config, sights: &[Sight<'_>], record: &Terminated) -> Option<FailReason> {
     let at = (0..sights.len()).filter(|index| had_ended(sights, *index)).collect();
     let written_before_deletion = written_before_deletion(sights);
@@ -70,8 +70,8 @@ pub(super) fn of_end(config: &Config, seen: &Seen<'_, '_>) -> Option<FailReason>
     if let Some(earlier) = said_while_open(seen.before()) {
         return said.or(Some(earlier));
     }
-    // Only an earlier look at the very end, without the reason, proves that the reason came later; and only of an end after
-    // which nothing was to come.
+    // Only an earlier sight of this end without the reason proves that the reason came later, and only if no other run
+    // could follow that end.
     let ended_first = !seen.is_doubted
         && !seen.is_followed()
         && seen.at.iter().any(|at| reason(seen.sights[*at].pod).is_none());
@@ -121,7 +121,8 @@ impl<'a> Seen<'_, 'a> {
             sights.last().is_some_and(|sight| self::disruption(sight.pod).is_some())
         }) {
             Some(before) => before && !(by_kubelet && self.is_doubted),
-            // The kubelet kills without a delete and stamps when all is over, so nothing but our own eyes can tell.
+            // The kubelet kills without a deletion, and writes the time after the end, so that only the order of sights
+            // is evidence.
             None if by_kubelet => false,
             None => {
                 self.written_before_deletion
@@ -140,8 +141,8 @@ impl<'a> Seen<'_, 'a> {
         })
     }
 
-    /// Generations that tell of a change which was not seen: of the delete, or of an edit after it, if the time says clearly
-    /// that the end came later. The first generation is before both.
+    /// Whether the generations may differ because of an unseen edit after the deletion: the times show clearly that the
+    /// end came later. The first generation precedes both.
     fn may_be_behind_an_edit(&self, config: &Config) -> bool {
         let is_first = self.at.iter().any(|at| self.sights[*at].pod.observed_generation == 1);
         let request = requested_at(self.sights).filter(|_| !is_rewritten(self.sights));
@@ -152,10 +153,10 @@ impl<'a> Seen<'_, 'a> {
         clearly && !is_first
     }
 
-    /// Our own eyes. Seen ended without the cause is before; seen under the cause, and not ended yet, is after. In a
-    /// terminal pod everything has ended, whatever an old status still says.
+    /// The order by sights. An end seen without the cause came before it; a sight with the cause and without the end
+    /// shows that the end came after it. In a terminal pod every container has ended, whatever an old status has.
     ///
-    /// `is_under` asks the sights up to one of them.
+    /// `is_under` returns whether the cause is in the sights up to one of them.
     fn observed_before(&self, is_under: impl Fn(&[Sight<'a>]) -> bool) -> Option<bool> {
         let until = |at: usize| &self.sights[..=at];
         if self.at.iter().any(|at| !is_under(until(*at))) {
@@ -166,24 +167,24 @@ impl<'a> Seen<'_, 'a> {
     }
 }
 
-/// Whether the pod was being deleted in any of these sights. No deletion is ever taken back; a store that went back forgets
-/// it, the kubelet does not.
+/// Whether the pod was being deleted in any of these sights. A deletion is never taken back: a restored store may not
+/// have it any more, but the kubelet has observed it.
 pub(super) fn was_deleted(sights: &[Sight<'_>]) -> bool {
     sights.iter().any(|sight| sight.pod.deletion_timestamp.is_some())
 }
 
-/// The first reason that a pod gave while it was not over.
+/// The first reason of a pod that was not over.
 pub(super) fn said_while_open(sights: &[Sight<'_>]) -> Option<FailReason> {
     sights.iter().find_map(|sight| open_reason(sight.pod))
 }
 
-/// What `status.reason` says of a pod that is not over. A node that has just reported is not lost.
+/// The cause by `status.reason` of a pod that is not over. A node that has just reported is not lost.
 fn open_reason(pod: &PodSnapshot) -> Option<FailReason> {
     let is_open = matches!(pod.phase, Phase::Pending | Phase::Running);
     reason(pod).filter(|cause| is_open && *cause != FailReason::NodeLost)
 }
 
-/// (a) What `status.reason` says.
+/// (a) The cause by `status.reason`.
 pub(super) fn reason(pod: &PodSnapshot) -> Option<FailReason> {
     match pod.reason.as_str() {
         "Evicted" => Some(FailReason::Evicted),
@@ -201,12 +202,13 @@ pub(super) fn reason(pod: &PodSnapshot) -> Option<FailReason> {
     }
 }
 
-/// (c) The condition, whether it counts already or not.
+/// (c) The condition, whether or not it counts yet.
 pub(super) fn disruption(pod: &PodSnapshot) -> Option<&Condition> {
     pod.disruption_target.as_ref().filter(|condition| condition.is_true)
 }
 
-/// (c) The condition where it counts: the pod is being deleted, or the writer of the condition ends pods without.
+/// (c) The condition if it counts: the pod is being deleted, or the writer of the condition ends pods without a
+/// deletion.
 fn effective_disruption<'a>(sight: &Sight<'a>) -> Option<&'a Condition> {
     disruption(sight.pod).filter(|condition| {
         sight.pod.deletion_timestamp.is_some()
@@ -215,29 +217,29 @@ fn effective_disruption<'a>(sight: &Sight<'a>) -> Option<&'a Condition> {
     })
 }
 
-/// Whether the run whose end the newest sight shows had been seen to be over in an earlier one: all that was seen since
-/// is that very end. What is made up tells of no end.
+/// Whether an earlier sight showed the end of the run whose end the newest sight shows: all sights since then show that
+/// end. A made-up record shows no end.
 fn had_ended(sights: &[Sight<'_>], index: usize) -> bool {
     let Some(newest) = record::latest_end(sights) else { return false };
     let is_over = |sight: &Sight<'_>| match last_end(sight) {
         Some(end) => newest.is_of_same_run(&end) && !record::is_restarting_all(end.record),
         None => false,
     };
-    // A status that forgot the end, or went missing, undoes nothing; only a new run does.
-    let tells_nothing = |sight: &Sight<'_>| {
+    // A status that no longer has the end, or is missing, does not undo the end; only a new run does.
+    let shows_no_end = |sight: &Sight<'_>| {
         last_end(sight).is_none()
             && !matches!(&sight.target, Ok(target) if matches!(target.state(), State::Running))
     };
     let (then, since) = (&sights[index], &sights[index..]);
     last_end(then).is_some_and(|end| !record::is_fabricated(end.record))
-        && since.iter().all(|sight| is_over(sight) || tells_nothing(sight))
+        && since.iter().all(|sight| is_over(sight) || shows_no_end(sight))
 }
 
 fn last_end<'a>(sight: &Sight<'a>) -> Option<End<'a>> {
     End::of(sight.target.as_ref().ok()?)
 }
 
-/// Generations: the delete raises the generation, and the end was written by one who had not seen that.
+/// Generations: the deletion raises the generation, and the kubelet that wrote the end had not observed that.
 fn written_before_deletion(sights: &[Sight<'_>]) -> bool {
     let Some(newest) = record::latest_end(sights) else { return false };
     let of_this_run = |sight: &&Sight<'_>| {
@@ -251,20 +253,20 @@ pub(super) fn is_written_before_deletion(pod: &PodSnapshot) -> bool {
     pod.deletion_timestamp.is_some() && (1..pod.generation).contains(&pod.observed_generation)
 }
 
-/// The kubelet had seen all that was wanted, the delete among it, when it wrote last.
+/// The kubelet had observed the newest generation, including the deletion, at its last write.
 fn knows_of_deletion(sight: &Sight<'_>) -> bool {
     sight.pod.observed_generation > 0 && sight.pod.observed_generation >= sight.pod.generation
 }
 
-/// The kubelet's last DELETE was there already when the deletion was first seen.
+/// The first sight of the deletion already showed the kubelet's last DELETE.
 fn is_rewritten(sights: &[Sight<'_>]) -> bool {
     let first = sights.iter().find(|sight| sight.pod.deletion_timestamp.is_some());
     first.is_some_and(|sight| sight.pod.deletion_grace_period_seconds.unwrap_or(0) <= 1)
 }
 
-/// Timestamps: the earliest moment at which the delete can have been requested, by the first sight of it. What comes later
-/// is a shorter grace, asked for later. The kubelet's last DELETE writes grace 0, or 1 if it is late, over the grace
-/// period that was asked for.
+/// Timestamps: the earliest time at which the deletion can have been requested, by its first sight. Later sights may
+/// have a shorter grace period of a later request. The kubelet's last DELETE replaces the requested grace period by 0,
+/// or by 1 if it is late.
 fn requested_at(sights: &[Sight<'_>]) -> Option<i64> {
     let (pod, timestamp) =
         sights.iter().find_map(|sight| Some((sight.pod, sight.pod.deletion_timestamp?.0)))?;
@@ -274,7 +276,7 @@ fn requested_at(sights: &[Sight<'_>]) -> Option<i64> {
     Some(timestamp.saturating_sub(if is_overwritten { own.max(said) } else { said }))
 }
 
-/// Timestamps, which name whole seconds: the same second is not before, and no time at all is not before either.
+/// Timestamps, which have whole seconds: the same second is not before, and a missing time is not before either.
 fn is_before(config: &Config, record: &Terminated, cause: Option<i64>) -> bool {
     let skew = seconds_up(config.clock_skew);
     match (record.finished_at, cause) {

@@ -1,10 +1,10 @@
-//! What a wait is configured with, readable from outside: the fields of a `Policy` are private.
+//! The configuration of a wait, with public fields: those of a `Policy` are private.
 
 use podwait_core::{OnGone, OnMissingTerminated, Policy, WaitMachine};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The values of a policy. `Default` is written from the rules, not taken from the builder.
+/// The values of a policy. `Default` is written from the rules, independently of the builder.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// See `PolicyBuilder::finalize_initial`.
@@ -97,7 +97,7 @@ impl Config {
     }
 }
 
-/// Whose exit is wanted.
+/// The target of a wait.
 #[derive(Clone, Debug, Default)]
 pub struct Goal {
     /// The container, if the caller names one.
@@ -107,7 +107,7 @@ pub struct Goal {
 }
 
 impl Goal {
-    /// The container of that name, in the first pod that is seen.
+    /// The container with this name, in the first pod that is seen.
     #[must_use]
     pub fn container(name: &str) -> Self {
         Self { container: Some(name.to_owned()), uid: None }

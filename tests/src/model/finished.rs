@@ -1,16 +1,16 @@
-//! Whether the step can have done its work, where there is no exit to say so.
+//! Whether the step may have done its work, if there is no exit.
 
 use super::record;
 use super::story::{Sight, Story};
 use super::target::State;
 use podwait_core::{FailReason, Input};
 
-/// Whether the target can have run to its end by the last input of this story.
+/// Whether the target may have run to its end by the last input of this story.
 pub(super) fn may_have_finished(story: &Story<'_>, reason: FailReason) -> bool {
-    // A spec that has lost the target, or has more containers than before, says nothing of the target's runs.
+    // A spec without the target, or with more containers than before, is no evidence about the target's runs.
     let found: Vec<Sight<'_>> = story.sights.iter().filter(|sight| sight.target.is_ok()).cloned().collect();
     let Some(newest) = found.last() else {
-        // A pod that was not seen may have run before; a container that its spec does not have cannot.
+        // A pod that was not seen may have run before. A container that its spec does not have cannot have run.
         return reason != FailReason::ContainerNotInSpec;
     };
     let is_over = newest.phase.is_terminal();
@@ -29,7 +29,8 @@ fn has_started(story: &Story<'_>) -> bool {
     })
 }
 
-/// The newest sight is how things are: the last input shows it, or nothing but time has passed since the last good read.
+/// Whether the newest sight is the current state: the last input shows it, or only time has passed since the last good
+/// read.
 fn is_up_to_date(story: &Story<'_>) -> bool {
     match story.last() {
         _ if story.confirming_since().is_some() => false,

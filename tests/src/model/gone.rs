@@ -4,7 +4,7 @@ use super::story::{self, Story};
 use super::{Verdict, cause, infer, record};
 use podwait_core::{FailReason, OnGone, Phase};
 
-/// The answer for a pod that was seen and is gone; `otherwise` says how it went if nothing better is known.
+/// The answer for a pod that was seen and is gone. `otherwise` is the reason if there is no better evidence.
 pub(super) fn judge(story: &Story<'_>, otherwise: FailReason) -> Verdict {
     if let Some((_, lost)) = story.lost {
         return lost;
@@ -19,7 +19,7 @@ fn by_what_was_seen(story: &Story<'_>, otherwise: FailReason) -> Verdict {
         return Verdict::inferred();
     }
     let latest = record::latest_but_for_success(&story.sights);
-    // What was seen and was no answer yet, for it could be undone or had not settled, is no ground for green.
+    // An earlier sight that was no answer yet, since it could be undone or had not settled, is no evidence of success.
     let is_open = !newest.phase.is_terminal();
     if let Some(record) = latest.filter(|record| record.exit_code != 0 || !is_open) {
         return record::exit(story.config, record, &story.sights, false);
@@ -30,10 +30,10 @@ fn by_what_was_seen(story: &Story<'_>, otherwise: FailReason) -> Verdict {
             let cause = cause::of_pod_that_is_gone(newest).filter(|_| clean.is_none());
             let failed = clean.is_some() || newest.phase == Phase::Failed;
             let missing = failed.then_some(FailReason::TerminatedStateMissing);
-            // An init container that had failed while nobody touched the pod was the end of it.
+            // An init container that failed without an outside cause ended the pod.
             let init = record::init_failed_for_good(&story.sights).filter(|(_, at)| {
                 let pods = || at.iter().map(|at| story.sights[*at].pod);
-                // A deletion is not taken back.
+                // A deletion is never taken back.
                 let is_deleted = |at: usize| {
                     story.sights[..=at].iter().any(|sight| sight.pod.deletion_timestamp.is_some())
                 };

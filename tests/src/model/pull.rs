@@ -1,12 +1,12 @@
-//! Rule 8: since when a registry refuses the image for good, by all that was seen.
+//! Rule 8: since when a registry refuses the image for good, by all sights.
 
 use super::story::{Sight, Story};
 use super::target::State;
 use super::timers::is_image_pull;
 use podwait_core::Instant;
 
-/// The beginning of the stretch of sights, up to the newest, in which the same container waits for its image and every
-/// attempt said that there is no hope.
+/// The beginning of the stretch of sights, up to the newest, in which the same container waits for its image and the
+/// registry refused every attempt for good.
 pub(super) fn refused_since(story: &Story<'_>) -> Option<Instant> {
     let sights = &story.sights;
     let name = first_without_image(sights.last()?)?.0;
@@ -17,7 +17,7 @@ pub(super) fn refused_since(story: &Story<'_>) -> Option<Instant> {
     (0..sights.len()).rev().take_while(refused).last().map(|index| sights[index].at)
 }
 
-/// Whether the last attempt known at the end of these sights was refused.
+/// Whether the last known attempt in these sights was refused.
 fn is_refused(sights: &[Sight<'_>]) -> bool {
     let Some((last, before)) = sights.split_last() else { return false };
     let Some((name, reason, message)) = first_without_image(last) else { return false };
@@ -37,7 +37,7 @@ fn is_refused(sights: &[Sight<'_>]) -> bool {
     }
 }
 
-/// The first container, in the order of starting, that waits for its image, with reason and message.
+/// The first container, in the order of their starts, that waits for its image, with reason and message.
 fn first_without_image<'a>(sight: &Sight<'a>) -> Option<(&'a str, &'a str, &'a str)> {
     let target = sight.target.as_ref().ok().filter(|_| !sight.phase.is_terminal())?;
     if matches!(target.state(), State::Running) {
@@ -52,7 +52,7 @@ fn first_without_image<'a>(sight: &Sight<'a>) -> Option<(&'a str, &'a str, &'a s
     })
 }
 
-/// Read as a chain of causes: what refuses is one of its links, what may pass is anywhere.
+/// The message is read as a chain of causes: a refusal must be one of its links, a temporary cause may be anywhere.
 fn is_hopeless(message: &str) -> bool {
     let message = message.to_lowercase();
     let links = || message.lines().flat_map(|line| line.split(": ")).map(str::trim);

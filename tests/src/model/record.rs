@@ -1,4 +1,4 @@
-//! Rules 3 to 6: the target's `terminated` record, what it is worth, and what it answers.
+//! Rules 3 to 6: the target's `terminated` record, its evidence, and its answer.
 
 use super::Verdict;
 use super::cause;
@@ -7,15 +7,15 @@ use super::story::{Sight, clean_end};
 use super::target::{List, State, Target};
 use podwait_core::{DoneReason, Evidence, FailReason, OnMissingTerminated, Phase, Terminated};
 
-/// What the target's record in the newest sight says.
+/// The result of the target's record in the newest sight.
 pub(super) enum Ending {
     /// The answer.
     Final(Verdict),
-    /// The answer, unless the phase that has yet to come says otherwise (policy `settle`).
+    /// The answer, unless the awaited phase contradicts it (policy `settle`).
     Unsettled(Verdict),
 }
 
-/// The end of the target, if the newest of these sights shows one that is final.
+/// The end of the target, if the newest of these sights shows a final one.
 pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
     let sight = sights.last()?;
     let target = sight.target.as_ref().ok()?;
@@ -24,7 +24,7 @@ pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
     if is_restarting_all(record) || !(is_over || target.is_final(sight.pod, record)) {
         return None;
     }
-    // What is made up says nothing where the real record of that run was seen.
+    // A made-up record does not count if the real record of that run was seen.
     let shown = record;
     let record = latest(sights).unwrap_or(shown);
     if let Some(reason) = cause::of_record(config, sights, record) {
@@ -35,11 +35,11 @@ pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
     } else {
         exit(config, record, sights, cause::has_ended(sight))
     };
-    // A real code that outlives what was made up later: rule 5 keeps it.
+    // A real code is kept over a later made-up one, by rule 5.
     let verdict = if is_fabricated(shown) { verdict.by_rule(5) } else { verdict };
     let completed = matches!(verdict, Verdict::Done { code: 0, .. });
-    // The kubelet ends a pod's containers together and tells of no end before the last: beside one that runs, the
-    // target ended by itself.
+    // The kubelet ends a pod's containers together, and publishes no end before the last one: beside a running
+    // container the target ended by itself.
     let unsettled = config.settle.is_some()
         && completed
         && !is_over
@@ -49,17 +49,17 @@ pub(super) fn ending(config: &Config, sights: &[Sight<'_>]) -> Option<Ending> {
     Some(if unsettled { Ending::Unsettled(verdict) } else { Ending::Final(verdict) })
 }
 
-/// The real record of the latest run that was seen, wherever it was seen.
+/// The real record of the latest run, from any of these sights.
 pub(super) fn latest<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
     latest_end(sights).map(|end| end.record)
 }
 
-/// The same, unless a clean `Succeeded` shows that the target was started again and ended otherwise, unseen.
+/// The same, unless a clean `Succeeded` shows that there was a later run, which was not seen.
 pub(super) fn latest_but_for_success<'a>(sights: &[Sight<'a>]) -> Option<&'a Terminated> {
     latest_with_followers(sights).map(|(record, _)| record)
 }
 
-/// The same with whether another run could follow it, as of the last sight that showed it.
+/// The same, with whether another run could follow it, by the last sight that showed it.
 pub(super) fn latest_with_followers<'a>(sights: &[Sight<'a>]) -> Option<(&'a Terminated, bool)> {
     let end = latest_end(sights)?;
     let shows = |sight: &&Sight<'_>| {
@@ -84,7 +84,7 @@ pub(super) fn latest_end<'a>(sights: &[Sight<'a>]) -> Option<End<'a>> {
             (State::Running, _) => None,
             (_, Some(end)) if is_restarting_all(end.record) => None,
             (_, Some(end)) if is_fabricated(end.record) => latest.filter(|known| known.is_of_same_run(&end)),
-            // A container ends once: what is said of it later can only be less.
+            // A container ends once: a later record of the same end cannot have more evidence.
             (_, Some(end)) => latest.filter(|known| known.is_of_same_run(&end)).or(Some(end)),
             (State::Waiting { .. } | State::Unreported | State::Ended(_), None) => latest,
         };
@@ -97,12 +97,12 @@ pub(super) fn latest_end<'a>(sights: &[Sight<'a>]) -> Option<End<'a>> {
 pub(super) struct End<'a> {
     pub(super) record: &'a Terminated,
     restart_count: i32,
-    /// It is the container's state, and not the one before.
+    /// It is in the container's state, and not in its last state.
     is_current: bool,
 }
 
 impl<'a> End<'a> {
-    /// The last end that a status tells of.
+    /// The last end in a status.
     pub(super) fn of(target: &Target<'a>) -> Option<Self> {
         let restart_count = target.status?.restart_count;
         match target.state() {
@@ -114,8 +114,8 @@ impl<'a> End<'a> {
         }
     }
 
-    /// Whether this and a later one are the end of one run. A made-up record may lack the container's id; two real ones that
-    /// name different codes or times are two ends, and a count that has gone up tells of another run.
+    /// Whether this and a later record are of the same run. A made-up record may lack the container's id. Two real
+    /// records with different codes or times are of two runs, and a higher restart count shows another run.
     pub(super) fn is_of_same_run(&self, later: &End<'_>) -> bool {
         let are_real = !is_fabricated(self.record) && !is_fabricated(later.record);
         let times = (self.record.finished_at, later.record.finished_at);
@@ -132,7 +132,8 @@ impl<'a> End<'a> {
     }
 }
 
-/// What this real record answers; `is_outlived` if something other than the containers made the pod `Failed` later.
+/// The answer by this real record. `is_outlived` is true if something other than the containers made the pod `Failed`
+/// later.
 pub(super) fn exit(config: &Config, record: &Terminated, sights: &[Sight<'_>], is_outlived: bool) -> Verdict {
     let sight = sights.last().expect("the sight that shows the end");
     let evidence = if is_inferred(sights, record) { Evidence::Inferred } else { Evidence::Observed };
@@ -155,8 +156,8 @@ pub(super) fn exit(config: &Config, record: &Terminated, sights: &[Sight<'_>], i
     }
 }
 
-/// An init container's 0 that the kubelet concludes from the pod's being initialised: a runtime that knew the container
-/// would have named an id and times.
+/// An init container's 0 that the kubelet infers from the pod's initialisation: a runtime that has the container
+/// reports an id and times.
 fn is_inferred(sights: &[Sight<'_>], record: &Terminated) -> bool {
     let newest = sights.last().and_then(|sight| sight.target.as_ref().ok());
     let is_init = newest.is_some_and(|target| target.list == List::Init && !target.is_sidecar());
@@ -164,8 +165,9 @@ fn is_inferred(sights: &[Sight<'_>], record: &Terminated) -> bool {
     is_init && record.exit_code == 0 && traces == [false; 3]
 }
 
-/// Rule 6: another container, native sidecars aside, is why the pod is `Failed`. Only a `terminated` state with code 0
-/// is a success to `getPhase`; a regular container that ended and waits is a failure whatever its code was.
+/// Rule 6: the pod is `Failed` because of another container that is not a native sidecar. Only a `terminated` state
+/// with code 0 is a success to `getPhase`; a regular container that has ended and waits counts as a failure whatever
+/// its code was.
 fn is_failure_explained(sight: &Sight<'_>) -> bool {
     let Ok(target) = &sight.target else { return false };
     let failed = |other: Target<'_>| match (other.list, other.state()) {
@@ -178,7 +180,7 @@ fn is_failure_explained(sight: &Sight<'_>) -> bool {
     sight.pod.reason.is_empty() && target.others(sight.pod).any(failed)
 }
 
-/// Rule 5: written by the kubelet, the runtime or a provider when the real code is lost.
+/// Rule 5: a record that the kubelet, the runtime or a provider wrote without the real code.
 pub(super) fn is_fabricated(record: &Terminated) -> bool {
     matches!(
         (record.reason.as_str(), record.exit_code),
@@ -187,7 +189,7 @@ pub(super) fn is_fabricated(record: &Terminated) -> bool {
     ) || (record.reason == "Error" && record.exit_code == -1 && record.container_id.starts_with("cri-o://"))
 }
 
-/// KEP-5532: no end of the container, only the beginning of the next run of them all.
+/// KEP-5532: this is no end of the container, but the beginning of the next run of all containers.
 pub(super) fn is_restarting_all(record: &Terminated) -> bool {
     record.reason == "RestartingAllContainers"
 }
@@ -196,7 +198,7 @@ pub(super) fn is_restarting_all(record: &Terminated) -> bool {
 pub(super) fn failed_init<'a>(sight: &Sight<'a>) -> Option<(&'a str, End<'a>)> {
     let target = sight.target.as_ref().ok()?;
     target.init_before(sight.pod).filter(|init| !init.is_sidecar()).find_map(|init| {
-        // `getPhase` counts one that waits after a failure like one that has just failed.
+        // `getPhase` counts a container that waits after a failure as failed.
         let end = End { is_current: true, ..End::of(&init)? };
         let has_failed = end.record.exit_code != 0 && !is_restarting_all(end.record);
         has_failed.then_some((init.container.name.as_str(), end))

@@ -1,4 +1,4 @@
-//! The number of the rule that a reason usually belongs to; where another one leads to it, the model says so there.
+//! The number of the usual rule of a reason. Where another rule leads to the reason, the model has that rule.
 
 use podwait_core::{DoneReason, FailReason};
 

@@ -1,4 +1,4 @@
-//! A history as the rules see it: what counts as a sight of our pod (rules 1 and 10), and what was seen so far.
+//! A history by the rules: which inputs count as sights of our pod (rules 1 and 10), and what they show.
 
 use super::config::{Config, Goal};
 use super::record::Ending;
@@ -8,37 +8,38 @@ use podwait_core::{FailReason, Input, Instant, Phase, PodSnapshot};
 use std::cmp::Ordering;
 use std::time::Duration;
 
-/// A history, and what it says about identity.
+/// A history, and the identity of its pods.
 pub(super) struct Story<'a> {
     pub(super) config: &'a Config,
-    /// Every input; time that ran backwards is time that stood still.
+    /// Every input. If the time goes back, no time has passed.
     pub(super) inputs: Vec<Event<'a>>,
-    /// The snapshots that count, in the order they came.
+    /// The snapshots that count, in their order.
     pub(super) sights: Vec<Sight<'a>>,
-    /// The last input is the newest of the sights.
+    /// The last input is the newest sight.
     pub(super) fresh: bool,
-    /// The last input shows our pod, be it an old state of it.
+    /// The last input shows our pod, perhaps an old state of it.
     pub(super) ours: bool,
-    /// The last input shows that another pod took the place of ours.
+    /// The last input shows that a namesake replaced our pod.
     pub(super) replaced: bool,
-    /// Since when our pod is not found, and how the newest answer said so; until a read shows it again.
+    /// Since when our pod is not found, until a read shows it again, and the reason by the newest response.
     pub(super) gone: Option<(Instant, FailReason)>,
-    /// Since when reads show that the record is lost, and what that comes to. They are no sights: what came before is awaited.
+    /// Since when reads show that the record is lost, and the verdict on that. These reads are no sights, since the
+    /// earlier record is awaited.
     pub(super) lost: Option<(Instant, Verdict)>,
-    /// The last input is older than the newest sight, and so is all that came since, for longer than any cache is behind.
+    /// The last input is older than the newest sight, as are all inputs since, for longer than any cache is behind.
     pub(super) outdated: bool,
 }
 
-/// A snapshot of our pod that is not older than what was known.
+/// A snapshot of our pod that is not older than the earlier sights.
 #[derive(Clone)]
 pub(super) struct Sight<'a> {
-    /// Which of the inputs it was.
+    /// The index of the input.
     pub(super) index: usize,
     pub(super) at: Instant,
     pub(super) pod: &'a PodSnapshot,
     /// It is the object of a DELETED event.
     pub(super) gone: bool,
-    /// The phase; one that went back from terminal is ignored, so this is the latest terminal one then.
+    /// The phase. If a terminal phase goes back, this is still the latest terminal phase.
     pub(super) phase: Phase,
     /// The target in it.
     pub(super) target: Result<Target<'a>, FailReason>,
@@ -110,7 +111,7 @@ impl<'a> Story<'a> {
         story
     }
 
-    /// The pod is not found, as the newest input says.
+    /// The newest input shows that the pod is not found.
     fn lose(&mut self, how: FailReason) {
         if self.lost.is_some() {
             return;
@@ -119,7 +120,7 @@ impl<'a> Story<'a> {
         self.gone = Some((since, how));
     }
 
-    /// Rule 5: what the newest sight comes to, if it shows a made-up end, and another sight before it did not.
+    /// Rule 5: the verdict by the newest sight, if it shows a made-up end and an earlier sight did not.
     fn loses_record(&self) -> Option<Verdict> {
         if self.config.gone_grace.is_zero() || self.sights.len() < 2 {
             return None;
@@ -132,7 +133,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Whether the first object of this kind that is older than the newest sight came so long ago.
+    /// Whether the first object of this kind that is older than the newest sight arrived at least this long ago.
     pub(super) fn has_been_older(&self, grace: Duration, kind: fn(&Input<'_>) -> bool) -> bool {
         let Some(known) = self.newest() else { return false };
         let first = self.inputs[known.index + 1..].iter().find(|(_, input)| match input {
@@ -142,7 +143,7 @@ impl<'a> Story<'a> {
         first.is_some_and(|(at, _)| self.now().since(*at) >= grace)
     }
 
-    /// Since when it is awaited what came before that which reads show.
+    /// Since when the machine awaits an earlier state than the one that reads show.
     pub(super) fn confirming_since(&self) -> Option<Instant> {
         self.lost.map(|(since, _)| since).or_else(|| self.gone.map(|(since, _)| since))
     }
@@ -169,8 +170,8 @@ impl<'a> Story<'a> {
     }
 }
 
-/// The terminal phase, if one was seen in an object without any mark of an outside cause: nobody but the pod itself
-/// brought it there. A `Failed` that comes after a clean `Succeeded` takes that back.
+/// The terminal phase, if an object without any sign of an outside cause showed it: then the containers of the pod
+/// caused it. A `Failed` after a clean `Succeeded` takes that back.
 pub(super) fn clean_end(sights: &[Sight<'_>]) -> Option<Phase> {
     let terminal = sights.iter().enumerate().filter(|(_, sight)| sight.pod.phase.is_terminal());
     terminal.fold(None, |clean, (index, sight)| {

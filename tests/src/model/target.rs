@@ -1,4 +1,4 @@
-//! Rules 2, 3 and 8: the target among the containers, what it does, and whether it will run again.
+//! Rules 2, 3 and 8: the target among the containers, its state, and whether it will run again.
 
 use super::config::Goal;
 use podwait_core::{
@@ -6,7 +6,7 @@ use podwait_core::{
     RestartRule, Terminated,
 };
 
-/// The list of the spec that a container is in.
+/// The list of the spec that has a container.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
     Regular,
@@ -22,7 +22,7 @@ pub(super) struct Target<'a> {
     pub(super) status: Option<&'a ContainerStatus>,
 }
 
-/// What a container does.
+/// The state of a container.
 #[derive(Clone, Copy)]
 pub(super) enum State<'a> {
     Unreported,
@@ -65,7 +65,7 @@ impl<'a> Target<'a> {
         self.list == List::Init && self.container.restart_policy == Some(RestartPolicy::Always)
     }
 
-    /// The init containers that must have done their part before this one starts.
+    /// The init containers that must have completed, or started, before this container starts.
     pub(super) fn init_before(&self, pod: &'a PodSnapshot) -> impl Iterator<Item = Self> + use<'a> {
         let (list, name) = (self.list, self.container.name.as_str());
         all(pod)
@@ -85,13 +85,13 @@ impl<'a> Target<'a> {
         match self.state() {
             State::Ended(record) => !self.is_final(pod, record),
             State::Waiting { reason: "CrashLoopBackOff" | "RestartingAllContainers", .. } => true,
-            // A deletion ends the restarts; it does not make a step that has run one that never started.
+            // A deletion ends the restarts, but a step that has run still counts as started.
             State::Waiting { last: Some(record), .. } => !self.is_last_but_for_deletion(pod, record),
             State::Waiting { .. } | State::Running | State::Unreported => false,
         }
     }
 
-    /// Whether this end is the container's last, the phase aside: nothing starts it again.
+    /// Whether this end is the container's last one, apart from the phase: nothing starts the container again.
     pub(super) fn is_final(&self, pod: &'a PodSnapshot, record: &Terminated) -> bool {
         if record.reason == "RestartingAllContainers" {
             return false;
@@ -107,11 +107,11 @@ impl<'a> Target<'a> {
     fn is_last_but_for_deletion(&self, pod: &'a PodSnapshot, record: &Terminated) -> bool {
         record.reason != "RestartingAllContainers"
             && !self.restarts_after(pod, record.exit_code)
-            // Ephemeral containers are left alone.
+            // Ephemeral containers are not restarted.
             && (self.list == List::Ephemeral || !self.others(pod).any(|other| other.may_restart_all(pod)))
     }
 
-    /// Kubernetes' `ContainerShouldRestart`, and what it leaves to its callers.
+    /// Kubernetes' `ContainerShouldRestart`, and the part that its callers do.
     fn restarts_after(&self, pod: &PodSnapshot, code: i32) -> bool {
         match self.list {
             List::Ephemeral => return false,
@@ -131,12 +131,12 @@ impl<'a> Target<'a> {
     }
 
     fn rule_for(&self, code: i32) -> Option<&'a RestartRule> {
-        // Without a restartPolicy of its own a container has no rules: validation asks for it.
+        // A container without its own restartPolicy has no rules: validation requires the policy.
         self.container.restart_policy?;
         self.container.restart_policy_rules.iter().find(|rule| rule.matches(code))
     }
 
-    /// Whether this container may still take the whole pod, finished containers too, through another run.
+    /// Whether this container may still cause another run of the whole pod, including finished containers.
     fn may_restart_all(&self, pod: &PodSnapshot) -> bool {
         let all = RestartAction::RestartAllContainers;
         let has_rule = self.container.restart_policy_rules.iter().any(|rule| rule.action == all);
@@ -150,7 +150,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Whether it will be started again after this end, as far as its own rules and policy go.
+    /// Whether the container is started again after this end, by its own rules and policy.
     pub(super) fn is_restarted(&self, pod: &PodSnapshot, record: &Terminated) -> bool {
         self.restarts_after(pod, record.exit_code)
     }

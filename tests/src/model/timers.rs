@@ -7,7 +7,7 @@ use super::{Verdict, gone, pull};
 use podwait_core::{ApiError, FailReason, Input, Instant, Phase};
 use std::time::Duration;
 
-/// Every timer that runs, with the time at which it fires and what it says then.
+/// Every running timer, with the time at which it fires and its verdict.
 pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     let config = story.config;
     let fail = |since: Option<Instant>, limit: Duration, reason| {
@@ -32,7 +32,7 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         fail(failing_since(story, is_expiry), config.api_error_budget, FailReason::ApiUnavailable),
         fail(refused_since(story), config.auth_error_budget, auth_reason(story)),
     ];
-    // Nobody knows whether what was seen still holds while it cannot be read.
+    // While reads fail, it is unknown whether the seen state still holds.
     let is_failing = |kind| failing_since(story, kind).is_some();
     let is_outdated = story.has_been_older(Duration::ZERO, |_| true);
     if !is_outdated && ![is_transient, is_auth, is_expiry].into_iter().any(is_failing) {
@@ -58,7 +58,7 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
             ),
             terminating(story),
         ];
-        // The one that ran out first speaks, however late.
+        // The timer that expired first decides, however late.
         let first = graces.iter().flatten().map(|(at, _)| *at).min();
         timers.extend(graces.into_iter().flatten().filter_map(|(at, verdict)| match not_before {
             None => Some(Some((at, verdict))),
@@ -66,7 +66,7 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
         }));
     }
     timers.retain(Option::is_some);
-    // Nobody may wait for ever for a pod that does not move because nobody asks about it.
+    // A wait without reads must end too, although its pod does not seem to change.
     let is_deleted = |sight: &Sight<'_>| sight.pod.deletion_timestamp.is_some();
     let moves = story.newest().is_some_and(|sight| is_running_or_restarting(sight) && !is_deleted(sight))
         && settling(story).is_none();
@@ -77,8 +77,8 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
     timers.into_iter().flatten().collect()
 }
 
-/// Rule 12: after errors, and after older states, a watch may replay what it missed, so an event is not how things are. When a
-/// grace or a missing record may speak, if that is all there is.
+/// Rule 12: after errors, and after older states, a watch may replay missed events, so an event may not be the current
+/// state. Returns when a grace or a missing record may decide if there are only events.
 pub(super) fn catching_up(story: &Story<'_>) -> Option<Instant> {
     let (mut has_failed, mut until) = (false, None::<Instant>);
     let mut is_older_now = false;
@@ -102,8 +102,8 @@ pub(super) fn catching_up(story: &Story<'_>) -> Option<Instant> {
     until
 }
 
-/// Rule 7: whether the record has been missing for too long. Where reads and errors take turns, hardly any time is observed;
-/// the two budgets together are the bound there.
+/// Rule 7: whether the record has been missing for too long. If reads and errors alternate, there is hardly any
+/// observed time. Then the sum of the two budgets is the limit.
 pub(super) fn is_given_up(story: &Story<'_>) -> bool {
     let config = story.config;
     let first = story.sights.iter().find(|sight| sight.phase.is_terminal());
@@ -112,7 +112,7 @@ pub(super) fn is_given_up(story: &Story<'_>) -> bool {
         || first.is_some_and(|first| story.now().since(first.at) >= longest)
 }
 
-/// The time between consecutive good reads that miss the record, with no API error in between.
+/// The time between consecutive good reads without the record and without an API error in between.
 fn missed(story: &Story<'_>) -> Duration {
     let missing = |sight: &Sight<'_>| sight.phase.is_terminal();
     let pairs = story.sights.windows(2).filter(|pair| missing(&pair[0]) && missing(&pair[1]));
@@ -125,12 +125,12 @@ fn has_error_between(story: &Story<'_>, pair: &[Sight<'_>]) -> bool {
     between.iter().any(|(_, input)| matches!(input, Input::ApiError(_)))
 }
 
-/// The beginning of the stretch of sights, up to the newest, of which all are like this.
+/// The beginning of the stretch of sights, up to the newest, for which all this holds.
 fn since(sights: &[Sight<'_>], holds: &dyn Fn(&Sight<'_>) -> bool) -> Option<Instant> {
     sights.iter().rev().take_while(|sight| holds(sight)).last().map(|sight| sight.at)
 }
 
-/// From where the start deadline counts: the time in which it rested is added to the beginning.
+/// The beginning of the start deadline, plus the time in which the deadline rested.
 fn not_started_since(story: &Story<'_>) -> Option<Instant> {
     let waits = |sight: &Sight<'_>| !sight.phase.is_terminal() && !is_running_or_restarting(sight);
     let stretch = story.sights.iter().rev().take_while(|sight| waits(sight)).count();
@@ -142,26 +142,26 @@ fn not_started_since(story: &Story<'_>) -> Option<Instant> {
     (!rests_now).then(|| begin.after(rested.sum()))
 }
 
-/// Rule 12: another controller decides when the pod starts, or an init container works.
+/// Rule 12: another controller decides when the pod starts, or an init container runs.
 fn rests(sight: &Sight<'_>) -> bool {
     let works = |init: Target<'_>| !init.is_sidecar() && matches!(init.state(), State::Running);
     let target = sight.target.as_ref().ok();
     sight.pod.is_scheduling_gated || target.is_some_and(|target| target.init_before(sight.pod).any(works))
 }
 
-/// Running, between two runs, or over and only waiting to be believed.
+/// The target runs, is between two runs, or has ended and its end is not confirmed yet.
 fn is_running_or_restarting(sight: &Sight<'_>) -> bool {
     let Ok(target) = &sight.target else { return false };
     matches!(target.state(), State::Running | State::Ended(_)) || target.is_between_restarts(sight.pod)
 }
 
-/// A pod that was never seen: since when its name has answered 404, or been that of another pod.
+/// For a pod that was never seen: since when responses are 404, or show a namesake.
 fn absent_since(story: &Story<'_>) -> Option<Instant> {
     let first = story.inputs.iter().find(|(_, input)| is_absence(input));
     first.filter(|_| story.sights.is_empty()).map(|(at, _)| *at)
 }
 
-/// The last word about that.
+/// The reason by the last such response.
 fn absent_reason(story: &Story<'_>) -> FailReason {
     match story.inputs.iter().rev().find(|(_, input)| is_absence(input)) {
         Some((_, Input::Snapshot(_) | Input::Read(_))) => FailReason::PodReplaced,
@@ -173,12 +173,12 @@ const fn is_absence(input: &Input<'_>) -> bool {
     matches!(input, Input::NotFound | Input::Snapshot(_) | Input::Read(_))
 }
 
-/// Rule 10: nobody can ask the node.
+/// Rule 10: the node cannot be reached.
 fn is_lost(sight: &Sight<'_>) -> bool {
     sight.phase == Phase::Unknown || (sight.pod.reason == "NodeLost" && !sight.phase.is_terminal())
 }
 
-/// Rule 10: a pod that should be gone by now, by the grace period that its deletion had at first sight.
+/// Rule 10: a pod that should be gone by now, by the grace period in the first sight of its deletion.
 fn terminating(story: &Story<'_>) -> Option<(Instant, Verdict)> {
     let is_deleted = |sight: &Sight<'_>| sight.pod.deletion_timestamp.is_some();
     let since = since(&story.sights, &|sight| !sight.phase.is_terminal() && is_deleted(sight))?;
@@ -205,7 +205,7 @@ fn settling(story: &Story<'_>) -> Option<(Instant, Verdict)> {
 pub(super) fn waits_for(sight: &Sight<'_>, group: fn(&str) -> bool) -> bool {
     let Ok(target) = &sight.target else { return false };
     let in_group = |state: State<'_>| matches!(state, State::Waiting { reason, .. } if group(reason));
-    // One that has ended and will run again waits for them once more: sidecars come first.
+    // A target that has ended and will run again also waits for init containers: sidecars start first.
     let started = matches!(target.state(), State::Running);
     let held_up = target.init_before(sight.pod).any(|init| in_group(init.state()));
     !sight.phase.is_terminal() && (in_group(target.state()) || (!started && held_up))
@@ -243,12 +243,12 @@ const fn is_transient(error: &ApiError<'_>) -> bool {
     !is_auth(error) && !is_expiry(error)
 }
 
-/// A proxy's page does not know what the API server has forgotten.
+/// The page of a proxy is no evidence that the API server has removed the history.
 const fn is_expiry(error: &ApiError<'_>) -> bool {
     error.is_status && error.code == 410
 }
 
-/// Rule 11: since when the credentials are refused, if that is the newest that the API server said.
+/// Rule 11: since when the credentials are refused, if that is the API server's newest response.
 fn refused_since(story: &Story<'_>) -> Option<Instant> {
     let says = |input: &Input<'_>| is_error(input, is_auth) || is_error(input, is_transient);
     let newest = story.inputs.iter().rev().find(|(_, input)| says(input))?;
@@ -276,7 +276,7 @@ fn is_error(input: &Input<'_>, kind: fn(&ApiError<'_>) -> bool) -> bool {
     matches!(input, Input::ApiError(error) if kind(error))
 }
 
-/// When the API server was last heard of.
+/// The time of the last response of the API server.
 fn heard_of(story: &Story<'_>) -> Instant {
     let heard = |input: &Input<'_>| match input {
         Input::Snapshot(_) | Input::Read(_) | Input::Deleted(_) | Input::NotFound | Input::ApiError(_) => {

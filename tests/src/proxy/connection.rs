@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 towards the client by hand, since its bytes are what goes wrong.
+//! One connection. It writes HTTP/1.1 itself, since faults affect single bytes.
 
 use super::Shared;
 use super::fault::{Answer, Ending, Fault, Place};
@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 /// Longest head of a request that is read, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
 
-/// What follows an exchange.
+/// What follows a request and its response.
 pub(super) enum Next {
     /// Another request on the same connection.
     Request,
@@ -23,13 +23,13 @@ pub(super) enum Next {
     End(Ending),
 }
 
-/// Serves one connection until it ends, by the client's will or by a fault's.
+/// Serves one connection until the client or a fault ends it.
 pub(super) async fn serve(tcp: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let tls = TlsAcceptor::from(shared.identity()).accept(tcp).await?;
     if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
         shared.with(|plan| plan.count_http2());
-        return Err(io::Error::other("the proxy does not speak HTTP/2"));
+        return Err(io::Error::other("the proxy does not support HTTP/2"));
     }
     let mut connection = Connection { tls, received: Vec::new(), shared };
     while let Some(mut request) = connection.request().await? {
@@ -125,24 +125,24 @@ impl Connection {
         Ok(Next::Request)
     }
 
-    /// Sends these bytes, and now.
+    /// Sends these bytes at once.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.tls.write_all(bytes).await?;
         self.tls.flush().await
     }
 
-    /// Ends the connection so.
+    /// Ends the connection in this way.
     async fn end(mut self, ending: Ending) -> io::Result<()> {
         match ending {
             Ending::Reset => self.tls.get_ref().0.set_zero_linger(),
-            // What is dropped without a word closes TCP and not TLS.
+            // A drop closes TCP without a TLS closure.
             Ending::Crash => Ok(()),
             Ending::Shut | Ending::Undelimited | Ending::Clean => self.tls.shutdown().await,
             Ending::Silence => Err(self.hung_up().await),
         }
     }
 
-    /// Returns when the client has gone.
+    /// Returns when the client has closed the connection.
     pub(super) async fn hung_up(&mut self) -> io::Error {
         loop {
             match self.tls.read_buf(&mut self.received).await {
@@ -158,7 +158,7 @@ fn parse(head: &str) -> io::Result<Request> {
     let mut lines = head.lines();
     let mut words = lines.next().unwrap_or_default().split(' ');
     let (Some("GET"), Some(uri)) = (words.next(), words.next()) else {
-        return Err(io::Error::other("podwait sends nothing but GETs"));
+        return Err(io::Error::other("podwait sends only GETs"));
     };
     let token = lines.find_map(|line| {
         let (name, value) = line.split_once(": ")?;

@@ -9,26 +9,26 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// What becomes of new connections.
+/// How new connections are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     /// They are served.
     Open,
-    /// They are refused: nobody listens.
+    /// They are refused: no socket listens.
     Shut,
     /// They are accepted and reset at once.
     Reset,
-    /// They are accepted, and then nothing: not even TLS is spoken.
+    /// They are accepted and remain silent, even without a TLS handshake.
     Silent,
 }
 
-/// What the acceptor is told.
+/// A command to the acceptor.
 pub(super) enum Order {
     Door(Door),
     Sever,
 }
 
-/// The port: with somebody who listens, or only held, so that nobody else gets it.
+/// The port: either a listening socket, or a bound one that keeps the port.
 enum Port {
     Listening(TcpListener),
     Held(TcpSocket),
@@ -37,7 +37,7 @@ enum Port {
 impl Port {
     fn hold(addr: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // Connections that were accepted before have this port too.
+        // Connections that were accepted before use this port too.
         socket.set_reuseaddr(true)?;
         socket.bind(addr)?;
         Ok(Self::Held(socket))
@@ -58,7 +58,7 @@ impl Port {
     }
 }
 
-/// Accepts connections as the door stands. They live in the set, so they end with this task.
+/// Accepts connections in the way of the door. They are tasks of the set, so that they end with this task.
 pub(super) async fn accept(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -83,11 +83,11 @@ pub(super) async fn accept(
                         port = port.listen()?;
                     }
                 }
-                // Whoever gave the order may have gone.
+                // The sender of the command may be gone.
                 let _ = done.send(());
             }
             stream = port.accept() => {
-                // An error of accept is that client's trouble, not ours.
+                // An error of `accept` concerns only that client.
                 if let Ok(stream) = stream {
                     shared.with(Plan::count_connection);
                     admit(&mut connections, stream, door, &shared)?;
@@ -109,7 +109,7 @@ fn admit(
         Door::Reset => stream.set_zero_linger()?,
         Door::Silent => drop(connections.spawn(async move {
             let mut stream = stream;
-            // Until the client gives up.
+            // Until the client closes the connection.
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
         })),
     }

@@ -1,83 +1,83 @@
-//! What can go wrong on the way, and how the client sees it.
+//! The faults between client and API server, as the client observes them.
 
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
 
-/// What goes wrong with one request.
+/// The fault of one request.
 ///
-/// An answer is a stream of lines: a watch has one for each event, and the answer to a GET is a stream of one.
+/// A response is a stream of lines: a watch has one line for each event, and the response to a GET is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The proxy answers itself, and the API server never hears of it.
+    /// The proxy responds itself, and does not forward the request.
     Answer(Answer),
-    /// The answer comes to that place, and then this happens.
+    /// The response is sent up to this place, and then ends in this way.
     Stop(Place, Ending),
-    /// The answer's body comes this many bytes at a time, with this pause after each.
+    /// The body of the response is sent in pieces of this size, with this pause after each.
     Slow {
-        /// Bytes at a time.
+        /// Bytes in each piece.
         bytes: usize,
-        /// The pause after them.
+        /// The pause after each piece.
         pause: Duration,
     },
-    /// Something is added to a watch: when this many lines have passed, and again after each further one.
+    /// Something is added to a watch: after this many lines, and again after each further line.
     Add {
-        /// Lines that pass unharmed, 0 for none.
+        /// The number of lines before it, which may be 0.
         after: usize,
-        /// What is added.
+        /// The added line.
         extra: Extra,
     },
-    /// A GET is answered with the first pod that the proxy has ever forwarded, as by a cache that is left behind.
+    /// The response to a GET is the first pod that the proxy has forwarded, as from a cache that is far behind.
     Old,
-    /// A GET is answered with a pod of another name that has ended with exit code 42, as by a cache that mixes them up.
+    /// The response to a GET is a pod of another name that has ended with exit code 42, as from a faulty cache.
     Stranger,
-    /// These bytes instead of an answer, and then this happens.
+    /// These bytes are sent in place of a response, which then ends in this way.
     Bytes(&'static str, Ending),
-    /// The answer is whole, and then the server closes the connection, which the client would use again.
+    /// The response is complete, and then the server closes the connection, which the client wants to reuse.
     Close {
-        /// Whether `Connection: close` says so before.
+        /// Whether the header `Connection: close` announces that.
         announced: bool,
     },
 }
 
-/// How far an answer comes.
+/// A place in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The request arrives, and nothing comes back. The API server never hears of it.
+    /// Before the status: the request arrives, but is not forwarded.
     Request,
-    /// The status and the headers come, nothing of the body.
+    /// After the headers, before the body.
     Headers,
-    /// So many bytes of the body.
+    /// After this many bytes of the body.
     Byte(usize),
-    /// So many whole lines.
+    /// After this many whole lines.
     Line(usize),
-    /// Half of the line after so many whole ones.
+    /// In the middle of the line after this many whole lines.
     Middle(usize),
 }
 
-/// How an answer ends that is not whole.
+/// How an incomplete response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// A TCP reset.
     Reset,
-    /// TLS and TCP are closed in good order, the chunked body has no end.
+    /// TLS and TCP are closed properly, but the chunked body has no end.
     Shut,
-    /// TCP is closed, TLS is not: what the kernel does for a process that has crashed.
+    /// TCP is closed, but not TLS, as after the crash of a process.
     Crash,
-    /// The body was to last until the connection ends, which now ends in good order.
+    /// The body has no length and lasts until the connection ends, which now ends properly.
     Undelimited,
-    /// The body ends in good order, and the connection lives on.
+    /// The body ends properly, and the connection stays open.
     Clean,
-    /// Nothing, for as long as the client likes: a half-open connection.
+    /// Silence until the client closes the connection: a half-open connection.
     Silence,
 }
 
-/// What a watch may hold beside the events that are due.
+/// A line that a watch may have in addition to its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
-    /// The newest pod that was forwarded, again.
+    /// The newest forwarded pod, again.
     Again,
-    /// The first pod that was forwarded, as MODIFIED: another API server with an older cache.
+    /// The first forwarded pod, as MODIFIED, as from another API server with an older cache.
     Stale,
     /// A pod of another name that has ended with exit code 42.
     Stranger,
@@ -93,20 +93,20 @@ pub enum Extra {
     Huge,
     /// An empty line.
     Blank,
-    /// A line that is no JSON.
+    /// A line that is not JSON.
     Garbage,
 }
 
 impl Extra {
-    /// Longer than what podwait reads of one line, in bytes.
+    /// Longer than the longest line that podwait reads, in bytes.
     const HUGE: usize = 9 << 20;
 
-    /// Whether nothing comes after it.
+    /// Whether the watch ends after it.
     pub(super) const fn is_last(self) -> bool {
         matches!(self, Self::Error(_))
     }
 
-    /// The line, given the first and the newest pod that were forwarded.
+    /// The line, from the first and the newest forwarded pod.
     pub(super) fn line(self, first: &Value, newest: &Value) -> String {
         let event = |kind: &str, object: &Value| format!("{}\n", json!({ "type": kind, "object": object }));
         match self {
@@ -127,7 +127,7 @@ impl Extra {
     }
 }
 
-/// Somebody else's pod, whose end must not be taken for ours.
+/// A pod of another name, whose end must not count for ours.
 pub(super) fn stranger(pod: &Value) -> Value {
     let mut stranger = pod.clone();
     stranger["metadata"]["name"] = json!("stranger");
@@ -139,7 +139,7 @@ pub(super) fn stranger(pod: &Value) -> Value {
     stranger
 }
 
-/// An answer that the proxy gives itself.
+/// A response that the proxy sends itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     pub(super) code: u16,
@@ -160,7 +160,7 @@ impl Answer {
         Self::new(code, "application/json", body.to_string())
     }
 
-    /// Plain text, as a proxy or an API server that sheds load sends it.
+    /// Plain text, as a proxy or an overloaded API server sends it.
     #[must_use]
     pub fn text(code: u16, body: &str) -> Self {
         Self::new(code, "text/plain; charset=utf-8", body.to_owned())
@@ -174,7 +174,7 @@ impl Answer {
         Self::new(code, "text/html", page)
     }
 
-    /// A 404 `Status` about this object, which may be another than the one asked for.
+    /// A 404 `Status` about this object, which need not be the requested one.
     #[must_use]
     pub fn not_found(kind: &str, name: &str) -> Self {
         let mut body = status(404);
@@ -190,7 +190,7 @@ impl Answer {
         self
     }
 
-    /// The same with `Retry-After` as given.
+    /// The same with this value of `Retry-After`.
     #[must_use]
     pub fn retry_after(self, value: &str) -> Self {
         self.header("retry-after", value)
@@ -201,7 +201,7 @@ impl Answer {
     }
 }
 
-/// Short, as a line of a log.
+/// In short, for a list of requests.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;

@@ -1,4 +1,4 @@
-//! An answer of the API server, line by line, and what a fault makes of it.
+//! A response of the API server, line by line, changed by a fault.
 
 use super::connection::{Connection, Next};
 use super::fault::{Ending, Fault, Place, stranger};
@@ -8,20 +8,20 @@ use kube::client::Body;
 use podwait_sim::Verb;
 use std::io;
 
-/// An answer of the API server on its way through.
+/// A response of the API server that is forwarded.
 pub(super) struct Forward<'a> {
     connection: &'a mut Connection,
     request: &'a Request,
     fault: Option<&'a Fault>,
     chunked: bool,
-    /// Bytes of the body that have passed.
+    /// Forwarded bytes of the body.
     bytes: usize,
-    /// Whole lines that have passed.
+    /// Forwarded whole lines.
     lines: usize,
 }
 
 impl<'a> Forward<'a> {
-    /// An answer whose head has been sent, and whose body is chunked or lasts until the connection ends.
+    /// For a response whose head was sent, and whose body is chunked or lasts until the connection ends.
     pub(super) const fn new(
         connection: &'a mut Connection,
         request: &'a Request,
@@ -31,7 +31,7 @@ impl<'a> Forward<'a> {
         Self { connection, request, fault, chunked, bytes: 0, lines: 0 }
     }
 
-    /// Forwards the body to its end, or to the fault's.
+    /// Forwards the body to its end, or to the fault.
     pub(super) async fn body(mut self, body: Body) -> io::Result<Next> {
         let mut lines = Lines { body: Some(body), buffer: Vec::new() };
         if let Some(next) = self.between_lines().await? {
@@ -58,7 +58,7 @@ impl<'a> Forward<'a> {
         self.end().await
     }
 
-    /// What happens before the first line and after each.
+    /// Applies the fault before the first line and after each line.
     async fn between_lines(&mut self) -> io::Result<Option<Next>> {
         match self.fault {
             Some(Fault::Stop(Place::Line(lines), ending)) if *lines == self.lines => {
@@ -67,7 +67,7 @@ impl<'a> Forward<'a> {
             Some(Fault::Stop(Place::Headers, ending)) => self.stop(*ending).await.map(Some),
             Some(Fault::Add { after, extra }) if self.request.verb == Verb::Watch && *after <= self.lines => {
                 let memory = self.connection.shared.with(|plan| plan.memory.clone());
-                // A GET comes before every watch.
+                // There is a GET before every watch.
                 let Some((first, newest)) = memory else { return Ok(None) };
                 self.chunk(extra.line(&first, &newest).as_bytes()).await?;
                 if extra.is_last() { self.end().await.map(Some) } else { Ok(None) }
@@ -76,7 +76,7 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Forwards a line, or as much of it as the fault lets through.
+    /// Forwards a line, or the part of it before the fault.
     async fn line(&mut self, line: &[u8]) -> io::Result<Option<Next>> {
         let cut = match self.fault {
             Some(Fault::Stop(Place::Byte(bytes), ending)) => Some((bytes - self.bytes, *ending)),
@@ -124,7 +124,7 @@ impl<'a> Forward<'a> {
         if ending == Ending::Clean { self.end().await } else { Ok(Next::End(ending)) }
     }
 
-    /// The end of the body, in good order.
+    /// Ends the body properly.
     async fn end(&mut self) -> io::Result<Next> {
         if self.chunked {
             self.connection.write(b"0\r\n\r\n").await?;
@@ -134,14 +134,14 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// The body of an answer as lines with their ends; a last one may have none.
+/// The body of a response as lines with their ends. The last line may have no end.
 struct Lines {
     body: Option<Body>,
     buffer: Vec<u8>,
 }
 
 impl Lines {
-    /// Cancel-safe: what was received stays in the buffer.
+    /// Cancel-safe: received bytes stay in the buffer.
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {

@@ -1,11 +1,11 @@
-//! Faults at random, from a seed.
+//! Random faults, from a seed.
 
 use super::fault::{Answer, Ending, Extra, Fault, Place};
 use super::plan::Request;
 use podwait_sim::Verb;
 use std::time::Duration;
 
-/// A rule that lets about `percent` of the requests meet faults of every kind that a wait must survive within its budgets.
+/// A rule that gives about `percent` of the requests faults of all kinds that a wait must survive within its budgets.
 /// The same seed gives the same faults to the same requests.
 pub fn mixture(seed: u64, percent: u64) -> impl FnMut(&Request) -> Option<Fault> + Send + 'static {
     let mut dice = Dice(seed);

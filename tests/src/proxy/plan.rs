@@ -1,4 +1,4 @@
-//! Which request meets which fault, and the count of both.
+//! Which request gets which fault, and the counts of both.
 
 use super::fault::Fault;
 use podwait_sim::{RequestCounts, Verb};
@@ -8,42 +8,42 @@ use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A request on its way in, for a rule.
+/// A received request, for a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What it wants to do.
+    /// Its verb.
     pub verb: Verb,
-    /// Which one with this verb it is; the first is 1.
+    /// Its number among the requests with this verb; the first is 1.
     pub nth: u64,
     /// The path and query.
     pub uri: String,
-    /// The bearer token that it shows.
+    /// Its bearer token.
     pub token: Option<String>,
 }
 
-/// What has come in so far.
+/// The traffic so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
-    /// TCP connections that were accepted.
+    /// Accepted TCP connections.
     pub connections: u64,
-    /// Requests by verb, those that met a fault included.
+    /// Requests by verb, including those with a fault.
     pub requests: RequestCounts,
-    /// Requests that met a fault.
+    /// Requests with a fault.
     pub faults: u64,
-    /// Connections whose client chose HTTP/2, which the proxy does not speak.
+    /// Connections whose client chose HTTP/2, which the proxy does not support.
     pub http2: u64,
 }
 
 type Rule = Box<dyn FnMut(&Request) -> Option<Fault> + Send>;
 
-/// The faults that wait for requests, what has come in, and what was forwarded.
+/// The faults for future requests, the traffic so far, and forwarded pods.
 pub(super) struct Plan {
     started: Instant,
     queue: VecDeque<(Verb, Fault)>,
     rule: Option<Rule>,
     traffic: Traffic,
     log: Vec<(Duration, Request, Option<Fault>)>,
-    /// The first and the newest pod that were forwarded.
+    /// The first and the newest forwarded pod.
     pub(super) memory: Option<(Value, Value)>,
 }
 
@@ -85,7 +85,7 @@ impl Plan {
         self.traffic.http2 += 1;
     }
 
-    /// Counts a request and says what goes wrong with it.
+    /// Counts a request, and returns its fault.
     pub(super) fn admit(&mut self, request: &mut Request) -> Option<Fault> {
         let requests = &mut self.traffic.requests;
         let is_watch = request.verb == Verb::Watch;
@@ -100,7 +100,7 @@ impl Plan {
         fault
     }
 
-    /// Keeps a pod that was forwarded, from the line of a watch or the answer to a GET.
+    /// Keeps a forwarded pod, from the line of a watch or the response to a GET.
     pub(super) fn remember(&mut self, line: &[u8]) {
         let Ok(mut value) = serde_json::from_slice::<Value>(line) else { return };
         let is_event = value["type"].is_string();
@@ -115,7 +115,7 @@ impl Plan {
     }
 }
 
-/// One request a line, for somebody who must find out what went wrong.
+/// One request on each line, for the message of a failed test.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}", self.traffic)?;

@@ -1,17 +1,17 @@
-//! An authority, and the certificates that the proxy shows.
+//! A certificate authority, and the certificates of the proxy.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// A certificate authority that lives as long as its proxy.
+/// The certificate authority of one proxy.
 pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// A new one with a key of its own.
+    /// A new authority with a new key.
     pub(super) fn new(name: &str) -> Self {
         let mut params = params(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -29,9 +29,9 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// What a server needs that shows a new certificate of this authority for 127.0.0.1.
+    /// The configuration of a server with a new certificate of this authority for 127.0.0.1.
     ///
-    /// It offers HTTP/2 first, so that a client that speaks it is found out.
+    /// It offers HTTP/2 first, so that a client with HTTP/2 is detected.
     pub(super) fn server(&self) -> Arc<ServerConfig> {
         let key = key();
         let certificate = params("127.0.0.1").signed_by(&key, &self.issuer).expect("the authority signs");
@@ -46,7 +46,7 @@ impl Authority {
 }
 
 fn params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new([String::from("127.0.0.1")]).expect("an address is a good name");
+    let mut params = CertificateParams::new([String::from("127.0.0.1")]).expect("an address is a valid name");
     params.distinguished_name.push(DnType::CommonName, name);
     params
 }

@@ -1,28 +1,30 @@
-//! By when the answer must be there.
+//! The latest time of the answer.
 
 use crate::storm::Run;
-use crate::storm::truth::ToldBy;
+use crate::storm::truth::ShownBy;
 use std::time::Duration;
 
-/// The policy's own, which is not drawn by lot.
+/// The policy's default, which is not random.
 const IMAGE_PULL_GRACE: Duration = Duration::from_secs(120);
 
 impl Run {
-    /// When the answer must be there at the latest.
+    /// The latest time of the answer.
     ///
-    /// Counted from the last change that matters: the policy's own waiting time, the 30 s after which a silent watch is
-    /// checked, a call that hangs (10 s), the longest backoff (5 s), its turn among others; and all that again after every
-    /// spell that may have kept the wait from reading during it.
+    /// From the last change that matters it is the sum of the policy's own delays, the 30 s after which a silent watch
+    /// is checked, a call that hangs (10 s), the longest backoff (5 s), and the queue of other reads. The sum begins
+    /// again after every spell that may have prevented reads in that time.
     #[must_use]
     pub fn bound(&self) -> Duration {
         let truth = &self.story.truth;
-        let decided = match truth.told_by {
-            // A step that has ended is told at once, whatever becomes of its pod.
-            ToldBy::Record(_) if self.story.successor.is_none() => {
+        let decided = match truth.shown_by {
+            // The answer about a step that has ended comes at once, whatever happens to its pod.
+            ShownBy::Record(_) if self.story.successor.is_none() => {
                 let mut history = self.story.history.iter();
-                history.find(|(_, event)| truth.told_by.tells(&event.object)).map(|(at, _)| *at)
+                history.find(|(_, event)| truth.shown_by.matches(&event.object)).map(|(at, _)| *at)
             }
-            ToldBy::Record(_) | ToldBy::Phase(_) | ToldBy::Cause | ToldBy::Start | ToldBy::Anything => None,
+            ShownBy::Record(_) | ShownBy::Phase(_) | ShownBy::Cause | ShownBy::Start | ShownBy::Anything => {
+                None
+            }
         };
         let mut last = decided.unwrap_or_else(|| self.story.end()).max(self.story.wait_at);
         let mut patience = truth.patience.max(self.limits.settle.unwrap_or_default());
@@ -30,15 +32,16 @@ impl Run {
             patience = patience.max(IMAGE_PULL_GRACE);
         }
         if self.story.successor.is_some() && self.story.knows_uid {
-            // Whoever comes too late waits until the start deadline for a pod that is gone.
+            // A wait that begins too late waits until the start deadline for a pod that is gone.
             patience = patience.max(Duration::from_secs(600));
         }
         let around = Duration::from_secs(30 + 10 + 5) + self.turn * 5;
-        if matches!(truth.told_by, ToldBy::Phase(_))
+        if matches!(truth.shown_by, ShownBy::Phase(_))
             && self.weather.harms_watches(last, last + patience + around)
         {
-            // A missing record is awaited in observed time (rule 7), and each watch that fails takes the gap between two reads out
-            // of that. Reads are made at least as often as watches are tried again, so that half of the time counts.
+            // A missing record is awaited in observed time (rule 7). Each failed watch removes the gap between two
+            // reads from the observed time. Reads are at least as frequent as attempts to watch, so that at least half
+            // of the time counts.
             patience *= 2;
         }
         let slack = patience + around;
@@ -50,8 +53,8 @@ impl Run {
         last + slack
     }
 
-    /// Whether the registry has refused the image for good, and no object that arrived says so: who comes late finds only that
-    /// the kubelet backs off, which may be for any reason, and has to grant the time for those.
+    /// Whether the registry has refused the image for good, and no object that arrived shows that. A wait that begins
+    /// late observes only the kubelet's back-off, which may have any reason, and must use the longer grace.
     fn has_missed_the_refusal(&self) -> bool {
         let history = self.story.history.iter();
         let mut refusals = history

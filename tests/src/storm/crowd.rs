@@ -1,4 +1,4 @@
-//! Many waits at once, through a long outage: what an API server meets that comes back.
+//! Many waits at once, through a long outage: the load on the API server after the outage.
 
 use crate::storm::way::Way;
 use crate::storm::wire::Wire;
@@ -7,29 +7,29 @@ use podwait_sim::{Cluster, Fault, Life, pod};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Many waits for pods that run on through an outage and exit some time after it.
+/// Many waits for pods that run through an outage and exit some time after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowd {
-    /// How many.
+    /// The number of waits.
     pub waits: u64,
-    /// How long the API server answers nothing.
+    /// How long the API server does not respond.
     pub outage: Duration,
     /// Whether each wait has a seed for its jitter.
     pub jitter: bool,
-    /// How they wait; in a hub they share it.
+    /// The way of waiting. A hub is shared by all waits.
     pub way: Way,
 }
 
-/// What the API server met.
+/// The load on the API server.
 #[derive(Clone, Debug)]
 pub struct Meeting {
-    /// Waits that gave the true answer.
+    /// Waits with the true answer.
     pub right: u64,
-    /// Requests in each second since the run began.
+    /// Requests in each second of the run.
     pub seconds: Vec<u64>,
-    /// The most requests in any 10 ms, from the moment on at which the server is back.
+    /// The most requests in any 10 ms after the end of the outage.
     pub peak: u64,
-    /// The second in which the server is back.
+    /// The second in which the outage ends.
     pub back: usize,
 }
 
@@ -37,10 +37,10 @@ pub struct Meeting {
 const BEGIN: Duration = Duration::from_secs(60);
 
 impl Crowd {
-    /// Runs it.
+    /// Runs the waits.
     ///
     /// # Panics
-    /// No runtime can be had.
+    /// There is no runtime.
     #[must_use]
     pub fn run(self) -> Meeting {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -54,7 +54,7 @@ impl Crowd {
             let now = start.elapsed();
             let watches = request.verb == podwait_sim::Verb::Watch;
             match BEGIN.checked_sub(now) {
-                // Every open connection breaks at the same moment.
+                // All open connections break at the same time.
                 Some(left) => watches.then_some(Fault::ResetIn(left)),
                 None => (now < end).then_some(Fault::Reset),
             }
@@ -77,7 +77,7 @@ impl Crowd {
                 None => self.way.wait(wire.client(&cluster), "ci", &name),
             };
             waits.spawn(async move {
-                // Steps do not begin all together.
+                // Steps do not all begin at once.
                 tokio::time::sleep(Duration::from_millis(n * 97)).await;
                 let outcome = wait.policy(policy).await;
                 outcome.is_ok_and(|exit| exit.code == i32::from(n % 2 == 1))
@@ -103,14 +103,14 @@ fn index(second: u64) -> usize {
 }
 
 impl Meeting {
-    /// The most requests in any second of the outage, but for the first, when every connection breaks.
+    /// The most requests in any second of the outage except the first, in which every connection breaks.
     #[must_use]
     pub fn during(&self) -> u64 {
         let begin = index(BEGIN.as_secs()) + 1;
         self.seconds[begin..self.back].iter().max().copied().unwrap_or(0)
     }
 
-    /// The most requests in any of the first ten seconds in which the server is back.
+    /// The most requests in any of the first ten seconds after the outage.
     #[must_use]
     pub fn afterwards(&self) -> u64 {
         self.seconds[self.back..].iter().take(10).max().copied().unwrap_or(0)

@@ -1,13 +1,13 @@
-//! Chance from a seed: the same on every platform and for ever.
+//! Random numbers from a seed, which never change, on any platform.
 
 use std::time::Duration;
 
-/// Sebastiano Vigna's splitmix64, by integers alone: floating point would differ between platforms.
+/// Sebastiano Vigna's splitmix64, with integers only: floating point would differ between platforms.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// Dice that fall the same way for the same seed. Neighbouring seeds have nothing in common.
+    /// Dice with the same numbers for the same seed. The numbers of neighbouring seeds are unrelated.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -22,26 +22,26 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`, 0 if there is none. The bias of the remainder is no matter here.
+    /// A number below `end`, or 0 if `end` is 0. The bias of the remainder does not matter here.
     pub fn below(&mut self, end: u64) -> u64 {
         self.roll().checked_rem(end).unwrap_or(0)
     }
 
-    /// True that many times in a hundred.
+    /// True with this probability.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of these, all alike.
+    /// One of these, all with the same probability.
     ///
     /// # Panics
-    /// There are none.
+    /// The list is empty.
     pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         let length = u64::try_from(from.len()).expect("a short list");
         from[usize::try_from(self.below(length)).expect("a place in the list")].clone()
     }
 
-    /// One of these by its weight.
+    /// One of these, by their weights.
     ///
     /// # Panics
     /// All weights are zero.
@@ -61,7 +61,7 @@ impl Dice {
         Duration::from_millis(from + self.below(to.saturating_sub(from)))
     }
 
-    /// The same where every doubling is as likely as the next: mostly short, sometimes long.
+    /// The same, with the same probability for every doubling: mostly short, sometimes long.
     pub fn skewed_time(&mut self, from: u64, to: u64) -> Duration {
         let octaves = u64::from((to / from.max(1)).max(1).ilog2());
         let low = from.max(1) << self.below(octaves + 1);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome_comes_and_none_beside() {
+    fn every_outcome_is_drawn_and_no_other() {
         let mut dice = Dice::new(7);
         let rolls: Vec<u64> = (0..200).map(|_| dice.below(3)).collect();
         assert!((0..3).all(|n| rolls.contains(&n)) && rolls.iter().all(|n| *n < 3));

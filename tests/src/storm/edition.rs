@@ -1,19 +1,19 @@
-//! What is drawn by lot grew once; a seed that was written down before means the same run for ever.
+//! The set of random lives and weather grew once. An older seed must mean the same run for ever.
 
-/// The seed from which on a seed is of the second edition.
+/// The first seed of the second edition.
 pub const SECOND: u64 = 1_000_000_000;
 
-/// What can be drawn.
+/// The set of lives and weather of a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
-    /// The lives and the weather that the first storms had.
+    /// The lives and the weather of the first storms.
     First,
-    /// More of both, beside them.
+    /// These, and more of both.
     Second,
 }
 
 impl Edition {
-    /// Of a seed.
+    /// The edition of a seed.
     #[must_use]
     pub const fn of(seed: u64) -> Self {
         if seed < SECOND { Self::First } else { Self::Second }

@@ -1,4 +1,4 @@
-//! Lives of pods, drawn by lot, each with what truly happened.
+//! Random lives of pods, each with its truth.
 
 mod plot;
 
@@ -9,7 +9,7 @@ use podwait_sim::{Event, Life};
 use std::fmt;
 use std::time::Duration;
 
-/// Declares the kinds of lives with how often each is drawn and its name in the table, by the edition that they came with.
+/// Declares the kinds of lives by edition, each with its weight and its name in the table.
 macro_rules! kinds {
     ($($edition:ident { $($(#[$doc:meta])+ $kind:ident: $weight:literal, $name:literal;)+ })+) => {
         /// A kind of life.
@@ -19,7 +19,7 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Those that this edition has for the first time, with their weights.
+            /// The kinds that this edition adds, with their weights.
             #[must_use]
             pub const fn new_in(edition: Edition) -> &'static [(u64, Self)] {
                 match edition {
@@ -48,11 +48,11 @@ kinds! {
         NativeSidecar: 3, "native sidecar";
         /// An init container fails for good.
         InitFails: 2, "init container fails";
-        /// Killed for memory; also where only a child was and the step exits 0.
+        /// Killed for memory; also cases in which only a child was killed and the step exits 0.
         OutOfMemory: 3, "out of memory";
         /// The runtime cannot start the command.
         StartError: 2, "start error";
-        /// The image is refused for ever, or its name is none.
+        /// The image is refused for ever, or its name is invalid.
         ImageRefused: 2, "image refused";
         /// The image is refused for a while.
         ImagePulledLater: 3, "image pulled later";
@@ -66,17 +66,18 @@ kinds! {
         Retries: 4, "OnFailure";
         /// `restartPolicy: Always` or `OnFailure`, several attempts, then deleted while it runs.
         RestartedUntilDeleted: 3, "restarted, then deleted";
-        /// A terminal phase, and nobody ever publishes the record.
+        /// A terminal phase without a record.
         NoRecord: 4, "record never comes";
         /// The code is made up, with or without a real one before.
         MadeUp: 4, "made-up code";
-        /// Deleted while it runs; exits 0, 137 or 143 on that.
+        /// Deleted while it runs; the step then exits 0, 137 or 143.
         Deleted: 8, "deleted while running";
         /// Deleted after the step had ended.
         DeletedAfterwards: 8, "deleted after its end";
         /// Deleted without a grace period, so that it is gone at once.
         ForceDeleted: 4, "force-deleted";
-        /// Evicted by the kubelet; also where every process exits 0 on SIGTERM and only the condition is left.
+        /// Evicted by the kubelet; also cases in which every process exits 0 on SIGTERM and only the condition shows
+        /// it.
         Evicted: 4, "evicted by the kubelet";
         /// The eviction API, preemption by the scheduler, a taint.
         Disrupted: 5, "API eviction, preemption, taint";
@@ -88,27 +89,27 @@ kinds! {
         NodeLost: 4, "node lost";
         /// The node is gone and the pod garbage collector takes the pod.
         Orphaned: 3, "orphan collected";
-        /// Another pod of the same name takes its place, and succeeds.
+        /// A namesake replaces the pod, and succeeds.
         Recreated: 6, "name re-created";
         /// The kubelet refuses to run the pod.
         Rejected: 2, "rejected by the node";
-        /// A finalizer holds the deleted pod.
+        /// A finalizer keeps the deleted pod.
         Held: 4, "finalizer held";
         /// `activeDeadlineSeconds` runs out.
         DeadlineExceeded: 3, "activeDeadlineSeconds";
     }
     Second {
-        /// Scheduling gates hold it back, for up to half an hour; or it is deleted while they do.
+        /// Scheduling gates delay the pod for up to half an hour, or the pod is deleted meanwhile.
         Gated: 6, "scheduling gates";
-        /// An init container works for up to an hour.
+        /// An init container runs for up to an hour.
         LongInit: 6, "long init container";
-        /// The registry says that there is no such image, or that it may not be had, again and again.
+        /// The registry repeats that there is no such image, or that access to it is denied.
         ImageRefusedForGood: 5, "image refused for good";
-        /// The registry says so once, and then has it.
+        /// The registry reports that once, and then has the image.
         ImageThereAtOnce: 4, "image there at the second attempt";
-        /// The registry limits the rate, and gives the image to one of the next attempts.
+        /// The registry limits the rate, and a later attempt gets the image.
         RateLimited: 6, "registry limits the rate";
-        /// A provider that has lost the step makes up how it ended, with 0 among the codes.
+        /// A provider that has lost the step makes up its record, in some lives with code 0.
         Provided: 4, "made up by a provider";
         /// The store is restored from a backup: resourceVersions are lower for good.
         Restored: 8, "store restored";
@@ -116,7 +117,7 @@ kinds! {
 }
 
 impl Kind {
-    /// Those that are drawn in this edition, with their weights.
+    /// The kinds of this edition, with their weights.
     #[must_use]
     pub fn drawn_in(edition: Edition) -> Vec<(u64, Self)> {
         let new = |edition| Self::new_in(edition).iter().copied();
@@ -126,7 +127,7 @@ impl Kind {
         }
     }
 
-    /// The same where many lives share one store, which is restored for nobody.
+    /// The same for many lives in one store, which is not restored.
     #[must_use]
     pub fn drawn_together(edition: Edition) -> Vec<(u64, Self)> {
         Self::drawn_in(edition).into_iter().filter(|(_, kind)| *kind != Self::Restored).collect()
@@ -136,36 +137,36 @@ impl Kind {
 /// One life with its truth.
 #[derive(Clone, Debug)]
 pub struct Story {
-    /// Of which kind it is.
+    /// Its kind.
     pub kind: Kind,
     /// The script.
     pub life: Life,
-    /// Every object that this script stores, with the time since the run began.
+    /// Every object that the script stores, with the time since the run began.
     pub history: Vec<(Duration, Event)>,
-    /// What truly happened to the first pod of the name.
+    /// The truth about the first pod of this name.
     pub truth: Truth,
-    /// And to the second one, if there is one.
+    /// The truth about the second pod, if there is one.
     pub successor: Option<Truth>,
     /// When the wait begins.
     pub wait_at: Duration,
-    /// Whether the wait is told the first pod's uid.
+    /// Whether the wait has the first pod's uid.
     pub knows_uid: bool,
 }
 
 impl Story {
-    /// Draws a life by lot, of one of these kinds by their weights.
+    /// Draws a life of one of these kinds, by their weights.
     ///
     /// # Panics
-    /// The script is one that an API server refuses.
+    /// The API server refuses a step of the script.
     pub fn draw(dice: &mut Dice, kinds: &[(u64, Kind)]) -> Self {
         let kind = dice.weighted(kinds);
-        // Whoever waits has mostly just created the pod; some come before it is there, and some late.
+        // Most waits begin just after the creation of the pod; some begin before it, and some late.
         let (lead, knows_uid) = match dice.below(10) {
             0 => (dice.time(100, 8000), false),
             _ => (Duration::ZERO, dice.chance(60)),
         };
         let plot::Tale { life, truth, successor } =
-            plot::tell(kind, Life::existing("ci", "p").after(lead), dice);
+            plot::script(kind, Life::existing("ci", "p").after(lead), dice);
         let history = life.clone().events().expect("a life that the API server accepts");
         let end = history.last().map_or(Duration::ZERO, |(at, _)| *at);
         let wait_at = match dice.below(8) {
@@ -176,7 +177,7 @@ impl Story {
         Self { kind, life, history, truth, successor, wait_at, knows_uid }
     }
 
-    /// When the pod changes or the wait begins, in order.
+    /// The times at which the pod changes or the wait begins, in order.
     #[must_use]
     pub fn moments(&self) -> Vec<Duration> {
         let mut moments: Vec<_> = self.history.iter().map(|(at, _)| *at).collect();
@@ -191,14 +192,14 @@ impl Story {
         self.history.first().map_or("", |(_, event)| uid(event))
     }
 
-    /// Whether some container ever ended with this code, as any object says.
+    /// Whether any object has a container that ended with this code.
     #[must_use]
     pub fn has_code(&self, code: i32) -> bool {
         let word = format!("\"exitCode\":{code},");
         self.history.iter().any(|(_, event)| event.object["status"].to_string().contains(&word))
     }
 
-    /// When the last change of the pod happens.
+    /// The time of the pod's last change.
     #[must_use]
     pub fn end(&self) -> Duration {
         self.history.last().map_or(Duration::ZERO, |(at, _)| *at)
@@ -210,7 +211,7 @@ pub(crate) fn uid(event: &Event) -> &str {
     event.object["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
-/// What was stored when.
+/// The stored objects with their times.
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uid_known = if self.knows_uid { "knows" } else { "does not know" };

@@ -1,4 +1,4 @@
-//! Many lives under one weather, waited on in one hub.
+//! Many lives under one weather, with waits in one hub.
 
 use crate::storm::dice::Dice;
 use crate::storm::edition::Edition;
@@ -13,28 +13,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// When everybody who is there from the beginning is there.
+/// When all pods exist that exist from the beginning.
 const BEGIN: Duration = Duration::from_millis(1);
 
-/// What a hub has unless told.
+/// The default of a hub.
 const REQUESTS_PER_SECOND: u32 = 10;
 
-/// What happens to a pod's label, beside its life.
+/// A change of a pod's label, in addition to its life.
 type Relabelling = (Duration, bool);
 
-/// The log of a cluster whose history is compacted.
+/// The complete log of a cluster, even if its history is compacted.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Event>>>);
 
 impl Log {
-    /// Notes what has happened since it was done last.
+    /// Adds all events since the last call.
     fn note(&self, cluster: &Cluster) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = log.last().map_or(0, |event| event.revision);
         log.extend(cluster.events().into_iter().filter(|event| event.revision > last));
     }
 
-    /// What happened to the pod of this name.
+    /// The events of the pod with this name.
     fn of(&self, pod: &str) -> Vec<(Duration, Event)> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let events = log.iter().filter(|event| event.object["metadata"]["name"] == pod);
@@ -43,11 +43,11 @@ impl Log {
 }
 
 impl Storm {
-    /// Runs what this seed stands for with so many lives, of which each is judged by itself. `outside` in a hub with a label
-    /// selector are those whose label it does not match.
+    /// Runs the run of this seed with this many lives, each of which is judged by itself. In a hub with a label
+    /// selector the way `outside` is for pods that the selector does not match.
     ///
     /// # Panics
-    /// No runtime can be had, or a life is one that the API server refuses.
+    /// There is no runtime, or the API server refuses a step of a life.
     #[must_use]
     pub fn run_together(&self, seed: u64, lives: usize) -> Vec<Run> {
         let (mut dice, edition) = (Dice::new(seed), Edition::of(seed));
@@ -101,7 +101,7 @@ impl Storm {
         tokio::time::sleep(BEGIN).await;
         for run in runs.iter().filter(|run| run.way == Way::Outside && way == Way::Labelled) {
             let life = Life::existing("ci", &run.pod).merge(label(false));
-            // It may come later, and then it has the label.
+            // The pod may be created later, and then has the label.
             let _ = life.run(&cluster).await;
         }
 
@@ -137,12 +137,12 @@ fn relabelling(run: &Run, way: Way, dice: &mut Dice) -> Option<Relabelling> {
 }
 
 fn label(matches: bool) -> serde_json::Value {
-    let who = if matches { "ci-agent" } else { "nobody" };
-    json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": who } } })
+    let value = if matches { "ci-agent" } else { "nobody" };
+    json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": value } } })
 }
 
-/// What of a hub's ledger is about this run: what arrived of its pod while it waited. Not what passes by while last words of
-/// others are told, since a pod that nobody misses is read as it is.
+/// The part of a hub's ledger that concerns this run: the objects of its pod that arrived during its wait. Objects of a
+/// probe do not count, since a probe is for other pods whose final state is missing.
 fn ledger_of(ledger: &Ledger, arrivals: usize, run: &Run) -> Ledger {
     let is_then = |at: Duration| (run.story.wait_at..=run.answered_at).contains(&at);
     let is_own = |version: u64| run.story.history.iter().any(|(_, event)| event.revision == version);

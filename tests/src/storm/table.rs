@@ -1,4 +1,4 @@
-//! The table: what came of many runs, by kind of life.
+//! The table: the verdicts of many runs, by kind of life.
 
 use crate::storm::Run;
 use crate::storm::life::Kind;
@@ -11,21 +11,21 @@ use std::time::Duration;
 /// The window in which bursts of requests are counted.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// What came of many runs.
+/// The verdicts of many runs.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     kinds: BTreeMap<Kind, Row>,
     ways: BTreeMap<Way, Row>,
-    /// The seeds of the runs that must not be, with what they are.
+    /// The seeds of the runs with a bad verdict, with that verdict.
     pub bad: Vec<(u64, Verdict)>,
 }
 
-/// What came of some of them.
+/// The verdicts of some of these runs.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     verdicts: BTreeMap<Verdict, u64>,
     requests: Vec<usize>,
-    /// With the seed of the first run that had it.
+    /// With the seed of the first such run.
     burst: (usize, u64),
 }
 
@@ -44,7 +44,7 @@ impl Table {
         }
     }
 
-    /// Counts the runs of another table, too.
+    /// Adds the runs of another table.
     pub fn merge(&mut self, other: Self) {
         for (kind, row) in other.kinds {
             self.kinds.entry(kind).or_default().merge(row);
@@ -64,14 +64,14 @@ impl Table {
         total
     }
 
-    /// Which kinds of life there were.
+    /// The kinds of life of these runs.
     pub fn kinds(&self) -> impl Iterator<Item = Kind> {
         self.kinds.keys().copied()
     }
 }
 
 impl Row {
-    /// The head of what its own display prints.
+    /// The head of the rows that `Display` prints.
     pub const HEAD: &str = "runs | right | cut off | unseen | wrong | greener | lost | spurious | hung | requests p50 | p99 | max";
 
     /// Counts a run.
@@ -80,7 +80,7 @@ impl Row {
         self.requests.push(requests);
     }
 
-    /// Counts the runs of another row, too.
+    /// Adds the runs of another row.
     pub fn merge(&mut self, other: Self) {
         for (verdict, count) in other.verdicts {
             *self.verdicts.entry(verdict).or_default() += count;
@@ -89,7 +89,7 @@ impl Row {
         self.take_burst(other.burst);
     }
 
-    /// Which thread counted first must make no difference.
+    /// The order of the threads must make no difference.
     fn take_burst(&mut self, (burst, seed): (usize, u64)) {
         if burst > self.burst.0 || burst == self.burst.0 && seed < self.burst.1 {
             self.burst = (burst, seed);
@@ -102,7 +102,7 @@ impl Row {
         self.requests.len()
     }
 
-    /// How many of them came to this.
+    /// How many runs have this verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> u64 {
         self.verdicts.get(&verdict).copied().unwrap_or(0)
@@ -114,7 +114,7 @@ impl Row {
         self.burst
     }
 
-    /// So many requests had so many percent of the runs at most.
+    /// The number of requests that `percent` of the runs do not exceed.
     #[must_use]
     pub fn requests(&self, percent: usize) -> usize {
         let mut requests = self.requests.clone();
@@ -128,7 +128,7 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Verdict::{CutOff, Greener, Hung, Lost, Right, Spurious, Unseen, Wrong};
-        // What is greener than the truth is wrong, too.
+        // An answer that is greener than the truth is also wrong.
         let wrong = self.count(Wrong) + self.count(Greener);
         write!(f, "{}", self.runs())?;
         for count in [self.count(Right), self.count(CutOff), self.count(Unseen), wrong] {

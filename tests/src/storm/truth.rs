@@ -1,13 +1,13 @@
-//! What really happened to a step, and which objects of the API server say so.
+//! The truth about a step, and the objects of the API server that show it.
 
 use podwait::{DoneReason, Exit, FailReason, Failure};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The container that is waited for.
+/// The target.
 pub const STEP: &str = "step";
 
-/// An answer, as far as it is compared.
+/// An answer, with the parts that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The step's own exit.
@@ -17,7 +17,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// What a wait said.
+    /// The answer of a wait.
     #[must_use]
     pub fn of(outcome: &Result<Exit, Failure>) -> Self {
         match outcome {
@@ -27,38 +27,39 @@ impl Answer {
     }
 }
 
-/// What the kubelet of a life knows, whoever reads it or not.
+/// How the step of a life ended, whatever a wait could observe.
 #[derive(Clone, Debug)]
 pub struct Truth {
-    /// The answers that are true. Several only where Kubernetes itself calls one thing by several names.
+    /// The true answers. There are several only if Kubernetes itself has several names for one cause.
     pub right: Vec<Answer>,
-    /// Answers that are less than the truth and never green: to be forgiven if no object that tells the truth could be read.
+    /// Answers that are less than the truth and never green. They are accepted if no object that shows the truth was
+    /// observable.
     pub vague: Vec<FailReason>,
-    /// Which objects tell the truth.
-    pub told_by: ToldBy,
-    /// How long the policy itself waits before it may answer, from the last change of the pod on.
+    /// Which objects show the truth.
+    pub shown_by: ShownBy,
+    /// How long the policy itself delays the answer, from the last change of the pod.
     pub patience: Duration,
 }
 
-/// Which objects tell the truth by themselves.
+/// Which objects alone show the truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToldBy {
-    /// One with the step's real record, and without doubt about what came first, the end or a deletion.
+pub enum ShownBy {
+    /// An object with the step's real record that ended before any deletion beyond doubt.
     Record(i32),
-    /// One of this phase, of which nothing outside of it is known.
+    /// An object of this phase without a sign of an outside cause.
     Phase(&'static str),
-    /// One that names its cause: the condition `DisruptionTarget`, or a reason of the whole pod.
+    /// An object with its cause: the condition `DisruptionTarget`, or a reason of the whole pod.
     Cause,
-    /// One in which the step has started.
+    /// An object in which the step has started.
     Start,
-    /// Any at all.
+    /// Any object.
     Anything,
 }
 
-impl ToldBy {
-    /// Whether this object does.
+impl ShownBy {
+    /// Whether this object shows the truth.
     #[must_use]
-    pub fn tells(self, pod: &Value) -> bool {
+    pub fn matches(self, pod: &Value) -> bool {
         match self {
             Self::Record(code) => record(pod).is_some_and(|record| {
                 record["exitCode"] == code
@@ -77,7 +78,7 @@ fn step(pod: &Value) -> Option<&Value> {
     pod["status"]["containerStatuses"].as_array()?.iter().find(|status| status["name"] == STEP)
 }
 
-/// How the step ended, as the object says.
+/// The record of the step in the object.
 fn record(pod: &Value) -> Option<&Value> {
     Some(&step(pod)?["state"]["terminated"]).filter(|record| record.is_object())
 }
@@ -93,9 +94,10 @@ fn is_disrupted(pod: &Value) -> bool {
 
 /// Whether this object alone leaves no doubt that the end came before any deletion.
 ///
-/// Either there is none; or the kubelet wrote the record before it had observed the deletion (generations); or the
-/// times, which have whole seconds, differ. The kubelet's own last DELETE rewrites the request's time to its own, with a
-/// grace of 0, so then the request may be older by the pod's whole grace period (`BeforeDelete` in k8s.io/apiserver).
+/// Either there is no deletion; or the kubelet wrote the record before it had observed the deletion (generations); or
+/// the times, which have whole seconds, differ. The kubelet's last DELETE replaces the time of the request by its own,
+/// with a grace period of 0. Then the request may be older by the pod's whole grace period (`BeforeDelete` in
+/// k8s.io/apiserver).
 fn ended_undisturbed(pod: &Value, record: &Value) -> bool {
     if !is_marked(pod) {
         return true;
@@ -113,7 +115,8 @@ fn ended_undisturbed(pod: &Value, record: &Value) -> bool {
     let Some((end, timestamp)) = end.zip(request) else { return false };
     let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
     if observed > 0 && grace <= 1 {
-        // It comes after the unmounts, however long those take, so that not even the pod's grace period is a bound.
+        // The last DELETE follows the unmounts, which may take any time, so that not even the pod's grace period is a
+        // bound.
         return false;
     }
     let own = pod["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
@@ -121,7 +124,7 @@ fn ended_undisturbed(pod: &Value, record: &Value) -> bool {
     end < timestamp - reach
 }
 
-/// A timestamp in seconds since its month began, which is more than any run lasts.
+/// A timestamp in seconds since the beginning of its month. No run is longer than a month.
 fn second(timestamp: &Value) -> Option<i64> {
     let field = |range: std::ops::Range<usize>| timestamp.as_str()?.get(range)?.parse::<i64>().ok();
     Some(((field(8..10)? * 24 + field(11..13)?) * 60 + field(14..16)?) * 60 + field(17..19)?)
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
     use podwait_sim::{Life, Terminated, pod};
 
-    /// The last object of a pod whose step ended with 3, after what `then` makes of it.
+    /// The last object of a pod whose step ended with 3, after the steps that `then` adds.
     fn last(then: impl FnOnce(Life) -> Life) -> Value {
         let life = Life::of(pod("ci", "p", &[STEP, "proxy"])).scheduled("n").running();
         let life = life.after(Duration::from_secs(40)).terminated(STEP, Terminated::exit(3));
@@ -141,29 +144,30 @@ mod tests {
     }
 
     #[test]
-    fn a_record_tells_unless_it_may_be_the_doing_of_a_deletion() {
+    fn a_record_shows_the_truth_unless_a_deletion_may_be_its_cause() {
         let second = Duration::from_secs(1);
-        let told = ToldBy::Record(3);
-        assert!(told.tells(&last(|life| life)));
-        assert!(!ToldBy::Record(4).tells(&last(|life| life)));
-        assert!(!told.tells(&last(|life| life.terminated(STEP, Terminated::unknown()))));
-        // The kubelet wrote the record before it knew of the deletion; then it has seen it, in the same second or later.
-        assert!(told.tells(&last(|life| life.delete(5))));
-        assert!(!told.tells(&last(|life| life.delete(5).phase("Running"))));
-        assert!(told.tells(&last(|life| life.after(second).delete(5).phase("Running"))));
-        // With the last DELETE the time of the request is lost.
+        let shown = ShownBy::Record(3);
+        assert!(shown.matches(&last(|life| life)));
+        assert!(!ShownBy::Record(4).matches(&last(|life| life)));
+        assert!(!shown.matches(&last(|life| life.terminated(STEP, Terminated::unknown()))));
+        // First the kubelet wrote the record before it had observed the deletion; then after that, in the same second
+        // or later.
+        assert!(shown.matches(&last(|life| life.delete(5))));
+        assert!(!shown.matches(&last(|life| life.delete(5).phase("Running"))));
+        assert!(shown.matches(&last(|life| life.after(second).delete(5).phase("Running"))));
+        // The last DELETE removes the time of the request.
         let removed = |life: Life| life.after(second).delete(5).after(second).finished(0).removed();
-        assert!(!told.tells(&last(removed)));
-        assert!(!told.tells(&last(|life| life.disruption_target("EvictionByEvictionAPI", ""))));
+        assert!(!shown.matches(&last(removed)));
+        assert!(!shown.matches(&last(|life| life.disruption_target("EvictionByEvictionAPI", ""))));
     }
 
     #[test]
-    fn phases_and_causes_tell_as_they_say() {
-        assert!(ToldBy::Phase("Failed").tells(&last(|life| life.finished(0))));
-        assert!(!ToldBy::Phase("Failed").tells(&last(|life| life.finished(0).delete(0))));
-        assert!(!ToldBy::Phase("Failed").tells(&last(|life| life)));
-        assert!(ToldBy::Cause.tells(&last(|life| life.failed("Evicted", ""))));
-        assert!(ToldBy::Cause.tells(&last(|life| life.disruption_target("PreemptionByScheduler", ""))));
-        assert!(!ToldBy::Cause.tells(&last(|life| life.finished(0))));
+    fn phases_and_causes_show_the_truth() {
+        assert!(ShownBy::Phase("Failed").matches(&last(|life| life.finished(0))));
+        assert!(!ShownBy::Phase("Failed").matches(&last(|life| life.finished(0).delete(0))));
+        assert!(!ShownBy::Phase("Failed").matches(&last(|life| life)));
+        assert!(ShownBy::Cause.matches(&last(|life| life.failed("Evicted", ""))));
+        assert!(ShownBy::Cause.matches(&last(|life| life.disruption_target("PreemptionByScheduler", ""))));
+        assert!(!ShownBy::Cause.matches(&last(|life| life.finished(0))));
     }
 }

@@ -1,40 +1,40 @@
-//! What an answer is worth, given the truth and what could be known of it.
+//! Judges an answer by the truth and by what was observable.
 
 use crate::storm::Run;
 use crate::storm::life::uid;
-use crate::storm::truth::{Answer, ToldBy, Truth};
+use crate::storm::truth::{Answer, ShownBy, Truth};
 use podwait::{Class, FailReason};
 use podwait_sim::EventType;
 use std::fmt;
 use std::time::Duration;
 
-/// How long an object must have stood in the store in fair weather to count as observable even if nothing asked for it: a
-/// watch that is silent makes its GET after 30 s, a poll after 5 s.
+/// How long an object must have been in the store without faults to count as observable even if no request read it: a
+/// silent watch is followed by a GET after 30 s, a poll by the next one after 5 s.
 const IN_PLAIN_SIGHT: Duration = Duration::from_secs(45);
 
-/// What one answer is worth.
+/// The verdict on one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// True.
     Right,
-    /// The API server could not be read for longer than the budget, and the wait says so.
+    /// The API server could not be read for longer than the budget, and the answer reports that.
     CutOff,
-    /// Less than the truth, which nobody could observe, and not green.
+    /// Less than the truth, which was not observable, and not green.
     Unseen,
-    /// Untrue, and not green.
+    /// False, and not green.
     Wrong,
-    /// Exit 0, and that is not true.
+    /// Exit 0, which is false.
     Greener,
     /// Less than the truth, though it was observable.
     Lost,
-    /// A failure that only the weather explains, though no outage exceeded the budget.
+    /// A failure because of the weather, although no outage exceeded the budget.
     Spurious,
     /// No answer within the bound.
     Hung,
 }
 
 impl Verdict {
-    /// Whether this must not be.
+    /// Whether this is a defect.
     #[must_use]
     pub const fn is_bad(self) -> bool {
         match self {
@@ -87,36 +87,37 @@ impl Run {
                     Verdict::Spurious
                 }
             }
-            // An exit 0 that had not settled when the pod was gone: the caller wanted to be sure, and is told the code.
+            // An exit 0 that had not settled when the pod was gone: by the policy `settle` it is a failure, with the
+            // code.
             Answer::Fail(FailReason::PodDeleted | FailReason::PodReplaced)
                 if self.limits.settle.is_some() && self.code_beside == Some(0) && !truth.right.is_empty() =>
             {
                 Verdict::Unseen
             }
-            // The last look, too, found the pod as it was before the record, which no other look could find.
+            // The last read, too, was stale and without the record, and no other read could show the record.
             Answer::Fail(FailReason::TerminatedStateMissing)
                 if self.weather.is_stale(self.answered_at, self.answered_at)
-                    && !self.was_observable(ours, truth.told_by) =>
+                    && !self.was_observable(ours, truth.shown_by) =>
             {
                 Verdict::Unseen
             }
-            // The last look, too, found the pod as it was before the image or the Secret came.
+            // The last read, too, was stale, from before the image or the Secret was available.
             Answer::Fail(FailReason::ImagePull | FailReason::ContainerConfigError)
                 if self.weather.is_stale(self.answered_at, self.answered_at)
-                    && !self.was_observable(ours, ToldBy::Start) =>
+                    && !self.was_observable(ours, ShownBy::Start) =>
             {
                 Verdict::Unseen
             }
-            // The caller's own limit, and true as far as could be known.
-            Answer::Fail(FailReason::StartTimeout) if !self.was_observable(ours, ToldBy::Start) => {
+            // The caller's own limit, and true by all that was observable.
+            Answer::Fail(FailReason::StartTimeout) if !self.was_observable(ours, ShownBy::Start) => {
                 Verdict::Unseen
             }
             Answer::Fail(reason) if truth.vague.contains(&reason) => {
                 let is_never_seen = reason == FailReason::PodNeverSeen;
-                let told_by = if is_never_seen { ToldBy::Anything } else { truth.told_by };
-                if self.was_observable(ours, told_by) { Verdict::Lost } else { Verdict::Unseen }
+                let shown_by = if is_never_seen { ShownBy::Anything } else { truth.shown_by };
+                if self.was_observable(ours, shown_by) { Verdict::Lost } else { Verdict::Unseen }
             }
-            // A limit of the policy that ran out while the API could not be read, as if it had been.
+            // A limit of the policy that expired although the API server could not be read.
             Answer::Fail(
                 FailReason::PodNeverSeen
                 | FailReason::ImagePull
@@ -129,7 +130,7 @@ impl Run {
         }
     }
 
-    /// The uid of the pod that the wait is about: the one it was told, or else the first one that reached it.
+    /// The uid of the wait's pod: the given one, or else that of the first pod that arrived.
     fn ours(&self) -> &str {
         let first_seen = || {
             let first = self.ledger.objects.iter().find(|object| !object.is_recalled)?;
@@ -146,19 +147,19 @@ impl Run {
         story.successor.as_ref().filter(|_| ours != story.first_uid()).unwrap_or(&story.truth)
     }
 
-    /// Whether an object that tells the truth about our pod could be observed: it arrived whole, or it stood in the store
-    /// for a while, during the wait, in weather that harmed no read.
-    fn was_observable(&self, ours: &str, told_by: ToldBy) -> bool {
+    /// Whether an object that shows the truth about our pod was observable: it arrived completely, or it was in the
+    /// store for a while during the wait, in weather that harmed no read.
+    fn was_observable(&self, ours: &str, shown_by: ShownBy) -> bool {
         let mut standing: Option<Duration> = None;
         for (at, event) in &self.story.history {
             if uid(event) != ours {
                 continue;
             }
-            let tells = told_by.tells(&event.object);
-            if tells && self.has_arrived(ours, event.revision) {
+            let is_shown = shown_by.matches(&event.object);
+            if is_shown && self.has_arrived(ours, event.revision) {
                 return true;
             }
-            let stands = tells && event.kind != EventType::Deleted;
+            let stands = is_shown && event.kind != EventType::Deleted;
             match (standing, stands) {
                 (None, true) => standing = Some(*at),
                 (Some(since), false) => {
@@ -173,7 +174,7 @@ impl Run {
         standing.is_some_and(|since| self.is_in_plain_sight(since, self.answered_at))
     }
 
-    /// Whether that object arrived, and no newer one of the pod before it: what is old by then is no news.
+    /// Whether this object arrived, and no newer one of the pod before it, after which it would not count.
     fn has_arrived(&self, ours: &str, revision: u64) -> bool {
         let versions = self.story.history.iter().filter(|(_, event)| uid(event) == ours);
         let versions: Vec<u64> = versions.map(|(_, event)| event.revision).collect();
@@ -190,7 +191,7 @@ impl Run {
         })
     }
 
-    /// Whether the pod was no longer in the store by then.
+    /// Whether the pod was no longer in the store at this time.
     fn is_gone(&self, ours: &str, by: Duration) -> bool {
         let mut ends = self.story.history.iter().filter(|(_, event)| event.kind == EventType::Deleted);
         ends.any(|(at, event)| *at <= by && uid(event) == ours)
@@ -207,15 +208,15 @@ impl Run {
         to.saturating_sub(from) >= IN_PLAIN_SIGHT
     }
 
-    /// Whether a failure of the API is true: nothing was read for as long as the budget, all that time was in the shadow of
-    /// bad weather, and the weather was still bad at the last look.
+    /// Whether a failure of the API is true: no read succeeded for as long as the budget, there was bad weather or its
+    /// aftermath for all that time, and the weather was still bad at the last read.
     fn was_cut_off(&self, reason: FailReason) -> bool {
         let budget = if reason == FailReason::ApiUnavailable {
             self.limits.api
         } else if matches!(reason, FailReason::Unauthorized | FailReason::Forbidden) {
             self.limits.auth
         } else {
-            // Nothing in the weather makes the request itself a bad one.
+            // No weather makes the request itself invalid.
             return false;
         };
         let end = self.answered_at;
@@ -223,7 +224,7 @@ impl Run {
         let was_read = self.ledger.last_good_read(end).is_some_and(|at| at > begin);
         let mut begin = begin + self.turn;
         if self.weather.harms_watches(begin, begin) {
-            // A watch that fails is where the budget begins, too; reads fail from the next one on.
+            // A failed watch also begins the budget; reads fail from the next read on.
             begin = self.ledger.requests.iter().copied().find(|at| *at > begin).unwrap_or(begin);
         }
         let is_covered = self.weather.shadows().iter().any(|(from, to)| *from <= begin && end <= *to);

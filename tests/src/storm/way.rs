@@ -18,7 +18,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// All of them.
+    /// All ways.
     pub const ALL: [Self; 5] = [Self::Watch, Self::Poll, Self::Hub, Self::Labelled, Self::Outside];
 
     /// Its name.
@@ -33,13 +33,13 @@ impl Way {
         }
     }
 
-    /// The way of that name.
+    /// The way with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|way| way.name() == name)
     }
 
-    /// The usual mixture of them, for runs that differ by their seeds.
+    /// The usual mixture of ways, by seed.
     #[must_use]
     pub const fn of(seed: u64, polls: bool) -> Self {
         match seed % 5 {
@@ -64,7 +64,7 @@ impl Way {
         Some(Hub::new(client, scope))
     }
 
-    /// A wait on that pod.
+    /// A wait for this pod.
     pub fn wait(self, client: podwait::Client, namespace: &str, pod: &str) -> Wait {
         match (self.hub(client.clone(), namespace), self) {
             (Some(hub), _) => hub.wait(namespace, pod),

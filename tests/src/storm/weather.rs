@@ -1,4 +1,4 @@
-//! What goes wrong between the wait and the API server, and when.
+//! The faults between the wait and the API server, and their times.
 
 mod what;
 
@@ -11,35 +11,35 @@ use std::time::Duration;
 use tokio::time::Instant;
 use what::FLAKY_RETRY_AFTER;
 
-/// How long a spell may still be felt after its end: the longest backoff (5 s) and a call that hangs (10 s).
+/// How long a spell may have an effect after its end: the longest backoff (5 s) and a call that hangs (10 s).
 const AFTERMATH: Duration = Duration::from_secs(15);
 
-/// The longest `Retry-After` that is felt: then the policy's budget ends, and a last look is made whatever was asked.
+/// The longest `Retry-After` with an effect: then the policy's budget ends, and there is a last read in any case.
 const LONGEST_RETRY_AFTER: u64 = 900;
 
 /// A spell of bad weather, in the run's time.
 #[derive(Clone, Debug)]
 pub struct Spell {
-    /// Its begin.
+    /// Its beginning.
     pub from: Duration,
     /// Its end.
     pub to: Duration,
-    /// What it does.
+    /// Its faults.
     pub what: What,
 }
 
-/// The namespace of the pods that no one asked for.
+/// The namespace of pods that were not requested.
 pub(crate) const ELSEWHERE: &str = "elsewhere";
 
 /// All the weather of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
-    /// In no order; they may overlap.
+    /// The spells, in any order. They may overlap.
     pub spells: Vec<Spell>,
 }
 
 impl Weather {
-    /// Draws weather by lot, most of it around `moments`, when the pod changes.
+    /// Draws weather, most of it around `moments`, at which the pod changes.
     pub fn draw(dice: &mut Dice, moments: &[Duration], edition: Edition) -> Self {
         let count = dice.weighted(&[(2, 0), (4, 1), (3, 2), (2, 3), (1, 5)]);
         let end = moments.last().copied().unwrap_or_default();
@@ -58,7 +58,7 @@ impl Weather {
         Self { spells: spells.collect() }
     }
 
-    /// When reads may fail, or failures may still be felt: apart, in order.
+    /// The times in which reads may fail, or failures may still have an effect: disjoint and in order.
     #[must_use]
     pub fn shadows(&self) -> Vec<(Duration, Duration)> {
         let mut shadows: Vec<_> = self.spells.iter().filter_map(Spell::shadow).collect();
@@ -73,14 +73,14 @@ impl Weather {
         apart
     }
 
-    /// Whether some spell that harms reads reaches into this time, or a `Retry-After` of it.
+    /// Whether a spell that harms reads, or its `Retry-After`, overlaps this time.
     #[must_use]
     pub fn harms_reads(&self, from: Duration, to: Duration) -> bool {
         let reaches = |spell: &Spell| spell.from <= to && from <= spell.to + spell.retry_after();
         self.spells.iter().any(|spell| spell.harms_reads() && reaches(spell))
     }
 
-    /// Whether watches fail at some time from then to then, while reads may be answered.
+    /// Whether watches fail at some time in this interval, while reads may succeed.
     #[must_use]
     pub fn harms_watches(&self, from: Duration, to: Duration) -> bool {
         let is_meant = |spell: &&Spell| {
@@ -89,14 +89,14 @@ impl Weather {
         self.spells.iter().filter(is_meant).any(|spell| spell.from <= to && from <= spell.to)
     }
 
-    /// Whether reads may have been stale from then to then.
+    /// Whether reads may have been stale in this interval.
     #[must_use]
     pub fn is_stale(&self, from: Duration, to: Duration) -> bool {
         let is_stale = |spell: &&Spell| matches!(spell.what, What::Stale);
         self.spells.iter().filter(is_stale).any(|spell| spell.from <= from && to <= spell.to)
     }
 
-    /// When the history is compacted.
+    /// The times at which the history is compacted.
     pub fn compactions(&self) -> impl Iterator<Item = Duration> {
         self.spells.iter().filter(|spell| matches!(spell.what, What::Compaction)).map(|spell| spell.from)
     }
@@ -109,7 +109,7 @@ impl Weather {
     ) -> impl FnMut(&RequestInfo) -> Option<Fault> + Send + 'static {
         let mut spells = self.spells.clone();
         spells.sort_by_key(|spell| spell.from);
-        // A server that answers nothing answers nothing stale either.
+        // A server that does not respond sends no stale objects either.
         let mut by_strength = spells.clone();
         by_strength.sort_by_key(|spell| !matches!(spell.what, What::Outage { .. } | What::Denied(_)));
         move |request| {
@@ -117,7 +117,7 @@ impl Weather {
             let watches = request.verb == Verb::Watch;
             let mut active = by_strength.iter().filter(|spell| spell.from <= now && now < spell.to);
             let fault = active.find_map(|spell| spell.what.fault(request, &mut dice));
-            // A watch that begins well meets the next spell that breaks connections.
+            // A watch that begins without a fault is broken by the next spell that breaks connections.
             fault.or_else(|| {
                 let later = spells.iter().filter(|spell| watches && spell.from > now);
                 later.filter_map(|spell| spell.what.breaks(spell.from.saturating_sub(now))).next()
@@ -136,7 +136,7 @@ impl Spell {
         }
     }
 
-    /// How long after it a `Retry-After` may hold.
+    /// How long a `Retry-After` may last after the spell.
     fn retry_after(&self) -> Duration {
         Duration::from_secs(match self.what {
             What::Throttled { retry_after, .. } => retry_after.unwrap_or(0).min(LONGEST_RETRY_AFTER),

@@ -1,6 +1,6 @@
-//! The line between a wait and the simulated cluster, with a ledger of what went over it.
+//! The connection between a wait and the simulated cluster, with a ledger of its traffic.
 //!
-//! What arrived is read here without the readers that the waits read it with, but for the items of a LIST, which they split.
+//! Bodies are read here without the readers of the waits, except that those split a LIST into its items.
 
 use crate::protobuf::field;
 use crate::storm::weather::ELSEWHERE;
@@ -15,34 +15,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What went over the line, in the run's time.
+/// The traffic, in the run's time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// When each request was sent.
     pub requests: Vec<Duration>,
-    /// The pod objects that arrived whole, from whatever request.
+    /// The pod objects that arrived completely, for any request.
     pub objects: Vec<Arrival>,
-    /// When the server's word arrived that there is no such pod, and of which; of none without a name.
+    /// When a response arrived that a pod does not exist, and the name of that pod, if the response has one.
     pub absences: Vec<(Duration, Option<String>)>,
 }
 
-/// A pod object that arrived whole.
+/// A pod object that arrived completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// When.
     pub at: Duration,
     /// The pod's resourceVersion.
     pub version: u64,
-    /// Whether a watch said DELETED, which may mean that the pod is out of sight only.
+    /// Whether it was DELETED from a watch, which may mean only that the selector no longer matches.
     pub is_gone: bool,
-    /// Whether it came by a watch for the last words of pods that are gone. What that says about others is no news to those who
-    /// wait for them: they are read as they are, and who has never seen a pod of the name may mean another one.
+    /// Whether it arrived in a probe for the final state of pods that are gone. It does not count for waits for other
+    /// pods: those are read again, and a wait that has never observed a pod of the name may mean a later one.
     pub is_recalled: bool,
 }
 
 impl Ledger {
-    /// When the server was last read successfully before `end`. What arrives at that very instant may arrive after it: a LIST for
-    /// many waits that follows, without a delay, the read of one of them.
+    /// When a read of the server last succeeded before `end`. An object with the time `end` may have arrived after it:
+    /// a LIST for many waits may follow the read of one of them without a delay.
     #[must_use]
     pub fn last_good_read(&self, end: Duration) -> Option<Duration> {
         let objects = self.objects.iter().filter(|object| !object.is_gone).map(|object| object.at);
@@ -59,7 +59,7 @@ impl Ledger {
     }
 }
 
-/// A line whose ledger outlives it.
+/// The connection of one run, and its ledger.
 #[derive(Clone, Debug)]
 pub struct Wire {
     start: Instant,
@@ -67,7 +67,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A line of a run that begins now.
+    /// The connection of a run that begins now.
     #[must_use]
     pub fn new() -> Self {
         Self { start: Instant::now(), ledger: Arc::default() }
@@ -79,7 +79,7 @@ impl Wire {
         self.start
     }
 
-    /// What went over it so far.
+    /// The traffic so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -91,7 +91,7 @@ impl Wire {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).objects.len()
     }
 
-    /// A client of this cluster over this line. It must be made inside a tokio runtime.
+    /// A client of this cluster over this connection. Must be called in a tokio runtime.
     #[must_use]
     pub fn client(&self, cluster: &Cluster) -> podwait::Client {
         let (wire, cluster) = (self.clone(), cluster.clone());
@@ -117,8 +117,8 @@ impl Wire {
         podwait::Client::from_service(service, "ci")
     }
 
-    /// Notes a piece of an answer that the client takes. The simulated cluster sends each object as one piece, and so each
-    /// page of a LIST, of which the client takes what comes before it breaks off.
+    /// Records a piece of a response that the client receives. The simulated cluster sends each object as one piece,
+    /// and each page of a LIST too. Of a page that breaks off, the client receives the beginning.
     fn arrives(&self, asked: &Asked, status: StatusCode, encoding: Encoding, data: &[u8]) {
         let mut is_gone = false;
         let (versions, is_absence) = match (status, asked.what) {
@@ -153,12 +153,12 @@ impl Default for Wire {
     }
 }
 
-/// What a request asks for.
+/// The object of a request.
 struct Asked {
     what: What,
-    /// The pod's, of a GET.
+    /// The pod's name, for a GET.
     name: Option<String>,
-    /// Whether a label is on a pod says nothing about its being there.
+    /// A label selector in the request. The result is then no evidence that a pod does not exist.
     is_question: bool,
     is_recalled: bool,
 }
@@ -189,7 +189,7 @@ impl Asked {
     }
 }
 
-/// Whether the body of a 404 came whole and says that there is no such pod.
+/// Whether the body of a 404 is complete and reports that there is no such pod.
 fn is_absence(encoding: Encoding, body: &[u8]) -> bool {
     let (is_whole, details): (_, &[u8]) = match encoding {
         Encoding::Json => (body.ends_with(b"\n"), br#""kind":"pods""#),
@@ -198,24 +198,24 @@ fn is_absence(encoding: Encoding, body: &[u8]) -> bool {
     is_whole && body.windows(details.len()).any(|part| part == details)
 }
 
-/// The object in an envelope that came whole.
+/// The object in a complete envelope.
 fn object(bytes: &[u8]) -> Option<&[u8]> {
     field(bytes.strip_prefix(b"k8s\0")?, &[2])
 }
 
-/// The resourceVersion of a pod. One of another namespace is no news of any of ours.
+/// The resourceVersion of a pod. A pod of another namespace does not count.
 fn of_json(pod: &Value) -> Option<u64> {
     let text = |name: &str| pod["metadata"][name].as_str();
     text("resourceVersion")?.parse().ok().filter(|_| text("namespace") != Some(ELSEWHERE))
 }
 
-/// The same of a message without an envelope.
+/// The same for a message without an envelope.
 fn of_message(pod: &[u8]) -> Option<u64> {
     let text = |number| std::str::from_utf8(field(pod, &[1, number])?).ok();
     text(6)?.parse().ok().filter(|_| text(3) != Some(ELSEWHERE))
 }
 
-/// The resourceVersion of the pod of a GET that came whole.
+/// The resourceVersion of the pod in the complete response to a GET.
 fn of_get(encoding: Encoding, data: &[u8]) -> Option<u64> {
     match encoding {
         Encoding::Json => of_json(&serde_json::from_slice(data).ok()?),
@@ -223,7 +223,7 @@ fn of_get(encoding: Encoding, data: &[u8]) -> Option<u64> {
     }
 }
 
-/// The resourceVersion of each item of a LIST that came whole, and whether all of the LIST came and had no item.
+/// The resourceVersion of each complete item of a LIST, and whether the LIST is complete and empty.
 fn of_list(encoding: Encoding, mut data: &[u8]) -> (Vec<u64>, bool) {
     let (mut items, mut count, mut versions) = (ListItems::new(encoding), 0, Vec::new());
     while let Ok(Some(item)) = items.next_item(&mut data) {
@@ -236,7 +236,7 @@ fn of_list(encoding: Encoding, mut data: &[u8]) -> (Vec<u64>, bool) {
     (versions, count == 0 && items.finish().is_ok())
 }
 
-/// The resourceVersion of the pod of an event that came whole, and whether it is gone.
+/// The resourceVersion of the pod of a complete event, and whether the pod is gone.
 fn of_event(encoding: Encoding, data: &[u8]) -> Option<(u64, bool)> {
     let (kind, version) = match encoding {
         Encoding::Json => {

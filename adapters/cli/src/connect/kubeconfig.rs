@@ -68,7 +68,7 @@ fn of(mut kubeconfig: Kubeconfig, context: Option<String>) -> Result<Config, Com
         }
         KubeconfigError::MissingClusterUrl => unusable("the cluster has no server"),
         KubeconfigError::ParseClusterUrl(error) => {
-            unusable(&format!("the server's URL is none ({error}); it is like https://host:6443"))
+            unusable(&format!("the server's URL is not valid ({error}); example: https://host:6443"))
         }
         KubeconfigError::ParseProxyUrl(error) => {
             unusable(&format!("proxy-url is not a URL ({error}); example: http://host:3128"))
@@ -146,19 +146,19 @@ fn read(path: &Path) -> Result<Option<Kubeconfig>, Complaint> {
     // kube reads UTF-16 by pairs of bytes, and panics at half a pair.
     let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     if is_utf16 && bytes.len() % 2 == 1 {
-        return Err(cannot(&"it is no text"));
+        return Err(cannot(&"it is not text"));
     }
     // A pipe cannot be read twice, and relative paths in it have no base.
     let read = if is_file {
         Kubeconfig::read_from(path)
     } else {
-        Kubeconfig::from_yaml(&String::from_utf8(bytes).map_err(|_| cannot(&"it is no text"))?)
+        Kubeconfig::from_yaml(&String::from_utf8(bytes).map_err(|_| cannot(&"it is not text"))?)
     };
     read.map(Some).map_err(|error| match error {
         // The parser's message may quote a token or a password.
         KubeconfigError::Parse(error) => {
             let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
-            unusable(&format!("{} is no kubeconfig{}", path.display(), place.unwrap_or_default()))
+            unusable(&format!("{} is not a kubeconfig{}", path.display(), place.unwrap_or_default()))
         }
         KubeconfigError::ReadConfig(error, _) => cannot(&error),
         error => unusable(&root_cause(&error)),

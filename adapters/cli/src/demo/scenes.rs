@@ -41,11 +41,11 @@ pub(crate) async fn run() -> Result<ExitCode, Complaint> {
         if !(scene.expect)(&outcome) {
             return Err(Complaint::new(
                 Status::Infrastructure,
-                format!("{} ended otherwise: {outcome:?}", scene.pod),
+                format!("{} ended differently: {outcome:?}", scene.pod),
             ));
         }
     }
-    output::result("The same on a cluster of yours: podwait wait POD -n NAMESPACE");
+    output::result("On your own cluster: podwait wait POD -n NAMESPACE");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,7 +62,7 @@ fn scenes() -> [Scene; 3] {
     [
         Scene {
             pod: "race",
-            title: "1. The race: the phase says Succeeded 700 ms before the exit code is there.",
+            title: "1. The race: the phase is Succeeded 700 ms before there is an exit code.",
             life: start("race")
                 .phase("Succeeded")
                 .after(Duration::from_millis(700))
@@ -79,7 +79,7 @@ fn scenes() -> [Scene; 3] {
         },
         Scene {
             pod: "collected",
-            title: "3. A 404 after completion: Succeeded was seen clean, then the pod was garbage-collected.",
+            title: "3. A 404 after completion: the pod was garbage-collected after a clean Succeeded.",
             life: start("collected").phase("Succeeded").after(Duration::from_secs(1)).delete(0),
             poll: true,
             expect: |outcome| matches!(outcome, Ok(exit) if exit.reason == DoneReason::InferredFromPhase),

@@ -47,7 +47,7 @@ impl Objects<'_> {
                 match self.find(pod).await {
                     Found::Ours(created) => return Ok(Some(doubt.settled(created))),
                     Found::Other => {
-                        let sentence = format!("{name} is there already, and is not of this run");
+                        let sentence = format!("{name} already exists, and was not created by this run");
                         return Err(doubt.settled(Complaint::new(Status::Infrastructure, sentence)));
                     }
                     Found::Nothing if is_there => {
@@ -86,7 +86,7 @@ impl Doubt<'_> {
 impl Drop for Doubt<'_> {
     fn drop(&mut self) {
         if self.is_open {
-            output::note(&format!("{} may have been created, or may still be", self.name));
+            output::note(&format!("{} may exist, or may still be created", self.name));
         }
     }
 }

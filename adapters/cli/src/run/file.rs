@@ -47,7 +47,7 @@ fn parse(file: &Path) -> Result<Value, Complaint> {
     })?;
     let word = |field: &str| one_line(pod[field].as_str().unwrap_or("?"), LONGEST_COMPLAINT);
     if (pod["apiVersion"].as_str(), pod["kind"].as_str()) != (Some("v1"), Some("Pod")) {
-        return Err(usage(format!("{name} is a {} {}, and no v1 Pod", word("apiVersion"), word("kind"))));
+        return Err(usage(format!("{name} is a {} {}, and not a v1 Pod", word("apiVersion"), word("kind"))));
     }
     for (field, is_needed) in [("metadata", false), ("spec", true)] {
         match &pod[field] {

@@ -69,7 +69,7 @@ impl Template {
             let name = namespace.as_str().filter(|name| is_dns_subdomain(name));
             let name = name.ok_or_else(|| usage("metadata.namespace of the pod is not a valid name"))?;
             if args.connect.namespace.as_deref().is_some_and(|asked| asked != name) {
-                return Err(usage(format!("the manifest has namespace {name}, and -n names another one")));
+                return Err(usage(format!("the manifest has namespace {name}, and -n has a different one")));
             }
         }
         metadata.retain(|key, _| !NOT_OURS.contains(&key.as_str()));
@@ -81,7 +81,7 @@ impl Template {
         labels.insert("app.kubernetes.io/managed-by".into(), json!("podwait"));
         labels.extend(args.labels.iter().map(|(key, value)| (key.clone(), json!(value))));
         if args.labels.iter().any(|(key, _)| key == RUN_LABEL) {
-            return Err(usage(format!("the label {RUN_LABEL} is podwait's own, choose another key")));
+            return Err(usage(format!("the label {RUN_LABEL} is reserved for podwait; choose another key")));
         }
         // Only a hold that an attempt adds is removed again.
         if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {

@@ -23,10 +23,10 @@ pub(crate) struct RunArgs {
     /// The image to run the command in.
     #[arg(long, required_unless_present = "file", conflicts_with = "file")]
     image: Option<String>,
-    /// A pod as YAML or JSON, at most 3 MiB; `-` for standard input. Its name becomes the beginning of a new one.
+    /// A pod as YAML or JSON, at most 3 MiB; `-` for standard input. Its name becomes the beginning of the new pod's name.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The beginning of the pod's name, of which 46 characters are used [default: podwait-run, or that of the file].
+    /// The beginning of the pod's name, of which 46 characters are used [default: podwait-run, or the name in the file].
     #[arg(long, value_parser = name)]
     name: Option<String>,
     /// An environment variable, NAME=VALUE.

@@ -111,7 +111,7 @@ impl Objects<'_> {
         (call.body, call.limit) = (Some((JSON, pod.body.clone())), POST);
         let answer = self.send(Ok(call)).await?;
         self.ours(pod, &answer)
-            .ok_or_else(|| Trouble::unreadable("the answer to the creation does not show the pod"))
+            .ok_or_else(|| Trouble::unreadable("the response to the creation does not contain the pod"))
     }
 
     /// Looks up the pod by its name.

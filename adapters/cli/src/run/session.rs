@@ -58,7 +58,7 @@ impl Session {
     /// Runs the pod, and runs it again if that is requested and safe. Returns the exit status.
     pub(super) async fn run(&self, template: &Template) -> Result<u8, Complaint> {
         let objects = Objects { connection: &self.connection };
-        self.shutdown.doing("the API server was asked what may be done");
+        self.shutdown.doing("the rights were checked");
         let prepared = self.prepare(&objects, template).await?;
         self.shutdown.work(TIME_TO_END);
         let namespace = &self.connection.namespace;
@@ -94,7 +94,7 @@ impl Session {
                 output::note(&format!("{namespace}/{} is not run again: {why}", created.name));
                 return Ok(self.report(&created, Ended { is_cancelled, ..ended }).await.status());
             }
-            output::note(&format!("{namespace}/{} is gone, and is run again", created.name));
+            output::note(&format!("{namespace}/{} is gone; the step is run again", created.name));
         }
     }
 
@@ -108,7 +108,9 @@ impl Session {
         match objects.may_hold(&unused).await {
             MayHold::Yes => Ok(true),
             MayHold::No(why) => {
-                output::note(&format!("the pod is not held: {why}, so its end can be lost with it"));
+                output::note(&format!(
+                    "the pod is not held: {why}; if the pod is deleted, its end can be lost"
+                ));
                 Ok(false)
             }
         }
@@ -132,7 +134,8 @@ impl Session {
     /// Prints how the pod ended.
     async fn report<'a>(&'a self, created: &'a Created, ended: Ended) -> Report<'a> {
         let Ended { outcome, is_cancelled } = ended;
-        let outcome = if is_cancelled { self.shutdown.named(Err(cancelled(&outcome))) } else { outcome };
+        let outcome = if is_cancelled { Err(cancelled(&outcome)) } else { outcome };
+        let outcome = self.shutdown.worded(outcome);
         let report = Report { namespace: &self.connection.namespace, pod: &created.name, outcome };
         report.print(self.args.output, self.lines.as_ref()).await;
         report
@@ -151,7 +154,7 @@ impl Session {
         let is_deleted = self.args.rm || (!self.args.keep && (is_success || !objects.is_over(created).await));
         self.clean_up(objects, created, hold, is_deleted).await;
         if !is_deleted && !is_cancelled {
-            output::note(&format!("{}/{} is left behind", self.connection.namespace, created.name));
+            output::note(&format!("{}/{} is kept", self.connection.namespace, created.name));
         }
         report.status()
     }
@@ -202,7 +205,7 @@ impl Session {
             outcome = &mut outcome => return Ended { outcome, is_cancelled: false },
             () = token.cancelled() => {}
         }
-        output::note(&format!("{namespace}/{}: asked to stop", created.name));
+        output::note(&format!("{namespace}/{}: stopping the pod", created.name));
         objects.delete(created).await;
         // The pod's own grace period is not known here; the kubelet enforces it.
         let outcome = timeout(GRACE + BEYOND_GRACE, &mut outcome).await.ok();

@@ -73,12 +73,13 @@ impl Supervisor {
             state.cancel_at = None;
             shared.cancel.cancel();
         }
-        if state.stop.is_some() || !is_due(state.limit) {
+        let limit = state.limit.map(|limit| limit.at);
+        if state.stop.is_some() || !is_due(limit) {
             return;
         }
         match state.stage {
             Stage::Starting(doing) => {
-                if is_due(state.limit.map(|limit| limit + LIMIT_MARGIN)) {
+                if is_due(limit.map(|limit| limit + LIMIT_MARGIN)) {
                     leave(
                         Status::Limit as u8,
                         &format!("the time limit of the command ran out while {doing}"),
@@ -105,8 +106,8 @@ impl State {
     /// The next deadline.
     fn due(&self) -> Option<Instant> {
         let limit = self.limit.filter(|_| self.stop.is_none()).map(|limit| match self.stage {
-            Stage::Starting(_) => limit + LIMIT_MARGIN,
-            Stage::Working(_) => limit,
+            Stage::Starting(_) => limit.at + LIMIT_MARGIN,
+            Stage::Working(_) => limit.at,
         });
         [limit, self.cancel_at, self.force_at].into_iter().flatten().min()
     }

@@ -24,16 +24,16 @@ use target::Target;
 /// Arguments of `podwait wait`.
 #[derive(clap::Args)]
 pub(crate) struct WaitArgs {
-    /// What to wait for: `NAME` or `pod/NAME`, `job/NAME`. It need not exist yet: it has ten seconds to appear.
+    /// What to wait for: `NAME` or `pod/NAME`, `job/NAME`. It may appear up to ten seconds later.
     #[arg(required_unless_present_any = ["selector", "resume"], value_name = "TARGET")]
     targets: Vec<Target>,
     /// All pods that this label selector matches now.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     selector: Option<String>,
-    /// End with the first result; the other pods go on without a wait.
+    /// End with the first result. The other pods are not affected.
     #[arg(long, conflicts_with = "all")]
     any: bool,
-    /// All have to end (this is the default).
+    /// Wait until all have ended (the default).
     #[arg(long)]
     all: bool,
     /// The container whose exit is wanted [default: the pod's only one].
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: WaitArgs, shutdown: Shutdown, holds: Holds) -> Res
     shutdown.doing("the journal was opened");
     let journal = args.resume.as_deref().map(|file| Journal::open(file, Fsync::Never)).transpose();
     let journal = journal.map_err(|error| Complaint::new(Status::Config, error.to_string()))?;
-    shutdown.doing("the API server was asked what to wait for");
+    shutdown.doing("the targets were read");
     let targets = target::all(&args, &connection, journal.as_ref()).await?;
     let lines = args.logs.then(|| {
         Lines::new(args.output, Prefix { pod: targets.len() > 1, container: targets.len() > 1, time: false })
@@ -146,7 +146,7 @@ impl Session {
                 lines.beside(wait.into_future(), of, stream, cut).await
             }
         };
-        self.shutdown.named(outcome)
+        self.shutdown.worded(outcome)
     }
 
     /// Releases the hold once the answer was used.

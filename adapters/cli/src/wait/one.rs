@@ -65,7 +65,7 @@ impl Session {
     ) -> Result<JobEnd, Failure> {
         let wait = podwait::wait_job(self.connection.client.clone(), namespace, name);
         let outcome = wait.policy(self.policy.clone()).cancel(self.shutdown.token()).on_pod(look).await;
-        self.shutdown.named(outcome)
+        self.shutdown.worded(outcome)
     }
 }
 

@@ -83,7 +83,7 @@ impl Record {
             Ok(Ok(written)) => written,
             // The thread panicked, and the panic was printed.
             Ok(Err(_)) => Err(io::Error::other("the writing thread has ended")),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long to be written")),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "writing it takes too long")),
         };
         // The error of the thread comes first: it is the cause of a closed queue.
         if let Err(error) = written.and(recorded) {

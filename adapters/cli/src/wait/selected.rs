@@ -106,7 +106,9 @@ async fn list(connection: &Connection, selector: &str) -> Result<BTreeMap<String
             .map_err(|error| Trouble::unreadable(&format!("unreadable list: {error}")))?;
         for Item { metadata: Meta { name, namespace, uid } } in page.items.unwrap_or_default() {
             if !is_dns_subdomain(&name) || namespace != connection.namespace || uid.is_empty() {
-                return Err(Trouble::unreadable(&format!("the list has an item {namespace:?}/{name:?}")));
+                return Err(Trouble::unreadable(&format!(
+                    "the list has an item that is not valid: {namespace:?}/{name:?}"
+                )));
             }
             found.insert(name, uid);
         }
@@ -115,7 +117,7 @@ async fn list(connection: &Connection, selector: &str) -> Result<BTreeMap<String
         let mut hasher = DefaultHasher::new();
         token.hash(&mut hasher);
         if !tokens.insert(hasher.finish()) {
-            return Err(Trouble::unreadable("the list has no end: a continue token came twice"));
+            return Err(Trouble::unreadable("the list does not end: a continue token was repeated"));
         }
         if found.len() > MOST {
             return Err(Trouble::unreadable(&format!(
@@ -124,7 +126,7 @@ async fn list(connection: &Connection, selector: &str) -> Result<BTreeMap<String
         }
         if begin.elapsed() > LIST || tokens.len() > MOST_PAGES {
             return Err(Trouble::unreadable(&format!(
-                "the list has no end within {LIST:?} and {MOST_PAGES} pages"
+                "the list does not end within {LIST:?} and {MOST_PAGES} pages"
             )));
         }
     }

@@ -22,7 +22,7 @@ impl FromStr for Target {
             None => name(text).map(Self::Pod),
             Some(("pod" | "pods" | "po", pod)) => name(pod).map(Self::Pod),
             Some(("job" | "jobs" | "job.batch" | "jobs.batch", job)) => name(job).map(Self::Job),
-            Some((kind, _)) => Err(format!("{kind:?} is neither pod nor job")),
+            Some((kind, _)) => Err(format!("{kind:?} is neither a pod nor a job")),
         }
     }
 }
@@ -90,10 +90,7 @@ pub(super) async fn all(
         all.extend(found.into_iter().map(|(name, uid)| Awaited::Pod(pod(&name, Some(uid)))));
     }
     if all.is_empty() {
-        return Err(Complaint::new(
-            Status::Usage,
-            "there is nothing to wait for in the journal; name a pod or a job",
-        ));
+        return Err(Complaint::new(Status::Usage, "the journal has no waits; name a pod or a job"));
     }
     let only = all.len() == 1;
     if args.record.is_some() && !(only && matches!(all[..], [Awaited::Pod(_)])) {

@@ -113,8 +113,8 @@ impl<O: Object> Reflector<O> {
         let (lists, is_unfiltered) = (shared.lister.count, shared.scope.is_unfiltered());
         let pods = self.registry.pods.iter();
         let missing = pods.filter(|(_, entry)| entry.listed != lists);
-        // The LIST says nothing about a pod whose waits joined after the LIST began, or that was seen since. Versions
-        // that are not numbers cannot be compared.
+        // The LIST is no evidence about a pod whose waits joined after the LIST began, or that was seen since. Versions that
+        // are not numbers cannot be compared.
         let says = |entry: &crate::registry::Entry<O>| {
             let is_newer = entry.version.is_some_and(|seen| seen > version || version == u64::MAX);
             entry.came < lists && !is_newer

@@ -222,8 +222,8 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// A watch brings something of a pod whose waits needed a read by now, and had none. It may be an old state, with newer ones right
-    /// behind: no time that ran out meanwhile may speak of it. So these waits receive first that the read is late.
+    /// A watch sends a state of a pod whose waits needed a read by now, and had none. It may be an old state, with newer ones
+    /// right behind: no time that ran out meanwhile may speak of it. So these waits receive first that the read is late.
     pub(super) fn report_late_read(&mut self, now: Instant, pod: PodId) {
         let is_known = |entry: &&Entry<O>| entry.read != Read::None && entry.version.is_some();
         if self.registry.pods.get(pod).filter(is_known).is_none() {

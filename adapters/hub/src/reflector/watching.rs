@@ -139,7 +139,7 @@ impl<O: Object> Reflector<O> {
             Purpose::SharedProbe => self.lose_shared_probe(now, None),
             Purpose::OwnProbe(pod) => self.lose_probe(now, pod, None),
             purpose @ (Purpose::WatchList | Purpose::Page | Purpose::Read { .. }) => {
-                let failure = ApiFailure::new(purpose.via(), 0, "the answer ended early");
+                let failure = ApiFailure::new(purpose.via(), 0, "the response ended early");
                 self.has_failed(now, purpose, failure);
             }
         }

@@ -294,7 +294,7 @@ pub(super) fn check_subject(asked: &PodName, via: Via, pod: &Pod) -> Result<(), 
     if pod.name == asked.name() && is_here {
         return Ok(());
     }
-    Err(unreadable(via, &format!("asked for pod {asked} and got {}/{}", pod.namespace, pod.name)))
+    Err(unreadable(via, &format!("requested pod {asked}, received {}/{}", pod.namespace, pod.name)))
 }
 
 fn observed(pod: Pod, json: Option<&[u8]>) -> Arc<ObservedPod> {

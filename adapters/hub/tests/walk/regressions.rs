@@ -16,7 +16,7 @@ fn a_read_that_was_overtaken_is_closed_before_the_next_one() {
 }
 
 #[test]
-fn a_read_from_before_the_join_says_nothing_of_a_pod_created_since() {
+fn a_read_from_before_the_join_is_no_evidence_about_a_pod_created_since() {
     walk(Place::Own, &[Create, EndDelete, SlowReads, Join, Create, Join]);
     walk(Place::Hub, &[Create, Join, EndDelete, SlowReads, Create, Join]);
 }

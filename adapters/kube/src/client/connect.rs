@@ -40,7 +40,7 @@ impl Client {
     ///
     /// * A **token file** is read again for each request.
     /// * A **credential plugin** (`exec`) is not run here but by the first request, and again when its token or certificate
-    ///   expires, and after a 401. It may take a minute and print a MiB; it has no standard input, and its standard error
+    ///   expires, and after a 401. It may take 1 minute and print 1 MiB; it has no standard input, and its standard error
     ///   is discarded. Requests share its runs. If a run fails, the requests that need it fail.
     /// * The **proxy** is that of the configuration, else that of the environment, by Go's rules: HTTPS_PROXY or
     ///   HTTP_PROXY, unless NO_PROXY exempts the server. A configured proxy that equals HTTPS_PROXY counts as one of the
@@ -130,7 +130,7 @@ fn check_file(what: &str, path: Option<&str>) -> Result<(), ConfigError> {
     let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(()) };
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() && metadata.len() <= LONGEST_FILE => Ok(()),
-        Ok(_) => Err(ConfigError::new(format!("the {what} {path} is no file that could hold one"))),
+        Ok(_) => Err(ConfigError::new(format!("the {what} {path} is not a regular file, or is too long"))),
         Err(error) => Err(ConfigError::new(format!("the {what} {path} cannot be read: {error}"))),
     }
 }
@@ -173,7 +173,10 @@ mod tests {
                 json!({ "client-certificate": "/no/such", "client-key-data": "secret" }),
                 "client-certificate /no/such",
             ),
-            (json!({ "client-certificate": "/dev/zero", "client-key": "/dev/zero" }), "is no file"),
+            (
+                json!({ "client-certificate": "/dev/zero", "client-key": "/dev/zero" }),
+                "is not a regular file",
+            ),
             (
                 json!({ "client-certificate-data": "c2VjcmV0", "client-key-data": "c2VjcmV0" }),
                 "TLS cannot be set up",
@@ -187,7 +190,7 @@ mod tests {
             (json!({ "auth-provider": { "name": "oidc", "config": {} } }), "auth-provider oidc"),
             (plugin(json!({ "command": "" })), "has no command"),
             (plugin(json!({ "apiVersion": "client.authentication.k8s.io/v1alpha1" })), "apiVersion"),
-            (plugin(json!({ "interactiveMode": "Always" })), "wants a terminal"),
+            (plugin(json!({ "interactiveMode": "Always" })), "requires a terminal"),
             (plugin(json!({ "provideClusterInfo": true })), "provideClusterInfo"),
         ] {
             let mut config = config("https://h");

@@ -17,21 +17,21 @@ impl Endpoint {
     /// configuration has any TLS setting.
     pub(crate) fn read(server: &Uri, is_tls: bool) -> Result<Self, ConfigError> {
         let wrong =
-            |what: &str| ConfigError::new(format!("the server's URL {what} (it is like https://host:6443)"));
+            |what: &str| ConfigError::new(format!("the server's URL {what} (example: https://host:6443)"));
         let authority = server.authority().ok_or_else(|| wrong("has no host"))?;
         let (userinfo, host) = Userinfo::split(authority.as_str());
-        let authority: Authority = host.parse().map_err(|_| wrong("has no good host"))?;
+        let authority: Authority = host.parse().map_err(|_| wrong("has no valid host"))?;
         if authority.host().is_empty() {
             return Err(wrong("has no host"));
         }
         let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
         if after_host.len() > 1 && authority.port_u16().is_none_or(|port| port == 0) {
-            return Err(wrong("has no good port"));
+            return Err(wrong("has no valid port"));
         }
         let scheme = match server.scheme_str() {
             Some("https") => Scheme::HTTPS,
             Some("http") => Scheme::HTTP,
-            Some(_) => return Err(wrong("has another scheme than https and http")),
+            Some(_) => return Err(wrong("has a scheme other than https and http")),
             None if is_tls => Scheme::HTTPS,
             None => Scheme::HTTP,
         };
@@ -88,7 +88,7 @@ mod tests {
     fn what_is_no_server_is_reported_without_its_password() {
         for (server, words) in [
             ("/api", "no host"),
-            ("ftp://u:secret@h", "another scheme"),
+            ("ftp://u:secret@h", "a scheme other than"),
             ("https://u:secret@h:0", "no good port"),
             ("https://u:secret@h:99999", "no good port"),
             ("*", "no host"),

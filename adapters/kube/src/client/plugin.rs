@@ -76,7 +76,7 @@ impl Plugin {
 
     /// Credentials for a request that is due now.
     pub(crate) async fn get_soon(&self) -> Outcome {
-        let late = || self.program.error("has given no credentials yet");
+        let late = || self.program.error("has returned no credentials yet");
         timeout(PATIENCE, self.get()).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -155,7 +155,7 @@ impl Plugin {
         }
         let program = Arc::clone(&self.program);
         let mut task = Task(tokio::spawn(async move { program.run().await.map(Arc::new) }));
-        let lost = self.program.error("was not run to its end, since the runtime ends");
+        let lost = self.program.error("was stopped, since the runtime ends");
         let run = async move { (&mut task.0).await.unwrap_or(Err(lost)) }.boxed().shared();
         state.running = Some(run.clone());
         Step::Await(run)

@@ -52,7 +52,7 @@ fn choose(
 impl Proxy {
     /// Reads the URL of a proxy; the error says what is wrong, without the URL's text.
     fn parse(url: &str) -> Result<Self, String> {
-        let like = "(it is like http://host:3128, https://host:3128 or socks5://host:1080)";
+        let like = "(example: http://host:3128, https://host:3128 or socks5://host:1080)";
         let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("has no scheme {like}"))?;
         let (kind, usual_port) = match &*scheme.to_ascii_lowercase() {
             "http" => (Kind::Http, 80),
@@ -62,7 +62,7 @@ impl Proxy {
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (userinfo, host_and_port) = Userinfo::split(authority);
-        let wrong = || format!("has no good host and port {like}");
+        let wrong = || format!("has no valid host and port {like}");
         let authority: Authority = host_and_port.parse().map_err(|_| wrong())?;
         let host = authority.host();
         let after_host = host_and_port.strip_prefix(host).ok_or_else(wrong)?;
@@ -135,7 +135,7 @@ mod tests {
 
     /// `http.ProxyURL` of client-go does not use NO_PROXY.
     #[test]
-    fn the_kubeconfig_s_own_proxy_is_used_whatever_the_environment_says() {
+    fn the_proxy_of_the_kubeconfig_is_used_whatever_the_environment_contains() {
         let own: Uri = "http://own:1".parse().expect("a URL");
         let environment = Environment::of([("HTTPS_PROXY", "http://other:2"), ("NO_PROXY", "*")]);
         for server in ["https://h", "https://127.0.0.1", "http://localhost:1"] {

@@ -133,7 +133,7 @@ impl Shared {
             let new =
                 connections(&self.config, &self.endpoint, self.proxy.as_ref(), held.identity.as_deref());
             // The same configuration worked without this certificate, so the certificate is the cause.
-            let new = new.map_err(|_| plugin.error("gives a certificate or a key that cannot be used"))?;
+            let new = new.map_err(|_| plugin.error("returned a certificate or a key that cannot be used"))?;
             *http = (new, held.identity.clone());
         }
         Ok(http.0.clone())

@@ -198,7 +198,7 @@ fn in_words_of_jobs(mut failure: Failure, name: &str) -> Failure {
     failure.message = if failure.reason == FailReason::PodDeleted {
         format!("job {name} was deleted before it was complete or failed")
     } else if failure.reason == FailReason::PodReplaced {
-        format!("job {name} was replaced by another of its name")
+        format!("job {name} was replaced by another job of the same name")
     } else {
         failure
             .message

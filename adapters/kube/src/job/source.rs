@@ -76,7 +76,7 @@ impl JobRequests {
             return Err(failure(
                 via,
                 0,
-                format!("asked for job {} and got {}", self.job.name(), view.name()),
+                format!("requested job {}, received {}", self.job.name(), view.name()),
             ));
         }
         let pod = view.as_pod().map_err(|error| failure(via, 0, error.to_string()))?;

@@ -65,7 +65,7 @@ impl JobView {
             serde_json::from_slice(json).map_err(|error| format!("not readable as a job: {error}"))?;
         match view.kind.as_deref() {
             Some("Job") | None => Ok(view),
-            Some(other) => Err(format!("asked for a Job and got {:?}", one_line(other, 100))),
+            Some(other) => Err(format!("requested a Job, received {:?}", one_line(other, 100))),
         }
     }
 

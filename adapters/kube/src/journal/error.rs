@@ -12,20 +12,22 @@ pub enum JournalError {
     #[error("the journal {0}: {1}")]
     Io(PathBuf, #[source] io::Error),
     /// Another process uses the file.
-    #[error("the journal {0} is in use by another process: wait for that to end, or name another file")]
+    #[error(
+        "the journal {0} is in use by another process: wait until that process ends, or name another file"
+    )]
     InUse(PathBuf),
     /// The path is a folder, a FIFO, a device or a socket, which cannot hold a journal.
     #[error("{0} is {1} and cannot hold a journal: name a regular file")]
     NotAFile(PathBuf, &'static str),
     /// The file is not empty, and not a journal.
-    #[error("{0} is no journal of podwait and stays as it is: name another file, or remove it")]
+    #[error("{0} is not a journal of podwait, and was not changed: name another file, or remove it")]
     NoJournal(PathBuf),
     /// A record before the last one is damaged.
     #[error("line {1} of the journal {0} is damaged ({2}): move the file away to wait anew")]
     Damaged(PathBuf, u64, &'static str),
     /// The file was written by another version.
     #[error(
-        "line {1} of the journal {0} has version {2}, this reads version {VERSION}: use the podwait that wrote it"
+        "line {1} of the journal {0} has version {2}, this program reads version {VERSION}: use the podwait that wrote it"
     )]
     Version(PathBuf, u64, u32),
     /// A record cannot be understood.

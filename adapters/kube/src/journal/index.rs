@@ -44,7 +44,7 @@ impl<K: Ord, V> Index<K, V> {
         all.into_iter().map(|(key, (_, value))| (key, value)).collect()
     }
 
-    /// Keeps the values for whose keys this says so, which is asked in the order of insertion.
+    /// Keeps the values for whose keys the closure returns true. It is called in the order of insertion.
     pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&K) -> bool) {
         for (key, value) in self.drain() {
             if is_kept(&key) {

@@ -95,7 +95,7 @@ impl Store {
         if self.file.is_there() {
             return Ok(());
         }
-        Err(io::Error::new(io::ErrorKind::NotFound, "its file was removed, or another took its place"))
+        Err(io::Error::new(io::ErrorKind::NotFound, "its file was removed or replaced"))
     }
 
     /// Writes the missing records. A record that fails is tried again by the next call.

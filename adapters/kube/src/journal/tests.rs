@@ -418,7 +418,7 @@ impl Disk for Stuck {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_stuck_holds_up_no_wait_but_those_that_are_written_down() {
+async fn a_blocked_disk_delays_only_the_waits_in_the_journal() {
     let (scratch, disk) = (Scratch::new("stuck"), Stuck::default());
     let journal =
         Journal::open_on(Box::new(disk.clone()), &scratch.journal(), Fsync::Always).expect("a journal");
@@ -491,7 +491,7 @@ async fn four_times_as_many_waits_are_about_four_times_the_work() {
 }
 
 #[test]
-fn a_large_journal_is_written_to_without_a_look_at_its_other_waits() {
+fn a_write_to_a_large_journal_does_not_visit_its_other_waits() {
     let scratch = Scratch::new("large");
     let journal = Journal::open(scratch.journal(), Fsync::Never).expect("a journal");
     let work = |n: u64| {

@@ -55,7 +55,7 @@ impl NoLog {
                 "the node cannot follow the log: its inotify instances or watches are used up"
             }
             Self::Unreadable => "the node cannot read the log",
-            Self::Untimed => "the node gives a line without its time",
+            Self::Untimed => "the node sends a line without its time",
         };
         failure(Via::Get, 0, message)
     }

@@ -231,7 +231,7 @@ mod tests {
 
     /// The wait's first and last turn comes on another thread, at the moment when the stream has found nothing.
     #[tokio::test]
-    async fn a_wait_that_is_over_at_its_first_look_loses_no_log() {
+    async fn a_wait_that_ends_at_its_first_read_loses_no_log() {
         let (sender, board) = watch::channel(Board::default());
         let calls = Calls::new(Client::from_service(
             tower::service_fn(|_: http::Request<kube::client::Body>| {

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_kubelet_says_in_place_of_a_log_is_none() {
+    async fn a_message_of_a_kubelet_in_place_of_a_log_is_no_log() {
         for frame in [1, 1000] {
             for text in [
                 "unable to retrieve container logs for containerd://1",

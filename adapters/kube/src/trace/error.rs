@@ -33,10 +33,10 @@ pub enum TraceProblem {
     #[error("not the header of a trace: {0}")]
     Header(#[source] serde_json::Error),
     /// The header has an unknown version.
-    #[error("the trace has version {0}, this reads version {VERSION}")]
+    #[error("the trace has version {0}, this program reads version {VERSION}")]
     Version(u64),
     /// The header's policy is invalid.
-    #[error("the policy makes no sense: {0}")]
+    #[error("the policy is invalid: {0}")]
     Policy(#[from] PolicyError),
     /// The line is too long.
     #[error("longer than {LONGEST_LINE} bytes")]

@@ -1,4 +1,4 @@
-//! GET, LIST, POST and what lies beside them.
+//! GET, LIST, POST, and requests that do not concern pods.
 
 use podwait_sim::{Cluster, pod};
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn a_missing_pod_is_a_proper_404_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kube_takes_the_404_for_what_it_is() {
+async fn kube_reads_the_404() {
     let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
         kube::Api::default_namespaced(Cluster::new().client());
     let error = pods.get("x").await.unwrap_err();
@@ -105,7 +105,7 @@ async fn post_creates_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_about_pods() {
+async fn requests_that_do_not_concern_pods() {
     let client = Cluster::new().client();
     let unknown = get(&client, "/api/v1/nodes").await;
     assert_eq!((unknown.code, unknown.body.as_str()), (404, "404 page not found\n"));
@@ -116,7 +116,7 @@ async fn what_is_not_about_pods() {
 }
 
 #[test]
-fn a_write_that_changes_nothing_is_no_write() {
+fn without_a_difference_there_is_no_write() {
     let cluster = Cluster::new();
     cluster.create(pod("ci", "a", &["step"])).unwrap();
     let before = cluster.revision();
@@ -127,7 +127,7 @@ fn a_write_that_changes_nothing_is_no_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_comes_in_pages_that_show_one_moment() {
+async fn all_pages_of_a_list_show_the_same_revision() {
     let cluster = Cluster::new();
     for name in ["a", "b", "c", "d", "e"] {
         cluster.create(pod("ci", name, &["step"])).unwrap();
@@ -156,7 +156,7 @@ async fn a_list_comes_in_pages_that_show_one_moment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_in_the_encoding_that_its_request_accepts_first() {
+async fn a_response_has_the_encoding_that_its_request_prefers() {
     let cluster = Cluster::new();
     cluster.create(pod("ci", "a", &["step"])).unwrap();
     let content_type = async |uri: &str, accept: &str| {

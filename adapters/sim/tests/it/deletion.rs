@@ -1,4 +1,4 @@
-//! How pods go.
+//! The deletion of pods.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use crate::wire::send;
 
 const POD: &str = "/api/v1/namespaces/ci/pods/a";
 
-/// What the log says about the deletion: event, resourceVersion, deletionTimestamp's second,
-/// grace period, phase.
+/// The events of the deletion: type, resourceVersion, the second of deletionTimestamp, grace period, phase.
 fn log(cluster: &Cluster, after: u64) -> Vec<String> {
     let events = cluster.events().into_iter().filter(|event| event.revision > after);
     let brief = |kind: EventType, pod: &Value| {
@@ -32,7 +31,7 @@ async fn running_pod() -> (Cluster, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_graceful_deletion_ends_with_the_kubelets_word() {
+async fn a_graceful_deletion_ends_with_the_kubelets_delete() {
     let (cluster, before) = running_pod().await;
     tokio::time::advance(Duration::from_secs(10)).await;
     Life::existing("ci", "a")
@@ -73,7 +72,7 @@ async fn a_force_deletion_writes_grace_0_and_leaves_a_running_container_behind()
 }
 
 #[tokio::test(start_paused = true)]
-async fn unscheduled_and_terminal_pods_go_at_once() {
+async fn unscheduled_and_terminal_pods_are_removed_at_once() {
     let unscheduled = Cluster::new();
     unscheduled.create(pod("ci", "a", &["step"])).unwrap();
     unscheduled.request_deletion("ci", "a", 30).unwrap();
@@ -100,7 +99,7 @@ async fn a_second_request_can_only_shorten_the_grace_period() {
         [
             "MODIFIED 5 at=00:30 grace=30 Running",
             "MODIFIED 6 at=00:25 grace=25 Running",
-            // Ten seconds after the first request is past: one second is left.
+            // Ten seconds after the first request have passed: one second is left.
             "MODIFIED 7 at=00:20 grace=1 Running",
         ]
     );

@@ -1,4 +1,4 @@
-//! Every fault, as a client meets it.
+//! Every fault, as a client observes it.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn status_with_retry_after_hits_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_says_404_in_its_own_words() {
+async fn a_404_of_a_proxy_has_no_status() {
     let cluster = cluster();
     let (json, text) = (FaultBody::Json(json!({ "error": "x" })), FaultBody::Text("no".to_owned()));
     for body in [json, text] {
@@ -46,7 +46,7 @@ async fn a_proxy_says_404_in_its_own_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delay_then_the_answer_of_that_later_time() {
+async fn after_a_delay_the_response_has_the_later_state() {
     let cluster = cluster();
     cluster.faults().push(Verb::Get, Fault::Delay(Duration::from_secs(5)));
     let begin = Instant::now();
@@ -65,7 +65,7 @@ async fn a_stale_read_is_some_writes_behind() {
     cluster.update_status("ci", "a", |pod| pod["status"]["phase"] = json!("Running")).unwrap();
     cluster.remove("ci", "a").unwrap();
     let client = cluster.client();
-    // ADDED, MODIFIED, MODIFIED by the deletion, DELETED; further back than the log nobody sees.
+    // ADDED, MODIFIED, MODIFIED by the deletion, DELETED. There is no state older than the log.
     for (writes, revision) in [(1, "6"), (2, "5"), (3, "2"), (9, "2")] {
         cluster.faults().push(Verb::Get, Fault::Stale { writes });
         let answer = get(&client, POD).await;
@@ -140,7 +140,7 @@ async fn silent_after_is_a_half_open_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_may_end_break_or_fall_silent_after_a_time() {
+async fn a_stream_may_end_break_or_become_silent_after_a_time() {
     let cluster = cluster();
     let time = Duration::from_secs(70);
     for fault in [Fault::CutIn(time), Fault::ResetIn(time), Fault::SilentIn(time)] {
@@ -165,7 +165,7 @@ async fn a_stream_may_end_break_or_fall_silent_after_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_before_its_fault_ends_as_it_would() {
+async fn a_stream_that_ends_before_its_fault_is_unchanged() {
     let cluster = cluster();
     let late = Duration::from_secs(70);
     let faults = [Fault::CutIn(late), Fault::ResetIn(late), Fault::SilentIn(late)];
@@ -182,7 +182,7 @@ async fn a_stream_that_ends_before_its_fault_ends_as_it_would() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stream_faults_damage_plain_answers_too() {
+async fn stream_faults_damage_plain_responses_too() {
     let cluster = cluster();
     cluster.faults().push(Verb::Get, Fault::CutMidLine { events: 0 });
     let answer = get(&cluster.client(), POD).await;
@@ -191,7 +191,7 @@ async fn stream_faults_damage_plain_answers_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_sees_what_no_pushed_fault_takes() {
+async fn a_rule_receives_requests_without_a_pushed_fault() {
     let cluster = cluster();
     let (seen, saw) = std::sync::mpsc::channel();
     cluster.faults().push(Verb::Get, Fault::status(503));
@@ -216,7 +216,7 @@ async fn a_rule_sees_what_no_pushed_fault_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_are_late_keep_their_distance() {
+async fn delayed_events_keep_the_time_between_them() {
     let cluster = cluster();
     cluster.faults().push(Verb::Watch, Fault::Late(Duration::from_secs(3)));
     let begin = Instant::now();

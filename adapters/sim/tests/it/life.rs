@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The objects a life leaves behind.
+/// All objects of a life, in order.
 fn objects(life: Life) -> Vec<Value> {
     life.events().unwrap().into_iter().map(|(_, event)| Value::clone(&event.object)).collect()
 }
@@ -60,7 +60,7 @@ fn phase_first_and_terminated_later() {
 }
 
 #[test]
-fn what_is_said_together_is_one_write() {
+fn together_is_one_write() {
     let evicted = [
         Step::Finished { exit_code: 137 },
         Step::Failed { reason: "Evicted".to_owned(), message: "no memory".to_owned() },
@@ -180,7 +180,7 @@ fn init_containers_come_first() {
 }
 
 #[test]
-fn failures_of_the_node_and_around_it() {
+fn failures_of_node_and_scheduler() {
     let rejected = last(begun().failed("OutOfcpu", "Node didn't have enough resource: cpu"));
     assert_eq!(
         (&rejected["status"]["phase"], &rejected["status"]["reason"]),
@@ -208,7 +208,7 @@ fn failures_of_the_node_and_around_it() {
 }
 
 #[test]
-fn a_merge_patch_writes_what_no_kubelet_would() {
+fn a_merge_patch_writes_what_no_kubelet_writes() {
     let patch = json!({ "status": { "phase": "Unknown", "qosClass": null, "containerStatuses": null } });
     let pod = last(begun().running().merge(patch));
     assert_eq!((&pod["status"]["phase"], pod["status"].get("qosClass")), (&json!("Unknown"), None));
@@ -237,12 +237,12 @@ fn a_removed_pod_takes_no_more_steps_until_it_is_created_again() {
 fn a_mistaken_script_is_refused() {
     let typo = begun().running().terminated("stpe", Terminated::exit(0)).events();
     assert!(matches!(typo, Err(Refusal::Invalid { .. })), "{typo:?}");
-    let nobody = Life::existing("ci", "x").running().events();
-    assert_eq!(nobody, Err(Refusal::NotFound { name: "x".to_owned() }));
+    let missing = Life::existing("ci", "x").running().events();
+    assert_eq!(missing, Err(Refusal::NotFound { name: "x".to_owned() }));
 }
 
 #[tokio::test(start_paused = true)]
-async fn lived_or_written_down_a_life_is_the_same() {
+async fn a_life_has_the_same_events_with_and_without_a_cluster() {
     let life = begun()
         .after(SECOND)
         .waiting("step", "ImagePullBackOff", "Back-off pulling image")
@@ -260,7 +260,7 @@ async fn lived_or_written_down_a_life_is_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_life_under_another_name_is_another_pod_s() {
+async fn a_renamed_life_is_of_another_pod() {
     let cluster = Cluster::new();
     let life = begun().after(SECOND).delete(0).created(pod("ci", "a", &["step"]));
     life.clone().run(&cluster).await.unwrap();

@@ -1,4 +1,4 @@
-//! The same cluster over HTTP on loopback: real sockets, so nothing here waits on a clock.
+//! The cluster over HTTP on loopback. The sockets are real, so no test here waits for a clock.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! WATCH: what is told, in which order, and when it ends.
+//! WATCH: the events, their order, and the end.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn replays_the_log_from_a_resource_version_and_follows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_resource_version_starts_with_what_exists() {
+async fn without_a_resource_version_starts_with_existing_pods() {
     let cluster = cluster_with(&["a", "b"]);
     touch(&cluster, "a");
     for uri in [PODS.to_owned(), format!("{PODS}&resourceVersion=0")] {
@@ -53,7 +53,7 @@ async fn without_a_resource_version_starts_with_what_exists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_selector_tells_of_that_pod_alone_and_of_its_whole_life() {
+async fn a_name_selector_sends_all_events_of_that_pod_only() {
     let cluster = cluster_with(&["other"]);
     let uri = format!("{PODS}&fieldSelector=metadata.name%3Da&resourceVersion=2");
     let mut watch = Stream::open(&cluster.client(), &uri).await;
@@ -72,7 +72,7 @@ async fn a_name_selector_tells_of_that_pod_alone_and_of_its_whole_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_leaves_the_selection_is_deleted_from_it_and_comes_back_added() {
+async fn a_pod_that_no_longer_matches_is_deleted_and_added_when_it_matches_again() {
     let cluster = cluster_with(&["a"]);
     let uri = format!("{PODS}&fieldSelector=status.phase%3DPending&resourceVersion=2");
     let mut watch = Stream::open(&cluster.client(), &uri).await;
@@ -94,7 +94,7 @@ async fn bookmarks_come_every_minute_and_hold_only_a_resource_version() {
     let begin = Instant::now();
     let uri = format!("{PODS}&resourceVersion=2&allowWatchBookmarks=true");
     let mut watch = Stream::open(&cluster.client(), &uri).await;
-    // Not of interest to this selection, but the bookmark moves past it.
+    // This pod does not match, but the bookmark has its resourceVersion.
     cluster.create(pod("other", "b", &["step"])).unwrap();
     let (kind, object) = watch.event().await;
     assert_eq!(kind, "BOOKMARK");
@@ -162,7 +162,7 @@ async fn ends_cleanly_when_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_below_the_compaction_is_told_410_in_the_stream() {
+async fn a_start_before_the_compaction_gets_410_in_the_stream() {
     let cluster = cluster_with(&["a", "b", "c"]);
     cluster.compact(3);
     let client = cluster.client();
@@ -195,21 +195,21 @@ async fn a_write_between_list_and_watch_is_not_lost() {
     assert_eq!(watch.brief().await, "MODIFIED a 4");
 }
 
-/// Real threads in lockstep: no write follows that would wake the watch all the same.
+/// Real threads in lockstep: no later write wakes the watch in any case.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_wake_up_is_lost_between_threads() {
     const WRITES: u64 = 1000;
     let cluster = cluster_with(&["a"]);
     let mut watch = Stream::open(&cluster.client(), &format!("{PODS}&resourceVersion=2")).await;
-    let (told, heard) = std::sync::mpsc::channel();
-    let writer = std::thread::spawn(move || heard.iter().for_each(|()| touch(&cluster, "a")));
+    let (sender, received) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || received.iter().for_each(|()| touch(&cluster, "a")));
     let watching = async {
         for revision in 3..3 + WRITES {
-            told.send(()).unwrap();
+            sender.send(()).unwrap();
             assert_eq!(watch.brief().await, format!("MODIFIED a {revision}"));
         }
     };
-    timeout(Duration::from_secs(60), watching).await.expect("the watch overslept a write");
-    drop(told);
+    timeout(Duration::from_secs(60), watching).await.expect("the watch missed a write");
+    drop(sender);
     writer.join().unwrap();
 }

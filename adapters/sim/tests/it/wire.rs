@@ -1,4 +1,4 @@
-//! Requests as they are, without what kube makes of the answers.
+//! Plain requests and responses, without kube's decoding.
 
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -60,7 +60,7 @@ impl Stream {
         (event["type"].as_str().unwrap().to_owned(), event["object"].take())
     }
 
-    /// The event in short: what happened, to whom, at which resourceVersion.
+    /// The event in short: its type, its pod, its resourceVersion.
     pub(crate) async fn brief(&mut self) -> String {
         let (kind, object) = self.event().await;
         let metadata = &object["metadata"];

@@ -19,7 +19,7 @@ fn error(fields: &str) -> String {
 }
 
 #[test]
-fn an_error_says_which_field_it_is_about() {
+fn an_error_contains_the_path_of_its_field() {
     let cases = [
         (r#""status":"Failure""#, "status: invalid type: string, expected an object"),
         (r#""status":[]"#, "status: invalid type: sequence, expected an object"),
@@ -44,7 +44,7 @@ fn an_error_says_which_field_it_is_about() {
         ),
         (
             r#""status":{"conditions":[{"lastTransitionTime":"yesterday"}]}"#,
-            "status.conditions[0].lastTransitionTime: is no RFC 3339 time",
+            "status.conditions[0].lastTransitionTime: is not an RFC 3339 time",
         ),
         (
             r#""spec":{"containers":[{"restartPolicyRules":[{"exitCodes":{"values":[1,null]}}]}]}"#,

@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Time {
         let Some(text) = Option::<Text<'de>>::deserialize(deserializer)? else { return Ok(Self(None)) };
         match parse_rfc3339(&text.0) {
             Some(time) => Ok(Self(Some(time))),
-            None => Err(D::Error::custom("is no RFC 3339 time")),
+            None => Err(D::Error::custom("is not an RFC 3339 time")),
         }
     }
 }

@@ -142,8 +142,8 @@ fn a_list_in_protobuf_is_checked_as_it_comes() {
         (envelope(KIND, b"\x1d\x01\x02", b""), "ends in the middle"),
         (envelope(KIND, b"\x10\x02", b""), "expected bytes, found a number"),
         (envelope(KIND, b"\x13", b""), "has a group"),
-        (envelope(KIND, b"\x17", b""), "has a field of no known type"),
-        (envelope(KIND, b"\x02", b""), "has a field of no valid number"),
+        (envelope(KIND, b"\x17", b""), "has a field of an unknown type"),
+        (envelope(KIND, b"\x02", b""), "has a field with an invalid number"),
         (
             envelope(KIND, b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b""),
             "has a number that is too long",

@@ -157,11 +157,11 @@ pub(crate) fn tag(tag: u64) -> Result<(u32, WireType)> {
         2 => WireType::Bytes,
         5 => WireType::Fixed(4),
         3 | 4 => return Err(FieldError::new("has a group")),
-        _ => return Err(FieldError::new("has a field of no known type")),
+        _ => return Err(FieldError::new("has a field of an unknown type")),
     };
     match u32::try_from(tag >> 3) {
         Ok(number @ 1..0x2000_0000) => Ok((number, wire_type)),
-        Ok(_) | Err(_) => Err(FieldError::new("has a field of no valid number")),
+        Ok(_) | Err(_) => Err(FieldError::new("has a field with an invalid number")),
     }
 }
 
@@ -211,7 +211,7 @@ impl<'a> Field<'a> {
             _ => Ok(()),
         })?;
         if !time::RANGE.contains(&seconds) {
-            return Err(FieldError::new("is no time"));
+            return Err(FieldError::new("is not a time"));
         }
         Ok(Some(Timestamp(seconds)))
     }

@@ -51,7 +51,7 @@ fn status(fields: Fields<'_>) -> Result<Status<'_>> {
         6 => seen.int32(field, &mut code).within("code"),
         _ => Ok(()),
     })?;
-    let code = u16::try_from(code).map_err(|_| FieldError::new("is no HTTP status")).within("code")?;
+    let code = u16::try_from(code).map_err(|_| FieldError::new("is not an HTTP status")).within("code")?;
     Ok(Status {
         message: borrowed(message),
         reason: borrowed(reason),

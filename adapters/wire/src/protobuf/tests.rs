@@ -25,7 +25,7 @@ fn with_state(state: &[u8]) -> Result<crate::Pod, String> {
 }
 
 #[test]
-fn an_error_says_which_field_it_is_about() {
+fn an_error_contains_the_path_of_its_field() {
     for (fields, expected) in [
         (field(1, b""), "metadata: is there twice"),
         (field(2, b"\x1a\x05Ne"), "spec: ends in the middle"),
@@ -38,12 +38,12 @@ fn an_error_says_which_field_it_is_about() {
         ),
         (
             field(3, &field(2, &field(4, b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))),
-            "status.conditions[0].lastTransitionTime: is no time",
+            "status.conditions[0].lastTransitionTime: is not a time",
         ),
         (field(3, b"\x0b\x0c"), "status: has a group"),
         (field(3, b"\x0c"), "status: has a group"),
-        (field(3, b"\x0e"), "status: has a field of no known type"),
-        (field(3, b"\x00\x01"), "status: has a field of no valid number"),
+        (field(3, b"\x0e"), "status: has a field of an unknown type"),
+        (field(3, b"\x00\x01"), "status: has a field with an invalid number"),
         (field(3, b"\x08"), "status: ends in the middle"),
         (
             field(3, b"\x88\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),

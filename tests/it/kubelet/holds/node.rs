@@ -1,4 +1,4 @@
-//! The same for pods that go with their node, or have to leave it.
+//! The same for pods that are deleted with their node, or are removed from it.
 
 use super::super::disruptions::{NODE, NODE_IN_USE, on_node, recovered, taint, until_schedulable};
 use super::super::preemption::{create_classes, critical, of_priority};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn no_node_takes_the_exit_of_a_held_pod_along() {
+async fn no_node_failure_loses_the_exit_of_a_held_pod() {
     let own = own_cluster();
     let _node = NODE_IN_USE.lock().await;
     create_classes().await;
@@ -68,14 +68,14 @@ async fn no_node_takes_the_exit_of_a_held_pod_along() {
     orphans(own).await;
 }
 
-/// So small that the node has place for two.
+/// A pod that is small enough for two on the node.
 fn small(mut pod: Value) -> Value {
     pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "3" } });
     pod
 }
 
 impl Pair {
-    /// Waits until the kubelet has said how both ended.
+    /// Waits until the kubelet has published both ends.
     async fn until_both_are_over(&self) {
         for name in [HELD, BARE] {
             self.scratch.wait_until_ended(name).await;
@@ -83,7 +83,8 @@ impl Pair {
     }
 }
 
-/// The node is gone, and the pods are collected. One pair has ended before, the other one does when its kubelet is dead.
+/// The node is gone, and the pods are collected. One pair has ended before. The other one ends after its kubelet was
+/// killed.
 async fn orphans(own: &'static podwait_tests::cluster::Cluster) {
     let ended = Pair::new(own, "hold-orphan-ended", on_node(&trap(7))).await;
     let running = Pair::new(own, "hold-orphan", on_node(&trap(7))).await;
@@ -102,7 +103,7 @@ async fn orphans(own: &'static podwait_tests::cluster::Cluster) {
         })
     );
     ended.expect("an exit of its own");
-    // Nobody stopped it, but the deletion came first, and nobody can say that it would have ended without.
+    // The step was not stopped, but the deletion preceded its end, so it may not have ended by itself.
     running.expect_err("it was deleted");
     own.order("ready 120").await;
     until_schedulable().await;

@@ -1,4 +1,4 @@
-//! What the real API server answers to the one write of a hold.
+//! The responses of the real API server to the patch of a hold.
 
 use super::super::outages::create;
 use super::super::{end, step, step_with, trap};
@@ -9,7 +9,7 @@ use podwait_tests::cli::run;
 use podwait_tests::cluster::{Scratch, client, own_cluster};
 use serde_json::json;
 
-/// The code and the text of the answer to a patch as `Hold` sends it.
+/// The code and the text of the response to a patch that `Hold` sends.
 async fn patch(scratch: &Scratch, uid: &str, finalizers: &str) -> (u16, String) {
     let patch = json!({ "metadata": { "uid": uid, finalizers: [FINALIZER] } });
     let request = http::Request::patch(format!("/api/v1/namespaces/{}/pods/step", scratch.namespace()))
@@ -29,7 +29,7 @@ async fn finalizers(scratch: &Scratch) -> Vec<String> {
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn a_pod_of_another_uid_is_left_alone() {
+async fn a_pod_of_another_uid_is_not_changed() {
     let scratch = Scratch::new("hold-uid").await;
     let held = step_with("sleep 3600", |pod| {
         pod["metadata"]["finalizers"] = json!([FINALIZER, "podwait.test/other"]);
@@ -38,11 +38,12 @@ async fn a_pod_of_another_uid_is_left_alone() {
     let uid = scratch.wait_until_running("step").await;
     let another = "00000000-0000-4000-8000-000000000000";
     for change in ["finalizers", "$deleteFromPrimitiveList/finalizers"] {
-        // No 409, as an update would get: a patch has no precondition, and tries to change what must not change.
+        // This is not 409, as for an update: a patch has no precondition, and this one tries to change an immutable
+        // field.
         let (code, message) = patch(&scratch, another, change).await;
         assert!(code == 422 && message.contains("metadata.uid: Invalid value"), "{code}: {message}");
     }
-    // To the hold that means that its own pod is gone.
+    // For the hold this means that its own pod is gone.
     let stale = Hold::of_created(scratch.client(), scratch.namespace(), "step", another);
     assert_eq!((stale.release().await, stale.state()), (Ok(()), HoldState::Released));
     let nobody_s = Hold::of_created(scratch.client(), scratch.namespace(), "no-such", another);
@@ -50,7 +51,7 @@ async fn a_pod_of_another_uid_is_left_alone() {
     assert_eq!(finalizers(&scratch).await, [FINALIZER, "podwait.test/other"]);
     let hold = Hold::of_created(scratch.client(), scratch.namespace(), "step", &uid);
     assert_eq!((hold.release().await, hold.state()), (Ok(()), HoldState::Released));
-    assert_eq!(finalizers(&scratch).await, ["podwait.test/other"], "that of another one stays");
+    assert_eq!(finalizers(&scratch).await, ["podwait.test/other"], "another finalizer is kept");
     let gone = kube::api::Patch::Merge(json!({ "metadata": { "finalizers": null } }));
     scratch.pods().patch("step", &Default::default(), &gone).await.expect("the finalizer is removed");
     scratch.remove().await;
@@ -68,14 +69,14 @@ async fn a_pod_that_is_being_deleted_cannot_be_held_any_more() {
     let hold = Hold::new(scratch.client(), scratch.namespace(), "step");
     let answer = podwait::wait(scratch.client(), scratch.namespace(), "step").hold(&hold).await;
     assert_eq!(hold.state(), HoldState::TooLate);
-    // It is waited for all the same.
+    // The wait for it continues.
     assert_eq!(answer.map_err(|failure| failure.exit_code), Err(Some(3)));
     scratch.remove().await;
 }
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn who_may_not_patch_pods_waits_without_a_hold() {
+async fn without_the_right_to_patch_pods_there_is_no_hold() {
     let own = own_cluster();
     let scratch = Scratch::new("hold-refused").await;
     let roles: Api<Role> = Api::namespaced(scratch.kube(), scratch.namespace());

@@ -1,4 +1,4 @@
-//! Logs whose files are full now and then: what is lost is told.
+//! Logs with rotations: lost lines are reported.
 
 use super::super::{logs, step};
 use super::{LONGEST, print};
@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-/// What is behind the number of each line.
+/// The text after the number of each line.
 const REST: usize = 89;
 
-/// Numbered lines, and what is said to be missing.
+/// Numbered lines, and the reported gaps.
 #[derive(Default)]
 struct Numbers {
     /// Each whole line with its time.
     lines: Vec<(usize, SystemTime)>,
-    /// Lines of which the rotation has kept a part only.
+    /// Lines of which the rotation has lost a part.
     broken: usize,
     gaps: Vec<LogGap>,
 }
@@ -52,20 +52,20 @@ impl Numbers {
         }
     }
 
-    /// Asserts that all is in order, and that each hole lies in what is said to be missing. How many lines are missing, in
-    /// how many holes.
+    /// Asserts that all lines are in order, and that missing lines are within gaps. Returns how many lines are missing,
+    /// and in how many places.
     fn check(&self, total: usize) -> (usize, usize) {
         let (mut next, mut last, mut lost, mut holes) = (0, None, 0, 0);
         let end = [(total, None)];
         for (number, time) in self.lines.iter().map(|(number, time)| (*number, Some(*time))).chain(end) {
             assert!(number >= next, "{number} comes again, or late");
             if number > next {
-                // The first line behind the hole may be broken, and is still told as what comes next.
-                let is_told = self
+                // The first line after the missing ones may be incomplete, and still bounds the gap.
+                let is_reported = self
                     .gaps
                     .iter()
                     .any(|gap| gap.after <= last && gap.before.is_none_or(|before| Some(before) > last));
-                assert!(is_told, "{next} to {number}, {last:?} to {time:?}: {:#?}", self.gaps);
+                assert!(is_reported, "{next} to {number}, {last:?} to {time:?}: {:#?}", self.gaps);
                 (lost, holes) = (lost + number - next, holes + 1);
             }
             (next, last) = (number + 1, time);
@@ -80,11 +80,11 @@ fn number(line: &[u8]) -> Option<usize> {
     std::str::from_utf8(number).ok().filter(|_| is_whole)?.parse().ok()
 }
 
-/// At one megabyte a second and at several. Files are changed under the stream that is read, which takes along what the kubelet
-/// has not read; and then nobody reads until whole files are gone.
+/// At one megabyte per second and at several. Files are rotated while a stream is read, by which unread lines are lost.
+/// Then nothing is read until whole files are gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
-async fn what_a_rotation_takes_along_is_told() {
+async fn lines_that_a_rotation_removes_are_reported() {
     tokio::join!(rotated("lines-rotated", 100), rotated("lines-rotated-fast", 600));
 }
 
@@ -105,7 +105,7 @@ async fn rotated(name: &str, lines_at_once: usize) {
     let proxy = Proxy::start(scratch.kube()).await.expect("a port");
     let (wait, stream) = wait(proxy.client(), scratch.namespace(), "step").logs(Logs::of_target());
     let files = Mutex::new(BTreeSet::new());
-    let rotations = || files.lock().expect("nobody panics with it").len();
+    let rotations = || files.lock().expect("no thread panics with the lock").len();
     let until_rotated = async |times: usize| {
         let end = rotations() + times;
         while rotations() < end {
@@ -135,14 +135,14 @@ async fn rotated(name: &str, lines_at_once: usize) {
     let (total, rotations) = (total.trim().parse().expect("a number"), rotations());
     let (lost, holes) = numbers.check(total);
     println!(
-        "{total} lines of 100 bytes, {rotations} rotations, nobody reads for two: {lost} lost in {holes} holes, {} broken, \
-         {} gaps told",
+        "{total} lines of 100 bytes, {rotations} rotations, no reads for two: {lost} lost in {holes} holes, {} broken, \
+         {} gaps reported",
         numbers.broken,
         numbers.gaps.len()
     );
     assert!(lost > 0, "whole files were gone");
     assert!(numbers.gaps.len() <= rotations, "{:#?} in {rotations} rotations", numbers.gaps);
-    // The command, which read all the time, says by its status whether it may have lost something, too.
+    // The command, which read all the time, also reports by its status whether lines may be missing.
     let notes = String::from_utf8_lossy(&printed.stderr);
     let (mut next, mut is_whole) = (0, true);
     for number in printed.stdout.split(|byte| *byte == b'\n').filter_map(number) {
@@ -150,7 +150,7 @@ async fn rotated(name: &str, lines_at_once: usize) {
         is_whole &= number == next;
         next = number + 1;
     }
-    let says_so = printed.status.code() == Some(220) && notes.contains("may be missing");
-    assert!(says_so || is_whole && next == total && printed.status.code() == Some(0), "{notes}");
+    let is_reported = printed.status.code() == Some(220) && notes.contains("may be missing");
+    assert!(is_reported || is_whole && next == total && printed.status.code() == Some(0), "{notes}");
     scratch.remove().await;
 }

@@ -1,21 +1,21 @@
-//! What a step is to write.
+//! The text that a step writes.
 
 use podwait_tests::storm::dice::Dice;
 use std::io::Write;
 use tempfile::TempDir;
 
-/// How much of it is written at once, in KiB.
+/// How much is written at once, in KiB.
 const BLOCK: usize = 64;
 
-/// Lines by lot, in a file that a step can read: short ones, empty ones, some that are longer than what the runtime and podwait
-/// take at once, of all bytes but those that end a line.
+/// Random lines, in a file that a step can read: short ones, empty ones, and some that are longer than the buffers of
+/// the runtime and of podwait, with all bytes except line ends.
 pub(super) struct Text {
     bytes: Vec<u8>,
     folder: TempDir,
 }
 
 impl Text {
-    /// At least so many bytes.
+    /// A text of at least this many bytes.
     pub(super) fn new(seed: u64, size: usize) -> Self {
         let (mut dice, mut bytes) = (Dice::new(seed), Vec::with_capacity(size + (256 << 10)));
         while bytes.len() < size {
@@ -38,13 +38,13 @@ impl Text {
         &self.bytes
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(super) fn path(&self) -> String {
         self.folder.path().join("text").to_str().expect("a readable path").to_owned()
     }
 
-    /// A script that writes some megabytes a second of it, but the end only when this is [finished](Self::finish), and
-    /// exits with this code.
+    /// A script that writes some megabytes per second of the text, and exits with this code. It writes the end only
+    /// after [`finish`](Self::finish).
     pub(super) fn written_at_length(&self, code: i32) -> String {
         let (path, last) = (self.path(), self.bytes.len() / (BLOCK << 10));
         format!(
@@ -59,9 +59,9 @@ impl Text {
     }
 }
 
-/// Asserts that the same came that was written, and says where it differs.
+/// Asserts that the received text is the written one. The message has the place of the difference.
 #[track_caller]
-pub(super) fn assert_same(who: &str, came: &[u8], written: &[u8]) {
+pub(super) fn assert_same(reader: &str, came: &[u8], written: &[u8]) {
     if came != written {
         let at = came.iter().zip(written).take_while(|(came, written)| came == written).count();
         let around = |text: &[u8]| {
@@ -70,6 +70,8 @@ pub(super) fn assert_same(who: &str, came: &[u8], written: &[u8]) {
         };
         let (length, expected) = (came.len(), written.len());
         let (came, written) = (around(came), around(written));
-        panic!("{who}: {length} bytes, not {expected}, other ones from {at} on: {came:?}, not {written:?}");
+        panic!(
+            "{reader}: {length} bytes, not {expected}, other ones from {at} on: {came:?}, not {written:?}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Every version of every pod of a namespace, as a watch of its own hears of them that no fault meets.
+//! Every version of every pod of a namespace, from a separate watch without faults.
 
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -22,13 +22,13 @@ impl History {
     /// Begins with a namespace that is empty.
     pub(super) fn of(pods: Api<Pod>) -> Self {
         let versions = Arc::new(Mutex::new(Versions::new()));
-        let heard = Arc::clone(&versions);
+        let recorded = Arc::clone(&versions);
         let task = tokio::spawn(async move {
             let mut version = String::from("0");
             loop {
                 let watch = pods.watch(&WatchParams::default(), &version).await;
                 let mut events = watch.expect("the API server lets us watch").boxed();
-                // From where it ended: no version may be missed.
+                // Continues where the watch ended: no version may be missed.
                 while let Ok(Some(event)) = events.try_next().await {
                     let (pod, is_gone) = match event {
                         WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
@@ -42,15 +42,15 @@ impl History {
                     if is_gone {
                         pod["gone"] = json!(true);
                     }
-                    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                    heard.entry(uid).or_default().push((Instant::now(), pod));
+                    let mut recorded = recorded.lock().unwrap_or_else(PoisonError::into_inner);
+                    recorded.entry(uid).or_default().push((Instant::now(), pod));
                 }
             }
         });
         Self { versions, task }
     }
 
-    /// Those of this pod.
+    /// The versions of this pod.
     ///
     /// # Panics
     /// The watch has ended.

@@ -1,4 +1,4 @@
-//! What happens to a pod, and what its container's runtime makes of that: the truth.
+//! The life of a pod, and the truth by its container's runtime.
 
 use crate::kubelet::{shell, step_with, trap};
 use podwait::{DoneReason, FailReason};
@@ -20,26 +20,26 @@ pub(super) enum Kind {
     DeletedAfterwards,
 }
 
-/// The init container of those that have one.
+/// The name of the init container.
 pub(super) const INIT: &str = "clone";
 
-/// What happens to one pod.
+/// The life of one pod.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) kind: Kind,
     pub(super) pod: Value,
-    /// How much later than it might somebody does something to it.
+    /// The delay of the change by the test.
     late: u64,
 }
 
-/// How the step ended, as the runtime saw it.
+/// How the step ended, by the runtime's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Truth {
     /// The answer.
     pub(super) answer: Answer,
-    /// The code of the container that the answer is about.
+    /// The code of the answer's container.
     pub(super) code: i32,
-    /// That container.
+    /// The container.
     pub(super) container: &'static str,
 }
 
@@ -110,14 +110,14 @@ impl Life {
             Kind::Deleted => step_with(&trap(code), |_| {}),
         };
         pod["metadata"]["name"] = json!(name);
-        // Hubs that select by it.
+        // The label for hubs with a selector.
         pod["metadata"]["labels"] = json!({ "app.kubernetes.io/managed-by": "ci-agent" });
-        // A record that does not stand for long is easily missed.
+        // A record that exists only briefly is easily missed.
         let late = dice.below(if kind == Kind::DeletedAfterwards { 600 } else { 3000 });
         Self { kind, pod, late }
     }
 
-    /// Does to the pod what somebody else does.
+    /// Makes the changes of the pod that are not the kubelet's.
     pub(super) async fn happen(&self, scratch: &Scratch, name: &str) {
         let grace = match self.kind {
             Kind::Deleted => {
@@ -138,11 +138,10 @@ impl Life {
 }
 
 impl Truth {
-    /// What these ends of this pod's containers come to, and nothing else but the cause of a stop that is no error of the
-    /// step.
+    /// The truth by these ends of the pod's containers, without other evidence than the cause of a stop.
     ///
     /// # Panics
-    /// The runtime saw no end yet that decides.
+    /// The runtime has no decisive end yet.
     pub(super) fn of(kind: Kind, ends: &[End]) -> Option<Self> {
         let container = if kind == Kind::InitFails { INIT } else { STEP };
         let last = ends.iter().rfind(|end| end.container == container)?;

@@ -1,4 +1,4 @@
-//! What came of all runs.
+//! The results of all runs.
 
 use super::life::Kind;
 use podwait_tests::storm::table::Row;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// A run that is over.
+/// A finished run.
 pub(super) struct Run {
     pub(super) seed: u64,
     pub(super) kind: Kind,
@@ -17,17 +17,17 @@ pub(super) struct Run {
     pub(super) requests: usize,
     pub(super) faults: usize,
     pub(super) took: Duration,
-    /// For people, if it came to what must not be.
+    /// The printed story, if the verdict is bad.
     pub(super) story: String,
 }
 
-/// What came of many runs.
+/// The results of many runs.
 #[derive(Default)]
 pub(super) struct Table {
     kinds: BTreeMap<Kind, (Row, Duration)>,
     ways: BTreeMap<Way, (Row, Duration)>,
     pub(super) faults: usize,
-    /// What must not be, with its seed.
+    /// The bad verdicts, with their seeds.
     pub(super) bad: Vec<(u64, Verdict)>,
 }
 

@@ -1,35 +1,35 @@
-//! What an answer is worth, given what the runtime saw and what the wait could know of it.
+//! Judges an answer by the runtime's journal and by what was observable.
 //!
-//! The words are those of the storms ([`Verdict`]). Here a failure is less than the truth, too, if it does not carry the
-//! code with which the container ended.
+//! The verdicts are those of the storms ([`Verdict`]). Here a failure without the container's exit code is also less
+//! than the truth.
 
 use super::life::Truth;
 use podwait::{Class, FailReason};
-use podwait_tests::storm::truth::{Answer, ToldBy};
+use podwait_tests::storm::truth::{Answer, ShownBy};
 use podwait_tests::storm::verdict::Verdict;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// How long an object must have stood in the store to count as observable even if nothing of it came through: a watch that is
-/// silent makes its GET after 30 s, a poll sooner.
+/// How long an object must have been in the store to count as observable even if it did not arrive: a silent watch is
+/// followed by a GET after 30 s, a poll by the next one sooner.
 const IN_PLAIN_SIGHT: Duration = Duration::from_secs(45);
 
 /// How long the API may fail, and how long it may refuse the credentials.
 pub(super) const BUDGETS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(60)];
 
-/// A wait that is over, and all that is known of it.
+/// A finished wait, and the evidence about it.
 pub(super) struct Case<'a> {
     pub(super) truth: Truth,
     pub(super) answer: Option<Answer>,
-    /// The exit code that a failure carried along.
+    /// The exit code of a failure.
     pub(super) code_beside: Option<i32>,
     pub(super) begun: Instant,
     pub(super) answered: Instant,
-    /// The versions of the pod, and when the API server told of them.
+    /// The versions of the pod, and when the API server published them.
     pub(super) history: &'a [(Instant, Value)],
-    /// When the wait's client had taken an answer to its end, and which versions were in it.
+    /// When the wait's client had received a complete response, and the versions in it.
     pub(super) arrivals: &'a [(Instant, Vec<String>)],
-    /// Versions that the wait decided on.
+    /// The versions in the wait's inputs.
     pub(super) observed: &'a [String],
 }
 
@@ -53,13 +53,13 @@ impl Case<'_> {
                     Verdict::Spurious
                 }
             }
-            // The reason without the code, or no more than that the pod is gone, which it was.
-            (Answer::Fail(_), _) if answer == right => self.less(|pod| self.tells(pod)),
+            // The reason without the code, or only that the pod is gone, which is true.
+            (Answer::Fail(_), _) if answer == right => self.less(|pod| self.shows_truth(pod)),
             (Answer::Fail(FailReason::PodDeleted), _) if self.was_deleted() => {
-                self.less(|pod| self.tells(pod))
+                self.less(|pod| self.shows_truth(pod))
             }
             (Answer::Fail(FailReason::PodNeverSeen), _) if self.was_deleted() => self.less(|_| true),
-            // A limit of the policy that ran out while the API could not be read, as if it had been.
+            // A limit of the policy that expired although the API server could not be read.
             (
                 Answer::Fail(
                     FailReason::PodNeverSeen
@@ -75,14 +75,14 @@ impl Case<'_> {
         }
     }
 
-    fn less(&self, tells: impl Fn(&Value) -> bool) -> Verdict {
-        if self.was_observable(tells) { Verdict::Lost } else { Verdict::Unseen }
+    fn less(&self, shows: impl Fn(&Value) -> bool) -> Verdict {
+        if self.was_observable(shows) { Verdict::Lost } else { Verdict::Unseen }
     }
 
-    /// Whether this version tells the truth by itself.
-    fn tells(&self, pod: &Value) -> bool {
+    /// Whether this version alone shows the truth.
+    fn shows_truth(&self, pod: &Value) -> bool {
         if matches!(self.truth.answer, Answer::Exit(..)) {
-            return ToldBy::Record(self.truth.code).tells(pod);
+            return ShownBy::Record(self.truth.code).matches(pod);
         }
         let lists = [&pod["status"]["containerStatuses"], &pod["status"]["initContainerStatuses"]];
         let mut statuses = lists.into_iter().filter_map(Value::as_array).flatten();
@@ -92,17 +92,17 @@ impl Case<'_> {
         })
     }
 
-    /// Whether a version that tells the truth was decided on, came through, or stood in the store for long.
-    fn was_observable(&self, tells: impl Fn(&Value) -> bool) -> bool {
+    /// Whether a version that shows the truth was an input, arrived, or was in the store for long.
+    fn was_observable(&self, shows: impl Fn(&Value) -> bool) -> bool {
         for (place, (at, pod)) in self.history.iter().enumerate() {
-            if !tells(pod) {
+            if !shows(pod) {
                 continue;
             }
             let version = pod["metadata"]["resourceVersion"].as_str().unwrap_or_default();
             let came = |(at, versions): &(Instant, Vec<String>)| {
                 *at <= self.answered && versions.iter().any(|one| one == version)
             };
-            // What a DELETED event brings is in no store any more.
+            // The object of a DELETED event is no longer in the store.
             let is_there = pod["gone"] != true;
             let stood_until = self.history.get(place + 1).map_or(self.answered, |(at, _)| *at);
             let stood = stood_until.min(self.answered).saturating_duration_since(*at.max(&self.begun));
@@ -121,7 +121,7 @@ impl Case<'_> {
         before.any(|(_, pod)| pod["metadata"]["deletionTimestamp"].is_string() || pod["gone"] == true)
     }
 
-    /// Whether nothing at all came through for as long as the budget.
+    /// Whether nothing arrived for as long as the budget.
     fn was_cut_off(&self, reason: FailReason) -> bool {
         let is_refusal = matches!(reason, FailReason::Unauthorized | FailReason::Forbidden);
         let Some(begin) = self.answered.checked_sub(BUDGETS[usize::from(is_refusal)]) else { return false };
@@ -143,7 +143,7 @@ mod tests {
         json!({ "metadata": metadata, "status": { "containerStatuses": [{ "name": "step", "state": state }] } })
     }
 
-    /// A life of which each version stands for a second: it runs, has ended with this code, and is gone.
+    /// A life whose versions last one second each: the pod runs, has ended with this code, and is gone.
     fn history(start: Instant, code: i32, deleted: Option<&str>) -> Vec<(Instant, Value)> {
         let ended = json!({ "terminated": { "exitCode": code, "finishedAt": "2026-01-01T00:00:05Z" } });
         let mut gone = pod("3", ended.clone(), Some("2026-01-01T00:00:30Z"));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_long_can_be_known() {
+    fn a_version_that_lasts_long_is_observable() {
         let start = Instant::now();
         let mut history = history(start, 0, None);
         history.pop();
@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    /// The verdict on this answer, with that truth, where these versions came through, and the answer so late.
+    /// The verdict on this answer, with this truth, these arrived versions and this delay of the answer.
     fn verdict(truth: Answer, answer: Answer, beside: Option<i32>, came: &[&str], after: u64) -> Verdict {
         let start = Instant::now();
         let code = match truth {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_worth_what_could_be_known() {
+    fn an_answer_is_judged_by_what_was_observable() {
         use FailReason::{ApiUnavailable, Evicted, NodeLost, PodDeleted, PodNeverSeen};
         let deleted = Answer::Fail(PodDeleted);
         for (truth, answer, beside, came, after, expected) in [
@@ -211,10 +211,10 @@ mod tests {
             (DONE, GREEN, None, &["2"], 3, Verdict::Greener),
             (DONE, Answer::Exit(4, DoneReason::NonzeroExit), None, &["2"], 3, Verdict::Wrong),
             (DONE, Answer::Fail(Evicted), None, &["2"], 3, Verdict::Wrong),
-            // It came through, and is not told.
+            // It arrived, and is not in the answer.
             (DONE, deleted, None, &["2"], 3, Verdict::Lost),
             (DONE, deleted, None, &["1"], 3, Verdict::Unseen),
-            // It was not gone yet.
+            // The pod was not gone yet.
             (DONE, deleted, None, &["1"], 1, Verdict::Spurious),
             (DONE, Answer::Fail(PodNeverSeen), None, &["1"], 3, Verdict::Lost),
             (DONE, Answer::Fail(PodNeverSeen), None, &[], 3, Verdict::Unseen),

@@ -1,4 +1,4 @@
-//! The scripts, kind by kind.
+//! The scripts of all kinds of lives.
 
 mod ends;
 mod later;
@@ -6,20 +6,20 @@ mod starts;
 
 use super::Kind;
 use crate::storm::dice::Dice;
-use crate::storm::truth::{Answer, STEP, ToldBy, Truth};
+use crate::storm::truth::{Answer, STEP, ShownBy, Truth};
 use podwait::{DoneReason, FailReason};
 use podwait_sim::{Life, Terminated, pod};
 use std::time::Duration;
 
-/// A life and what truly happens in it.
+/// A life and its truth.
 pub(super) struct Tale {
     pub(super) life: Life,
     pub(super) truth: Truth,
     pub(super) successor: Option<Truth>,
 }
 
-/// Tells a life of this kind, from the pod's creation on.
-pub(super) fn tell(kind: Kind, life: Life, dice: &mut Dice) -> Tale {
+/// Draws a life of this kind, from the pod's creation on.
+pub(super) fn script(kind: Kind, life: Life, dice: &mut Dice) -> Tale {
     if kind == Kind::Recreated {
         return ends::recreated(life, dice);
     }
@@ -58,17 +58,17 @@ pub(super) fn tell(kind: Kind, life: Life, dice: &mut Dice) -> Tale {
         Kind::RateLimited => later::rate_limited(life, dice),
         Kind::Provided => later::made_up_by_a_provider(life, dice),
         Kind::Restored => later::restored(life, dice),
-        Kind::Recreated => unreachable!("told above"),
+        Kind::Recreated => unreachable!("handled above"),
     };
     Tale { life, truth, successor: None }
 }
 
-/// A pod with the step alone.
+/// A pod with the step only.
 fn lone() -> serde_json::Value {
     pod("ci", "p", &[STEP])
 }
 
-/// From creation to the first running container, and some work.
+/// Adds the steps from the creation to the first running container, and some work.
 fn running(life: Life, pod: serde_json::Value, dice: &mut Dice) -> Life {
     let life = life.created(pod).after(dice.time(0, 500));
     let life = match dice.below(10) {
@@ -79,7 +79,7 @@ fn running(life: Life, pod: serde_json::Value, dice: &mut Dice) -> Life {
     work(life.after(dice.skewed_time(200, 10_000)).running(), dice)
 }
 
-/// What a step does between its start and its end: mostly short, at most twenty minutes.
+/// The time between the start and the end of a step: mostly short, at most twenty minutes.
 fn work(life: Life, dice: &mut Dice) -> Life {
     life.after(if dice.chance(80) { dice.skewed_time(200, 60_000) } else { dice.time(60_000, 1_200_000) })
 }
@@ -92,12 +92,13 @@ fn failing_code(dice: &mut Dice) -> i32 {
     dice.weighted(&[(3, 1), (3, 3), (2, 137), (2, 143)])
 }
 
-/// How a container ends that is told to: trapping SIGTERM, by it, or killed after the grace period.
+/// The exit code of a stopped container: it traps SIGTERM, or is killed by SIGTERM, or is killed after the grace
+/// period.
 fn code_on_sigterm(dice: &mut Dice) -> i32 {
     dice.weighted(&[(3, 0), (2, 143), (1, 137)])
 }
 
-/// The step ends by itself: the record before, with, or after the phase.
+/// The step ends by itself, with the record before, with or after the phase.
 fn ends(life: Life, code: i32, dice: &mut Dice) -> Life {
     match dice.below(4) {
         0 => life.finished(code),
@@ -115,20 +116,20 @@ fn exit(code: i32) -> Truth {
     if code == 0 {
         right = vec![
             Answer::Exit(0, DoneReason::Completed),
-            // Where the phase is all that could be read, it proves as much.
+            // If only the phase was observable, it proves the same.
             Answer::Exit(0, DoneReason::InferredFromPhase),
         ];
     }
-    Truth { right, vague: Vec::new(), told_by: ToldBy::Record(code), patience: Duration::from_secs(15) }
+    Truth { right, vague: Vec::new(), shown_by: ShownBy::Record(code), patience: Duration::from_secs(15) }
 }
 
 /// The truth of a step that did not end by itself.
-fn stopped(reasons: &[FailReason], told_by: ToldBy) -> Truth {
+fn stopped(reasons: &[FailReason], shown_by: ShownBy) -> Truth {
     let right = reasons.iter().map(|reason| Answer::Fail(*reason)).collect();
-    Truth { right, vague: Vec::new(), told_by, patience: Duration::from_secs(15) }
+    Truth { right, vague: Vec::new(), shown_by, patience: Duration::from_secs(15) }
 }
 
-/// The pod goes away after that, and whoever comes too late finds less than the truth.
+/// The pod is deleted after that, and a wait that is too late observes less than the truth.
 fn gone(truth: Truth) -> Truth {
     let vague = vec![FailReason::PodDeleted, FailReason::PodNeverSeen, FailReason::TerminatedStateMissing];
     Truth { vague, ..truth }
@@ -146,8 +147,8 @@ fn out_of_memory(life: Life, dice: &mut Dice) -> (Life, Truth) {
         let right = vec![Answer::Exit(137, DoneReason::OomKilled)];
         (Terminated::oom_killed(), Truth { right, ..exit(137) })
     } else {
-        // kubernetes#131530: the kernel killed a child, and the parent swallowed it.
-        (Terminated::because(0, "OOMKilled"), stopped(&[FailReason::OomKilled], ToldBy::Record(0)))
+        // kubernetes#131530: the kernel killed a child, and the parent exited 0.
+        (Terminated::because(0, "OOMKilled"), stopped(&[FailReason::OomKilled], ShownBy::Record(0)))
     };
     (life.terminated(STEP, how).after(dice.time(300, 1500)).finished(0), truth)
 }
@@ -162,7 +163,7 @@ fn retries(life: Life, dice: &mut Dice) -> (Life, Truth) {
     (ends(life, 0, dice), exit(0))
 }
 
-/// An attempt ends, and after a while there is another one.
+/// An attempt ends, and after a while there is another attempt.
 fn crash(life: Life, code: i32, dice: &mut Dice) -> Life {
     let life = life.terminated(STEP, Terminated::exit(code)).after(dice.time(20, 1000));
     let life = life.waiting(STEP, "CrashLoopBackOff", "back-off 10s restarting failed container");
@@ -174,11 +175,11 @@ fn restarted_until_deleted(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let policy = dice.pick(&["Always", "OnFailure"]);
     pod["spec"]["restartPolicy"] = policy.into();
     let mut life = running(life, pod, dice);
-    let mut truth = gone(stopped(&[FailReason::PodDeleted], ToldBy::Anything));
+    let mut truth = gone(stopped(&[FailReason::PodDeleted], ShownBy::Anything));
     for _ in 0..=dice.below(3) {
         let code = if policy == "Always" { code(dice) } else { failing_code(dice) };
         life = crash(life, code, dice);
-        // Who saw nothing later than that end has a real exit, and the pod is gone (rule 9).
+        // A wait that saw no object after that end has a real exit, and the pod is gone (rule 9).
         if code != 0 {
             truth.right.push(Answer::Exit(code, DoneReason::NonzeroExit));
         }
@@ -191,11 +192,11 @@ fn no_record(life: Life, dice: &mut Dice) -> (Life, Truth) {
     if dice.chance(40) {
         return (
             life.phase("Failed"),
-            stopped(&[FailReason::TerminatedStateMissing], ToldBy::Phase("Failed")),
+            stopped(&[FailReason::TerminatedStateMissing], ShownBy::Phase("Failed")),
         );
     }
     let life = life.phase("Succeeded");
-    let truth = Truth { told_by: ToldBy::Phase("Succeeded"), ..exit(0) };
+    let truth = Truth { shown_by: ShownBy::Phase("Succeeded"), ..exit(0) };
     if dice.chance(60) {
         return (life, truth);
     }
@@ -213,13 +214,13 @@ fn made_up(life: Life, dice: &mut Dice) -> (Life, Truth) {
     };
     let life = running(life, lone(), dice);
     if dice.chance(50) {
-        return (lost(life), stopped(&[FailReason::ContainerStatusUnknown], ToldBy::Phase("Failed")));
+        return (lost(life), stopped(&[FailReason::ContainerStatusUnknown], ShownBy::Phase("Failed")));
     }
     let code = code(dice);
     let life = life.terminated(STEP, Terminated::exit(code)).after(dice.skewed_time(50, 60_000));
     let mut truth = Truth { vague: vec![FailReason::ContainerStatusUnknown], ..exit(code) };
     if code == 0 {
-        // The pod says `Failed`, so whoever waits for the phase (policy `settle`) may well doubt the 0.
+        // The pod is `Failed`, so a wait for the phase (policy `settle`) may doubt the 0.
         truth.right.push(Answer::Fail(FailReason::PhaseContradictsExitCode));
     }
     (lost(life), truth)

@@ -1,4 +1,4 @@
-//! What a spell does, and how it is drawn by lot.
+//! The faults of a spell, and how they are drawn.
 
 use super::ELSEWHERE;
 use crate::storm::dice::Dice;
@@ -7,53 +7,53 @@ use podwait_sim::{Fault, FaultBody, RequestInfo, Verb};
 use serde_json::json;
 use std::time::Duration;
 
-/// What a spell does to the requests that come in during it, or to the connections that are open when it begins.
+/// The effect of a spell on the requests during it, or on the connections that are open when it begins.
 #[derive(Clone, Debug)]
 pub enum What {
-    /// No request is answered usefully; open watches break, or fall silent.
+    /// No request gets a usable response; open watches break, or become silent.
     Outage {
-        /// What a request gets instead.
+        /// The fault of each request.
         fault: Fault,
-        /// Open watches are told nothing.
+        /// Whether open watches become silent.
         half_open: bool,
     },
-    /// So many requests in a hundred get 429.
+    /// This percentage of the requests gets 429.
     Throttled {
-        /// How many.
+        /// The percentage.
         percent: u64,
         /// `Retry-After`.
         retry_after: Option<u64>,
     },
     /// 401 or 403 for everything.
     Denied(u16),
-    /// So many requests in a hundred fail, each in its own way.
+    /// This percentage of the requests fails, each with a random fault.
     Flaky(u64),
-    /// Answers take up to 12 s, longer than a call waits for them.
+    /// Responses take up to 12 s, longer than the timeout of a call.
     Slow,
     /// Reads get an object as it was some writes ago.
     Stale,
-    /// Every watch is cut, torn, silent, or expired.
+    /// Every watch is ended, broken, silent or expired.
     BadWatches,
-    /// Watches are refused with this code, GETs are not.
+    /// Watches are refused with this code; GETs are not.
     NoWatches(u16),
-    /// Open watches end cleanly when it begins.
+    /// Open watches end cleanly when the spell begins.
     Cut,
-    /// Open watches break when it begins.
+    /// Open watches break when the spell begins.
     Broken,
-    /// Open watches fall silent when it begins: half-open connections.
+    /// Open watches become silent when the spell begins: half-open connections.
     Silence,
-    /// The history is compacted when it begins: watches that would need it get 410.
+    /// The history is compacted when the spell begins: watches that would need it get 410.
     Compaction,
-    /// So many requests in a hundred get a proxy's page with a code that, from the API server, would refuse the request.
+    /// This percentage of the requests gets a proxy's page. From the API server its code would refuse the request.
     Pages {
-        /// How many.
+        /// The percentage.
         percent: u64,
         /// The code.
         code: u16,
     },
-    /// So many GETs in a hundred get the pod of that name in another namespace, which has succeeded.
+    /// This percentage of the GETs gets a pod with that name in another namespace, which has succeeded.
     Elsewhere(u64),
-    /// Each watch brings one event at most, and breaks.
+    /// Each watch sends at most one event, and breaks.
     OneEvent,
 }
 
@@ -61,7 +61,7 @@ pub enum What {
 pub(super) const FLAKY_RETRY_AFTER: u64 = 7;
 
 impl What {
-    /// What a request that comes in meets.
+    /// The fault of a request during the spell.
     pub(super) fn fault(&self, request: &RequestInfo, dice: &mut Dice) -> Option<Fault> {
         let watches = request.verb == Verb::Watch;
         match self {
@@ -89,7 +89,7 @@ impl What {
         }
     }
 
-    /// What a watch meets that is open when the spell begins, after this time.
+    /// The fault of an open watch when the spell begins, after this time.
     pub(super) fn breaks(&self, after: Duration) -> Option<Fault> {
         match self {
             Self::Outage { half_open: true, .. } | Self::Silence => Some(Fault::SilentIn(after)),
@@ -102,7 +102,7 @@ impl What {
     }
 }
 
-/// What the first edition has.
+/// Draws from the first edition.
 pub(super) fn what(dice: &mut Dice) -> (What, Duration) {
     let outage = |fault, half_open| What::Outage { fault, half_open };
     match dice.weighted(&[
@@ -145,7 +145,7 @@ pub(super) fn what(dice: &mut Dice) -> (What, Duration) {
     }
 }
 
-/// What the second edition has more.
+/// Draws from the additions of the second edition.
 pub(super) fn later(dice: &mut Dice) -> (What, Duration) {
     match dice.below(10) {
         0..4 => {
@@ -167,7 +167,7 @@ fn page(code: u16) -> Fault {
     Fault::Status { code, retry_after: None, body }
 }
 
-/// The most tempting answer about another pod.
+/// A response with another pod that has succeeded.
 fn namesake(name: &str) -> Fault {
     let pod = json!({
         "kind": "Pod",
@@ -198,7 +198,7 @@ fn namesake(name: &str) -> Fault {
     Fault::Status { code: 200, retry_after: None, body: FaultBody::Object(pod) }
 }
 
-/// One request that fails.
+/// A fault of one request.
 fn failure(dice: &mut Dice) -> Fault {
     let text = |code: u16, text: &str| Fault::Status {
         code,
@@ -212,7 +212,7 @@ fn failure(dice: &mut Dice) -> Fault {
         3 => Fault::status(503),
         4 => Fault::status(429).retry_after(FLAKY_RETRY_AFTER),
         5 => Fault::status(429),
-        // Not this pod's absence: another kind's, and a proxy's.
+        // These 404s are not about this pod: one is about another kind, one is a proxy's.
         6 => Fault::status(404),
         7 => text(404, "404 page not found\n"),
         8 => text(502, "<html>"),
@@ -221,7 +221,7 @@ fn failure(dice: &mut Dice) -> Fault {
     }
 }
 
-/// One watch that is no good.
+/// A fault of one watch.
 fn bad_watch(dice: &mut Dice) -> Fault {
     let events = usize::try_from(dice.below(4)).unwrap_or(0);
     match dice.below(12) {

@@ -30,18 +30,18 @@ pub(super) async fn tunnel(
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() == LONGEST_ANSWER {
-            return Err(other("its answer to CONNECT is too long"));
+            return Err(other("its response to CONNECT is too long"));
         }
         answer.push(
             io.read_u8()
                 .await
-                .map_err(|_| other("it closed the connection instead of an answer to CONNECT"))?,
+                .map_err(|_| other("it closed the connection without a response to CONNECT"))?,
         );
     }
     match status(&answer) {
         Some(200..=299) => Ok(()),
-        Some(407) => Err(other("it wants another name and password (407)")),
-        Some(code) => Err(other(&format!("it answered {code} to CONNECT {host}:{port}"))),
+        Some(407) => Err(other("it requires a valid name and password (407)")),
+        Some(code) => Err(other(&format!("it returned {code} for CONNECT {host}:{port}"))),
         None => Err(other("it does not speak HTTP")),
     }
 }
@@ -72,7 +72,7 @@ pub(super) async fn socks5(
     match (version, method, userinfo) {
         (5, NO_AUTHENTICATION, _) => {}
         (5, NAME_AND_PASSWORD, Some(userinfo)) => log_in(io, userinfo).await?,
-        (5, ..) => return Err(other("it wants another way to log in")),
+        (5, ..) => return Err(other("it requires an authentication method that is not supported")),
         (..) => return Err(other("it does not speak SOCKS5")),
     }
     let mut request = vec![5, 1, 0];
@@ -120,7 +120,7 @@ async fn log_in(io: &mut (impl AsyncRead + AsyncWrite + Unpin), userinfo: &Useri
     io.flush().await?;
     match read(io).await? {
         [_, 0] => Ok(()),
-        [_, _] => Err(other("it wants another name and password")),
+        [_, _] => Err(other("it does not accept the name and password")),
     }
 }
 
@@ -135,7 +135,7 @@ async fn read<const N: usize>(io: &mut (impl AsyncRead + Unpin)) -> io::Result<[
     let mut bytes = [0; N];
     io.read_exact(&mut bytes)
         .await
-        .map_err(|_| other("it closed the connection instead of a SOCKS5 answer"))?;
+        .map_err(|_| other("it closed the connection without a SOCKS5 response"))?;
     Ok(bytes)
 }
 
@@ -186,13 +186,13 @@ mod tests {
             (&b"HTTP/1.1 200 Connection established\r\n\r\n"[..], Ok(())),
             (b"HTTP/1.0 200 OK\r\nVia: x\r\n\r\n", Ok(())),
             (b"HTTP/1.1 204\r\n\r\n", Ok(())),
-            (b"HTTP/1.1 407 secret\r\n\r\n", Err("it wants another name and password (407)")),
-            (b"HTTP/1.1 503 \x1b[2J\r\n\r\n", Err("it answered 503 to CONNECT h:1")),
+            (b"HTTP/1.1 407 secret\r\n\r\n", Err("it requires a valid name and password (407)")),
+            (b"HTTP/1.1 503 \x1b[2J\r\n\r\n", Err("it returned 503 for CONNECT h:1")),
             (b"SSH-2.0-x\r\n\r\n", Err("it does not speak HTTP")),
             (b"HTTP/1.1 2\r\n\r\n", Err("it does not speak HTTP")),
-            (b"", Err("it closed the connection instead of an answer to CONNECT")),
-            (b"HTTP/1.1 200 OK\r\n", Err("it closed the connection instead of an answer to CONNECT")),
-            (&[b'x'; LONGEST_ANSWER + 1], Err("its answer to CONNECT is too long")),
+            (b"", Err("it closed the connection without a response to CONNECT")),
+            (b"HTTP/1.1 200 OK\r\n", Err("it closed the connection without a response to CONNECT")),
+            (&[b'x'; LONGEST_ANSWER + 1], Err("its response to CONNECT is too long")),
         ] {
             let (sent, got) = meet(&[answer], async |mut io| tunnel(&mut io, "h", 1, None).await).await;
             assert_eq!(got, outcome.map_err(str::to_owned));
@@ -233,14 +233,14 @@ mod tests {
         assert_eq!(meet(&[&[5, 0], end], shake).await.1, Ok(()), "without, if that will do");
         let shake = async |mut io| socks5(&mut io, "h", 1, Some(&userinfo)).await;
         let (_, refused) = meet(&[&[5, 2], &[1, 1]], shake).await;
-        assert_eq!(refused, Err(String::from("it wants another name and password")));
+        assert_eq!(refused, Err(String::from("it does not accept the name and password")));
     }
 
     #[tokio::test]
     async fn what_else_a_socks5_proxy_may_answer() {
         for (answers, words) in [
-            (&[&[5, 2][..]][..], "another way to log in"),
-            (&[&[5, 255]], "another way to log in"),
+            (&[&[5, 2][..]][..], "authentication method"),
+            (&[&[5, 255]], "authentication method"),
             (&[b"HTTP/1.1 400"], "does not speak SOCKS5"),
             (&[&[5]], "closed the connection"),
             (&[&[5, 0], &[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]], "cannot reach h:1: connection refused"),

@@ -77,7 +77,7 @@ impl Held {
             return Err(String::from("printed no ExecCredential"));
         }
         if credential.api_version.as_deref() != Some(version) {
-            return Err(format!("printed an ExecCredential of another version than {version}"));
+            return Err(format!("printed an ExecCredential whose version is not {version}"));
         }
         let status = credential.status.ok_or("printed an ExecCredential without a status")?;
         let present = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -94,7 +94,7 @@ impl Held {
             return Err(String::from("printed neither a token nor a certificate"));
         }
         let expires = present(status.expiration_timestamp).map(|time| time.parse::<Timestamp>()).transpose();
-        let expires = expires.map_err(|_| "printed an expirationTimestamp that is no time (RFC 3339)")?;
+        let expires = expires.map_err(|_| "printed an expirationTimestamp that is not an RFC 3339 time")?;
         let of_certificate =
             identity.as_ref().and_then(|identity| validity::not_after(&identity.certificate));
         let expires = [expires, of_certificate].into_iter().flatten().min();
@@ -133,7 +133,7 @@ mod tests {
             (r#"{"token":"secret\nsecret"}"#, "a line break"),
             (r#"{"token":" "}"#, "is empty"),
             (r#"{"token":"secret","clientKeyData":"secret"}"#, "only one of"),
-            (r#"{"token":"secret","expirationTimestamp":"secret"}"#, "is no time"),
+            (r#"{"token":"secret","expirationTimestamp":"secret"}"#, "is not an RFC 3339 time"),
             (r#"{"token":["secret"]}"#, "no ExecCredential"),
             (r#""secret""#, "no ExecCredential"),
         ] {
@@ -146,7 +146,7 @@ mod tests {
         }
         let old = r#"{"kind":"ExecCredential","apiVersion":"secret","status":{"token":"a"}}"#;
         let error = Held::read(old.as_bytes(), V1).expect_err("another version");
-        assert_eq!(error, format!("printed an ExecCredential of another version than {V1}"));
+        assert_eq!(error, format!("printed an ExecCredential whose version is not {V1}"));
     }
 
     #[test]

@@ -57,16 +57,18 @@ impl Program {
         match exec.interactive_mode {
             None | Some(ExecInteractiveMode::Never | ExecInteractiveMode::IfAvailable) => {}
             Some(ExecInteractiveMode::Always) => {
-                return Err(wrong("wants a terminal (interactiveMode: Always), and here it has none"));
+                return Err(wrong(
+                    "requires a terminal (interactiveMode: Always), which podwait does not provide",
+                ));
             }
         }
         let mut spec = json!({ "interactive": false });
         if exec.provide_cluster_info {
-            let cluster = exec
-                .cluster
-                .ok_or_else(|| wrong("wants to know the cluster (provideClusterInfo), which is not there"))?;
-            spec["cluster"] =
-                serde_json::to_value(cluster).map_err(|_| wrong("cannot be given the cluster"))?;
+            let cluster = exec.cluster.ok_or_else(|| {
+                wrong("requires the cluster's configuration (provideClusterInfo), which is missing")
+            })?;
+            spec["cluster"] = serde_json::to_value(cluster)
+                .map_err(|_| wrong("cannot receive the cluster's configuration"))?;
         }
         let info = json!({ "kind": "ExecCredential", "apiVersion": version, "spec": spec }).to_string();
         let pair = |mut pair: std::collections::HashMap<String, String>| {
@@ -99,7 +101,7 @@ impl Program {
         let child = command.spawn().map_err(|error| {
             let is_absent = error.kind() == ErrorKind::NotFound;
             let what =
-                if is_absent { "is not there" } else { &*format!("cannot be started: {}", error.kind()) };
+                if is_absent { "was not found" } else { &*format!("cannot be started: {}", error.kind()) };
             self.error(what)
         })?;
         let printed = timeout(LIMIT, self.printed(child)).await;
@@ -118,7 +120,7 @@ impl Program {
             tokio::select! {
                 read = &mut reading => {
                     if read.map_err(broken)? as u64 > LONGEST {
-                        return Err(self.error("prints more than a MiB"));
+                        return Err(self.error("prints more than 1 MiB"));
                     }
                     child.wait().await
                 }
@@ -130,7 +132,7 @@ impl Program {
             }
         };
         if printed.len() as u64 > LONGEST {
-            return Err(self.error("prints more than a MiB"));
+            return Err(self.error("prints more than 1 MiB"));
         }
         match status.map_err(broken)? {
             status if status.success() => Ok(printed),

@@ -2,7 +2,7 @@
 
 use super::{code, code_on_sigterm, ends, exit, gone, lone, stopped, work};
 use crate::storm::dice::Dice;
-use crate::storm::truth::{STEP, ToldBy, Truth};
+use crate::storm::truth::{STEP, ShownBy, Truth};
 use podwait::FailReason;
 use podwait_sim::{Life, Step, Terminated, container};
 use serde_json::json;
@@ -21,8 +21,8 @@ pub(super) fn gated(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let life = life.created(pod).merge(json!({ "status": { "conditions": [condition] } }));
     let life = life.after(dice.skewed_time(1000, 1_800_000));
     if dice.chance(20) {
-        // No node has it, so that it goes at once.
-        return (life.delete(0), gone(stopped(&[FailReason::PodDeleted], ToldBy::Anything)));
+        // The pod has no node, so it is removed at once.
+        return (life.delete(0), gone(stopped(&[FailReason::PodDeleted], ShownBy::Anything)));
     }
     let code = code(dice);
     let life = life.merge(json!({ "spec": { "schedulingGates": null } })).after(dice.time(0, 3000));
@@ -42,14 +42,14 @@ pub(super) fn after_a_long_init_container(life: Life, dice: &mut Dice) -> (Life,
     (ends(life, code, dice), exit(code))
 }
 
-/// The kubelet's attempts to pull the image until the one before this, each with this answer of the registry.
+/// The kubelet's first `attempts` attempts to pull the image, each with this response of the registry.
 fn pulls(life: Life, dice: &mut Dice, attempts: usize, message: &str) -> Life {
     let mut life = life.created(lone()).after(dice.time(0, 500)).scheduled("node-1").containers_creating();
     life = life.after(dice.time(200, 3000));
     for (attempt, next) in ATTEMPTS.iter().zip(&ATTEMPTS[1..]).take(attempts) {
         let back_off =
             format!("Back-off pulling image \"registry.example.com/build:1\": ErrImagePull: {message}");
-        // The pod's next sync says so, some seconds later at most.
+        // The pod's next sync publishes that, at most some seconds later.
         let pause = dice.time(200, 5000);
         life = life.waiting(STEP, "ErrImagePull", message).after(pause);
         life = life.waiting(STEP, "ImagePullBackOff", &back_off);
@@ -58,7 +58,7 @@ fn pulls(life: Life, dice: &mut Dice, attempts: usize, message: &str) -> Life {
     life
 }
 
-/// What a registry says for good, as containerd hands it on.
+/// A permanent refusal of a registry, as containerd reports it.
 fn refusal(dice: &mut Dice) -> &'static str {
     dice.pick(&[
         "rpc error: code = NotFound desc = failed to pull and unpack image \"registry.example.com/build:1\": failed to resolve \
@@ -73,7 +73,7 @@ pub(super) fn refused_for_good(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let message = refusal(dice);
     let life = pulls(life, dice, 5, message);
     let patience = Duration::from_secs(120);
-    (life, Truth { patience, ..stopped(&[FailReason::ImagePull], ToldBy::Anything) })
+    (life, Truth { patience, ..stopped(&[FailReason::ImagePull], ShownBy::Anything) })
 }
 
 fn pulled(life: Life, dice: &mut Dice) -> (Life, Truth) {
@@ -108,26 +108,26 @@ pub(super) fn made_up_by_a_provider(life: Life, dice: &mut Dice) -> (Life, Truth
     let how = Terminated { synthetic: true, ..Terminated::because(code, "NotFound") };
     let terminated = Step::Terminated { container: STEP.to_owned(), how };
     let phase = Step::Phase(if dice.chance(70) { "Failed" } else { "Succeeded" }.to_owned());
-    let truth = stopped(&[FailReason::ContainerStatusUnknown], ToldBy::Anything);
+    let truth = stopped(&[FailReason::ContainerStatusUnknown], ShownBy::Anything);
     (life.together([terminated, phase]), truth)
 }
 
-/// How many objects are written between the backup and the restoration, so that the pod never again has versions as high as
-/// those that were seen.
+/// How many objects are written between the backup and the restoration, so that the pod never reaches its earlier
+/// resourceVersions again.
 const WRITES: u64 = 1_000_000;
 
 pub(super) fn restored(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let life = life.created(lone()).after(dice.time(0, 500)).scheduled("node-1").after(dice.time(0, 400));
     let life = if dice.chance(50) { life.containers_creating() } else { life };
     let life = life.backed_up().written_elsewhere(WRITES).after(dice.skewed_time(200, 10_000)).running();
-    // The kubelet finds its status gone and writes it again, as soon as it looks (`needsReconcile` of its status manager).
+    // The kubelet detects that its status is lost, and writes it again (`needsReconcile` of its status manager).
     let life = work(life, dice).restored().after(dice.time(20, 15_000)).running();
     let life = work(life, dice);
     let patience = Duration::from_secs(120 + 30);
     if dice.chance(25) {
         let life = life.delete(30).after(dice.time(20, 30_000)).finished(code_on_sigterm(dice));
         let life = life.after(dice.skewed_time(10, 3000)).removed();
-        return (life, Truth { patience, ..gone(stopped(&[FailReason::PodDeleted], ToldBy::Anything)) });
+        return (life, Truth { patience, ..gone(stopped(&[FailReason::PodDeleted], ShownBy::Anything)) });
     }
     let code = code(dice);
     (ends(life, code, dice), Truth { patience, ..exit(code) })

@@ -2,7 +2,7 @@
 
 use super::{code, ends, exit, failing_code, lone, running, stopped, work};
 use crate::storm::dice::Dice;
-use crate::storm::truth::{Answer, STEP, ToldBy, Truth};
+use crate::storm::truth::{Answer, STEP, ShownBy, Truth};
 use podwait::{DoneReason, FailReason};
 use podwait_sim::{Life, Terminated, container, pod};
 use serde_json::json;
@@ -13,12 +13,12 @@ pub(super) fn beside_a_sidecar(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let code = code(dice);
     let life = running(life, pod("ci", "p", &[STEP, PROXY]), dice);
     let life = match dice.below(3) {
-        // It fails first; then the pod fails, whatever the step does.
+        // The sidecar fails first; then the pod fails, whatever the step does.
         0 => {
             let life = work(life.terminated(PROXY, Terminated::exit(9)), dice);
             life.terminated(STEP, Terminated::exit(code)).after(dice.time(300, 1500)).finished(code)
         }
-        // It never ends.
+        // The sidecar never ends.
         1 => life.terminated(STEP, Terminated::exit(code)),
         _ => {
             let life = life.terminated(STEP, Terminated::exit(code)).after(dice.skewed_time(100, 60_000));
@@ -45,7 +45,7 @@ pub(super) fn after_a_failed_init_container(life: Life, dice: &mut Dice) -> (Lif
     let life = life.created(pod).after(dice.time(0, 500)).scheduled("node-1").containers_creating();
     let life = life.after(dice.time(200, 5000)).started("clone").after(dice.skewed_time(200, 300_000));
     let life = life.terminated("clone", Terminated::exit(failing_code(dice)));
-    let truth = stopped(&[FailReason::InitContainerFailed], ToldBy::Phase("Failed"));
+    let truth = stopped(&[FailReason::InitContainerFailed], ShownBy::Phase("Failed"));
     (life.after(dice.time(300, 1500)).phase("Failed"), truth)
 }
 
@@ -57,10 +57,10 @@ pub(super) fn with_a_start_error(life: Life, dice: &mut Dice) -> (Life, Truth) {
     (life.after(dice.time(300, 1500)).phase("Failed"), Truth { right, ..exit(code) })
 }
 
-/// What keeps a step from starting: its waiting reasons with their messages, one after the other.
+/// The hindrances of a step's start: the waiting reasons with their messages, in order.
 type Hindrance = &'static [(&'static str, &'static str)];
 
-/// The registry knows no such image: the kubelet's attempts, and what it says in between.
+/// The registry has no such image: the messages of the kubelet's attempts, and of the back-off between them.
 const REFUSED: Hindrance = &[
     (
         "ErrImagePull",
@@ -70,7 +70,7 @@ const REFUSED: Hindrance = &[
     ("ImagePullBackOff", "Back-off pulling image \"registry.example/step:1\""),
 ];
 
-/// The registry is asked too often.
+/// The registry limits the rate.
 const LIMITED: Hindrance = &[
     (
         "ErrImagePull",
@@ -86,7 +86,7 @@ const LIMITED: Hindrance = &[
 /// A Secret is missing.
 const CONFIG: Hindrance = &[("CreateContainerConfigError", "secret \"token\" not found")];
 
-/// The kubelet cannot start the step, for one of these reasons after the other.
+/// The kubelet cannot start the step, for these reasons in turn.
 fn hindered(life: Life, dice: &mut Dice, by: Hindrance, mut time: Duration) -> Life {
     let mut life = life.created(lone()).after(dice.time(0, 500)).scheduled("node-1").containers_creating();
     life = life.after(dice.time(200, 3000));
@@ -102,18 +102,18 @@ fn hindered(life: Life, dice: &mut Dice, by: Hindrance, mut time: Duration) -> L
     life
 }
 
-/// The image cannot be pulled for longer than the policy grants.
+/// The image cannot be pulled for longer than the policy allows.
 pub(super) fn without_an_image(life: Life, dice: &mut Dice) -> (Life, Truth) {
     if dice.chance(25) {
         let invalid: Hindrance = &[("InvalidImageName", "couldn't parse image name")];
         let life = hindered(life, dice, invalid, Duration::from_secs(1));
-        return (life, stopped(&[FailReason::InvalidImageName], ToldBy::Anything));
+        return (life, stopped(&[FailReason::InvalidImageName], ShownBy::Anything));
     }
     let (by, patience) = dice.pick(&[(REFUSED, 15), (LIMITED, 120)]);
     never(life, dice, by, FailReason::ImagePull, Duration::from_secs(patience))
 }
 
-/// The Secret is missing for longer than the policy grants.
+/// The Secret is missing for longer than the policy allows.
 pub(super) fn without_its_secret(life: Life, dice: &mut Dice) -> (Life, Truth) {
     never(life, dice, CONFIG, FailReason::ContainerConfigError, Duration::from_secs(60))
 }
@@ -126,16 +126,16 @@ fn never(
     patience: Duration,
 ) -> (Life, Truth) {
     let life = hindered(life, dice, by, Duration::from_secs(300));
-    (life, Truth { patience, ..stopped(&[reason], ToldBy::Anything) })
+    (life, Truth { patience, ..stopped(&[reason], ShownBy::Anything) })
 }
 
-/// The image cannot be pulled, for less time than the policy grants.
+/// The image cannot be pulled, for less time than the policy allows.
 pub(super) fn with_a_late_image(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let (by, longest) = dice.pick(&[(REFUSED, 13_000), (LIMITED, 110_000)]);
     late(life, dice, by, longest)
 }
 
-/// The Secret comes in time.
+/// The Secret is created in time.
 pub(super) fn with_a_late_secret(life: Life, dice: &mut Dice) -> (Life, Truth) {
     late(life, dice, CONFIG, 50_000)
 }
@@ -149,13 +149,13 @@ fn late(life: Life, dice: &mut Dice, by: Hindrance, longest: u64) -> (Life, Trut
 
 pub(super) fn unscheduled(life: Life) -> (Life, Truth) {
     let life = life.created(lone()).unschedulable("0/3 nodes are available: 3 Insufficient cpu.");
-    let truth = stopped(&[FailReason::StartTimeout], ToldBy::Anything);
+    let truth = stopped(&[FailReason::StartTimeout], ShownBy::Anything);
     (life, Truth { patience: Duration::from_secs(600), ..truth })
 }
 
 pub(super) fn rejected(life: Life, dice: &mut Dice) -> (Life, Truth) {
     let reason = dice.pick(&["OutOfcpu", "OutOfpods", "NodeAffinity", "UnexpectedAdmissionError"]);
     let life = life.created(lone()).after(dice.time(0, 500)).scheduled("node-1").after(dice.time(1, 2000));
-    let truth = stopped(&[FailReason::RejectedByNode], ToldBy::Cause);
+    let truth = stopped(&[FailReason::RejectedByNode], ShownBy::Cause);
     (life.failed(reason, "Pod was rejected"), truth)
 }

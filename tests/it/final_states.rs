@@ -1,4 +1,4 @@
-//! Pods that ended and went while nobody could see it, against the simulated cluster under paused time.
+//! Pods that ended and were deleted during an outage, on the simulated cluster in paused time.
 
 use podwait::{FailReason, Hub, Policy, Scope, Wait, wait};
 use podwait_sim::{Cluster, Fault, Life, RequestInfo, Terminated, Verb, pod};
@@ -48,7 +48,7 @@ fn outage(cluster: &Cluster) {
     outage_and_then(cluster, |_| None);
 }
 
-/// And later this happens to each request.
+/// The same outage. After it, `then` returns the fault of each request.
 fn outage_and_then(cluster: &Cluster, mut then: impl FnMut(&RequestInfo) -> Option<Fault> + Send + 'static) {
     cluster.faults().push(Verb::Watch, Fault::ResetIn(secs(10)));
     let start = Instant::now();
@@ -63,14 +63,14 @@ fn running(name: &str) -> Life {
     Life::of(pod("ci", name, &["step"])).scheduled("node-1").after(secs(1)).running()
 }
 
-/// The answer, in a word, and when it came.
+/// The answer in short, and its time.
 async fn answer(wait: Wait) -> (Result<i32, FailReason>, Duration) {
     let start = Instant::now();
     let outcome = wait.await;
     (outcome.map(|exit| exit.code).map_err(|failure| failure.reason), start.elapsed())
 }
 
-/// What such a life comes to behind an outage.
+/// The answer for such a life with the outage.
 async fn behind_an_outage(way: Way, life: Life) -> (Result<i32, FailReason>, Duration) {
     let cluster = Cluster::new();
     outage(&cluster);
@@ -79,7 +79,7 @@ async fn behind_an_outage(way: Way, life: Life) -> (Result<i32, FailReason>, Dur
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_was_lost_during_an_outage_is_found_where_history_has_it() {
+async fn a_record_that_was_lost_during_an_outage_is_found_in_the_history() {
     let lost = |life: Life| {
         let terminated =
             podwait_sim::Step::Terminated { container: "step".into(), how: Terminated::unknown() };
@@ -102,11 +102,11 @@ async fn a_record_that_was_lost_during_an_outage_is_found_where_history_has_it()
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_ended_and_went_during_an_outage_has_its_own_end() {
+async fn a_pod_that_ended_and_was_deleted_during_an_outage_has_its_own_end() {
     type Make = fn() -> Life;
     let lives: [(Make, Result<i32, FailReason>); 4] = [
         (|| running("p").after(secs(19)).finished(7).after(secs(1)).delete(0), Ok(7)),
-        // That the exit came before the deletion was to be seen for a second only.
+        // Only for one second was it observable that the exit preceded the deletion.
         (
             || running("p").after(secs(19)).terminated("step", Terminated::exit(0)).after(secs(1)).delete(0),
             Ok(0),
@@ -133,7 +133,7 @@ async fn who_ended_and_went_during_an_outage_has_its_own_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_api_server_has_forgotten_holds_up_nobody() {
+async fn a_compacted_history_delays_no_answer() {
     for way in WAYS {
         let cluster = Cluster::new();
         outage(&cluster);
@@ -149,7 +149,7 @@ async fn what_the_api_server_has_forgotten_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_well_needs_no_other_beside_it() {
+async fn a_working_watch_needs_no_probe() {
     for way in WAYS {
         let cluster = Cluster::new();
         running("p").after(secs(100)).finished(7).after(secs(1)).delete(0).spawn(&cluster);
@@ -159,7 +159,7 @@ async fn a_watch_that_is_well_needs_no_other_beside_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_words_of_all_that_a_list_misses_come_by_one_watch() {
+async fn one_probe_brings_the_final_states_of_all_pods_missing_in_a_list() {
     let cluster = Cluster::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&seen);
@@ -178,17 +178,18 @@ async fn the_last_words_of_all_that_a_list_misses_come_by_one_watch() {
     }
     let seen = seen.lock().expect("no panic");
     let count = |verb| seen.iter().filter(|seen| **seen == verb).count();
-    // The hub's own; one for the pod whose read found out that the server is back; and one for all that the LIST misses.
+    // The hub's watch; a probe for the pod whose read detected the end of the outage; and a probe for all pods missing
+    // in the LIST.
     assert_eq!((count(Verb::List), count(Verb::Watch)), (1, 3), "{seen:?}");
     assert!(count(Verb::Get) < 20, "{seen:?}");
 }
 
-/// An absence that is being confirmed is better than a limit that runs out meanwhile.
+/// A confirmed absence is a better answer than a limit that runs out meanwhile.
 #[tokio::test(start_paused = true)]
-async fn no_limit_speaks_while_an_absence_is_confirmed() {
+async fn no_limit_decides_while_an_absence_is_confirmed() {
     for way in WAYS {
         let mut endings = Vec::new();
-        // The absence is read a moment after 40 s, and confirmed three seconds later.
+        // A read shows the absence a moment after 40 s. It is confirmed three seconds later.
         for deadline in (38..48).map(secs) {
             let cluster = Cluster::new();
             outage_and_then(&cluster, |request| {
@@ -216,7 +217,7 @@ async fn no_limit_speaks_while_an_absence_is_confirmed() {
 
 /// The next outage begins while an absence is confirmed, and lasts for longer than the budget.
 #[tokio::test(start_paused = true)]
-async fn an_absence_counts_though_nothing_can_be_read_any_more() {
+async fn an_absence_counts_even_if_all_later_reads_fail() {
     type Make = fn(Life) -> Life;
     let afterwards: [(Make, FailReason); 2] = [
         (|life| life, FailReason::PodDeleted),
@@ -242,11 +243,11 @@ async fn an_absence_counts_though_nothing_can_be_read_any_more() {
     }
 }
 
-/// A label that goes is no end.
+/// The loss of a label is no end.
 #[tokio::test(start_paused = true)]
-async fn what_is_only_out_of_sight_has_no_last_words() {
-    let nobody = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "nobody" } } });
-    let life = running("p").after(secs(19)).merge(nobody).after(secs(60)).finished(7);
+async fn a_pod_that_only_lost_its_label_has_no_final_state() {
+    let unlabelled = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "nobody" } } });
+    let life = running("p").after(secs(19)).merge(unlabelled).after(secs(60)).finished(7);
     let (answer, at) = behind_an_outage(Way::Labelled, life).await;
     assert_eq!(answer, Ok(7));
     assert!(at < secs(90), "{at:?}");

@@ -1,4 +1,4 @@
-//! What a wait has heard: the answers, and the events of watches, that its client has taken to their ends.
+//! The responses, and the events of watches, that the client of a wait has received completely.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -10,32 +10,32 @@ use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// An ear in the client of one wait.
+/// Records the arrivals at the client of one wait.
 #[derive(Clone, Default)]
-pub(super) struct Ear(Arc<Mutex<Vec<Heard>>>);
+pub(super) struct Arrivals(Arc<Mutex<Vec<Arrival>>>);
 
-/// What came, and when.
-type Heard = (Instant, Vec<u8>);
+/// The text that arrived, and when.
+type Arrival = (Instant, Vec<u8>);
 
-impl Ear {
-    /// A client that does the same as this one.
+impl Arrivals {
+    /// This client, with a recording of its arrivals.
     pub(super) fn client(&self, client: podwait::Client) -> podwait::Client {
-        let ear = self.clone();
+        let arrivals = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
-            let (ear, client) = (ear.clone(), client.clone());
+            let (arrivals, client) = (arrivals.clone(), client.clone());
             async move {
                 let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
                 let response: Response<Body> = client.as_kube().send(request).await?;
-                // A refusal says nothing about the pod, but that it is not there.
-                let says = matches!(response.status().as_u16(), 200 | 404);
-                let ear = if says { ear } else { Self::default() };
-                Ok::<_, kube::Error>(response.map(|body| ear.at(body, is_watch)))
+                // The only refusal that is evidence about the pod is a 404.
+                let is_evidence = matches!(response.status().as_u16(), 200 | 404);
+                let arrivals = if is_evidence { arrivals } else { Self::default() };
+                Ok::<_, kube::Error>(response.map(|body| arrivals.at(body, is_watch)))
             }
         });
         podwait::Client::from_service(service, "default")
     }
 
-    /// The same body, in the client's hand.
+    /// The same body, recorded when the client reads it.
     fn at<B>(self, body: B, is_watch: bool) -> UnsyncBoxBody<Bytes, B::Error>
     where
         B: http_body::Body<Data = Bytes, Error: Send> + Send + 'static,
@@ -45,27 +45,27 @@ impl Ear {
         let frames = frames.filter_map(move |frame| {
             match &frame {
                 Some(Ok(frame)) => text.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
-                // What breaks off is not whole.
+                // A body that breaks off is incomplete.
                 Some(Err(_)) => text.clear(),
-                None => self.hear(std::mem::take(&mut text)),
+                None => self.add(std::mem::take(&mut text)),
             }
             while is_watch && let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-                self.hear(text.drain(..=end).collect());
+                self.add(text.drain(..=end).collect());
             }
             async { frame }
         });
         StreamBody::new(frames).boxed_unsync()
     }
 
-    fn hear(&self, text: Vec<u8>) {
+    fn add(&self, text: Vec<u8>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), text));
     }
 
-    /// When something came, and which versions of the pod with this uid were in it.
-    pub(super) fn heard(&self, uid: &str) -> Vec<(Instant, Vec<String>)> {
-        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let heard = heard.iter().filter(|(_, text)| !text.is_empty());
-        heard.map(|(at, text)| (*at, versions(text, uid))).collect()
+    /// When responses or events arrived, and the versions in them of the pod with this uid.
+    pub(super) fn of(&self, uid: &str) -> Vec<(Instant, Vec<String>)> {
+        let arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrivals = arrivals.iter().filter(|(_, text)| !text.is_empty());
+        arrivals.map(|(at, text)| (*at, versions(text, uid))).collect()
     }
 }
 
@@ -88,35 +88,35 @@ mod tests {
         format!(r#"{{"kind":"Pod","metadata":{{"uid":"{uid}","resourceVersion":"{version}"}}}}"#)
     }
 
-    /// What is heard of a body of these frames, of which the client takes so many.
-    async fn heard(frames: &[&str], is_watch: bool, taken: usize, breaks: bool) -> Vec<String> {
+    /// The recorded versions of a body with these frames, of which the client reads `taken`.
+    async fn arrived(frames: &[&str], is_watch: bool, taken: usize, breaks: bool) -> Vec<String> {
         let frames = frames.iter().map(|frame| Ok(http_body::Frame::data(frame.as_bytes().to_vec().into())));
         let broken = breaks.then(|| Err(std::io::Error::other("reset")));
         let body = StreamBody::new(stream::iter(frames.chain(broken).collect::<Vec<_>>()));
-        let ear = Ear::default();
-        let mut body = ear.clone().at(body, is_watch);
+        let arrivals = Arrivals::default();
+        let mut body = arrivals.clone().at(body, is_watch);
         for _ in 0..taken {
             let _ = body.frame().await;
         }
-        ear.heard("a").into_iter().flat_map(|(_, versions)| versions).collect()
+        arrivals.of("a").into_iter().flat_map(|(_, versions)| versions).collect()
     }
 
     #[tokio::test]
-    async fn only_what_is_whole_and_taken_is_heard() {
+    async fn only_complete_texts_that_were_read_are_recorded() {
         let get = pod("a", "1");
         let (begin, end) = get.split_at(20);
-        assert_eq!(heard(&[begin, end], false, 3, false).await, ["1"]);
-        assert!(heard(&[begin, end], false, 2, false).await.is_empty(), "its end was not taken");
-        assert!(heard(&[begin, end], false, 3, true).await.is_empty(), "it broke off");
+        assert_eq!(arrived(&[begin, end], false, 3, false).await, ["1"]);
+        assert!(arrived(&[begin, end], false, 2, false).await.is_empty(), "its end was not read");
+        assert!(arrived(&[begin, end], false, 3, true).await.is_empty(), "it broke off");
         let list = format!(r#"{{"items":[{},{}]}}"#, pod("b", "1"), pod("a", "2"));
-        assert_eq!(heard(&[&list], false, 2, false).await, ["2"]);
+        assert_eq!(arrived(&[&list], false, 2, false).await, ["2"]);
         let event = |version| format!(r#"{{"type":"MODIFIED","object":{}}}{}"#, pod("a", version), '\n');
         let (first, second) = (event("3"), event("4"));
         let (begin, end) = second.split_at(30);
         let both = format!("{first}{begin}");
-        assert_eq!(heard(&[&both, end], true, 1, true).await, ["3"]);
-        assert_eq!(heard(&[&both, end], true, 2, true).await, ["3", "4"]);
-        assert_eq!(heard(&[&both], true, 3, true).await, ["3"]);
-        assert!(heard(&["noise"], false, 2, false).await.is_empty());
+        assert_eq!(arrived(&[&both, end], true, 1, true).await, ["3"]);
+        assert_eq!(arrived(&[&both, end], true, 2, true).await, ["3", "4"]);
+        assert_eq!(arrived(&[&both], true, 3, true).await, ["3"]);
+        assert!(arrived(&["noise"], false, 2, false).await.is_empty());
     }
 }
