@@ -40,6 +40,11 @@ impl Host {
         Self { reflector: Reflector::of_scope(scope, 10), now: 1_000, beside: Vec::new() }
     }
 
+    /// Waits on single pods.
+    pub fn single() -> Self {
+        Self { reflector: Reflector::single(), now: 1_000, beside: Vec::new() }
+    }
+
     pub fn at(&self) -> Instant {
         Instant::from_millis(self.now)
     }
@@ -95,9 +100,14 @@ impl Host {
         std::iter::from_fn(|| self.reflector.next_delivery()).collect()
     }
 
-    pub fn event(&mut self, id: RequestId, event: Event, name: &str, pod: &Pod) {
-        let now = self.at();
-        self.reflector.event(now, id, event, head(name, pod), || Ok(pod.clone()));
+    /// Returns whether the object was read.
+    pub fn event(&mut self, id: RequestId, event: Event, name: &str, pod: &Pod) -> bool {
+        let (now, mut is_read) = (self.at(), false);
+        self.reflector.event(now, id, event, head(name, pod), || {
+            is_read = true;
+            Ok(pod.clone())
+        });
+        is_read
     }
 
     /// Lists these pods at version 100 and opens the watch.

@@ -43,7 +43,7 @@ fn a_list_that_breaks_off_is_followed_by_one_in_pages_and_a_refused_one_at_once(
     let (watch, _) = host.request(200);
     host.reflector.opened(host.at(), watch);
     host.reflector.ended(host.at(), watch);
-    let early = Observed::Failed(ApiFailure::new(Via::Watch, 0, "the answer ended early"));
+    let early = Observed::Failed(ApiFailure::new(Via::Watch, 0, "the response ended early"));
     assert_eq!(host.deliveries(), [(wait, early)]);
     host.want(wait, STEADY, false);
     let (list, request) = host.request(1_000);

@@ -1,8 +1,11 @@
 //! Cases that walks of a few pods do not reach, driven by hand.
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 
+mod events;
 mod host;
 mod lists;
+mod own;
 mod past;
+mod probes;
 mod reads;
 mod scope;

@@ -1,7 +1,7 @@
 //! Reads of single pods, and the LIST in their place.
 
 use crate::host::{Host, failure, head, pod};
-use podwait_hub::{Observed, Request, Via, WaitId};
+use podwait_hub::{ApiFailure, Command, Event, Observed, Request, Via, WaitId};
 use std::time::Duration;
 
 #[test]
@@ -59,11 +59,14 @@ fn reads_at_once_have_a_limit() {
     host.join("first");
     let _ = host.watch(&[("first", pod("u", 90))]);
     host.deliveries();
-    for name in 0..40 {
-        host.join(&format!("pod{name}"));
-    }
+    let waits: Vec<WaitId> = (0..40).map(|name| host.join(&format!("pod{name}"))).collect();
     let reads = (0..40).map(|_| host.requests(100).len()).sum::<usize>();
     assert_eq!(reads, 16, "none is answered");
+    // Reads whose waits leave make room for others.
+    for (left, room) in [(0, 1), (1, 1), (2, 1)] {
+        host.reflector.leave(waits[left]);
+        assert_eq!(host.requests(100).len(), room);
+    }
 }
 
 #[test]
@@ -86,4 +89,105 @@ fn a_pause_is_reported_with_the_time_that_remains() {
     host.want(wait, Duration::from_secs(2), false);
     assert_eq!(host.commands(6_999), []);
     assert!(matches!(host.requests(1)[..], [(_, Request::Get(_))]));
+}
+
+#[test]
+fn a_failure_has_the_call_of_its_request() {
+    let mut host = Host::hub(Some("app=x"));
+    host.join("first");
+    let _ = host.watch(&[("first", pod("u", 90))]);
+    host.deliveries();
+    let wait = host.join("a");
+    let (question, request) = host.request(0);
+    assert!(matches!(request, Request::List { limit: 1, .. }), "{request:?}");
+    host.reflector.failed(host.at(), question, failure(503, None));
+    let expected = ApiFailure { via: Via::List, ..failure(503, None) };
+    assert_eq!(host.deliveries(), [(wait, Observed::Failed(expected))]);
+}
+
+#[test]
+fn a_page_has_time_while_bytes_arrive_and_a_limit_of_bytes() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let list = host.first_page();
+    assert_eq!(host.commands(9_000), []);
+    host.reflector.progress(host.at(), list, 100);
+    assert_eq!(host.commands(9_000), []);
+    host.reflector.progress(host.at(), list, usize::MAX);
+    assert_eq!(host.commands(0), [Command::Close(list)]);
+    let delivered = host.deliveries();
+    let [(of, Observed::Failed(failure))] = &delivered[..] else { panic!("{delivered:?}") };
+    assert_eq!((*of, &*failure.message), (wait, "the LIST does not end"));
+    // Only a page has a limit.
+    host.want(wait, Duration::from_secs(1), false);
+    let (read, request) = host.request(1_000);
+    assert!(matches!(request, Request::Get(_)), "{request:?}");
+    host.reflector.progress(host.at(), read, usize::MAX);
+    assert_eq!(host.commands(0), []);
+}
+
+#[test]
+fn an_answer_that_was_overtaken_is_delivered_if_it_is_newer_or_ends_a_failure() {
+    // The first event, if its object can be read, and the version of the answer.
+    for (event, is_readable, answer, is_delivered) in [
+        (101, true, 102, true),
+        (101, true, 101, false),
+        (101, true, 100, false),
+        (101, false, 90, true),
+        (101, false, 89, false),
+        (101, false, 102, true),
+    ] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(500), false);
+        let (read, _) = host.request(500);
+        let seen = pod("u", event);
+        let object = if is_readable { Ok(seen.clone()) } else { Err(failure(200, None)) };
+        host.reflector.event(host.at(), watch, Event::State, head("a", &seen), || object);
+        assert_eq!(host.deliveries().len(), 1);
+        host.want(wait, Duration::from_secs(300), false);
+        host.reflector.answer(host.at(), read, Some(pod("u", answer)));
+        let expected = is_delivered.then(|| (wait, Observed::Pod(Via::Get, pod("u", answer))));
+        assert_eq!(host.deliveries(), Vec::from_iter(expected), "{event} {is_readable} {answer}");
+    }
+}
+
+#[test]
+fn a_read_shows_that_the_watch_has_passed_a_change_over() {
+    for (version, is_passed_over) in [(90, false), (95, true), (100, true), (101, false)] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(1_000), false);
+        let (read, _) = host.request(1_000);
+        host.reflector.answer(host.at(), read, Some(pod("u", version)));
+        assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Get, pod("u", version)))]);
+        host.want(wait, Duration::from_secs(300), false);
+        assert_eq!(host.commands(0).contains(&Command::Close(watch)), is_passed_over, "{version}");
+    }
+}
+
+#[test]
+fn after_a_read_that_failed_a_list_comes_before_the_next_watch() {
+    for has_failed in [false, true] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(1_000), false);
+        let (read, _) = host.request(1_000);
+        if has_failed {
+            host.reflector.failed(host.at(), read, failure(503, None));
+        } else {
+            host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+        }
+        host.deliveries();
+        host.want(wait, Duration::from_secs(300), false);
+        host.reflector.failed(host.at(), watch, failure(0, None));
+        let (_, request) = host.request(0);
+        assert_eq!(matches!(request, Request::WatchList { .. }), has_failed, "{request:?}");
+    }
 }
