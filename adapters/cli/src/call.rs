@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
-use podwait::Client;
 use podwait::core::one_line;
+use podwait::{Client, ConfigError};
 use podwait_hub::is_dns_subdomain;
 use serde::Deserialize;
 use std::error::Error;
@@ -114,7 +114,10 @@ impl Trouble {
 
     fn lost(error: &(dyn Error + 'static)) -> Self {
         let mut cause = error;
-        while let Some(deeper) = cause.source() {
+        // That one quotes what is behind it, and says where that happened.
+        while !cause.is::<ConfigError>()
+            && let Some(deeper) = cause.source()
+        {
             cause = deeper;
         }
         Self::unreadable(&cause.to_string())

@@ -172,10 +172,13 @@ pub(crate) fn later(time: Duration) -> Instant {
     Instant::now() + time.min(LONGEST_TIME)
 }
 
-/// The message at the end of an error's chain: the root cause.
+/// The message at the end of an error's chain, which is the root cause. A [`ConfigError`](error::ConfigError) quotes what is
+/// behind it, and says where that happened.
 pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
-    while let Some(deeper) = cause.source() {
+    while !cause.is::<error::ConfigError>()
+        && let Some(deeper) = cause.source()
+    {
         cause = deeper;
     }
     cause.to_string()

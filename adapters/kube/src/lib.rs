@@ -27,8 +27,8 @@
 //! Additions to a wait: [`Logs`] are the lines of the pod's containers, a [`Hold`] keeps the pod until its end was
 //! read, a [`Journal`] keeps waits for a later process, and a [`trace`] records them. [`wait_job`] waits for a Job.
 //!
-//! Every call has a timeout of its own and kube's hidden retries are off: each failure reaches the machine at once and
-//! counts against the budget of the policy.
+//! Every call has a timeout of its own, and a [`Client`] has none of kube's hidden retries: each failure reaches the machine
+//! at once and counts against the budget of the policy.
 //!
 //! # Rights
 //!

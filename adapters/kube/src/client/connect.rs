@@ -119,7 +119,7 @@ fn build(config: kube::Config) -> Result<(Client, Transport), ConfigError> {
     check_file("client-certificate", user.client_certificate.as_deref())?;
     check_file("client-key", user.client_key.as_deref())?;
     let headers = config.extra_headers_layer();
-    let headers = headers.map_err(|error| ConfigError::because("the user to impersonate (`as`)", &error))?;
+    let headers = headers.map_err(|error| ConfigError::because("the user to impersonate (`as`)", error))?;
     let namespace = config.default_namespace.clone();
     let transport = Transport::new(config)?;
     Ok((Client::from_service(headers.layer(transport.clone()), namespace), transport))
@@ -131,7 +131,7 @@ fn check_file(what: &str, path: Option<&str>) -> Result<(), ConfigError> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() && metadata.len() <= LONGEST_FILE => Ok(()),
         Ok(_) => Err(ConfigError::new(format!("the {what} {path} is not a regular file, or is too long"))),
-        Err(error) => Err(ConfigError::new(format!("the {what} {path} cannot be read: {error}"))),
+        Err(error) => Err(ConfigError::because(&format!("the {what} {path} cannot be read"), error)),
     }
 }
 
@@ -141,6 +141,7 @@ mod tests {
     use kube::config::AuthInfo;
     use proptest::prelude::*;
     use serde_json::json;
+    use std::error::Error;
 
     fn config(server: &str) -> kube::Config {
         kube::Config::new(server.parse().expect("what kube takes for a URL"))
@@ -150,11 +151,39 @@ mod tests {
         serde_json::from_value(json.clone()).expect("what kube takes for a user")
     }
 
-    /// The result for a configuration.
+    /// The result for a configuration: the error with all that is behind it, as it may be printed.
     fn check(config: kube::Config) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _inside = runtime.enter();
-        Client::from_config(config).map(drop).map_err(|error| error.to_string())
+        Client::from_config(config).map(drop).map_err(|error| all_of(&error))
+    }
+
+    fn all_of(error: &ConfigError) -> String {
+        let mut all = format!("{error}\n{error:?}\n");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            all.push_str(&format!("{error}\n{error:?}\n"));
+            cause = error.source();
+        }
+        all
+    }
+
+    #[test]
+    fn the_error_of_the_system_is_behind_that_of_a_file() {
+        for (json, words) in [
+            (json!({ "tokenFile": "/no/such" }), "the token file /no/such cannot be read: "),
+            (json!({ "client-certificate": "/no/such" }), "the client-certificate /no/such cannot be read: "),
+        ] {
+            let mut config = config("https://h");
+            config.auth_info = user(&json);
+            let error = build(config).map(drop).expect_err("no such file");
+            let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+            let cause = cause.expect("an error of the system");
+            assert_eq!(cause.kind(), std::io::ErrorKind::NotFound);
+            assert_eq!(error.to_string(), format!("{words}{cause}"));
+            let outer = kube::Error::Service(error.clone().into());
+            assert_eq!(crate::client::root_cause(&outer), error.to_string(), "it says where");
+        }
     }
 
     #[test]
@@ -282,7 +311,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let _inside = runtime.enter();
             if let Err(error) = Client::from_config(config) {
-                assert!(!error.to_string().contains("SECRET"), "{error}");
+                assert!(!all_of(&error).contains("SECRET"), "{}", all_of(&error));
             }
         }
     }

@@ -53,7 +53,7 @@ impl Connector {
             None => (self.tcp(target.clone()).await?, false),
             Some(proxy) => match self.through(proxy, host, port, is_https).await {
                 Ok(io) => (io, !is_https && proxy.kind != Kind::Socks5),
-                Err(error) => return Err(ConfigError::because(&format!("the proxy {proxy}"), &*error).into()),
+                Err(error) => return Err(ConfigError::because(&format!("the proxy {proxy}"), error).into()),
             },
         };
         let io = if is_https { self.tls(io, host).await? } else { io };

@@ -47,7 +47,12 @@ impl TokenFile {
                 (Err(what), None) => return Err(wrong(what)),
             },
             (Err(_), Some(otherwise)) => otherwise,
-            (Err(error), None) => return Err(wrong(&format!("cannot be read: {error}"))),
+            (Err(error), None) => {
+                return Err(ConfigError::because(
+                    &format!("the token file {} cannot be read", path.display()),
+                    error,
+                ));
+            }
         };
         let is_read_once = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
         Ok(Self { path: path.into(), is_read_once, last: Mutex::new(last) })

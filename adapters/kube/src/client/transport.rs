@@ -177,18 +177,18 @@ fn connections(
 }
 
 fn tls(config: &kube::Config, identity: Option<&Identity>) -> Result<Tls, ConfigError> {
-    let wrong =
-        |error: &(dyn std::error::Error + 'static)| ConfigError::because("TLS cannot be set up", error);
     let with_identity = identity.map(|identity| {
         let mut config = config.clone();
         identity.put_into(&mut config.auth_info);
         config
     });
     let config = with_identity.as_ref().unwrap_or(config);
-    let client = config.rustls_client_config().map_err(|error| wrong(&error))?;
+    let client = config.rustls_client_config();
+    let client = client.map_err(|error| ConfigError::because("TLS cannot be set up", error))?;
     let server_name = config.tls_server_name.clone().map(|name| {
-        name.try_into()
-            .map_err(|_| ConfigError::new("the tls-server-name is neither a DNS name nor an IP address"))
+        name.try_into().map_err(|error| {
+            ConfigError::new("the tls-server-name is neither a DNS name nor an IP address").with_source(error)
+        })
     });
     Ok(Tls { config: Arc::new(client), server_name: server_name.transpose()? })
 }

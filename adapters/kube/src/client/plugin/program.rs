@@ -6,7 +6,7 @@ use kube::config::{ExecConfig, ExecInteractiveMode};
 use podwait_core::one_line;
 use serde_json::json;
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Program {
             let is_absent = error.kind() == ErrorKind::NotFound;
             let what =
                 if is_absent { "was not found" } else { &*format!("cannot be started: {}", error.kind()) };
-            self.error(what)
+            self.error(what).with_source(error)
         })?;
         let printed = timeout(LIMIT, self.printed(child)).await;
         let printed =
@@ -111,7 +111,7 @@ impl Program {
     }
 
     async fn printed(&self, mut child: Child) -> Result<Vec<u8>, ConfigError> {
-        let broken = |_| self.error("cannot be read from");
+        let broken = |error: io::Error| self.error("cannot be read from").with_source(error);
         let mut printed = Vec::new();
         let output = child.stdout.take().ok_or_else(|| self.error("has no standard output"))?;
         let mut output = output.take(LONGEST + 1);
