@@ -163,7 +163,7 @@ async fn configurations_that_cannot_be_used_are_reported_without_their_secrets()
             "proxy-url has a scheme that is not",
         ),
         (cluster(json!({ "proxy-url": "u:secret@h h" })), json!({}), "proxy-url is not a URL"),
-        (cluster(json!({ "server": "https://u:secret@h h" })), json!({}), "the server's URL is none"),
+        (cluster(json!({ "server": "https://u:secret@h h" })), json!({}), "the server's URL is not valid"),
         (cluster(json!({ "server": "ftp://u:secret@h" })), json!({}), "a scheme other than"),
         (json!({}), json!({}), "no server"),
     ] {
