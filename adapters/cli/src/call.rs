@@ -4,22 +4,19 @@
 //! limit of size an endless response would fill the memory.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{Method, Request, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use podwait::core::one_line;
-use podwait::{Client, ConfigError};
+use podwait::wire::{Answer, Refusal, Subject};
+use podwait::{ApiFailure, Client, ConfigError, Via};
 use podwait_hub::is_dns_subdomain;
-use serde::Deserialize;
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a call may take, including its complete response.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Longest body of a response without success that is read, in bytes.
-const LONGEST_REFUSAL: usize = 64 << 10;
 
 /// Longest message that an error keeps, in bytes.
 const LONGEST_MESSAGE: usize = 300;
@@ -52,15 +49,6 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
 }
 
-/// The fields of `metav1.Status` that are read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    kind: String,
-    reason: Option<String>,
-    message: Option<String>,
-}
-
 impl Call<'_> {
     /// Sends the request, and returns the body of a response with success.
     pub(crate) async fn send(self, client: &Client) -> Result<Bytes, Trouble> {
@@ -72,14 +60,18 @@ impl Call<'_> {
             content = body;
         }
         let request = request.body(Body::from(content)).map_err(|error| Trouble::lost(&error))?;
+        let subject = Subject::of(request.method().as_str(), request.uri().path(), request.uri().query());
         let answer = async {
             let response = client.as_kube().send(request).await.map_err(|error| Trouble::lost(&error))?;
             let (head, body) = response.into_parts();
             if !head.status.is_success() {
-                let body = Limited::new(body, LONGEST_REFUSAL).collect();
+                let body = Limited::new(body, Refusal::LONGEST_BODY).collect();
                 let body = timeout(Duration::from_secs(1), body).await.ok().and_then(Result::ok);
                 let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-                return Err(Trouble::refused(head.status, &head.headers, &body));
+                let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+                let (retry_after, date) = (text(header::RETRY_AFTER), text(header::DATE));
+                let answer = Answer { code: head.status.as_u16(), retry_after, date, body: &body };
+                return Err(Trouble::refused(&Refusal::read(Via::Get, &subject, &answer)));
             }
             let body = Limited::new(body, self.longest).collect().await;
             body.map(|body| body.to_bytes()).map_err(|error| Trouble::lost(&*error))
@@ -123,19 +115,11 @@ impl Trouble {
         Self::unreadable(&cause.to_string())
     }
 
-    fn refused(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let status = serde_json::from_slice::<Status>(body).ok().filter(|status| status.kind == "Status");
-        let message = status.as_ref().and_then(|status| status.message.as_deref());
-        let message = message.map(|message| one_line(message, LONGEST_MESSAGE).into_owned());
-        let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Self {
-            code: code.as_u16(),
-            reason: status.map(|status| status.reason.unwrap_or_default()),
-            retry_after: Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_PAUSE),
-            message: message
-                .filter(|message| !message.is_empty())
-                .unwrap_or_else(|| format!("HTTP status {code}")),
-        }
+    fn refused(refusal: &Refusal) -> Self {
+        let ApiFailure { code, is_status, retry_after, message, .. } = &refusal.failure;
+        let reason = refusal.reason().filter(|_| *is_status).map(String::from);
+        let retry_after = retry_after.unwrap_or_default().min(LONGEST_PAUSE);
+        Self { code: *code, reason, retry_after, message: message.clone() }
     }
 
     /// Whether the API server refuses the request for good. A page of a proxy is no such refusal.

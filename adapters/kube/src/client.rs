@@ -62,7 +62,8 @@ impl Calls {
     /// Reads the pod from etcd (no resourceVersion: a cache may still have a pod that is gone); `None` if it does not
     /// exist.
     pub(crate) async fn get(&self, pod: &PodName) -> Result<Option<Arc<ObservedPod>>, ApiFailure> {
-        let request = json_request(Via::Get, &podwait_hub::Request::Get(pod.clone()))?;
+        let json = Encoding::Json.media_type();
+        let request = get_request(Via::Get, &podwait_hub::Request::Get(pod.clone()), json)?;
         match self.call(Via::Get, request).await {
             Ok(json) => Ok(Some(Arc::new(ObservedPod::of_answer(pod, Encoding::Json, &json)?))),
             Err(refusal) if refusal.is_absence_of(pod.name()) => Ok(None),
@@ -73,7 +74,7 @@ impl Calls {
     /// Sends a request and reads its whole answer, of at most the size of an object.
     pub(crate) async fn call(&self, via: Via, request: Request<Vec<u8>>) -> Result<Bytes, Refusal> {
         let answer = async {
-            let body = self.open(via, request, CALL_TIMEOUT).await?;
+            let body = self.open(via, request, CALL_TIMEOUT).await?.into_body();
             match Limited::new(body, LONGEST_OBJECT).collect().await {
                 Ok(body) => Ok(body.to_bytes()),
                 Err(error) if error.is::<LengthLimitError>() => {
@@ -92,13 +93,13 @@ impl Calls {
         via: Via,
         request: Request<Vec<u8>>,
         within: Duration,
-    ) -> Result<Body, Refusal> {
+    ) -> Result<Response<Body>, Refusal> {
         let subject = Subject::of(request.method().as_str(), request.uri().path(), request.uri().query());
         let answer = async {
             let sent = self.client.as_kube().send(request.map(Body::from)).await;
             let response = sent.map_err(|error| failure(via, 0, root_cause(&error)))?;
             match response.status() {
-                StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => Ok(response.into_body()),
+                StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => Ok(response),
                 _ => Err(refusal(via, &subject, response).await),
             }
         };
@@ -106,13 +107,17 @@ impl Calls {
     }
 }
 
-/// A request for pods as JSON, if the names in it are valid.
-fn json_request(via: Via, asked: &podwait_hub::Request) -> Result<Request<Vec<u8>>, ApiFailure> {
+/// A request for pods in that form, if the names in it are valid.
+fn get_request(
+    via: Via,
+    asked: &podwait_hub::Request,
+    accept: &'static str,
+) -> Result<Request<Vec<u8>>, ApiFailure> {
     if let Some((what, name)) = asked.invalid_name() {
         // What the API server would answer.
         return Err(rejected(via, format!("{name:?} is not a valid {what} name")));
     }
-    let get = Request::get(asked.target()).header(header::ACCEPT, Encoding::Json.media_type());
+    let get = Request::get(asked.target()).header(header::ACCEPT, accept);
     get.body(Vec::new()).map_err(|error| rejected(via, error.to_string()))
 }
 

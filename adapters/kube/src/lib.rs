@@ -81,6 +81,7 @@ pub mod trace;
 mod wait;
 
 pub use client::error::ConfigError;
+pub use client::list::{ListedPod, pods};
 pub use client::{Client, check_access};
 pub use drive::drive;
 #[cfg(feature = "hold")]

@@ -125,6 +125,12 @@ impl Refusal {
         Self { failure, status: status.map(|status| Box::new(Details::of(&status))) }
     }
 
+    /// The `reason` of the `Status`; `None` if the answer has no `Status`.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.status.as_deref().map(|status| &*status.reason)
+    }
+
     /// Whether this says that the value of this field is not allowed.
     #[must_use]
     pub fn is_about(&self, field: &str) -> bool {

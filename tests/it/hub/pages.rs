@@ -173,3 +173,31 @@ async fn pods_of_the_same_name_in_two_namespaces_are_distinct() {
     // Dropped before it has joined the hub.
     assert!(hub.wait("one", "p").into_future().now_or_never().is_none());
 }
+
+/// The successor of an agent knows only the label.
+#[tokio::test(start_paused = true)]
+async fn the_pods_of_a_label_are_listed_with_their_uids() {
+    for knows_protobuf in [true, false] {
+        let cluster = Cluster::new();
+        if !knows_protobuf {
+            cluster.faults().refuse_protobuf();
+        }
+        for n in 0..600 {
+            running(&name(n)).spawn(&cluster);
+        }
+        let mut other = pod("ci", "other", &["step"]);
+        other["metadata"]["labels"] = serde_json::json!({});
+        cluster.create(other).expect("a pod");
+        sleep(secs(1)).await;
+        let scope = Scope::namespace("ci").labels(super::OURS);
+        let found = podwait::pods(&client_of(&cluster), &scope).await.expect("a list");
+        assert_eq!((found.len(), cluster.requests().list), (600, 2));
+        for pod in found {
+            let stored = cluster.get(&pod.namespace, &pod.name).expect("a pod");
+            assert_eq!(stored["metadata"]["uid"], pod.uid);
+        }
+        cluster.faults().push(Verb::List, Fault::status(403));
+        let refused = podwait::pods(&client_of(&cluster), &scope).await.map(drop);
+        assert_eq!(refused.map_err(|failure| failure.code), Err(403));
+    }
+}

@@ -5,7 +5,7 @@ use crate::client::{Calls, Client, unreadable};
 use crate::ends::ends_of;
 use podwait_core::{ContainerState, Exit, Failure, PodSnapshot, Timestamp};
 use podwait_hub::Scope;
-use podwait_wire::{ApiFailure, Via};
+use podwait_wire::{ApiFailure, Encoding, Via};
 use serde::Deserialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -70,7 +70,7 @@ pub async fn held_pods(client: Client, scope: Scope) -> Result<Vec<HeldPod>, Api
     let calls = Calls::new(client.clone());
     let mut held = Vec::new();
     calls
-        .list(&scope, |item| {
+        .list(&scope, Encoding::Json.media_type(), u32::MAX, |item| {
             let view: ItemView = serde_json::from_slice(item.bytes())
                 .map_err(|error| unreadable(Via::List, format!("unreadable item of a list: {error}")))?;
             let metadata = view.metadata;

@@ -9,7 +9,7 @@ use crate::ends::ends_of;
 use futures_util::future::BoxFuture;
 use podwait_core::{Exit, FailReason, Failure, Policy, WaitMachine};
 use podwait_hub::{PodName, Scope, Turn};
-use podwait_wire::ApiFailure;
+use podwait_wire::{ACCEPT, ApiFailure};
 use source::JobSource;
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -175,7 +175,7 @@ impl Pods {
         // The label that all versions set (`batch.kubernetes.io/controller-uid` came with 1.27).
         let scope = Scope::namespace(self.namespace.as_str()).labels(format!("controller-uid={uid}"));
         let (seen, look) = (&mut self.seen, &mut self.look);
-        let listed = self.calls.list(&scope, |item| {
+        let listed = self.calls.list(&scope, ACCEPT, u32::MAX, |item| {
             let Ok(pod) = item.pod() else { return Ok(()) };
             if seen.contains_key(&pod.snapshot.uid) {
                 return Ok(());

@@ -102,7 +102,7 @@ impl JobRequests {
         params.field_selector = Some(format!("metadata.name={}", self.job.name()));
         let request = kube::core::Request::new(self.path()?).watch(&params, version);
         let request = request.map_err(|error| rejected(Via::Watch, error.to_string()))?;
-        let body = self.calls.open(Via::Watch, request, CALL_TIMEOUT).await?;
+        let body = self.calls.open(Via::Watch, request, CALL_TIMEOUT).await?.into_body();
         Ok(Watch { body, frames: Frames::new(Encoding::Json), piece: Bytes::new() })
     }
 

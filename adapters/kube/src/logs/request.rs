@@ -70,7 +70,7 @@ impl Calls {
         let request =
             Request::get(uri).body(Vec::new()).map_err(|error| rejected(Via::Get, error.to_string()))?;
         let refusal = match self.open(Via::Get, request, patience).await {
-            Ok(body) => return Ok(LogAnswer::Body(body)),
+            Ok(response) => return Ok(LogAnswer::Body(response.into_body())),
             Err(refusal) => refusal,
         };
         match refusal.failure.code {
