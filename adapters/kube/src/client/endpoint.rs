@@ -89,8 +89,8 @@ mod tests {
         for (server, words) in [
             ("/api", "no host"),
             ("ftp://u:secret@h", "a scheme other than"),
-            ("https://u:secret@h:0", "no good port"),
-            ("https://u:secret@h:99999", "no good port"),
+            ("https://u:secret@h:0", "no valid port"),
+            ("https://u:secret@h:99999", "no valid port"),
             ("*", "no host"),
         ] {
             let error = read(server, true).expect_err(server);
