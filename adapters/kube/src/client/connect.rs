@@ -86,7 +86,7 @@ impl Client {
     /// });
     /// let client = podwait::Client::from_service(service, "ci");
     /// let failure = podwait::wait(client, "ci", "step-1").await.expect_err("one minute of refusals");
-    /// assert_eq!(failure.reason, podwait::FailReason::ApiDenied);
+    /// assert_eq!(failure.reason, podwait::FailReason::Unauthorized);
     /// # }
     /// ```
     pub fn from_service<S, B>(service: S, default_namespace: impl Into<String>) -> Self
