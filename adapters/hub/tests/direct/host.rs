@@ -5,6 +5,7 @@ use podwait_hub::{
     ApiFailure, Command, Confirms, Event, Head, Object, Observed, PodName, Reflector, Request, RequestId,
     Scope, Via, WaitId,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,20 +30,35 @@ pub const STEADY: Duration = Duration::from_secs(30);
 pub struct Host {
     pub reflector: Reflector<Pod>,
     pub now: u64,
-    /// The commands at the end of the last LIST.
-    pub beside: Vec<Command>,
+    /// The requests that were sent, and those that were closed, at the end of the last LIST.
+    pub beside: Vec<(RequestId, Request)>,
+    pub closed: Vec<RequestId>,
+    /// The LISTs at the beginning of a watch.
+    watch_lists: BTreeSet<RequestId>,
 }
 
 impl Host {
     /// A hub of the namespace `ci` with or without a label selector, and 10 requests per second.
     pub fn hub(labels: Option<&str>) -> Self {
         let scope = Scope { namespace: Some("ci".into()), labels: labels.map(Into::into) };
-        Self { reflector: Reflector::of_scope(scope, 10), now: 1_000, beside: Vec::new() }
+        Self {
+            reflector: Reflector::of_scope(scope, 10),
+            now: 1_000,
+            beside: Vec::new(),
+            closed: Vec::new(),
+            watch_lists: BTreeSet::new(),
+        }
     }
 
     /// Waits on single pods.
     pub fn single() -> Self {
-        Self { reflector: Reflector::single(), now: 1_000, beside: Vec::new() }
+        Self {
+            reflector: Reflector::single(),
+            now: 1_000,
+            beside: Vec::new(),
+            closed: Vec::new(),
+            watch_lists: BTreeSet::new(),
+        }
     }
 
     pub fn at(&self) -> Instant {
@@ -76,6 +92,11 @@ impl Host {
                 break;
             }
         }
+        let is_watch_list = |command: &Command| match command {
+            Command::Send(id, Request::WatchList { .. }) => Some(*id),
+            Command::Send(..) | Command::Close(_) => None,
+        };
+        self.watch_lists.extend(all.iter().filter_map(is_watch_list));
         all
     }
 
@@ -120,8 +141,32 @@ impl Host {
             self.event(watch, Event::State, name, pod);
         }
         self.listed(watch, "100");
-        self.beside = self.commands(0);
+        (self.beside, self.closed) = (Vec::new(), Vec::new());
+        for command in self.commands(0) {
+            match command {
+                Command::Send(id, request) => self.beside.push((id, request)),
+                Command::Close(id) => self.closed.push(id),
+            }
+        }
         watch
+    }
+
+    /// An object of a LIST of either form.
+    pub fn item(&mut self, list: RequestId, name: &str, pod: &Pod) {
+        if self.watch_lists.contains(&list) {
+            self.event(list, Event::State, name, pod);
+        } else {
+            self.reflector.item(list, head(name, pod), || Ok(pod.clone()));
+        }
+    }
+
+    /// The end of a LIST of either form.
+    pub fn page(&mut self, list: RequestId, resource_version: &str) {
+        if self.watch_lists.contains(&list) {
+            self.listed(list, resource_version);
+        } else {
+            self.reflector.page(self.at(), list, resource_version, None);
+        }
     }
 
     /// The bookmark after the last object of a LIST at the beginning of a watch.

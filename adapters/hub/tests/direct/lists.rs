@@ -1,124 +1,141 @@
-//! The LIST at the beginning of a watch, and what replaces it.
+//! LISTs, their pages, and the reads in their place.
 
-use crate::host::{Host, STEADY, failure, pod};
-use podwait_hub::{ApiFailure, Command, Event, From, Observed, PodName, Request, Via};
+use crate::host::{Host, Pod, failure, pod};
+use podwait_hub::{Command, Observed, PodName, Request, Via, WaitId};
+use std::time::Duration;
 
 #[test]
-fn a_list_at_the_beginning_of_a_watch_becomes_the_watch() {
+fn many_urgent_reads_become_one_list() {
     let mut host = Host::hub(None);
-    let (there, gone, absent) = (host.join("a"), host.join("b"), host.join("c"));
-    let (watch, request) = host.request(200);
-    assert!(matches!(request, Request::WatchList { .. }), "{request:?}");
-    host.reflector.opened(host.at(), watch);
-    host.event(watch, Event::State, "a", &pod("u1", 90));
-    host.event(watch, Event::State, "b", &pod("u2", 91));
-    assert_eq!(
-        host.deliveries(),
-        [(there, Observed::Pod(Via::List, pod("u1", 90))), (gone, Observed::Pod(Via::List, pod("u2", 91)))]
-    );
-    // Events may come before the end of the LIST.
-    host.event(watch, Event::State, "a", &pod("u1", 101));
-    host.event(watch, Event::Deleted, "b", &pod("u2", 102));
-    assert_eq!(
-        host.deliveries(),
-        [(there, Observed::Pod(Via::List, pod("u1", 101))), (gone, Observed::Deleted(pod("u2", 102)))]
-    );
-    host.listed(watch, "103");
-    assert_eq!(host.deliveries(), [(absent, Observed::NotFound(Via::List))]);
-    for wait in [there, gone, absent] {
-        host.want(wait, STEADY, false);
-    }
-    assert_eq!(host.commands(20_000), [], "it has no deadline any more");
-    host.event(watch, Event::State, "c", &pod("u3", 104));
-    assert_eq!(host.deliveries(), [(absent, Observed::Pod(Via::Watch, pod("u3", 104)))]);
-    host.reflector.ended(host.at(), watch);
-    let (_, request) = host.request(0);
-    assert!(matches!(&request, Request::Watch { from: From::After(at), .. } if at == "104"), "{request:?}");
-}
-
-#[test]
-fn a_list_that_breaks_off_is_followed_by_one_in_pages_and_a_refused_one_at_once() {
-    let mut host = Host::hub(None);
-    let wait = host.join("a");
-    let (watch, _) = host.request(200);
-    host.reflector.opened(host.at(), watch);
-    host.reflector.ended(host.at(), watch);
-    let early = Observed::Failed(ApiFailure::new(Via::Watch, 0, "the response ended early"));
-    assert_eq!(host.deliveries(), [(wait, early)]);
-    host.want(wait, STEADY, false);
-    let (list, request) = host.request(1_000);
-    assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
-    host.reflector.page(host.at(), list, "100", None);
-    let (watch, _) = host.request(0);
-    host.deliveries();
-    host.want(wait, STEADY, false);
-    // Once a LIST has succeeded, the next one may come with the watch again.
-    host.reflector.failed(host.at(), watch, failure(410, None));
-    let (list, request) = host.request(4_000);
-    assert!(matches!(request, Request::WatchList { .. }), "{request:?}");
-    host.reflector.failed(host.at(), list, failure(422, None));
-    assert_eq!(host.deliveries(), [], "the form of a request is of no concern to a wait");
-    let (list, request) = host.request(0);
-    assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
-    host.reflector.page(host.at(), list, "110", None);
-    let (watch, _) = host.request(0);
-    host.deliveries();
-    host.want(wait, STEADY, false);
-    host.reflector.failed(host.at(), watch, failure(410, None));
-    let (_, request) = host.request(8_000);
-    assert!(matches!(request, Request::List { .. }), "it is not asked again: {request:?}");
-}
-
-#[test]
-fn a_server_that_breaks_off_two_lists_in_a_row_is_asked_for_pages() {
-    let mut host = Host::hub(None);
-    let wait = host.join("a");
-    let mut kinds = Vec::new();
-    for _ in 0..3 {
-        let (mut list, mut request) = host.request(100_000);
-        if let Request::WatchList { .. } = request {
-            kinds.push("stream");
-            host.reflector.failed(host.at(), list, failure(503, None));
-            host.deliveries();
-            host.want(wait, STEADY, false);
-            (list, request) = host.request(20_000);
-        }
-        assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
-        kinds.push("pages");
-        host.reflector.page(host.at(), list, "100", None);
-        let (watch, _) = host.request(1_000);
-        host.reflector.failed(host.at(), watch, failure(410, None));
-        host.deliveries();
-        host.want(wait, STEADY, false);
-    }
-    assert_eq!(kinds, ["stream", "pages", "stream", "pages", "pages"]);
-}
-
-#[test]
-fn a_list_at_the_beginning_of_a_watch_has_a_deadline_while_nothing_arrives() {
-    let mut host = Host::hub(None);
-    host.join("a");
-    let (watch, _) = host.request(200);
-    host.reflector.opened(host.at(), watch);
-    assert_eq!(host.commands(9_000), []);
-    host.reflector.progress(host.at(), watch, 100);
-    assert_eq!(host.requests(9_999), []);
-    assert!(host.commands(1).contains(&Command::Close(watch)));
-}
-
-#[test]
-fn without_the_right_to_list_a_pod_is_read_by_its_name() {
-    let mut host = Host::hub(Some("podwait"));
+    let names: Vec<String> = (0..80).map(|pod| format!("pod{pod}")).collect();
     host.join("first");
     let _ = host.watch(&[("first", pod("u", 90))]);
     host.deliveries();
+    let late: Vec<WaitId> = names.iter().map(|name| host.join(name)).collect();
+    let requests = host.requests(1_200);
+    let lists = requests.iter().filter(|(_, request)| matches!(request, Request::List { .. })).count();
+    assert_eq!(lists, 1, "{requests:?}");
+    assert!(requests.len() <= 17, "{requests:?}");
+    let list = requests.iter().find(|(_, request)| matches!(request, Request::List { .. })).expect("it").0;
+    for name in &names[..70] {
+        let pod = pod("u", 100);
+        host.item(list, name, &pod);
+    }
+    host.page(list, "101");
+    let delivered = host.deliveries();
+    let absent: Vec<WaitId> = delivered
+        .iter()
+        .filter(|(_, seen)| *seen == Observed::NotFound(Via::List))
+        .map(|(wait, _)| *wait)
+        .collect();
+    assert!(late[70..].iter().all(|wait| absent.contains(wait)), "{absent:?}");
+}
+
+#[test]
+fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
+    let mut host = Host::hub(None);
     let wait = host.join("a");
-    let (question, request) = host.request(0);
-    assert!(matches!(request, Request::List { limit: 1, .. }), "{request:?}");
-    host.reflector.failed(host.at(), question, failure(403, None));
-    assert_eq!(host.deliveries(), []);
-    let (read, request) = host.request(100);
-    assert_eq!(request, Request::Get(PodName::new("ci", "a")));
-    host.reflector.answer(host.at(), read, Some(pod("u2", 95)));
-    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Get, pod("u2", 95)))]);
+    let (list, _) = host.request(200);
+    host.reflector.failed(host.at(), list, failure(503, None));
+    assert_eq!(host.deliveries(), [(wait, Observed::Failed(failure(503, None)))]);
+    host.want(wait, Duration::from_secs(3), false);
+    let (list, request) = host.request(1_000);
+    assert!(matches!(request, Request::List { .. }), "{request:?}");
+    // The due read is held back, because the LIST will have the pod.
+    assert_eq!((host.commands(2_000), host.deliveries()), (vec![], vec![]));
+    assert_eq!((host.commands(1_000), host.deliveries()), (vec![], vec![(wait, Observed::Silence)]));
+    host.want(wait, Duration::from_secs(3), false);
+    assert_eq!((host.commands(3_000), host.deliveries()), (vec![], vec![]));
+    assert_eq!((host.commands(999), host.deliveries()), (vec![], vec![]));
+    let pod = pod("u", 90);
+    host.item(list, "a", &pod);
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::List, pod))]);
+}
+
+#[test]
+fn a_page_has_time_while_bytes_arrive_and_a_limit_of_bytes() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let list = host.first_page();
+    assert_eq!(host.commands(9_000), []);
+    host.reflector.progress(host.at(), list, 100);
+    assert_eq!(host.commands(9_000), []);
+    host.reflector.progress(host.at(), list, usize::MAX);
+    assert_eq!(host.commands(0), [Command::Close(list)]);
+    let delivered = host.deliveries();
+    let [(of, Observed::Failed(failure))] = &delivered[..] else { panic!("{delivered:?}") };
+    assert_eq!((*of, &*failure.message), (wait, "the LIST does not end"));
+    // Only a page has a limit.
+    host.want(wait, Duration::from_secs(1), false);
+    let (read, request) = host.request(1_000);
+    assert!(matches!(request, Request::Get(_)), "{request:?}");
+    host.reflector.progress(host.at(), read, usize::MAX);
+    assert_eq!(host.commands(0), []);
+}
+
+#[test]
+fn more_than_fifty_urgent_reads_are_worth_a_list() {
+    for (labels, count, is_listed) in
+        [(None, 50, false), (None, 51, true), (Some("app=x"), 50, false), (Some("app=x"), 51, true)]
+    {
+        let mut host = Host::hub(labels);
+        let names: Vec<String> = (0..count).map(|pod| format!("pod{pod}")).collect();
+        let waits: Vec<WaitId> = names.iter().map(|name| host.join(name)).collect();
+        let listed: Vec<(&str, Pod)> = names.iter().map(|name| (&**name, pod("u", 90))).collect();
+        let _ = host.watch(&listed);
+        host.deliveries();
+        for wait in waits {
+            host.want(wait, Duration::from_secs(5), false);
+        }
+        let requests = host.requests(5_000);
+        let is_list = |request: &Request| matches!(request, Request::List { .. });
+        assert_eq!(requests.iter().any(|(_, request)| is_list(request)), is_listed, "{requests:?}");
+    }
+}
+
+#[test]
+fn reads_and_pages_of_a_slow_list_take_turns() {
+    let mut host = Host::hub(None);
+    host.join("first");
+    let waits = ["a", "b"].map(|name| host.join(name));
+    let page = host.first_page();
+    host.want(waits[0], Duration::from_millis(12_000), false);
+    host.want(waits[1], Duration::from_millis(13_000), false);
+    assert_eq!(host.commands(8_000), []);
+    host.reflector.page(host.at(), page, "100", Some("1".into()));
+    let (mut page, _) = host.request(0);
+    for (name, token) in [("a", "2"), ("b", "3")] {
+        host.now += if name == "a" { 4_000 } else { 1_000 };
+        host.reflector.page(host.at(), page, "100", Some(token.into()));
+        let requests = host.requests(0);
+        let [(_, read), (next, Request::List { token: Some(of_page), .. })] = &requests[..] else {
+            panic!("{requests:?}")
+        };
+        assert_eq!((read, &**of_page), (&Request::Get(PodName::new("ci", name)), token));
+        page = *next;
+    }
+}
+
+#[test]
+fn no_list_is_made_for_pods_without_the_label() {
+    let mut host = Host::hub(Some("app=x"));
+    let names: Vec<String> = (0..60).map(|pod| format!("pod{pod}")).collect();
+    let waits: Vec<WaitId> = names.iter().map(|name| host.join(name)).collect();
+    let _ = host.watch(&[]);
+    let mut reads = std::mem::take(&mut host.beside);
+    for _ in 0..100 {
+        for (id, request) in std::mem::take(&mut reads) {
+            assert!(!matches!(request, Request::List { .. }), "{request:?}");
+            if let Request::Get(_) = request {
+                host.reflector.answer(host.at(), id, Some(pod("u", 90)));
+            }
+        }
+        host.deliveries();
+        reads = host.requests(100);
+    }
+    for wait in waits {
+        host.want(wait, Duration::from_millis(400), false);
+    }
+    let requests = host.requests(400);
+    assert!(!requests.iter().any(|(_, request)| matches!(request, Request::List { .. })), "{requests:?}");
 }

@@ -3,9 +3,12 @@
 
 mod events;
 mod host;
+mod labels;
 mod lists;
 mod own;
 mod past;
 mod probes;
 mod reads;
 mod scope;
+mod turns;
+mod watch_list;

@@ -1,7 +1,7 @@
 //! States from before the last read, and probes for final states.
 
-use crate::host::{Host, STEADY, failure, head, is_watch, pod};
-use podwait_hub::{ApiFailure, Command, Confirms, Event, From, Observed, PodName, Request, Selection, Via};
+use crate::host::{Host, STEADY, failure, is_watch, pod};
+use podwait_hub::{ApiFailure, Confirms, Event, From, Observed, PodName, Request, Selection, Via};
 use std::time::Duration;
 
 #[test]
@@ -24,7 +24,7 @@ fn what_a_probe_by_name_shows_need_not_have_the_label() {
     let mut host = Host::hub(Some("podwait"));
     let (first, second) = (host.join("a"), host.join("a"));
     let _ = host.watch(&[]);
-    let [Command::Send(read, Request::Get(_))] = host.beside[..] else { panic!("{:?}", host.beside) };
+    let [(read, Request::Get(_))] = host.beside[..] else { panic!("{:?}", host.beside) };
     // The pod exists without the label, and then another pod has the name.
     host.reflector.answer(host.at(), read, Some(pod("u1", 90)));
     host.deliveries();
@@ -139,8 +139,8 @@ fn a_refused_watch_takes_no_final_state_along() {
     let wait = host.join("a");
     let list = host.first_page();
     let first = pod("u", 90);
-    host.reflector.item(list, head("a", &first), || Ok(first.clone()));
-    host.reflector.page(host.at(), list, "100", None);
+    host.item(list, "a", &first);
+    host.page(list, "100");
     host.deliveries();
     host.want(wait, STEADY, false);
     let (watch, _) = host.request(0);
@@ -153,7 +153,7 @@ fn a_refused_watch_takes_no_final_state_along() {
     host.want(wait, STEADY, false);
     let (list, request) = host.request(3_000);
     assert!(matches!(request, Request::List { .. }), "{request:?}");
-    host.reflector.page(host.at(), list, "110", None);
+    host.page(list, "110");
     assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::List))]);
     host.want(wait, Duration::from_secs(3), true);
     let both = host.requests(0);
@@ -265,20 +265,38 @@ fn a_list_whose_version_cannot_be_compared_shows_no_absence() {
 }
 
 #[test]
-fn a_list_repeats_no_absence_that_is_being_confirmed() {
+fn nothing_is_late_of_a_pod_that_is_not_known() {
     let mut host = Host::hub(None);
-    let wait = host.join("a");
-    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.join("b");
+    let watch = host.watch(&[("b", pod("u0", 90))]);
     host.deliveries();
-    host.want(wait, Duration::from_millis(200), false);
-    let (read, _) = host.request(200);
-    host.reflector.answer(host.at(), read, None);
-    assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::Get))]);
-    host.want(wait, Duration::from_secs(3), true);
-    host.reflector.failed(host.at(), watch, failure(410, None));
-    let requests = host.requests(1_000);
-    let is_list = |request: &Request| matches!(request, Request::WatchList { .. });
-    let list = requests.iter().find(|(_, request)| is_list(request)).expect("a LIST").0;
-    host.listed(list, "110");
-    assert_eq!(host.deliveries(), []);
+    let wait = host.join("a");
+    host.want(wait, Duration::from_millis(500), false);
+    let (_read, _) = host.request(0);
+    host.now += 900;
+    host.event(watch, Event::State, "a", &pod("u1", 101));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, pod("u1", 101)))]);
+}
+
+#[test]
+fn a_list_repeats_no_absence_that_is_being_confirmed() {
+    for labels in [None, Some("app=x")] {
+        let mut host = Host::hub(labels);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(200), false);
+        let (read, _) = host.request(200);
+        host.reflector.answer(host.at(), read, None);
+        assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::Get))]);
+        host.want(wait, Duration::from_secs(3), true);
+        host.reflector.failed(host.at(), watch, failure(410, None));
+        let requests = host.requests(1_000);
+        let is_list = |request: &Request| matches!(request, Request::WatchList { .. });
+        let list = requests.iter().find(|(_, request)| is_list(request)).expect("a LIST").0;
+        host.listed(list, "110");
+        assert_eq!(host.deliveries(), []);
+        let is_get = |request: &Request| matches!(request, Request::Get(_));
+        assert!(!host.requests(500).iter().any(|(_, request)| is_get(request)));
+    }
 }

@@ -1,6 +1,6 @@
 //! The watch of the scope: when it is there, and when the server refuses it.
 
-use crate::host::{Host, STEADY, failure, head, pod};
+use crate::host::{Host, STEADY, failure, pod};
 use podwait_hub::{Command, Observed, PodName, Request, Selection, Via};
 use std::time::Duration;
 
@@ -28,8 +28,7 @@ fn a_refusal_is_reported_until_it_is_over() {
     assert_eq!(host.commands(60_000), []);
     let watch = host.watch(&[("a", pod("u", 90)), ("b", pod("v", 91))]);
     assert_eq!(host.reflector.refusal(), None);
-    let closed = &host.beside;
-    assert!([own, of_later].iter().all(|id| closed.contains(&Command::Close(*id))), "{closed:?}");
+    assert!([own, of_later].iter().all(|id| host.closed.contains(id)), "{:?}", host.closed);
     host.reflector.leave(later);
     host.reflector.leave(wait);
     assert_eq!(host.commands(0), [Command::Close(watch)]);
@@ -110,8 +109,8 @@ fn a_list_after_a_refusal_shows_which_pods_are_gone() {
     let wait = host.join("a");
     let list = host.first_page();
     let listed = pod("u", 90);
-    host.reflector.item(list, head("a", &listed), || Ok(listed.clone()));
-    host.reflector.page(host.at(), list, "100", None);
+    host.item(list, "a", &listed);
+    host.page(list, "100");
     host.deliveries();
     host.want(wait, Duration::from_secs(300), false);
     let (watch, _) = host.request(0);
@@ -125,6 +124,41 @@ fn a_list_after_a_refusal_shows_which_pods_are_gone() {
     assert_eq!(host.commands(60_000), []);
     let (list, request) = host.request(200);
     assert!(matches!(request, Request::List { .. }), "{request:?}");
-    host.reflector.page(host.at(), list, "110", None);
+    host.page(list, "110");
     assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::List))]);
+}
+
+#[test]
+fn only_repeated_refusals_of_a_proxy_are_a_refusal() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let proxy = podwait_hub::ApiFailure { is_status: false, ..failure(403, None) };
+    let mut rest = 50;
+    for next in [1_000, 2_000, 4_000, 8_000] {
+        let (list, request) = host.request(rest);
+        assert!(matches!(request, Request::WatchList { .. }), "{request:?}");
+        assert_eq!(host.reflector.refusal(), None);
+        host.reflector.failed(host.at(), list, proxy.clone());
+        host.deliveries();
+        host.want(wait, Duration::from_secs(300), false);
+        rest = next;
+    }
+    assert_eq!(host.reflector.refusal(), Some(&proxy));
+}
+
+#[test]
+fn after_two_refusals_of_a_watch_that_was_allowed_pods_are_read() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    host.want(wait, Duration::from_secs(300), false);
+    assert_eq!(host.commands(10_000), []);
+    host.reflector.failed(host.at(), watch, failure(403, None));
+    let (watch, request) = host.request(0);
+    assert!(matches!(request, Request::Watch { .. }), "{request:?}");
+    host.reflector.failed(host.at(), watch, failure(403, None));
+    assert_eq!(host.reflector.refusal(), None);
+    assert_eq!(host.deliveries(), []);
+    assert!(matches!(host.request(0).1, Request::Get(_)));
 }
