@@ -144,7 +144,7 @@ fn no_list_is_made_for_pods_without_the_label() {
 fn the_pages_of_a_list_follow_at_once() {
     let mut host = Host::hub(None);
     host.join("a");
-    let (mut page, _) = host.request(50);
+    let mut page = host.first_page();
     for token in ["1", "2", "3", "4"] {
         host.reflector.page(host.at(), page, "100", Some(token.into()));
         let (next, request) = host.request(0);
