@@ -341,6 +341,12 @@ mod tests {
                 watch(From::Any("42".into())),
                 format!("/api/v1/namespaces/ci/pods?watch=true&resourceVersion=0{of_pod}"),
             ),
+            (
+                Request::WatchList { selection: selection(None, Some("a=1"), None), seconds: 290 },
+                "/api/v1/pods?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
+                &timeoutSeconds=290&allowWatchBookmarks=true&labelSelector=a%3D1"
+                    .into(),
+            ),
         ];
         for (request, target) in cases {
             assert_eq!(request.target(), target);
@@ -356,6 +362,10 @@ mod tests {
             (get("a/b", "p"), ("namespace", "a/b")),
             (list(selection(Some("c?i"), None, None)), ("namespace", "c?i")),
             (list(selection(None, None, Some("P"))), ("pod", "P")),
+            (
+                Request::WatchList { selection: selection(Some("c/i"), None, None), seconds: 1 },
+                ("namespace", "c/i"),
+            ),
         ];
         for (request, invalid) in &cases {
             assert_eq!(request.invalid_name(), Some(*invalid));
@@ -405,5 +415,21 @@ mod tests {
             Command::Send(..) => None,
         });
         assert_eq!(closed.collect::<Vec<_>>(), [probe, page]);
+    }
+
+    #[test]
+    fn a_watch_list_has_the_time_of_a_list_until_it_is_listed() {
+        let at = Instant::from_millis;
+        let mut calls = Calls::default();
+        let request = Request::WatchList { selection: selection(None, None, None), seconds: 290 };
+        let id = calls.send(at(0), Purpose::WatchList, request);
+        calls.opened(id);
+        assert_eq!(calls.next_deadline(), Some(at(10_000)));
+        calls.progress(at(9_000), id);
+        assert_eq!(calls.next_deadline(), Some(at(19_000)));
+        calls.listed(id);
+        assert_eq!((calls.next_deadline(), calls.purpose(id)), (None, Some(&Purpose::SharedWatch)));
+        calls.progress(at(20_000), id);
+        assert_eq!(calls.next_deadline(), None);
     }
 }

@@ -273,6 +273,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_about_the_server_outlasts_the_waits() {
+        let mut lister = Lister::default();
+        assert!(lister.may_stream());
+        lister.join(at(0));
+        lister.begin(at(0), 7);
+        lister.refuse_streaming();
+        let wanted = lister.listing.as_ref().map(|listing| &listing.page);
+        assert!(matches!(wanted, Some(Page::Wanted(None))), "{wanted:?}");
+        lister.complete(at(10), false);
+        let fresh = lister.fresh();
+        assert_eq!((fresh.count, fresh.generation, fresh.after(1), fresh.may_stream()), (1, 0, None, false));
+    }
+
+    #[test]
+    fn two_streams_that_break_off_in_a_row_are_the_last_ones() {
+        let mut lister = Lister::default();
+        for is_last in [false, true] {
+            lister.lose_stream();
+            assert!(!lister.may_stream());
+            lister.complete(at(0), false);
+            assert_eq!(lister.may_stream(), !is_last);
+            if !is_last {
+                // One that succeeds in between counts.
+                lister.complete(at(0), true);
+                lister.lose_stream();
+                lister.complete(at(0), false);
+                assert!(lister.may_stream());
+            }
+        }
+    }
+
+    #[test]
     fn a_list_has_an_end() {
         let mut lister = Lister::default();
         lister.begin(at(0), 0);
