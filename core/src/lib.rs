@@ -88,8 +88,9 @@
 //! * If a failing liveness probe or a node's own shutdown stopped the step and left no mark in the pod, the wait
 //!   reports the step's exit code as its own exit.
 //! * CRI-O writes code 255 with the reason `Error` when it has lost the real code (cri-o#8980), and gVisor's shim
-//!   writes 128 with `Error` when the sandbox is gone (gvisor#12873). A step can exit with these codes itself, so both
-//!   are reported; for CRI-O's the sentence mentions the doubt.
+//!   writes 128 with `Error` when the sandbox is gone (gvisor#12873). containerd writes 255 with `Error` for a step whose
+//!   shim was killed. A step can exit with these codes itself, so all are reported; for 255 the sentence mentions the
+//!   doubt.
 //! * A restarted kubelet may refuse a pod that has already run, which also removes the pod's statuses
 //!   (kubernetes#127374). A wait that first sees the pod after that reports a pod that never ran, and so does
 //!   [`Failure::is_safe_to_rerun`]. A wait that saw the pod before keeps those facts.

@@ -133,10 +133,13 @@ fn records_speak_where_the_step_did_not_write_them() {
         init_container_statuses: vec![ContainerStatus { name: "clone".into(), state, ..Default::default() }],
         ..pod(Phase::Failed, None)
     };
-    let mut of_crio = pod(Phase::Failed, record(255, "Error", "token=hunter2"));
-    if let Some(ContainerState::Terminated(record)) = &mut of_crio.container_statuses[0].state {
-        record.container_id = "cri-o://a".into();
-    }
+    let lost_by = |runtime: &str| {
+        let mut pod = pod(Phase::Failed, record(255, "Error", "token=hunter2"));
+        if let Some(ContainerState::Terminated(record)) = &mut pod.container_statuses[0].state {
+            record.container_id = format!("{runtime}://a");
+        }
+        pod
+    };
     let cases = [
         (
             pod(
@@ -151,7 +154,15 @@ fn records_speak_where_the_step_did_not_write_them() {
         ),
         (pod(Phase::Failed, record(3, "Error", "token=hunter2")), "container step exited 3"),
         (pod(Phase::Failed, record(255, "Error", "token=hunter2")), "container step exited 255"),
-        (of_crio, "container step exited 255 (which is also what CRI-O writes where it has lost the code)"),
+        (
+            lost_by("cri-o"),
+            "container step exited 255 (which is also what CRI-O writes where it has lost the code)",
+        ),
+        (
+            lost_by("containerd"),
+            "container step exited 255 (which is also what containerd writes where its shim was killed)",
+        ),
+        (lost_by("docker"), "container step exited 255"),
         (
             init(record(1, "Error", "token=hunter2")),
             "init container clone failed with code 1, so container step never started",
