@@ -104,6 +104,7 @@ extern crate std;
 mod backoff;
 pub mod book;
 mod decision;
+mod ends;
 mod history;
 mod input;
 mod machine;

@@ -60,8 +60,6 @@ mod cancelled;
 mod client;
 mod drive;
 mod driver;
-#[cfg(any(feature = "hold", feature = "jobs"))]
-mod ends;
 #[cfg(any(feature = "journal", feature = "trace"))]
 mod files;
 #[cfg(feature = "hold")]

@@ -5,12 +5,10 @@ use crate::call::{CALL_TIMEOUT, Call, Trouble, pods_path};
 use crate::connect::Connection;
 use crate::output;
 use http::Method;
+use podwait::wire::{self, Encoding};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-
-/// How long the kubelet may take from the end of a pod's containers to the final phase: before that it unmounts volumes.
-const UNTIL_PHASE: Duration = Duration::from_secs(10);
 
 /// How long a DELETE is retried.
 const DELETE: Duration = Duration::from_secs(10);
@@ -145,25 +143,13 @@ impl Objects<'_> {
         }
     }
 
-    /// Whether no container of the pod runs or will run; false if the pod cannot be read.
+    /// Whether the pod is over or gone; false if it cannot be read.
     pub(super) async fn is_over(&self, pod: &Created) -> bool {
-        let begin = Instant::now();
-        loop {
-            let status = match self.get(pod).await {
-                Ok(Some(mut found)) => found["status"].take(),
-                Ok(None) => return true,
-                Err(_) => return false,
-            };
-            if matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
-                return true;
-            }
-            let containers = status["containerStatuses"].as_array();
-            let has_ended = |container: &Value| container["state"]["terminated"].is_object();
-            let may_be_over = containers.is_some_and(|all| all.iter().all(has_ended));
-            if !may_be_over || begin.elapsed() > UNTIL_PHASE {
-                return false;
-            }
-            sleep(Duration::from_millis(300)).await;
+        match self.get(pod).await {
+            Ok(Some(found)) => wire::pod(Encoding::Json, found.to_string().as_bytes())
+                .is_ok_and(|found| found.snapshot.is_over()),
+            Ok(None) => true,
+            Err(_) => false,
         }
     }
 

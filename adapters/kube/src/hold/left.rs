@@ -2,7 +2,6 @@
 
 use super::{FINALIZER, Hold};
 use crate::client::{Calls, Client, unreadable};
-use crate::ends::ends_of;
 use podwait_core::{ContainerState, Exit, Failure, PodSnapshot, Timestamp};
 use podwait_hub::Scope;
 use podwait_wire::{ApiFailure, Encoding, Via};
@@ -21,7 +20,7 @@ pub struct HeldPod {
     /// The ends of its regular containers by name, as far as they have ended; a release without reading them would lose
     /// them. Each is the answer of a wait that sees only this state of the pod.
     pub ends: Vec<(String, Result<Exit, Failure>)>,
-    /// Every regular container has ended, or will never run.
+    /// Whether the pod is over; see [`PodSnapshot::is_over`].
     pub is_over: bool,
     /// When the last of them ended, or when the pod's deletion was requested, as far as the object shows.
     pub since: Option<SystemTime>,
@@ -93,7 +92,7 @@ pub async fn held_pods(client: Client, scope: Scope) -> Result<Vec<HeldPod>, Api
 impl HeldPod {
     fn of(client: &Client, namespace: String, name: String, pod: &PodSnapshot) -> Self {
         let hold = Hold::of_created(client.clone(), &namespace, &name, &pod.uid);
-        let (ends, is_over) = ends_of(pod);
+        let (ends, is_over) = (pod.ends(), pod.is_over());
         let finished = pod.container_statuses.iter().filter_map(|status| match &status.state {
             Some(ContainerState::Terminated(record)) => record.finished_at,
             Some(ContainerState::Waiting { .. } | ContainerState::Running) | None => None,

@@ -5,7 +5,6 @@ mod view;
 
 use crate::client::{Calls, Client};
 use crate::drive::drive;
-use crate::ends::ends_of;
 use futures_util::future::BoxFuture;
 use podwait_core::{Exit, FailReason, Failure, Policy, WaitMachine};
 use podwait_hub::{PodName, Scope, Turn};
@@ -180,8 +179,8 @@ impl Pods {
             if seen.contains_key(&pod.snapshot.uid) {
                 return Ok(());
             }
-            let (ends, is_over) = ends_of(&pod.snapshot);
-            if is_over {
+            if pod.snapshot.is_over() {
+                let ends = pod.snapshot.ends();
                 let pod = JobPod { name: pod.name, uid: pod.snapshot.uid, ends };
                 look(&pod);
                 seen.insert(pod.uid.clone(), (seen.len(), pod));
