@@ -93,8 +93,6 @@ const REQUESTS_PER_SECOND: u32 = 10;
 
 impl Hub {
     /// A hub for the pods of this scope. It does nothing until there is a wait.
-    ///
-    /// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
     #[must_use]
     pub fn new(client: Client, scope: Scope) -> Self {
         Self::builder(client, scope).build()

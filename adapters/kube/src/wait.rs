@@ -18,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 const GONE_GRACE: Duration = Duration::from_secs(3);
 
 /// Waits for a pod and reports how it ended: `podwait::wait(client, "ci", "step-1").container("step").await`.
-///
-/// Make the client with [`crate::client`]: one with kube's default retries hides failures for minutes.
 #[must_use = "a wait does nothing unless awaited"]
 pub fn wait(client: Client, namespace: impl Into<String>, pod: impl Into<String>) -> Wait {
     Wait::new(Transport::Watch(client), namespace.into(), pod.into())
