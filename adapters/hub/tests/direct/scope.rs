@@ -56,3 +56,27 @@ fn a_pod_that_is_only_read_starts_no_watch_of_the_scope() {
         "{request:?}"
     );
 }
+
+#[test]
+fn the_first_read_that_succeeds_again_ends_the_rest_of_the_watch() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let mut rest = 200;
+    for next in [1_000, 2_000, 4_000, 8_000, 16_000] {
+        let (list, request) = host.request(rest);
+        assert!(matches!(request, Request::List { .. }), "{request:?}");
+        host.reflector.failed(host.at(), list, failure(503, None));
+        assert_eq!(host.deliveries().len(), 1);
+        host.want(wait, Duration::from_secs(300), false);
+        rest = next;
+    }
+    host.want(wait, Duration::from_secs(1), false);
+    let (read, _) = host.request(1_000);
+    host.reflector.failed(host.at(), read, failure(503, None));
+    host.deliveries();
+    host.want(wait, Duration::from_secs(1), false);
+    let (read, _) = host.request(1_000);
+    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    let (_, request) = host.request(0);
+    assert!(matches!(request, Request::List { .. }), "{request:?}");
+}
