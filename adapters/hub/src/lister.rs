@@ -220,10 +220,13 @@ mod tests {
         lister.begin(at(0), 0);
         assert!(lister.turn_to("a".to_string()).is_ok() && lister.turn_to("b".to_string()).is_ok());
         assert!(lister.turn_to("a".to_string()).is_err(), "in a circle");
+        assert!(lister.turn_to("x".repeat(LONGEST_TOKEN)).is_ok());
         assert!(lister.turn_to("x".repeat(LONGEST_TOKEN + 1)).is_err());
         let last = (0..MOST_PAGES).map(|page| lister.turn_to(page.to_string())).find(Result::is_err);
         assert!(last.is_some(), "pages without an end");
         assert!(lister.progress(at(300_000), 1).is_ok() && lister.progress(at(300_001), 1).is_err());
-        assert!(lister.progress(at(0), usize::MAX).is_err());
+        let mut limits = PageLimits::new(at(0));
+        let most = usize::try_from(MOST_BYTES).unwrap_or(usize::MAX);
+        assert!(limits.progress(at(0), most).is_ok() && limits.progress(at(0), 1).is_err());
     }
 }

@@ -161,6 +161,14 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_has_its_namespace_and_labels() {
+        let (namespace, labels) = (Some("ci".into()), Some("app".into()));
+        assert_eq!(Scope::namespace("ci"), Scope { namespace: namespace.clone(), labels: None });
+        assert_eq!(Scope::namespace("ci").labels("app"), Scope { namespace, labels: labels.clone() });
+        assert_eq!(Scope::all().labels("app"), Scope { namespace: None, labels });
+    }
+
+    #[test]
     fn what_is_no_number_is_newer_than_all() {
         assert_eq!(parse_resource_version("12"), 12);
         assert_eq!(parse_resource_version("x"), u64::MAX);

@@ -83,3 +83,53 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Via;
+    use alloc::vec::Vec;
+
+    #[derive(Clone)]
+    struct Pod(&'static str);
+
+    impl Object for Pod {
+        fn uid(&self) -> &str {
+            "u"
+        }
+
+        fn resource_version(&self) -> &str {
+            self.0
+        }
+    }
+
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_pod_that_does_not_change_is_read_ever_less_often() {
+        let mut pace = Pace::Now;
+        let intervals: Vec<u128> = ["7", "7", "7", "7", "7", "7", "7", "7", "8", "8"]
+            .map(|version| {
+                pace = pace.next(&Observed::Pod(Via::Get, Pod(version)));
+                pace.delay(millis(30_000), Coverage::Uncovered).as_millis()
+            })
+            .into();
+        assert_eq!(intervals, [500, 750, 1_125, 1_687, 2_531, 3_796, 5_000, 5_000, 500, 750]);
+    }
+
+    #[test]
+    fn a_check_before_the_delay_is_over_is_patient() {
+        let interval = Pace::Interval(millis(500), 7);
+        for (pace, delay, after, expected) in [
+            (interval, 500, 501, LONGEST_INTERVAL),
+            (interval, 500, 500, millis(500)),
+            (interval, 7_000, 500, millis(7_000)),
+            (Pace::Asked, 500, 501, millis(500)),
+            (Pace::Asked, 7_000, 7_000, LONGEST_INTERVAL),
+        ] {
+            assert_eq!(pace.patience(millis(delay), millis(after)), expected, "{pace:?} {delay} {after}");
+        }
+    }
+}

@@ -115,3 +115,66 @@ impl Probe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn id() -> RequestId {
+        Table::<RequestId, ()>::new().insert(())
+    }
+
+    /// A probe from 7 that was sent.
+    fn sent() -> Probe {
+        let mut probe = Probe::Off;
+        assert_eq!(probe.listen(7, at(10)), None);
+        assert_eq!((probe.due(), probe.wanted(at(9))), (Some(at(10)), None));
+        assert_eq!(probe.wanted(at(10)), Some(From::After("7".into())));
+        probe.sent(id());
+        assert_eq!((probe.due(), probe.wanted(at(10)), probe.request()), (None, None, Some(id())));
+        probe
+    }
+
+    #[test]
+    fn one_that_is_due_begins_at_the_earliest_place() {
+        let mut probe = Probe::Off;
+        for (from, earliest) in [(7, "7"), (9, "7"), (5, "5")] {
+            assert_eq!(probe.listen(from, at(10)), None);
+            assert_eq!(probe.wanted(at(10)), Some(From::After(earliest.into())));
+        }
+    }
+
+    #[test]
+    fn one_that_has_begun_later_begins_again() {
+        for (reached, from, begins_again) in
+            [(None, 7, false), (None, 6, true), (Some("9"), 9, false), (Some("9"), 8, true)]
+        {
+            let mut probe = sent();
+            if let Some(version) = reached {
+                probe.opened();
+                probe.has_reached(version);
+            }
+            assert_eq!(probe.listen(from, at(20)), begins_again.then(id), "{reached:?} {from}");
+            assert_eq!(probe.due(), begins_again.then_some(at(20)));
+        }
+    }
+
+    #[test]
+    fn one_that_ends_early_goes_on_where_it_was() {
+        for (reached, from) in [(None, "7"), (Some("9"), "9")] {
+            let mut probe = sent();
+            if let Some(version) = reached {
+                probe.opened();
+                probe.has_reached(version);
+            }
+            probe.ended(at(50));
+            assert_eq!((probe.due(), probe.request()), (Some(at(1_050)), None));
+            assert_eq!(probe.wanted(at(1_050)), Some(From::After(from.into())));
+        }
+    }
+}

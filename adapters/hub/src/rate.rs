@@ -104,6 +104,10 @@ mod tests {
         let until = START.after(LONGEST_PAUSE);
         assert_eq!(rate.paused(START), Some((until, &asks_for(1 << 40, 504))));
         assert_eq!(rate.paused(until), None);
+        for other in [asks_for(30, 429), asks_for(29, 429)] {
+            rate.heed(START, &other);
+            assert_eq!(rate.paused(START), Some((until, &asks_for(1 << 40, 504))), "it is no longer");
+        }
     }
 
     #[test]

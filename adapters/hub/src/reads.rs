@@ -76,8 +76,8 @@ mod tests {
         let (mut reads, seconds) = (Reads::default(), Duration::from_secs);
         let start = Instant::from_millis(1000);
         reads.ask(start, pods[0], seconds(30), true);
-        reads.ask(start, pods[1], seconds(0), true);
         reads.ask(start, pods[2], seconds(0), true);
+        reads.ask(start, pods[1], seconds(0), true);
         let forgotten = reads.ask(start, pods[3], seconds(0), true);
         assert_eq!(reads.listable(), 3);
         reads.forget(forgotten);
@@ -85,7 +85,16 @@ mod tests {
         assert_eq!(reads.listable(), 2);
         reads.ask(start.after(seconds(31)), pods[4], seconds(0), false);
         let order: Vec<PodId> = core::iter::from_fn(|| reads.next()).collect();
-        assert_eq!(order, [pods[1], pods[2], pods[0], pods[4]]);
+        assert_eq!(order, [pods[2], pods[1], pods[0], pods[4]]);
         assert_eq!((reads.listable(), reads.is_empty()), (0, true));
+    }
+    #[test]
+    fn a_read_that_has_ten_seconds_is_not_urgent() {
+        let mut ids: Table<PodId, ()> = Table::new();
+        for (millis, listable) in [(9_999, 1), (10_000, 0)] {
+            let mut reads = Reads::default();
+            reads.ask(Instant::ZERO, ids.insert(()), Duration::from_millis(millis), true);
+            assert_eq!(reads.listable(), listable, "{millis}");
+        }
     }
 }
