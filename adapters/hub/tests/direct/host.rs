@@ -95,9 +95,14 @@ impl Host {
         std::iter::from_fn(|| self.reflector.next_delivery()).collect()
     }
 
-    pub fn event(&mut self, id: RequestId, event: Event, name: &str, pod: &Pod) {
-        let now = self.at();
-        self.reflector.event(now, id, event, head(name, pod), || Ok(pod.clone()));
+    /// Returns whether the object was read.
+    pub fn event(&mut self, id: RequestId, event: Event, name: &str, pod: &Pod) -> bool {
+        let (now, mut is_read) = (self.at(), false);
+        self.reflector.event(now, id, event, head(name, pod), || {
+            is_read = true;
+            Ok(pod.clone())
+        });
+        is_read
     }
 
     /// Lists these pods at version 100 and opens the watch.

@@ -1,6 +1,7 @@
 //! Cases that walks of a few pods do not reach, driven by hand.
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 
+mod events;
 mod host;
 mod past;
 mod reads;

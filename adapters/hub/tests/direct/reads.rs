@@ -1,7 +1,7 @@
 //! Reads of single pods, and the LIST in their place.
 
 use crate::host::{Host, failure, head, pod};
-use podwait_hub::{Observed, Request, Via, WaitId};
+use podwait_hub::{ApiFailure, Command, Observed, Request, Via, WaitId};
 use std::time::Duration;
 
 #[test]
@@ -59,11 +59,14 @@ fn reads_at_once_have_a_limit() {
     host.join("first");
     let _ = host.watch(&[("first", pod("u", 90))]);
     host.deliveries();
-    for name in 0..40 {
-        host.join(&format!("pod{name}"));
-    }
+    let waits: Vec<WaitId> = (0..40).map(|name| host.join(&format!("pod{name}"))).collect();
     let reads = (0..40).map(|_| host.requests(100).len()).sum::<usize>();
     assert_eq!(reads, 16, "none is answered");
+    // Reads whose waits leave make room for others.
+    for (left, room) in [(0, 1), (1, 1), (2, 1)] {
+        host.reflector.leave(waits[left]);
+        assert_eq!(host.requests(100).len(), room);
+    }
 }
 
 #[test]
@@ -86,4 +89,39 @@ fn a_pause_is_reported_with_the_time_that_remains() {
     host.want(wait, Duration::from_secs(2), false);
     assert_eq!(host.commands(6_999), []);
     assert!(matches!(host.requests(1)[..], [(_, Request::Get(_))]));
+}
+
+#[test]
+fn a_failure_has_the_call_of_its_request() {
+    let mut host = Host::hub(Some("app=x"));
+    host.join("first");
+    let _ = host.watch(&[("first", pod("u", 90))]);
+    host.deliveries();
+    let wait = host.join("a");
+    let (question, request) = host.request(0);
+    assert!(matches!(request, Request::List { limit: 1, .. }), "{request:?}");
+    host.reflector.failed(host.at(), question, failure(503, None));
+    let expected = ApiFailure { via: Via::List, ..failure(503, None) };
+    assert_eq!(host.deliveries(), [(wait, Observed::Failed(expected))]);
+}
+
+#[test]
+fn a_page_has_time_while_bytes_arrive_and_a_limit_of_bytes() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    assert_eq!(host.commands(9_000), []);
+    host.reflector.progress(host.at(), list, 100);
+    assert_eq!(host.commands(9_000), []);
+    host.reflector.progress(host.at(), list, usize::MAX);
+    assert_eq!(host.commands(0), [Command::Close(list)]);
+    let delivered = host.deliveries();
+    let [(of, Observed::Failed(failure))] = &delivered[..] else { panic!("{delivered:?}") };
+    assert_eq!((*of, &*failure.message), (wait, "the list does not end"));
+    // Only a page has a limit.
+    host.want(wait, Duration::from_secs(1), false);
+    let (read, request) = host.request(1_000);
+    assert!(matches!(request, Request::Get(_)), "{request:?}");
+    host.reflector.progress(host.at(), read, usize::MAX);
+    assert_eq!(host.commands(0), []);
 }

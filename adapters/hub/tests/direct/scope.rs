@@ -17,10 +17,20 @@ fn a_refusal_is_reported_until_it_is_over() {
     host.want(wait, Duration::from_secs(300), false);
     let (own, _) = host.request(0);
     host.reflector.opened(host.at(), own);
+    // Another wait comes meanwhile.
+    let later = host.join("b");
+    let (read, _) = host.request(0);
+    host.reflector.answer(host.at(), read, Some(pod("v", 91)));
+    host.deliveries();
+    host.want(later, Duration::from_secs(300), false);
+    let (of_later, _) = host.request(0);
+    host.reflector.opened(host.at(), of_later);
     assert_eq!(host.commands(60_000), []);
-    let watch = host.watch(&[("a", pod("u", 90))]);
+    let watch = host.watch(&[("a", pod("u", 90)), ("b", pod("v", 91))]);
     assert_eq!(host.reflector.refusal(), None);
-    assert_eq!(host.commands(0), [Command::Close(own)]);
+    let closed = host.commands(0);
+    assert!([own, of_later].iter().all(|id| closed.contains(&Command::Close(*id))), "{closed:?}");
+    host.reflector.leave(later);
     host.reflector.leave(wait);
     assert_eq!(host.commands(0), [Command::Close(watch)]);
     assert_eq!(host.deliveries(), [], "what was for it is dropped");
@@ -32,14 +42,21 @@ fn where_it_stays_open_the_watch_outlives_the_waits() {
     let mut host = Host::hub(None);
     host.reflector.stay_open(true);
     let wait = host.join("a");
-    let _ = host.watch(&[("a", pod("u", 90))]);
+    let watch = host.watch(&[("a", pod("u", 90))]);
     host.reflector.leave(wait);
     assert_eq!(host.commands(1_000), []);
     assert!(host.reflector.is_empty());
-    host.join("a");
-    assert!(matches!(host.requests(0)[..], [(_, Request::Get(_))]), "no LIST");
+    let wait = host.join("a");
+    let (read, request) = host.request(0);
+    assert!(matches!(request, Request::Get(_)), "no LIST");
     host.reflector.stay_open(false);
     assert_eq!(host.commands(0), [], "there is a wait");
+    assert!(!host.reflector.is_empty());
+    host.reflector.stay_open(true);
+    host.reflector.leave(wait);
+    assert_eq!(host.commands(0), [Command::Close(read)], "the watch stays");
+    host.reflector.stay_open(false);
+    assert_eq!(host.commands(0), [Command::Close(watch)]);
 }
 
 #[test]
