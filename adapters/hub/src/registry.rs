@@ -10,7 +10,7 @@ use crate::own::Own;
 use crate::pace::Pace;
 use crate::probe::Probe;
 use crate::reads::Due;
-use crate::table::{Table, keys};
+use crate::table::{Table, keys, smaller};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
@@ -25,9 +25,6 @@ keys! {
     /// A pod with at least one wait.
     pub(crate) struct PodId;
 }
-
-/// The minimum capacity of the table.
-const FEW: usize = 64;
 
 /// One wait.
 #[derive(Clone, Debug)]
@@ -328,10 +325,9 @@ impl<O: Object> Registry<O> {
             name.remove();
         }
         let entry = self.pods.remove(place.pod)?;
-        if self.names.capacity() > FEW && self.names.len() < self.names.capacity() / 4 {
-            // Ten thousand ended waits must leave no memory behind.
+        if let Some(room) = smaller(self.names.len(), self.names.capacity()) {
             let pods = &self.pods;
-            self.names.shrink_to(self.names.len() * 2, |pod| name_hash(pods[*pod].name.key()));
+            self.names.shrink_to(room, |pod| name_hash(pods[*pod].name.key()));
         }
         Some((place, name, Some(entry)))
     }
@@ -348,5 +344,37 @@ impl<O: Object> Registry<O> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waits.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[derive(Clone, Debug)]
+    struct Nothing;
+
+    impl Object for Nothing {
+        fn uid(&self) -> &str {
+            ""
+        }
+
+        fn resource_version(&self) -> &str {
+            ""
+        }
+    }
+
+    #[test]
+    fn pods_whose_waits_have_left_leave_no_memory_behind() {
+        let mut registry: Registry<Nothing> = Registry::new();
+        let name = |pod: usize| PodName::new("ci", &format!("pod{pod}"));
+        let waits: Vec<WaitId> =
+            (0..10_000).map(|pod| registry.join(Instant::ZERO, name(pod), None, 0).0).collect();
+        for wait in &waits[10..] {
+            assert!(registry.leave(*wait).is_some());
+        }
+        assert!(registry.names.capacity() <= 128, "{}", registry.names.capacity());
+        assert!((0..10).all(|pod| registry.find("ci", name(pod).name()).is_some()));
     }
 }

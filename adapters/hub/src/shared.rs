@@ -108,3 +108,17 @@ impl Shared {
         self.scope.includes(namespace) && !is_refused
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_ended_normally_goes_on_for_a_second() {
+        let at = Instant::from_millis;
+        let mut health = Health { is_behind: true, ..Health::default() };
+        assert!(!health.goes_on(at(10)));
+        health.ends_in_order(at(10));
+        assert!(!health.is_behind && health.goes_on(at(1_009)) && !health.goes_on(at(1_010)));
+    }
+}

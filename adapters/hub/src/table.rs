@@ -58,9 +58,8 @@ impl<K: Key, V> Table<K, V> {
 
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
         let value = self.values.remove(&key)?;
-        let (length, room) = (self.values.len(), self.values.capacity());
-        if room > FEW && length < room / 4 {
-            self.values.shrink_to(length * 2);
+        if let Some(room) = smaller(self.values.len(), self.values.capacity()) {
+            self.values.shrink_to(room);
         }
         Some(*value)
     }
@@ -104,10 +103,15 @@ impl<K, V> Default for Table<K, V> {
     }
 }
 
+/// The capacity for what is left, if most is gone: ten thousand ended waits must leave no memory behind.
+pub(crate) const fn smaller(length: usize, capacity: usize) -> Option<usize> {
+    if capacity > FEW && length < capacity / 4 { Some(length * 2) } else { None }
+}
+
 /// Takes the first element of a queue, which releases its memory when it is empty.
 pub(crate) fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
     let value = queue.pop_front()?;
-    if queue.is_empty() && queue.capacity() > FEW {
+    if let Some(0) = smaller(queue.len(), queue.capacity()) {
         *queue = VecDeque::new();
     }
     Some(value)
@@ -138,6 +142,22 @@ mod tests {
 
     keys! {
         struct Id;
+    }
+
+    #[test]
+    fn what_is_mostly_empty_becomes_smaller() {
+        for (length, capacity, expected) in
+            [(31, 128, Some(62)), (32, 128, None), (0, 128, Some(0)), (0, 65, Some(0)), (0, 64, None)]
+        {
+            assert_eq!(smaller(length, capacity), expected, "{length} of {capacity}");
+        }
+    }
+
+    #[test]
+    fn an_empty_queue_gives_its_memory_back() {
+        let mut queue: VecDeque<usize> = (0..1_000).collect();
+        assert!((0..999).all(|value| pop(&mut queue) == Some(value)) && queue.capacity() >= 1_000);
+        assert_eq!((pop(&mut queue), queue.capacity(), pop(&mut queue)), (Some(999), 0, None));
     }
 
     #[test]

@@ -190,3 +190,46 @@ fn an_event_that_overtakes_a_late_read_may_be_old() {
     let expected = [late, Observed::Pod(Via::Watch, pod("u1", 102))];
     assert_eq!(host.deliveries(), expected.map(|observed| (wait, observed)));
 }
+
+#[test]
+fn the_past_of_its_own_pod_is_for_a_wait_by_itself_too() {
+    let mut host = Host::hub(None);
+    host.join("b");
+    let watch = host.watch(&[("b", pod("u0", 90))]);
+    host.deliveries();
+    let pinned = host.join_for("a", Some("u1"));
+    let (read, _) = host.request(200);
+    host.reflector.answer(host.at(), read, Some(pod("u2", 110)));
+    host.deliveries();
+    host.want(pinned, STEADY, false);
+    assert!(host.event(watch, Event::State, "a", &pod("u1", 102)));
+    assert_eq!(host.deliveries(), [(pinned, Observed::Pod(Via::Watch, pod("u1", 102)))]);
+}
+
+#[test]
+fn a_list_that_began_after_all_deliveries_brings_an_older_state() {
+    for is_overtaken in [false, true] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 98))]);
+        host.deliveries();
+        host.want(wait, STEADY, false);
+        host.event(watch, Event::State, "a", &pod("u", 105));
+        host.deliveries();
+        host.want(wait, Duration::from_millis(500), false);
+        let (read, _) = host.request(500);
+        // The store was restored from a backup.
+        host.reflector.failed(host.at(), watch, failure(410, None));
+        let (list, request) = host.request(1_000);
+        assert!(matches!(request, Request::List { .. }), "{request:?}");
+        if is_overtaken {
+            host.reflector.answer(host.at(), read, Some(pod("u", 106)));
+            assert!(host.deliveries().contains(&(wait, Observed::Pod(Via::Get, pod("u", 106)))));
+            host.want(wait, STEADY, false);
+        }
+        let old = pod("u", 95);
+        host.reflector.item(list, head("a", &old), || Ok(old.clone()));
+        let listed = (wait, Observed::Pod(Via::List, old));
+        assert_eq!(host.deliveries().contains(&listed), !is_overtaken);
+    }
+}

@@ -1,7 +1,7 @@
 //! Reads of single pods, and the LIST in their place.
 
 use crate::host::{Host, failure, head, pod};
-use podwait_hub::{ApiFailure, Command, Observed, Request, Via, WaitId};
+use podwait_hub::{ApiFailure, Command, Event, Observed, Request, Via, WaitId};
 use std::time::Duration;
 
 #[test]
@@ -124,4 +124,32 @@ fn a_page_has_time_while_bytes_arrive_and_a_limit_of_bytes() {
     assert!(matches!(request, Request::Get(_)), "{request:?}");
     host.reflector.progress(host.at(), read, usize::MAX);
     assert_eq!(host.commands(0), []);
+}
+
+#[test]
+fn an_answer_that_was_overtaken_is_delivered_if_it_is_newer_or_ends_a_failure() {
+    // The first event, if its object can be read, and the version of the answer.
+    for (event, is_readable, answer, is_delivered) in [
+        (101, true, 102, true),
+        (101, true, 101, false),
+        (101, true, 100, false),
+        (101, false, 90, true),
+        (101, false, 89, false),
+        (101, false, 102, true),
+    ] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(500), false);
+        let (read, _) = host.request(500);
+        let seen = pod("u", event);
+        let object = if is_readable { Ok(seen.clone()) } else { Err(failure(200, None)) };
+        host.reflector.event(host.at(), watch, Event::State, head("a", &seen), || object);
+        assert_eq!(host.deliveries().len(), 1);
+        host.want(wait, Duration::from_secs(300), false);
+        host.reflector.answer(host.at(), read, Some(pod("u", answer)));
+        let expected = is_delivered.then(|| (wait, Observed::Pod(Via::Get, pod("u", answer))));
+        assert_eq!(host.deliveries(), Vec::from_iter(expected), "{event} {is_readable} {answer}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The watch of the scope: when it is there, and when the server refuses it.
 
-use crate::host::{Host, STEADY, failure, pod};
-use podwait_hub::{Command, PodName, Request, Selection};
+use crate::host::{Host, STEADY, failure, head, pod};
+use podwait_hub::{Command, Observed, PodName, Request, Selection, Via};
 use std::time::Duration;
 
 #[test]
@@ -96,4 +96,29 @@ fn the_first_read_that_succeeds_again_ends_the_rest_of_the_watch() {
     host.reflector.answer(host.at(), read, Some(pod("u", 90)));
     let (_, request) = host.request(0);
     assert!(matches!(request, Request::List { .. }), "{request:?}");
+}
+
+#[test]
+fn a_list_after_a_refusal_shows_which_pods_are_gone() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    let listed = pod("u", 90);
+    host.reflector.item(list, head("a", &listed), || Ok(listed.clone()));
+    host.reflector.page(host.at(), list, "100", None);
+    host.deliveries();
+    host.want(wait, Duration::from_secs(300), false);
+    let (watch, _) = host.request(0);
+    host.reflector.failed(host.at(), watch, failure(403, None));
+    let (read, _) = host.request(0);
+    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    host.deliveries();
+    host.want(wait, Duration::from_secs(300), false);
+    let (own, _) = host.request(0);
+    host.reflector.opened(host.at(), own);
+    assert_eq!(host.commands(60_000), []);
+    let (list, request) = host.request(200);
+    assert!(matches!(request, Request::List { .. }), "{request:?}");
+    host.reflector.page(host.at(), list, "110", None);
+    assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::List))]);
 }

@@ -64,7 +64,8 @@ fn a_pod_may_be_as_long_as_the_limit() {
     let longest = pod.clone() + &" ".repeat(LONGEST_OBJECT - pod.len());
     let (mut waits, _, get) = waits();
     let seen = answer(&mut waits, get, 200, longest.as_bytes(), LONGEST_OBJECT / 2);
-    assert!(matches!(&seen.0[..], [Observed::Pod(Via::Get, _)]), "{:?}", seen.0);
+    let [Observed::Pod(Via::Get, pod)] = &seen.0[..] else { unreachable!("{:?}", seen.0) };
+    assert_eq!((pod.uid(), pod.resource_version()), ("u", "7"));
 
     let (mut waits, _, get) = super::waits();
     let too_long = longest + " ";
