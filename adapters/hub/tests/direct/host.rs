@@ -40,6 +40,11 @@ impl Host {
         Self { reflector: Reflector::of_scope(scope, 10), now: 1_000, beside: Vec::new() }
     }
 
+    /// Waits on single pods.
+    pub fn single() -> Self {
+        Self { reflector: Reflector::single(), now: 1_000, beside: Vec::new() }
+    }
+
     pub fn at(&self) -> Instant {
         Instant::from_millis(self.now)
     }

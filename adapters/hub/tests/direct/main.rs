@@ -3,6 +3,7 @@
 
 mod events;
 mod host;
+mod own;
 mod past;
 mod reads;
 mod scope;

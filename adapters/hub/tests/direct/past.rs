@@ -82,7 +82,11 @@ fn what_came_before_a_lost_record_is_looked_for_and_the_pod_is_still_there() {
         host.reflector.answer(host.at(), read, Some(pod("u1", 105)));
         assert_eq!(host.deliveries().len(), 1);
         host.reflector.want(host.at(), wait, Duration::from_secs(3), Confirms::LostRecord);
-        let (probe, _) = host.request(1_000);
+        let (probe, request) = host.request(1_000);
+        assert!(
+            matches!(&request, Request::Watch { selection, .. } if selection.pod.is_none()),
+            "{request:?}"
+        );
         host.reflector.opened(host.at(), probe);
         host.event(probe, Event::State, "a", &pod("u1", 102));
         assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, pod("u1", 102)))]);
@@ -207,8 +211,15 @@ fn the_past_of_its_own_pod_is_for_a_wait_by_itself_too() {
 }
 
 #[test]
-fn a_list_that_began_after_all_deliveries_brings_an_older_state() {
-    for is_overtaken in [false, true] {
+fn an_older_state_of_a_list_counts_if_nothing_came_since_it_began() {
+    // The version that comes during the LIST, and that of the LIST.
+    for (meanwhile, listed, is_delivered) in [
+        (None, 95, true),
+        (None, 107, true),
+        (Some(106), 95, false),
+        (Some(106), 106, true),
+        (Some(106), 107, true),
+    ] {
         let mut host = Host::hub(None);
         let wait = host.join("a");
         let watch = host.watch(&[("a", pod("u", 98))]);
@@ -218,18 +229,56 @@ fn a_list_that_began_after_all_deliveries_brings_an_older_state() {
         host.deliveries();
         host.want(wait, Duration::from_millis(500), false);
         let (read, _) = host.request(500);
-        // The store was restored from a backup.
+        // If the version is older, the store was restored from a backup.
         host.reflector.failed(host.at(), watch, failure(410, None));
         let (list, request) = host.request(1_000);
         assert!(matches!(request, Request::List { .. }), "{request:?}");
-        if is_overtaken {
-            host.reflector.answer(host.at(), read, Some(pod("u", 106)));
-            assert!(host.deliveries().contains(&(wait, Observed::Pod(Via::Get, pod("u", 106)))));
+        if let Some(version) = meanwhile {
+            host.reflector.answer(host.at(), read, Some(pod("u", version)));
+            assert!(host.deliveries().contains(&(wait, Observed::Pod(Via::Get, pod("u", version)))));
             host.want(wait, STEADY, false);
         }
-        let old = pod("u", 95);
-        host.reflector.item(list, head("a", &old), || Ok(old.clone()));
-        let listed = (wait, Observed::Pod(Via::List, old));
-        assert_eq!(host.deliveries().contains(&listed), !is_overtaken);
+        let item = pod("u", listed);
+        host.reflector.item(list, head("a", &item), || Ok(item.clone()));
+        let delivered = host.deliveries().contains(&(wait, Observed::Pod(Via::List, item)));
+        assert_eq!(delivered, is_delivered, "{meanwhile:?} {listed}");
     }
+}
+
+#[test]
+fn a_list_whose_version_cannot_be_compared_shows_no_absence() {
+    for (version, is_absent) in [("x", false), ("89", false), ("90", true)] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, STEADY, false);
+        host.reflector.failed(host.at(), watch, failure(410, None));
+        let (list, request) = host.request(1_000);
+        assert!(matches!(request, Request::List { .. }), "{request:?}");
+        host.reflector.page(host.at(), list, version, None);
+        let requests = host.requests(0);
+        let is_read = requests.iter().any(|(_, request)| matches!(request, Request::Get(_)));
+        let delivered = host.deliveries().contains(&(wait, Observed::NotFound(Via::List)));
+        assert_eq!((delivered, is_read), (is_absent, !is_absent), "{version}");
+    }
+}
+
+#[test]
+fn a_list_repeats_no_absence_that_is_being_confirmed() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    host.want(wait, Duration::from_millis(200), false);
+    let (read, _) = host.request(200);
+    host.reflector.answer(host.at(), read, None);
+    assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::Get))]);
+    host.want(wait, Duration::from_secs(3), true);
+    host.reflector.failed(host.at(), watch, failure(410, None));
+    let requests = host.requests(1_000);
+    let is_list = |request: &Request| matches!(request, Request::List { .. });
+    let list = requests.iter().find(|(_, request)| is_list(request)).expect("a LIST").0;
+    host.reflector.page(host.at(), list, "110", None);
+    assert_eq!(host.deliveries(), []);
 }
