@@ -5,5 +5,6 @@ mod events;
 mod host;
 mod own;
 mod past;
+mod probes;
 mod reads;
 mod scope;

@@ -153,3 +153,41 @@ fn an_answer_that_was_overtaken_is_delivered_if_it_is_newer_or_ends_a_failure() 
         assert_eq!(host.deliveries(), Vec::from_iter(expected), "{event} {is_readable} {answer}");
     }
 }
+
+#[test]
+fn a_read_shows_that_the_watch_has_passed_a_change_over() {
+    for (version, is_passed_over) in [(90, false), (95, true), (100, true), (101, false)] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(1_000), false);
+        let (read, _) = host.request(1_000);
+        host.reflector.answer(host.at(), read, Some(pod("u", version)));
+        assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Get, pod("u", version)))]);
+        host.want(wait, Duration::from_secs(300), false);
+        assert_eq!(host.commands(0).contains(&Command::Close(watch)), is_passed_over, "{version}");
+    }
+}
+
+#[test]
+fn after_a_read_that_failed_a_list_comes_before_the_next_watch() {
+    for has_failed in [false, true] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(1_000), false);
+        let (read, _) = host.request(1_000);
+        if has_failed {
+            host.reflector.failed(host.at(), read, failure(503, None));
+        } else {
+            host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+        }
+        host.deliveries();
+        host.want(wait, Duration::from_secs(300), false);
+        host.reflector.failed(host.at(), watch, failure(0, None));
+        let (_, request) = host.request(0);
+        assert_eq!(matches!(request, Request::List { .. }), has_failed, "{request:?}");
+    }
+}

@@ -90,6 +90,11 @@ fn the_first_read_that_succeeds_again_ends_the_rest_of_the_watch() {
     }
     host.want(wait, Duration::from_secs(1), false);
     let (read, _) = host.request(1_000);
+    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    assert_eq!(host.commands(0), [], "no read had failed");
+    host.deliveries();
+    host.want(wait, Duration::from_millis(500), false);
+    let (read, _) = host.request(500);
     host.reflector.failed(host.at(), read, failure(503, None));
     host.deliveries();
     host.want(wait, Duration::from_secs(1), false);
