@@ -3,6 +3,8 @@
 
 mod events;
 mod host;
+mod labels;
+mod lists;
 mod own;
 mod past;
 mod probes;

@@ -1,57 +1,8 @@
-//! Reads of single pods, and the LIST in their place.
+//! Reads of single pods.
 
-use crate::host::{Host, failure, head, pod};
-use podwait_hub::{ApiFailure, Command, Event, Observed, Request, Via, WaitId};
+use crate::host::{Host, STEADY, failure, head, pod};
+use podwait_hub::{ApiFailure, Command, Event, Observed, PodName, Request, Via, WaitId};
 use std::time::Duration;
-
-#[test]
-fn many_urgent_reads_become_one_list() {
-    let mut host = Host::hub(None);
-    let names: Vec<String> = (0..80).map(|pod| format!("pod{pod}")).collect();
-    host.join("first");
-    let _ = host.watch(&[("first", pod("u", 90))]);
-    host.deliveries();
-    let late: Vec<WaitId> = names.iter().map(|name| host.join(name)).collect();
-    let requests = host.requests(1_200);
-    let lists = requests.iter().filter(|(_, request)| matches!(request, Request::List { .. })).count();
-    assert_eq!(lists, 1, "{requests:?}");
-    assert!(requests.len() <= 17, "{requests:?}");
-    let list = requests.iter().find(|(_, request)| matches!(request, Request::List { .. })).expect("it").0;
-    let now = host.at();
-    for name in &names[..70] {
-        let pod = pod("u", 100);
-        host.reflector.item(list, head(name, &pod), || Ok(pod.clone()));
-    }
-    host.reflector.page(now, list, "101", None);
-    let delivered = host.deliveries();
-    let absent: Vec<WaitId> = delivered
-        .iter()
-        .filter(|(_, seen)| *seen == Observed::NotFound(Via::List))
-        .map(|(wait, _)| *wait)
-        .collect();
-    assert!(late[70..].iter().all(|wait| absent.contains(wait)), "{absent:?}");
-}
-
-#[test]
-fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
-    let mut host = Host::hub(None);
-    let wait = host.join("a");
-    let (list, _) = host.request(200);
-    host.reflector.failed(host.at(), list, failure(503, None));
-    assert_eq!(host.deliveries(), [(wait, Observed::Failed(failure(503, None)))]);
-    host.want(wait, Duration::from_secs(3), false);
-    let (list, request) = host.request(1_000);
-    assert!(matches!(request, Request::List { .. }), "{request:?}");
-    // The due read is held back, because the LIST will have the pod.
-    assert_eq!((host.commands(2_000), host.deliveries()), (vec![], vec![]));
-    assert_eq!((host.commands(1_000), host.deliveries()), (vec![], vec![(wait, Observed::Silence)]));
-    host.want(wait, Duration::from_secs(3), false);
-    assert_eq!((host.commands(3_000), host.deliveries()), (vec![], vec![]));
-    assert_eq!((host.commands(999), host.deliveries()), (vec![], vec![]));
-    let pod = pod("u", 90);
-    host.reflector.item(list, head("a", &pod), || Ok(pod.clone()));
-    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::List, pod))]);
-}
 
 #[test]
 fn reads_at_once_have_a_limit() {
@@ -103,27 +54,6 @@ fn a_failure_has_the_call_of_its_request() {
     host.reflector.failed(host.at(), question, failure(503, None));
     let expected = ApiFailure { via: Via::List, ..failure(503, None) };
     assert_eq!(host.deliveries(), [(wait, Observed::Failed(expected))]);
-}
-
-#[test]
-fn a_page_has_time_while_bytes_arrive_and_a_limit_of_bytes() {
-    let mut host = Host::hub(None);
-    let wait = host.join("a");
-    let (list, _) = host.request(200);
-    assert_eq!(host.commands(9_000), []);
-    host.reflector.progress(host.at(), list, 100);
-    assert_eq!(host.commands(9_000), []);
-    host.reflector.progress(host.at(), list, usize::MAX);
-    assert_eq!(host.commands(0), [Command::Close(list)]);
-    let delivered = host.deliveries();
-    let [(of, Observed::Failed(failure))] = &delivered[..] else { panic!("{delivered:?}") };
-    assert_eq!((*of, &*failure.message), (wait, "the list does not end"));
-    // Only a page has a limit.
-    host.want(wait, Duration::from_secs(1), false);
-    let (read, request) = host.request(1_000);
-    assert!(matches!(request, Request::Get(_)), "{request:?}");
-    host.reflector.progress(host.at(), read, usize::MAX);
-    assert_eq!(host.commands(0), []);
 }
 
 #[test]
@@ -190,4 +120,101 @@ fn after_a_read_that_failed_a_list_comes_before_the_next_watch() {
         let (_, request) = host.request(0);
         assert_eq!(matches!(request, Request::List { .. }), has_failed, "{request:?}");
     }
+}
+
+#[test]
+fn a_watch_that_catches_up_with_a_read_is_kept() {
+    for (reached, is_kept) in [(104, false), (105, true)] {
+        let mut host = Host::hub(None);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_secs(1), false);
+        let (read, _) = host.request(1_000);
+        host.reflector.answer(host.at(), read, Some(pod("u", 105)));
+        host.deliveries();
+        host.want(wait, Duration::from_secs(300), false);
+        host.event(watch, Event::State, "b", &pod("v", reached));
+        assert_eq!(host.commands(4_999), []);
+        assert_eq!(!host.commands(1).contains(&Command::Close(watch)), is_kept, "{reached}");
+    }
+}
+
+#[test]
+fn while_the_watch_is_down_a_pod_is_read_by_a_get() {
+    let mut host = Host::hub(Some("app=x"));
+    let wait = host.join("a");
+    let (list, _) = host.request(50);
+    host.reflector.failed(host.at(), list, failure(503, None));
+    host.deliveries();
+    host.want(wait, Duration::from_millis(500), false);
+    assert_eq!(host.request(500).1, Request::Get(PodName::new("ci", "a")), "no LIST by name");
+}
+
+#[test]
+fn a_watch_that_is_not_needed_any_more_takes_no_place_of_a_read() {
+    let mut host = Host::hub(None);
+    // The requests for pods outside of the scope have a burst of 200.
+    let outside = |pod: u32| PodName::new("di", &format!("pod{pod}"));
+    let mut waits = Vec::new();
+    for pod in 0..150 {
+        waits.push(host.reflector.join(host.at(), outside(pod), true, None));
+        host.want(waits[waits.len() - 1], STEADY, false);
+    }
+    let reads = host.requests(0);
+    assert_eq!(reads.len(), 150);
+    for (read, _) in reads {
+        host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    }
+    for wait in waits {
+        host.reflector.leave(wait);
+    }
+    let wait = host.reflector.join(host.at(), outside(150), true, None);
+    host.want(wait, STEADY, false);
+    assert_eq!(host.request(0).1, Request::Get(outside(150)));
+}
+
+#[test]
+fn a_change_that_was_passed_over_leads_to_one_list_a_minute() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let mut watch = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    for (after, version, is_listed) in
+        [(1_000, 95, true), (30_000, 96, false), (29_999, 97, false), (1, 98, true), (59_999, 99, false)]
+    {
+        host.want(wait, Duration::from_millis(after), false);
+        let (read, _) = host.request(after);
+        host.reflector.answer(host.at(), read, Some(pod("u", version)));
+        host.deliveries();
+        let commands = host.commands(0);
+        assert_eq!(commands.contains(&Command::Close(watch)), is_listed, "{version}");
+        if is_listed {
+            let [_, Command::Send(list, Request::List { .. })] = commands[..] else { panic!("{commands:?}") };
+            let seen = pod("u", version);
+            host.reflector.item(list, head("a", &seen), || Ok(seen.clone()));
+            host.reflector.page(host.at(), list, "100", None);
+            host.deliveries();
+            watch = host.request(0).0;
+            host.reflector.opened(host.at(), watch);
+        }
+    }
+}
+
+#[test]
+fn a_read_that_is_under_way_is_awaited_when_the_list_fails() {
+    let mut host = Host::hub(None);
+    let (first, second) = (host.join("a"), host.join("b"));
+    let (list, _) = host.request(50);
+    host.reflector.failed(host.at(), list, failure(503, None));
+    assert_eq!(host.deliveries().len(), 2);
+    host.want(first, Duration::from_millis(500), false);
+    host.want(second, Duration::from_secs(300), false);
+    let (read, _) = host.request(500);
+    let (list, request) = host.request(500);
+    assert!(matches!(request, Request::List { .. }), "{request:?}");
+    host.reflector.failed(host.at(), list, failure(503, None));
+    assert_eq!(host.deliveries(), [(second, Observed::Failed(failure(503, None)))]);
+    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    assert_eq!(host.deliveries(), [(first, Observed::Pod(Via::Get, pod("u", 90)))]);
 }

@@ -128,3 +128,38 @@ fn a_list_after_a_refusal_shows_which_pods_are_gone() {
     host.reflector.page(host.at(), list, "110", None);
     assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::List))]);
 }
+
+#[test]
+fn only_repeated_refusals_of_a_proxy_are_a_refusal() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let proxy = podwait_hub::ApiFailure { is_status: false, ..failure(403, None) };
+    let mut rest = 50;
+    for next in [1_000, 2_000, 4_000, 8_000] {
+        let (list, request) = host.request(rest);
+        assert!(matches!(request, Request::List { .. }), "{request:?}");
+        assert_eq!(host.reflector.refusal(), None);
+        host.reflector.failed(host.at(), list, proxy.clone());
+        host.deliveries();
+        host.want(wait, Duration::from_secs(300), false);
+        rest = next;
+    }
+    assert_eq!(host.reflector.refusal(), Some(&proxy));
+}
+
+#[test]
+fn after_two_refusals_of_a_watch_that_was_allowed_pods_are_read() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    host.want(wait, Duration::from_secs(300), false);
+    assert_eq!(host.commands(10_000), []);
+    host.reflector.failed(host.at(), watch, failure(403, None));
+    let (watch, request) = host.request(0);
+    assert!(matches!(request, Request::Watch { .. }), "{request:?}");
+    host.reflector.failed(host.at(), watch, failure(403, None));
+    assert_eq!(host.reflector.refusal(), None);
+    assert_eq!(host.deliveries(), []);
+    assert!(matches!(host.request(0).1, Request::Get(_)));
+}
