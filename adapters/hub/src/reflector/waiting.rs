@@ -178,18 +178,19 @@ impl<O: Object> Reflector<O> {
     }
 
     /// Whether only the rate limit delays a queued read, while the API server answers and the watch would show a
-    /// change.
+    /// change. The API server has not paused the reads.
     fn only_waits_its_turn(&self, now: Instant, entry: &Entry<O>) -> bool {
-        let Read::Queued(lane, _) = entry.read else { return false };
-        let is_paused = self.lanes[lane].rate.paused(now).is_some();
+        if !matches!(entry.read, Read::Queued(..)) {
+            return false;
+        }
         if let Some(own) = &entry.own {
             let is_open = own.link.is_on() && (own.link.is_open() || now < own.goes_on_until);
-            return is_open && !own.is_failing && !is_paused;
+            return is_open && !own.is_failing;
         }
         let Some(shared) = &self.shared else { return false };
         let is_open = shared.link.is_open() || (shared.link.is_on() && shared.health.goes_on(now));
         let is_watched = self.coverage(entry) == Coverage::Watched;
-        is_watched && is_open && !shared.health.is_failing && !is_paused
+        is_watched && is_open && !shared.health.is_failing
     }
 
     /// Puts a read of the pod in the queue, unless one is under way.

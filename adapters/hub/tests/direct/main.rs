@@ -10,3 +10,4 @@ mod past;
 mod probes;
 mod reads;
 mod scope;
+mod turns;
