@@ -200,8 +200,9 @@ impl<O: Object> Reflector<O> {
         };
         let lane = if entry.own.is_some() { Lane::Own } else { Lane::Shared };
         let is_unfiltered = self.shared.as_ref().is_some_and(|shared| shared.scope.is_unfiltered());
-        // If a LIST does not have the pod, that only shows that the selector does not match it.
-        let would_be_listed = lane == Lane::Shared && (is_unfiltered || entry.matches != SelectorMatch::No);
+        // If a LIST does not have the pod, that only shows that the selector does not match it. For a pod with a watch of its own
+        // no LIST is made, whatever is counted.
+        let would_be_listed = is_unfiltered || entry.matches != SelectorMatch::No;
         entry.read = Read::Queued(lane, self.lanes[lane].reads.ask(now, pod, patience, would_be_listed));
     }
 

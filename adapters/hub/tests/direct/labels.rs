@@ -1,7 +1,7 @@
 //! Pods that the label selector of the scope matches, or no longer matches.
 
 use crate::host::{Host, failure, head, pod};
-use podwait_hub::{Event, Observed, PodName, Request, Via};
+use podwait_hub::{Command, Event, Observed, PodName, Request, Via};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(300);
@@ -43,4 +43,38 @@ fn an_event_that_cannot_be_read_says_nothing_about_the_label() {
     host.want(wait, LONG, false);
     host.event(watch, Event::State, "b", &pod("v", 102));
     assert_eq!(host.requests(60_000), []);
+}
+
+#[test]
+fn an_event_shows_that_the_pod_has_the_label_now() {
+    let mut host = Host::hub(Some("app=x"));
+    let wait = host.join("a");
+    let watch = host.watch(&[]);
+    let is_get = |request: &Request| *request == Request::Get(PodName::new("ci", "a"));
+    let read = host.beside.iter().find(|(_, request)| is_get(request)).expect("a read").0;
+    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+    host.deliveries();
+    host.want(wait, LONG, false);
+    host.event(watch, Event::State, "a", &pod("u", 104));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, pod("u", 104)))]);
+    host.want(wait, LONG, false);
+    assert_eq!(host.requests(60_000), []);
+}
+
+#[test]
+fn a_read_under_way_is_awaited_when_a_list_does_not_have_the_pod() {
+    let mut host = Host::hub(Some("app=x"));
+    let wait = host.join("a");
+    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    host.want(wait, Duration::from_millis(900), false);
+    let (read, request) = host.request(900);
+    assert_eq!(request, Request::Get(PodName::new("ci", "a")));
+    host.reflector.failed(host.at(), watch, failure(410, None));
+    let (list, _) = host.request(100);
+    host.reflector.page(host.at(), list, "110", None);
+    let commands = host.commands(0);
+    assert!(matches!(commands[..], [Command::Send(_, Request::Watch { .. })]), "{commands:?}");
+    host.reflector.answer(host.at(), read, Some(pod("u", 105)));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Get, pod("u", 105)))]);
 }

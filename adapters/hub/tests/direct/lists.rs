@@ -76,8 +76,10 @@ fn a_page_has_time_while_bytes_arrive_and_a_limit_of_bytes() {
 
 #[test]
 fn more_than_fifty_urgent_reads_are_worth_a_list() {
-    for (count, is_listed) in [(50, false), (51, true)] {
-        let mut host = Host::hub(None);
+    for (labels, count, is_listed) in
+        [(None, 50, false), (None, 51, true), (Some("app=x"), 50, false), (Some("app=x"), 51, true)]
+    {
+        let mut host = Host::hub(labels);
         let names: Vec<String> = (0..count).map(|pod| format!("pod{pod}")).collect();
         let waits: Vec<WaitId> = names.iter().map(|name| host.join(name)).collect();
         let listed: Vec<(&str, Pod)> = names.iter().map(|name| (&**name, pod("u", 90))).collect();
@@ -113,4 +115,28 @@ fn reads_and_pages_of_a_slow_list_take_turns() {
         assert_eq!((read, &**of_page), (&Request::Get(PodName::new("ci", name)), token));
         page = *next;
     }
+}
+
+#[test]
+fn no_list_is_made_for_pods_without_the_label() {
+    let mut host = Host::hub(Some("app=x"));
+    let names: Vec<String> = (0..60).map(|pod| format!("pod{pod}")).collect();
+    let waits: Vec<WaitId> = names.iter().map(|name| host.join(name)).collect();
+    let _ = host.watch(&[]);
+    let mut reads = std::mem::take(&mut host.beside);
+    for _ in 0..100 {
+        for (id, request) in std::mem::take(&mut reads) {
+            assert!(!matches!(request, Request::List { .. }), "{request:?}");
+            if let Request::Get(_) = request {
+                host.reflector.answer(host.at(), id, Some(pod("u", 90)));
+            }
+        }
+        host.deliveries();
+        reads = host.requests(100);
+    }
+    for wait in waits {
+        host.want(wait, Duration::from_millis(400), false);
+    }
+    let requests = host.requests(400);
+    assert!(!requests.iter().any(|(_, request)| matches!(request, Request::List { .. })), "{requests:?}");
 }

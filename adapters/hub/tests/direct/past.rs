@@ -265,20 +265,38 @@ fn a_list_whose_version_cannot_be_compared_shows_no_absence() {
 }
 
 #[test]
-fn a_list_repeats_no_absence_that_is_being_confirmed() {
+fn nothing_is_late_of_a_pod_that_is_not_known() {
     let mut host = Host::hub(None);
-    let wait = host.join("a");
-    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.join("b");
+    let watch = host.watch(&[("b", pod("u0", 90))]);
     host.deliveries();
-    host.want(wait, Duration::from_millis(200), false);
-    let (read, _) = host.request(200);
-    host.reflector.answer(host.at(), read, None);
-    assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::Get))]);
-    host.want(wait, Duration::from_secs(3), true);
-    host.reflector.failed(host.at(), watch, failure(410, None));
-    let requests = host.requests(1_000);
-    let is_list = |request: &Request| matches!(request, Request::List { .. });
-    let list = requests.iter().find(|(_, request)| is_list(request)).expect("a LIST").0;
-    host.reflector.page(host.at(), list, "110", None);
-    assert_eq!(host.deliveries(), []);
+    let wait = host.join("a");
+    host.want(wait, Duration::from_millis(500), false);
+    let (_read, _) = host.request(0);
+    host.now += 900;
+    host.event(watch, Event::State, "a", &pod("u1", 101));
+    assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, pod("u1", 101)))]);
+}
+
+#[test]
+fn a_list_repeats_no_absence_that_is_being_confirmed() {
+    for labels in [None, Some("app=x")] {
+        let mut host = Host::hub(labels);
+        let wait = host.join("a");
+        let watch = host.watch(&[("a", pod("u", 90))]);
+        host.deliveries();
+        host.want(wait, Duration::from_millis(200), false);
+        let (read, _) = host.request(200);
+        host.reflector.answer(host.at(), read, None);
+        assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::Get))]);
+        host.want(wait, Duration::from_secs(3), true);
+        host.reflector.failed(host.at(), watch, failure(410, None));
+        let requests = host.requests(1_000);
+        let is_list = |request: &Request| matches!(request, Request::List { .. });
+        let list = requests.iter().find(|(_, request)| is_list(request)).expect("a LIST").0;
+        host.reflector.page(host.at(), list, "110", None);
+        assert_eq!(host.deliveries(), []);
+        let is_get = |request: &Request| matches!(request, Request::Get(_));
+        assert!(!host.requests(500).iter().any(|(_, request)| is_get(request)));
+    }
 }
