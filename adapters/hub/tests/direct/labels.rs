@@ -1,7 +1,7 @@
 //! Pods that the label selector of the scope matches, or no longer matches.
 
 use crate::host::{Host, failure, head, pod};
-use podwait_hub::{Command, Event, Observed, PodName, Request, Via};
+use podwait_hub::{Command, Event, From, Observed, PodName, Request, Via};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(300);
@@ -77,4 +77,29 @@ fn a_read_under_way_is_awaited_when_a_list_does_not_have_the_pod() {
     assert!(matches!(commands[..], [Command::Send(_, Request::Watch { .. })]), "{commands:?}");
     host.reflector.answer(host.at(), read, Some(pod("u", 105)));
     assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Get, pod("u", 105)))]);
+}
+
+#[test]
+fn the_probe_for_a_pod_that_a_list_does_not_have_begins_where_the_last_watch_was() {
+    let mut host = Host::hub(Some("app=x"));
+    let wait = host.join("a");
+    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    host.want(wait, LONG, false);
+    host.reflector.failed(host.at(), watch, failure(410, None));
+    let (list, _) = host.request(1_000);
+    host.reflector.page(host.at(), list, "110", None);
+    let requests = host.requests(0);
+    let [(watch, Request::Watch { .. }), (read, Request::Get(_))] = requests[..] else {
+        panic!("{requests:?}")
+    };
+    host.reflector.opened(host.at(), watch);
+    host.reflector.answer(host.at(), read, None);
+    assert_eq!(host.deliveries(), [(wait, Observed::NotFound(Via::Get))]);
+    host.want(wait, Duration::from_secs(30), true);
+    let (_, request) = host.request(1_000);
+    assert!(
+        matches!(&request, Request::Watch { from: From::After(version), seconds: 10, .. } if version == "100"),
+        "{request:?}"
+    );
 }
