@@ -140,3 +140,16 @@ fn no_list_is_made_for_pods_without_the_label() {
     let requests = host.requests(400);
     assert!(!requests.iter().any(|(_, request)| matches!(request, Request::List { .. })), "{requests:?}");
 }
+
+#[test]
+fn the_pages_of_a_list_follow_at_once() {
+    let mut host = Host::hub(None);
+    host.join("a");
+    let (mut page, _) = host.request(50);
+    for token in ["1", "2", "3", "4"] {
+        host.reflector.page(host.at(), page, "100", Some(token.into()));
+        let (next, request) = host.request(0);
+        assert!(matches!(&request, Request::List { token: Some(of), .. } if of == token), "{request:?}");
+        page = next;
+    }
+}
