@@ -19,8 +19,8 @@ import (
 var errContainerdUsage = errors.New("usage: runtime signal POD_UID CONTAINER SIGNAL, " +
 	"runtime freeze|thaw POD_UID CONTAINER, runtime shim POD_UID SIGNAL")
 
-// command does what tests ask of the runtime behind the kubelet's back, and behind
-// containerd's, which only says where a container's process is.
+// command does what tests ask of the runtime behind the kubelet's back, and behind that
+// of containerd.
 func (c *containerdNode) command(ctx context.Context, words []string) (answer, error) {
 	switch {
 	case words[0] == "containerd" && len(words) == 2:
@@ -33,13 +33,13 @@ func (c *containerdNode) command(ctx context.Context, words []string) (answer, e
 		if err != nil {
 			return nil, err
 		}
-		pid, err := c.containerProcess(ctx, words[1], words[2])
+		pid, err := c.containerProcess(words[1], words[2])
 		if err != nil {
 			return nil, err
 		}
 		return answer{"pid": pid}, syscall.Kill(pid, signal)
 	case (words[0] == "freeze" || words[0] == "thaw") && len(words) == 3:
-		pid, err := c.containerProcess(ctx, words[1], words[2])
+		pid, err := c.containerProcess(words[1], words[2])
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +49,7 @@ func (c *containerdNode) command(ctx context.Context, words []string) (answer, e
 		if err != nil {
 			return nil, err
 		}
-		pid, err := c.shim(ctx, words[1])
+		pid, err := c.shim(words[1])
 		if err != nil {
 			return nil, err
 		}
@@ -82,72 +82,84 @@ func signalNamed(name string) (syscall.Signal, error) {
 	return signal, nil
 }
 
-// containerProcess finds the process of the newest container of that name in the pod.
-func (c *containerdNode) containerProcess(ctx context.Context, uid, name string) (int, error) {
-	list, err := c.runtime.ListContainers(ctx, &cri.ListContainersRequest{Filter: &cri.ContainerFilter{
-		LabelSelector: map[string]string{"io.kubernetes.pod.uid": uid, "io.kubernetes.container.name": name},
-	}})
-	if err != nil {
-		return 0, err
-	}
-	var found *cri.Container
-	for _, container := range list.Containers {
-		if found == nil || container.CreatedAt > found.CreatedAt {
-			found = container
+// bundle is what containerd gave to runc for a container, which is there for as long as
+// the container's shim is. Reading it works while containerd stands still, or is away.
+type bundle struct {
+	Annotations map[string]string
+	pid         int
+	madeAt      time.Time
+}
+
+func (b bundle) is(kind, uid string) bool {
+	return b.Annotations["io.kubernetes.cri.container-type"] == kind && b.Annotations["io.kubernetes.cri.sandbox-uid"] == uid
+}
+
+// newest finds the newest bundle of which this holds.
+func (c *containerdNode) newest(holds func(bundle) bool) (found bundle, err error) {
+	folders, _ := filepath.Glob(c.plan.containerd(c.node.Name, "state", "io.containerd.runtime.v2.task", "*", "*"))
+	for _, folder := range folders {
+		// What is being made or removed is passed over.
+		pid, err := os.ReadFile(filepath.Join(folder, "init.pid"))
+		if err != nil {
+			continue
+		}
+		config, err := os.ReadFile(filepath.Join(folder, "config.json"))
+		if err != nil {
+			continue
+		}
+		about, err := os.Stat(filepath.Join(folder, "init.pid"))
+		if err != nil {
+			continue
+		}
+		b := bundle{madeAt: about.ModTime()}
+		if json.Unmarshal(config, &b) != nil {
+			continue
+		}
+		if b.pid, err = strconv.Atoi(strings.TrimSpace(string(pid))); err != nil || b.pid <= 1 {
+			continue
+		}
+		// Its number may be another process's by now.
+		if cgroup, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", b.pid)); err != nil || !strings.Contains(string(cgroup), filepath.Base(folder)) {
+			continue
+		}
+		if holds(b) && b.madeAt.After(found.madeAt) {
+			found = b
 		}
 	}
-	if found == nil {
-		return 0, fmt.Errorf("no container %s is known of a pod with the uid %s", name, uid)
+	if found.pid == 0 {
+		return found, errors.New("it has no process on " + c.node.Name)
 	}
-	status, err := c.runtime.ContainerStatus(ctx, &cri.ContainerStatusRequest{ContainerId: found.Id, Verbose: true})
-	if err != nil {
-		return 0, err
-	}
-	return processIn(status.Info)
+	return found, nil
+}
+
+// containerProcess finds the process of the newest container of that name in the pod.
+func (c *containerdNode) containerProcess(uid, name string) (int, error) {
+	b, err := c.newest(func(b bundle) bool {
+		return b.is("container", uid) && b.Annotations["io.kubernetes.cri.container-name"] == name
+	})
+	return b.pid, err
 }
 
 // shim finds the pod's: it is the parent of the sandbox's process, and of all others.
-func (c *containerdNode) shim(ctx context.Context, uid string) (int, error) {
-	list, err := c.runtime.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{Filter: &cri.PodSandboxFilter{
-		LabelSelector: map[string]string{"io.kubernetes.pod.uid": uid},
-		State:         &cri.PodSandboxStateValue{State: cri.PodSandboxState_SANDBOX_READY},
-	}})
+func (c *containerdNode) shim(uid string) (int, error) {
+	b, err := c.newest(func(b bundle) bool { return b.is("sandbox", uid) })
 	if err != nil {
 		return 0, err
 	}
-	if len(list.Items) != 1 {
-		return 0, fmt.Errorf("%d sandboxes are ready of a pod with the uid %s", len(list.Items), uid)
-	}
-	status, err := c.runtime.PodSandboxStatus(ctx, &cri.PodSandboxStatusRequest{PodSandboxId: list.Items[0].Id, Verbose: true})
-	if err != nil {
-		return 0, err
-	}
-	pid, err := processIn(status.Info)
-	if err != nil {
-		return 0, err
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
 		if parent, ok := strings.CutPrefix(line, "PPid:"); ok {
-			return strconv.Atoi(strings.TrimSpace(parent))
+			pid, err := strconv.Atoi(strings.TrimSpace(parent))
+			if err == nil && pid <= 1 {
+				err = errors.New("the shim is gone")
+			}
+			return pid, err
 		}
 	}
-	return 0, fmt.Errorf("process %d has no parent", pid)
-}
-
-// processIn reads the process id in what containerd says if asked for more.
-func processIn(info map[string]string) (int, error) {
-	details := struct{ PID int }{}
-	if err := json.Unmarshal([]byte(info["info"]), &details); err != nil {
-		return 0, err
-	}
-	if details.PID <= 1 {
-		return 0, errors.New("it has no process")
-	}
-	return details.PID, nil
+	return 0, fmt.Errorf("process %d has no parent", b.pid)
 }
 
 // freeze stops or continues all processes of a container. The kernel's freezer would
