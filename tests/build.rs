@@ -1,21 +1,26 @@
 //! Sets which cluster the tests may use, by `PODWAIT_CLUSTER`. A test without the cluster that it needs is ignored, and
 //! does not pass.
 //!
-//! `cfg(real_cluster)`: any cluster. `cfg(own_cluster)`: the cluster of `tests/cluster`.
+//! `cfg(real_cluster)`: any cluster. `cfg(own_cluster)`: the cluster of `tests/cluster`. `cfg(containerd)`: that with a node over containerd.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=PODWAIT_CLUSTER");
-    println!("cargo::rustc-check-cfg=cfg(real_cluster, own_cluster)");
+    println!("cargo::rustc-check-cfg=cfg(real_cluster, own_cluster, containerd)");
     let cluster = std::env::var_os("PODWAIT_CLUSTER").unwrap_or_default();
     match cluster.to_str() {
         Some("") => {}
         Some("kubeconfig") => println!("cargo::rustc-cfg=real_cluster"),
-        Some("go") => {
+        Some(own @ ("go" | "containerd")) => {
             println!("cargo::rustc-cfg=real_cluster");
             println!("cargo::rustc-cfg=own_cluster");
+            if own == "containerd" {
+                println!("cargo::rustc-cfg=containerd");
+            }
         }
         Some(_) | None => {
-            println!("cargo::error=PODWAIT_CLUSTER is {cluster:?}, neither \"go\" nor \"kubeconfig\"");
+            println!(
+                "cargo::error=PODWAIT_CLUSTER is {cluster:?}, none of \"go\", \"containerd\" and \"kubeconfig\""
+            );
         }
     }
 }

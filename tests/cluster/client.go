@@ -96,8 +96,10 @@ func (c *client) nodesReady(ctx context.Context, nodes []node) error {
 			}
 		}
 		// A taint keeps pods away a little longer than the condition.
-		if ready && len(object.Spec.Taints) > 0 {
-			ready, message = false, "tainted "+object.Spec.Taints[0].Key
+		for _, taint := range object.Spec.Taints {
+			if ready && taint.Key != ownTaint {
+				ready, message = false, "tainted "+taint.Key
+			}
 		}
 		if !ready {
 			return fmt.Errorf("%s is not ready: %s", node.Name, message)

@@ -104,6 +104,22 @@ var commands = []command{
 	}},
 	{"shutdown", "NODE", onKubelet("shutdown")},
 	{"shutdown-cancel", "NODE", onKubelet("shutdown-cancel")},
+	{"containerd", "NODE kill|stop|start|restart|pause|resume", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
+		n, err := l.plan.node(arguments[0])
+		if err == nil && n.Runtime != containerd {
+			err = fmt.Errorf("%s has no containerd", n.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return askControl(l.plan.runtimeSocket(n.Name), []string{"containerd", arguments[1]})
+	}},
+	{"registry", "COMMAND...", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
+		if l.registry == nil {
+			return nil, errors.New("there is no registry without a containerd node")
+		}
+		return nil, l.registry.command(arguments)
+	}},
 	{"runtime", "COMMAND...", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
 		// The caller does not need to know the node of a container or of its image:
 		// the command goes to all runtimes, one of which knows it.

@@ -75,7 +75,7 @@ func (c *component) start() error {
 		return command, err
 	}
 	command, err := spawn(c.clone, nil, nil)
-	if c.clone != 0 && errors.Is(err, syscall.EPERM) {
+	if c.clone == syscall.CLONE_NEWPID && errors.Is(err, syscall.EPERM) {
 		// Without root this uses a user namespace, if that is allowed.
 		command, err = spawn(c.clone|syscall.CLONE_NEWUSER,
 			[]syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},

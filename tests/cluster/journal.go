@@ -59,7 +59,7 @@ func openJournal(path, node string) (*journal, error) {
 // write needs the container's lock.
 func (j *journal) write(c *container) {
 	pod := c.sandbox.config.Metadata
-	line, err := json.Marshal(exit{
+	j.writeLine(exit{
 		Namespace:        pod.Namespace,
 		Pod:              pod.Name,
 		UID:              pod.Uid,
@@ -76,6 +76,10 @@ func (j *journal) write(c *container) {
 		StartedAt:        momentOf(c.startedAt),
 		FinishedAt:       momentOf(c.finishedAt),
 	})
+}
+
+func (j *journal) writeLine(e exit) {
+	line, err := json.Marshal(e)
 	// One write for one line, so that lines of two runtimes do not mix.
 	if err == nil {
 		_, err = j.file.Write(append(line, '\n'))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace/noop"
+	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -105,6 +106,12 @@ func kubeletOptions(p *plan, n *node) (*options.KubeletServer, error) {
 	config.ReadOnlyPort = 0
 	// This would serve the logs of the machine.
 	config.EnableSystemLogHandler = false
+
+	if n.Runtime == containerd {
+		// A registry that keeps one pull waiting is not to keep all others.
+		config.SerializeImagePulls = false
+		config.RegisterWithTaints = []v1.Taint{{Key: ownTaint, Value: containerd, Effect: v1.TaintEffectNoSchedule}}
+	}
 
 	config.MaxPods = int32(n.MaxPods)
 	// Many images without a tag are pulled at once; there is no registry to

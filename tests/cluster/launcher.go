@@ -23,6 +23,7 @@ type launcher struct {
 	client     *client
 	second     *client // of the second API server
 	link       *link
+	registry   *registry // nil without a containerd node
 
 	fail  func(error)
 	ports []*os.File
@@ -41,6 +42,19 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 	}()
 	if path := p.longestSocket(); len(path) > 107 {
 		return nil, fmt.Errorf("the folder's path is too long for the socket %s", path)
+	}
+
+	if p.hasContainerd() {
+		if err = containersAllowed(p.Dir); err != nil {
+			return nil, err
+		}
+		sweepCgroups()
+		p.Cgroup = fmt.Sprint(cgroupPrefix, os.Getpid())
+		if l.registry, err = newRegistry(); err != nil {
+			return nil, err
+		}
+		p.RegistryPort = l.registry.port()
+		go l.registry.serve()
 	}
 
 	ports := []*int{&p.EtcdPort, &p.PeerPort, &p.APIPort, &p.SecondPort}
@@ -128,7 +142,11 @@ func (l *launcher) addComponents() {
 	l.revive(add("scheduler", 0, "scheduler"))
 	for i, node := range l.plan.Nodes {
 		// In a separate process namespace, so that all its descendants end with it.
-		add(fmt.Sprintf("runtime-%d", i+1), syscall.CLONE_NEWPID, "runtime", node.Name)
+		var clone uintptr = syscall.CLONE_NEWPID
+		if node.Runtime == containerd {
+			clone = containerdClone
+		}
+		add(fmt.Sprintf("runtime-%d", i+1), clone, "runtime", node.Name)
 		add(fmt.Sprintf("kubelet-%d", i+1), 0, "kubelet", node.Name)
 	}
 }
@@ -241,6 +259,9 @@ func (l *launcher) stop() {
 		component.kill()
 	}
 	l.link.listener.Close()
+	if l.registry != nil {
+		l.registry.listener.Close()
+	}
 	for _, port := range l.ports {
 		port.Close()
 	}
@@ -253,7 +274,11 @@ func (l *launcher) remove() (err error) {
 		os.Remove(l.kubeconfig)
 	}
 	for range 20 {
-		if err = os.RemoveAll(l.plan.Dir); err == nil {
+		err = os.RemoveAll(l.plan.Dir)
+		if l.plan.Cgroup != "" {
+			err = errors.Join(err, removeCgroups(l.plan.Cgroup))
+		}
+		if err == nil {
 			return nil
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -283,6 +308,9 @@ func runComponent(arguments []string) error {
 	if len(arguments) < 2 {
 		return errors.New("only the launcher starts components")
 	}
+	if arguments[1] == tryMounts {
+		return isolateMounts()
+	}
 	p, err := readPlan(arguments[0])
 	if err != nil {
 		return err
@@ -308,6 +336,9 @@ func runComponent(arguments []string) error {
 	}
 	switch arguments[1] {
 	case "runtime":
+		if n.Runtime == containerd {
+			return runContainerd(p, n)
+		}
 		return runRuntime(p, n)
 	case "kubelet":
 		return runKubelet(p, n)

@@ -18,6 +18,7 @@ type machine struct {
 	cpus    int
 	memory  uint64
 	maxPods int
+	cgroup  string // the parent of its containers' cgroups, if they have real ones
 	knobs   string
 }
 
@@ -34,7 +35,12 @@ func newMachine(p *plan, n *node) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	cgroup := ""
+	if n.Runtime == containerd {
+		cgroup = "/" + p.Cgroup + "/" + n.Name
+	}
 	return &machine{
+		cgroup:  cgroup,
 		Fake:    cadvisortest.Fake{NodeName: n.Name},
 		cpus:    n.CPUs,
 		memory:  uint64(memory.Value()),
@@ -115,12 +121,19 @@ func (c *containerManager) GetNodeAllocatableReservation() v1.ResourceList {
 }
 
 func (c *containerManager) NewPodContainerManager() cm.PodContainerManager {
-	return podContainerManager{c.ContainerManager.NewPodContainerManager()}
+	return podContainerManager{c.ContainerManager.NewPodContainerManager(), c.machine.cgroup}
 }
 
 // podContainerManager returns no limits. The stub returns an error, which the
 // kubelet would log twice with each status.
-type podContainerManager struct{ cm.PodContainerManager }
+type podContainerManager struct {
+	cm.PodContainerManager
+	cgroup string
+}
+
+func (m podContainerManager) GetPodContainerName(*v1.Pod) (cm.CgroupName, string) {
+	return nil, m.cgroup
+}
 
 func (podContainerManager) GetPodCgroupConfig(*v1.Pod, v1.ResourceName) (*cm.ResourceConfig, error) {
 	return nil, nil

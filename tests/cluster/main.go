@@ -60,6 +60,7 @@ func launch() int {
 	flags.IntVar(&n.CPUs, "cpus", 8, "`number` of CPUs that a node reports")
 	flags.StringVar(&n.Memory, "memory", "16Gi", "`amount` of memory that a node reports")
 	flags.IntVar(&n.MaxPods, "max-pods", 110, "`number` of pods that a node accepts")
+	runtimes := flags.String("runtime", ownRuntime, "what runs containers, `processes` or containerd; with commas one for each node, the last one for all others")
 	logMaxSize := flags.String("log-max-size", "10Mi", "`size` at which a container's log is rotated; with commas one for each node, the last one for all others")
 	flags.DurationVar(&n.RestartMax, "restart-max", 5*time.Minute, "longest `time` before a container is started again, 1s or more; less than 10s is the first back-off, too")
 	flags.DurationVar(&n.ShutdownGrace, "shutdown-grace", 30*time.Second, "`time` that pods have at a node's shutdown, a third of it for critical pods")
@@ -72,10 +73,15 @@ func launch() int {
 		return 2
 	}
 	names := make([]string, 0, *nodes)
-	logMaxSizes := strings.Split(*logMaxSize, ",")
+	of := func(list []string, i int) string { return list[min(i, len(list)-1)] }
+	logMaxSizes, runtimesOf := strings.Split(*logMaxSize, ","), strings.Split(*runtimes, ",")
 	for i := range *nodes {
 		n.Name = fmt.Sprintf("node-%d", i+1)
-		n.LogMaxSize = logMaxSizes[min(i, len(logMaxSizes)-1)]
+		n.LogMaxSize, n.Runtime = of(logMaxSizes, i), of(runtimesOf, i)
+		if n.Runtime != ownRuntime && n.Runtime != containerd {
+			complain(fmt.Errorf("--runtime: %q is neither %s nor %s", n.Runtime, ownRuntime, containerd))
+			return 2
+		}
 		names = append(names, n.Name)
 		p.Nodes = append(p.Nodes, n)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -19,9 +20,13 @@ type plan struct {
 	// connection to etcd.
 	SecondPort int
 	LinkPort   int
-	Tokens     tokens
-	CA         []byte // PEM
-	Nodes      []node
+	// RegistryPort is that of the registry of all containerd nodes.
+	RegistryPort int
+	// Cgroup is the parent of their containers' cgroups.
+	Cgroup string
+	Tokens tokens
+	CA     []byte // PEM
+	Nodes  []node
 
 	// NodeGrace is how long a node may be silent before it is NotReady.
 	NodeGrace time.Duration
@@ -32,6 +37,7 @@ type plan struct {
 type node struct {
 	Name       string
 	Port       int
+	Runtime    string
 	CPUs       int
 	Memory     string
 	MaxPods    int
@@ -41,6 +47,15 @@ type node struct {
 	// ShutdownGrace is the time of all pods at a shutdown of the node.
 	ShutdownGrace time.Duration
 }
+
+// Runtimes that a node can have.
+const (
+	ownRuntime = "processes"
+	containerd = "containerd"
+)
+
+// ownTaint keeps pods off a containerd node that do not ask for it.
+const ownTaint = "podwait.test/runtime"
 
 // planFile is the file's name in the cluster's folder.
 const planFile = "plan.json"
@@ -94,6 +109,15 @@ func (p *plan) kubeconfigOf(user string) string  { return p.path(user + ".kubeco
 func (p *plan) podLogs(node string) string       { return p.path(node, "logs") }
 func (p *plan) scratch(node, container string) string {
 	return p.path(node, "scratch", container)
+}
+
+// containerd is a path in the folder of a node's containerd.
+func (p *plan) containerd(node string, elements ...string) string {
+	return p.path(append([]string{node, "containerd"}, elements...)...)
+}
+
+func (p *plan) hasContainerd() bool {
+	return slices.ContainsFunc(p.Nodes, func(n node) bool { return n.Runtime == containerd })
 }
 
 // longestSocket is the longest path of a socket in the folder. The kubelet

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // errUsage lists the commands that go to a runtime.
@@ -33,12 +30,9 @@ func (r *containerRuntime) command(_ context.Context, words []string) (answer, e
 		}
 		return answer{"id": c.id}, c.killForMemory()
 	case words[0] == "signal" && len(words) == 4:
-		signal := unix.SignalNum(words[3])
-		if number, err := strconv.Atoi(words[3]); err == nil {
-			signal = syscall.Signal(number)
-		}
-		if signal <= 0 {
-			return nil, fmt.Errorf("%s is neither a signal's name, such as SIGTERM, nor its number", words[3])
+		signal, err := signalNamed(words[3])
+		if err != nil {
+			return nil, err
 		}
 		c, err := r.current(words[1], words[2])
 		if err != nil {

@@ -84,29 +84,39 @@ func (p *processes) start(s spawn) (*process, error) {
 	if s.alone {
 		attributes.Sys.Cloneflags = syscall.CLONE_NEWPID
 	}
-	// Under the lock, so that a process that ends at once is registered when it is
-	// collected.
-	p.mu.Lock()
-	pid, err := syscall.ForkExec(s.path, s.arguments, attributes)
+	err = p.register(started, s.path, s.arguments, attributes)
 	if s.alone && errors.Is(err, syscall.EPERM) {
 		// Without root a process group is used.
 		attributes.Sys.Cloneflags, started.alone = 0, false
-		pid, err = syscall.ForkExec(s.path, s.arguments, attributes)
+		err = p.register(started, s.path, s.arguments, attributes)
 	}
-	if err == nil {
-		started.pid = pid
-		started.startedAt = time.Now()
-		p.running[pid] = started
-	}
-	p.mu.Unlock()
 	if err != nil {
 		started.closePipes()
-		return nil, &os.PathError{Op: "exec", Path: s.path, Err: err}
+		return nil, err
 	}
 	for i, stream := range []string{"stdout", "stderr"} {
 		started.output.Go(func() { s.output(started.pipes[i], stream) })
 	}
 	return started, nil
+}
+
+// fork starts a process whose files are the caller's affair.
+func (p *processes) fork(path string, arguments []string, attributes *syscall.ProcAttr) (*process, error) {
+	started := &process{ended: make(chan end, 1)}
+	return started, p.register(started, path, arguments, attributes)
+}
+
+func (p *processes) register(started *process, path string, arguments []string, attributes *syscall.ProcAttr) error {
+	// Locked, so that a process that ends at once is known when it is collected.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pid, err := syscall.ForkExec(path, arguments, attributes)
+	if err != nil {
+		return &os.PathError{Op: "exec", Path: path, Err: err}
+	}
+	started.pid, started.startedAt = pid, time.Now()
+	p.running[pid] = started
+	return nil
 }
 
 func (p *processes) reap() {

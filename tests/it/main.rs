@@ -5,6 +5,7 @@ mod cases;
 mod cli;
 mod cluster;
 mod connect;
+mod containerd;
 mod corpora;
 mod decoding;
 mod encodings;

@@ -1,9 +1,10 @@
 //! A real cluster, if `PODWAIT_CLUSTER` is set.
 //!
 //! `PODWAIT_CLUSTER=go` builds and starts the cluster of `tests/cluster`, with three real kubelets;
-//! `PODWAIT_CLUSTER=kubeconfig` uses the current context. Tests that write the status of pods in place of a kubelet
-//! need no kubelet, and run on both. Tests that run steps on a kubelet, or disturb it, need the former. A test without
-//! the cluster that it needs is ignored.
+//! `PODWAIT_CLUSTER=containerd` gives it one more, over a real containerd; `PODWAIT_CLUSTER=kubeconfig` uses the current
+//! context. Tests that write the status of pods in place of a kubelet need no kubelet, and run on both. Tests that run
+//! steps on a kubelet, or disturb it, need the cluster of this repository. A test without the cluster that it needs is
+//! ignored.
 
 mod answers;
 mod journal;
@@ -57,6 +58,12 @@ pub fn kubeconfig() -> &'static PathBuf {
 const OPTIONS: &[&str] =
     &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi"];
 
+/// The node over containerd, where there is one. Pods have to tolerate its taint.
+pub const CONTAINERD_NODE: &str = "node-4";
+
+/// The options that add it.
+const WITH_CONTAINERD: &[&str] = &["--nodes", "4", "--runtime", "processes,processes,processes,containerd"];
+
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 
 /// The cluster.
@@ -66,6 +73,7 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
         Ok("go") => start_own_cluster(OPTIONS),
+        Ok("containerd") => start_own_cluster(&[OPTIONS, WITH_CONTAINERD].concat()),
         Ok("kubeconfig") => {
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
             let path = std::env::var_os("KUBECONFIG").map(PathBuf::from).or(home);

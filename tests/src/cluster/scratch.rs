@@ -209,6 +209,14 @@ impl Scratch {
         self.wait_until(name, |status| status["restartCount"].as_i64() > Some(0)).await
     }
 
+    /// Waits until the pod's first container waits for this reason.
+    ///
+    /// # Panics
+    /// It does not within a minute.
+    pub async fn wait_until_waiting(&self, name: &str, reason: &str) -> String {
+        self.wait_until(name, |status| status["state"]["waiting"]["reason"] == reason).await
+    }
+
     async fn wait_until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> String {
         for _ in 0..300 {
             let pod = self.pods().get(name).await.expect("the pod is there");
