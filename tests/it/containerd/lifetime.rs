@@ -40,7 +40,8 @@ async fn nothing_outlives_a_killed_launcher() {
     let folder = killed.kubeconfig.parent().expect("a folder").to_owned();
     let here = folder.to_str().expect("a readable path");
     let config = cluster::config(&killed.kubeconfig, None).await;
-    let pods: Api<Pod> = Api::default_namespaced(podwait::client(config).expect("a client"));
+    let pods: Api<Pod> =
+        Api::default_namespaced(podwait::Client::from_config(config).expect("a client").as_kube().clone());
     let mut pod = step("sleep 3600");
     pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": "node-1" });
     let pod = serde_json::from_value(pod).expect("a pod");
