@@ -35,9 +35,11 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 	if p.Dir, err = makeDir(p.Dir); err != nil {
 		return nil, err
 	}
+	// A return without a launcher takes it away from its name.
+	made := l
 	defer func() {
 		if err != nil {
-			l.remove()
+			made.remove()
 		}
 	}()
 	if path := p.longestSocket(); len(path) > 107 {
