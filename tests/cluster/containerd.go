@@ -62,7 +62,7 @@ func findProgram(name string) (string, error) {
 // that they are given. Each is empty and in memory for this component.
 var privateFolders = []string{"/run", "/var/lib"}
 
-// containersAllowed says in one sentence why this machine cannot have such a node.
+// containersAllowed returns in one sentence why this machine cannot have such a node.
 func containersAllowed(dir string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("--runtime containerd needs root")

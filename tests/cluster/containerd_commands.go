@@ -58,7 +58,7 @@ func (c *containerdNode) command(ctx context.Context, words []string) (answer, e
 	return nil, errContainerdUsage
 }
 
-// serves returns after a start when containerd serves CRI, also to those who ask next.
+// serves returns after a start when containerd serves CRI to every client.
 func (c *containerdNode) serves(ctx context.Context, verb string) error {
 	if verb != "start" && verb != "restart" {
 		return nil

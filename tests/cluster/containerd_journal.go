@@ -12,7 +12,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// follow writes down the ends that containerd says it has seen. What it says in
+// follow writes down the ends that containerd reports. What it says in
 // its first moments, before this listens, is lost.
 func (c *containerdNode) follow(ctx context.Context, connection *grpc.ClientConn) {
 	client := api.NewEventsClient(connection)

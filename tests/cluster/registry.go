@@ -99,7 +99,7 @@ func (r *registry) command(words []string) error {
 	return fmt.Errorf("usage: registry fault IMAGE KIND [TIMES], registry heal IMAGE")
 }
 
-// fault says how this request is to fail. Requests for a manifest by its tag begin a
+// fault returns how this request is to fail. Requests for a manifest by its tag begin a
 // pull, which counts once however often it asks.
 func (r *registry) fault(name string, begins bool) string {
 	r.mu.Lock()

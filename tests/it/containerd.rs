@@ -39,12 +39,12 @@ fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
     })
 }
 
-/// The end of a script that says how it ends.
+/// The end of a script, which first writes its code to the file.
 fn end(code: i32) -> String {
     format!("echo {code} >/truth/end; exit {code}")
 }
 
-/// A script that says so when it is asked to end, and otherwise runs for an hour. Says when it can be asked.
+/// A script that exits with this code on SIGTERM, and otherwise runs for an hour. It prints a line when its trap is set.
 fn trap(code: i32) -> String {
     format!("trap '{}' TERM; echo begun; sleep 3600 & wait", end(code))
 }
@@ -57,7 +57,7 @@ struct Ended {
 }
 
 impl Ended {
-    /// Asserts that the step said that it would end with this code, and that every way found it.
+    /// Asserts that the step wrote this code, and that every way of waiting found it.
     #[track_caller]
     fn by_itself(&self, code: i32) {
         let reason = match code {
@@ -68,7 +68,7 @@ impl Ended {
         assert_eq!(self.truth.as_deref(), Some(code.to_string().as_str()), "{:#?}", self.answers);
     }
 
-    /// Asserts that the step never said anything: it did not run, or did not come to its end.
+    /// Asserts that the step wrote nothing: it did not run, or did not come to its end.
     #[track_caller]
     fn without_a_word(&self) -> &Answers {
         assert_eq!(self.truth, None, "{:#?}", self.answers);
@@ -105,7 +105,7 @@ async fn scenario(name: &str, waiters: Waiters, pod: Value, life: impl AsyncFnOn
     disturbed(name, waiters, pod, life).await
 }
 
-/// The same for one who has the node for itself.
+/// The same for a scenario that has the node for itself.
 async fn disturbed(
     name: &str,
     waiters: Waiters,

@@ -22,7 +22,7 @@ async fn every_code_is_the_step_s_own() {
     tokio::join!(
         async { undisturbed("exit-0", step(&end(0))).await.by_itself(0) },
         async { undisturbed("exit-7", step(&format!("sleep 1; {}", end(7)))).await.by_itself(7) },
-        // What others take for an OOM kill or for a lost code, the step may say by itself.
+        // A step may exit by itself with the code of an OOM kill or of a lost code.
         async { undisturbed("exit-137", step(&end(137))).await.by_itself(137) },
         async { undisturbed("exit-255", step(&end(255))).await.by_itself(255) },
         async {
@@ -60,7 +60,7 @@ async fn every_code_is_the_step_s_own() {
             let ended = scenario("frozen", Waiters::default(), pod, async |cluster, uid| {
                 cluster.wait_until_running("step").await;
                 order(&format!("runtime freeze {uid} step")).await;
-                // It hears of it when it runs again.
+                // The process handles the signal when it runs again.
                 order(&format!("runtime signal {uid} step SIGUSR1")).await;
                 pause(4000).await;
                 order(&format!("runtime thaw {uid} step")).await;
@@ -70,7 +70,7 @@ async fn every_code_is_the_step_s_own() {
     );
 }
 
-/// The kernel's news of it comes to the shim beside the end of the container, and only from when the container is known to
+/// The shim receives the kernel's notification beside the end of the container, and only after the container is known to
 /// run. So what takes its memory at once may be `Error` or `Completed`, and later it is `OOMKilled`.
 #[tokio::test]
 #[cfg_attr(not(containerd), ignore = "needs PODWAIT_CLUSTER=containerd")]
@@ -83,7 +83,7 @@ async fn a_memory_limit_that_the_kernel_enforces() {
         };
         scenario(name, Waiters::default(), pod, life).await
     };
-    // The pause is for the news.
+    // The pause is for the notification.
     let of_child = |code| format!("sh -c '{GREEDY}'; sleep 3; {}", end(code));
     tokio::join!(
         async {

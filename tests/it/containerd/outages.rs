@@ -43,7 +43,7 @@ async fn containerd_is_away_and_no_code_is_lost() {
 }
 
 /// If containerd sees it, nothing in the status differs from that of a step that exits with 255 by itself: the recording
-/// `containerd-exit-255` is of one. If containerd is away as well, it later says `Unknown`.
+/// `containerd-exit-255` is of one. If containerd is away as well, it later reports `Unknown`.
 #[tokio::test]
 #[cfg_attr(not(containerd), ignore = "needs PODWAIT_CLUSTER=containerd")]
 async fn a_shim_that_is_killed_takes_the_code_along() {

@@ -42,7 +42,7 @@ async fn a_command_that_cannot_be_started() {
     );
 }
 
-/// runc 1.1 has already said that the container runs when the kernel refuses the program, and its own process then exits with 1.
+/// runc 1.1 has already reported the start when the kernel refuses the program, and its own process then exits with 1.
 /// In the pod's status this is the end of a step that exits with 1: the error is only in the container's log.
 #[tokio::test]
 #[cfg_attr(not(containerd), ignore = "needs PODWAIT_CLUSTER=containerd")]

@@ -10,7 +10,7 @@ fn failing() -> Value {
     json!({ "exec": { "command": ["false"] }, "periodSeconds": 1, "failureThreshold": 1 })
 }
 
-/// In the status of a step that exits by itself after SIGTERM nothing says that a probe had it killed: the kubelet reports this
+/// The status of a step that exits by itself after SIGTERM does not show that a probe had it killed: the kubelet reports this
 /// in an event only.
 #[tokio::test]
 #[cfg_attr(not(containerd), ignore = "needs PODWAIT_CLUSTER=containerd")]
