@@ -110,6 +110,7 @@ fn seeds_that_failed_once_do_not_fail_again() {
         650_037_037,
         700_075_743,
         2_200_163_911,
+        2_600_073_207,
     ]
     .map(|seed| (Way::Hub, seed));
     let labelled = [700_154_039, 700_197_983].map(|seed| (Way::Labelled, seed));

@@ -78,8 +78,9 @@ impl<O: Object> Reflector<O> {
         if is_refusal(&failure) && failure.code != 403 {
             return shared.lister.refuse_streaming();
         }
-        // These say nothing about the form of the request.
-        if !matches!(failure.code, 403 | 429) {
+        // After any failure but a missing right, the LIST comes in pages: where only watches fail, it succeeds, and no
+        // budget runs meanwhile.
+        if failure.code != 403 {
             shared.lister.lose_stream();
         }
         self.lose_list(now, failure);

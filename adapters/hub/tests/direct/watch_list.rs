@@ -70,6 +70,18 @@ fn a_list_that_breaks_off_is_followed_by_one_in_pages_and_a_refused_one_at_once(
 }
 
 #[test]
+fn a_throttled_watch_is_no_reason_to_wait_for_the_list() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    host.reflector.failed(host.at(), list, failure(429, Some(4)));
+    assert_eq!(host.deliveries(), [(wait, Observed::Failed(failure(429, Some(4))))]);
+    host.want(wait, STEADY, false);
+    let (_, request) = host.request(4_000);
+    assert!(matches!(request, Request::List { token: None, .. }), "{request:?}");
+}
+
+#[test]
 fn a_server_that_breaks_off_two_lists_in_a_row_is_asked_for_pages() {
     let mut host = Host::hub(None);
     let wait = host.join("a");
