@@ -131,6 +131,40 @@ impl Host {
         is_read
     }
 
+    /// A hub with a label selector and an open watch, and a wait for the pod `a`, which only a GET has shown, at version 90.
+    #[track_caller]
+    pub fn with_pod_outside() -> (Self, WaitId, RequestId) {
+        let mut host = Self::hub(Some("app=x"));
+        let wait = host.join("a");
+        let watch = host.watch(&[]);
+        let is_get = |request: &Request| *request == Request::Get(PodName::new("ci", "a"));
+        let read = host.beside.iter().find(|(_, request)| is_get(request)).expect("a read").0;
+        host.reflector.answer(host.at(), read, Some(pod("u", 90)));
+        host.deliveries();
+        (host, wait, watch)
+    }
+
+    /// Joins a wait, for which the hub asks whether its label selector matches the pod. Returns the wait and that request.
+    #[track_caller]
+    pub fn join_with_question(&mut self, name: &str) -> (WaitId, RequestId) {
+        let wait = self.join(name);
+        let (question, request) = self.request(0);
+        assert!(matches!(request, Request::List { limit: 1, .. }), "{request:?}");
+        (wait, question)
+    }
+
+    /// The pod of a wait is read and found, and its own watch opens.
+    #[track_caller]
+    pub fn watch_by_name(&mut self, wait: WaitId, found: Pod) -> RequestId {
+        let (read, _) = self.request(0);
+        self.reflector.answer(self.at(), read, Some(found));
+        self.deliveries();
+        self.want(wait, Duration::from_secs(300), false);
+        let (own, _) = self.request(0);
+        self.reflector.opened(self.at(), own);
+        own
+    }
+
     /// Lists these pods at version 100 and opens the watch.
     #[track_caller]
     pub fn watch(&mut self, pods: &[(&str, Pod)]) -> RequestId {

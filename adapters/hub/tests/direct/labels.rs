@@ -9,13 +9,7 @@ const LONG: Duration = Duration::from_secs(300);
 #[test]
 fn a_state_that_is_known_already_shows_that_the_pod_has_the_label() {
     for (version, is_read_again) in [(103, false), (102, true)] {
-        let mut host = Host::hub(Some("app=x"));
-        let wait = host.join("a");
-        let watch = host.watch(&[]);
-        let is_get = |request: &Request| *request == Request::Get(PodName::new("ci", "a"));
-        let read = host.beside.iter().find(|(_, request)| is_get(request)).expect("a read").0;
-        host.reflector.answer(host.at(), read, Some(pod("u", 90)));
-        host.deliveries();
+        let (mut host, wait, watch) = Host::with_pod_outside();
         host.want(wait, LONG, false);
         let (read, _) = host.request(500);
         host.reflector.answer(host.at(), read, Some(pod("u", 103)));
@@ -47,13 +41,7 @@ fn an_event_that_cannot_be_read_says_nothing_about_the_label() {
 
 #[test]
 fn an_event_shows_that_the_pod_has_the_label_now() {
-    let mut host = Host::hub(Some("app=x"));
-    let wait = host.join("a");
-    let watch = host.watch(&[]);
-    let is_get = |request: &Request| *request == Request::Get(PodName::new("ci", "a"));
-    let read = host.beside.iter().find(|(_, request)| is_get(request)).expect("a read").0;
-    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
-    host.deliveries();
+    let (mut host, wait, watch) = Host::with_pod_outside();
     host.want(wait, LONG, false);
     host.event(watch, Event::State, "a", &pod("u", 104));
     assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::Watch, pod("u", 104)))]);

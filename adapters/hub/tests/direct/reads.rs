@@ -48,9 +48,7 @@ fn a_failure_has_the_call_of_its_request() {
     host.join("first");
     let _ = host.watch(&[("first", pod("u", 90))]);
     host.deliveries();
-    let wait = host.join("a");
-    let (question, request) = host.request(0);
-    assert!(matches!(request, Request::List { limit: 1, .. }), "{request:?}");
+    let (wait, question) = host.join_with_question("a");
     host.reflector.failed(host.at(), question, failure(503, None));
     let expected = ApiFailure { via: Via::List, ..failure(503, None) };
     assert_eq!(host.deliveries(), [(wait, Observed::Failed(expected))]);

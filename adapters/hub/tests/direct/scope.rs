@@ -11,20 +11,10 @@ fn a_refusal_is_reported_until_it_is_over() {
     let (list, _) = host.request(200);
     host.reflector.failed(host.at(), list, failure(403, None));
     assert_eq!(host.reflector.refusal().map(|failure| failure.code), Some(403));
-    let (read, _) = host.request(0);
-    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
-    host.deliveries();
-    host.want(wait, Duration::from_secs(300), false);
-    let (own, _) = host.request(0);
-    host.reflector.opened(host.at(), own);
+    let own = host.watch_by_name(wait, pod("u", 90));
     // Another wait comes meanwhile.
     let later = host.join("b");
-    let (read, _) = host.request(0);
-    host.reflector.answer(host.at(), read, Some(pod("v", 91)));
-    host.deliveries();
-    host.want(later, Duration::from_secs(300), false);
-    let (of_later, _) = host.request(0);
-    host.reflector.opened(host.at(), of_later);
+    let of_later = host.watch_by_name(later, pod("v", 91));
     assert_eq!(host.commands(60_000), []);
     let watch = host.watch(&[("a", pod("u", 90)), ("b", pod("v", 91))]);
     assert_eq!(host.reflector.refusal(), None);
@@ -115,12 +105,7 @@ fn a_list_after_a_refusal_shows_which_pods_are_gone() {
     host.want(wait, Duration::from_secs(300), false);
     let (watch, _) = host.request(0);
     host.reflector.failed(host.at(), watch, failure(403, None));
-    let (read, _) = host.request(0);
-    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
-    host.deliveries();
-    host.want(wait, Duration::from_secs(300), false);
-    let (own, _) = host.request(0);
-    host.reflector.opened(host.at(), own);
+    let _ = host.watch_by_name(wait, pod("u", 90));
     assert_eq!(host.commands(60_000), []);
     let (list, request) = host.request(200);
     assert!(matches!(request, Request::List { .. }), "{request:?}");

@@ -87,13 +87,7 @@ fn the_watch_of_the_scope_is_not_enough_while_reads_fail() {
 
 #[test]
 fn the_watch_of_the_scope_is_not_enough_for_a_pod_without_the_label() {
-    let mut host = Host::hub(Some("app=x"));
-    let wait = host.join("a");
-    let _ = host.watch(&[]);
-    let is_get = |request: &Request| *request == Request::Get(PodName::new("ci", "a"));
-    let read = host.beside.iter().find(|(_, request)| is_get(request)).expect("a read").0;
-    host.reflector.answer(host.at(), read, Some(pod("u", 90)));
-    host.deliveries();
+    let (mut host, wait, _) = Host::with_pod_outside();
     crowd(&mut host);
     host.want(wait, SECOND, false);
     pass(&mut host, 1_499);

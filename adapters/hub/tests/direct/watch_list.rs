@@ -124,9 +124,7 @@ fn without_the_right_to_list_a_pod_is_read_by_its_name() {
     host.join("first");
     let _ = host.watch(&[("first", pod("u", 90))]);
     host.deliveries();
-    let wait = host.join("a");
-    let (question, request) = host.request(0);
-    assert!(matches!(request, Request::List { limit: 1, .. }), "{request:?}");
+    let (wait, question) = host.join_with_question("a");
     host.reflector.failed(host.at(), question, failure(403, None));
     assert_eq!(host.deliveries(), []);
     let (read, request) = host.request(100);
