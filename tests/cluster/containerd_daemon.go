@@ -17,10 +17,10 @@ type daemon struct {
 	processes *processes
 	died      chan error // that it ended and no command had asked for it
 
-	mu      sync.Mutex
-	process *process
-	ended   chan struct{}
-	told    bool
+	mu        sync.Mutex
+	process   *process
+	ended     chan struct{}
+	commanded bool
 }
 
 func newDaemon(p *plan, n *node, processes *processes) *daemon {
@@ -52,15 +52,15 @@ func (d *daemon) start() error {
 		return err
 	}
 	ended := make(chan struct{})
-	d.process, d.ended, d.told = process, ended, false
+	d.process, d.ended, d.commanded = process, ended, false
 	go func() {
 		end := <-process.ended
 		d.mu.Lock()
 		d.process = nil
-		told := d.told
+		commanded := d.commanded
 		d.mu.Unlock()
 		close(ended)
-		if !told {
+		if !commanded {
 			d.died <- fmt.Errorf("containerd ended with %d", end.code)
 		}
 	}()
@@ -72,7 +72,7 @@ func (d *daemon) end(signal syscall.Signal) error {
 	d.mu.Lock()
 	process, ended := d.process, d.ended
 	if process != nil {
-		d.told = true
+		d.commanded = true
 	}
 	d.mu.Unlock()
 	if process == nil {
