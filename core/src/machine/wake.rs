@@ -9,7 +9,7 @@ use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
 use crate::text::{in_parentheses, one_line};
 use crate::time::Instant;
-use crate::timers::{Absent, Pull, Start};
+use crate::timers::{Absent, Start};
 use alloc::format;
 use alloc::string::String;
 use core::ops::ControlFlow;
@@ -79,8 +79,7 @@ impl Waiting {
                 next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
             }
             if let Some(pull) = timers.image_pull.as_deref() {
-                let refusal = Pull::REFUSAL.min(policy.image_pull_grace);
-                next.run(pull.refused, Some(refusal), Timer::Grace(&pull.failure));
+                next.run(pull.refusals.since(), Some(Duration::ZERO), Timer::Grace(&pull.failure));
                 next.run(Some(pull.since), Some(policy.image_pull_grace), Timer::Grace(&pull.failure));
             }
             if let Some(grace) = &timers.config_error {
