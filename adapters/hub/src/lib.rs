@@ -32,7 +32,7 @@ pub use feed::{Action, ResponseHead};
 pub use link::From;
 pub use lister::PageLimits;
 pub use name::{PodName, Scope, Selection};
-pub use observed::{Object, Observed};
+pub use observed::{Collected, Object, Observed};
 pub use reflector::{Event, Head, Reflector};
 pub use registry::{Confirms, WaitId};
 pub use waits::{ObservedPod, Observer, Turn, Waits};
