@@ -57,6 +57,6 @@ pub use failure::{ApiFailure, Via};
 pub use frames::{Frames, LONGEST_OBJECT};
 pub use head::Head;
 pub use list::{Item, ListItems, ListMeta};
-pub use pod::{Pod, pod};
+pub use pod::{Owner, Pod, pod};
 pub use reduce::reduce;
 pub use refusal::{Answer, Refusal, Subject};

@@ -13,8 +13,22 @@ pub struct Pod {
     pub namespace: String,
     /// `metadata.name`
     pub name: String,
+    /// The object that manages the pod, such as a Job or a ReplicaSet.
+    pub owner: Option<Owner>,
     /// The facts for the rules.
     pub snapshot: PodSnapshot,
+}
+
+/// The controller of an object: its entry of `metadata.ownerReferences` whose `controller` is true (`GetControllerOf` of
+/// k8s.io/apimachinery).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `kind`, such as `Job`.
+    pub kind: String,
+    /// `name`
+    pub name: String,
+    /// `uid`
+    pub uid: String,
 }
 
 /// Reads one pod: the whole answer to a GET.

@@ -4,7 +4,8 @@ use super::spec::Spec;
 use super::status::Status;
 use super::values::{Object, Text, Time};
 use crate::error::DecodeError;
-use crate::pod::Pod;
+use crate::pod::{Owner, Pod};
+use alloc::vec::Vec;
 use podwait_core::{Phase, PodSnapshot, RestartPolicy};
 use serde::Deserialize;
 
@@ -36,6 +37,24 @@ struct Metadata<'a> {
     generation: Option<i64>,
     deletion_timestamp: Time,
     deletion_grace_period_seconds: Option<i64>,
+    owner_references: Option<Vec<Object<OwnerView<'a>>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OwnerView<'a> {
+    #[serde(borrow)]
+    kind: Text<'a>,
+    name: Text<'a>,
+    uid: Text<'a>,
+    controller: Option<bool>,
+}
+
+fn owner(views: Option<Vec<Object<OwnerView<'_>>>>) -> Option<Owner> {
+    let mut views = views?.into_iter().map(|Object(view)| view);
+    let owner = views.find(|view| view.controller == Some(true))?;
+    let [kind, name, uid] = [owner.kind, owner.name, owner.uid].map(Text::into_owned);
+    Some(Owner { kind, name, uid })
 }
 
 impl PodView<'_> {
@@ -69,6 +88,6 @@ impl PodView<'_> {
             ephemeral_container_statuses: super::status::statuses(status.ephemeral_container_statuses),
         };
         let (namespace, name) = (metadata.namespace.into_owned(), metadata.name.into_owned());
-        Pod { namespace, name, snapshot }.identified()
+        Pod { namespace, name, owner: owner(metadata.owner_references), snapshot }.identified()
     }
 }

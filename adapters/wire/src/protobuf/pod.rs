@@ -4,7 +4,7 @@ use super::fields::{Field, Fields, Result};
 use super::spec;
 use super::status::container_statuses;
 use crate::error::{DecodeError, Within};
-use crate::pod::Pod;
+use crate::pod::{Owner, Pod};
 use alloc::borrow::ToOwned;
 use podwait_core::{Condition, Phase, PodSnapshot};
 
@@ -21,7 +21,8 @@ pub(crate) fn pod(message: &[u8]) -> core::result::Result<Pod, DecodeError> {
 }
 
 fn metadata(fields: Fields<'_>, pod: &mut Pod) -> Result<()> {
-    let Pod { namespace, name, snapshot } = pod;
+    let Pod { namespace, name, owner, snapshot } = pod;
+    let mut owners = 0..;
     fields.each(|seen, field| match field.number {
         1 => seen.text(field, name).within("name"),
         3 => seen.text(field, namespace).within("namespace"),
@@ -33,8 +34,28 @@ fn metadata(fields: Fields<'_>, pod: &mut Pod) -> Result<()> {
             let seconds = snapshot.deletion_grace_period_seconds.insert(0);
             seen.integer(field, seconds).within("deletionGracePeriodSeconds")
         }
+        13 => {
+            let read = field.message().and_then(owner_reference);
+            let read = read.element(owners.next().unwrap_or_default()).within("ownerReferences")?;
+            *owner = owner.take().or(read);
+            Ok(())
+        }
         _ => Ok(()),
     })
+}
+
+/// An `OwnerReference`, if it is that of the controller.
+fn owner_reference(fields: Fields<'_>) -> Result<Option<Owner>> {
+    let (mut kind, mut name, mut uid, mut is_controller) = ("", "", "", false);
+    fields.each(|seen, field| match field.number {
+        1 => seen.str(field, &mut kind).within("kind"),
+        3 => seen.str(field, &mut name).within("name"),
+        4 => seen.str(field, &mut uid).within("uid"),
+        6 => seen.boolean(field, &mut is_controller).within("controller"),
+        _ => Ok(()),
+    })?;
+    let [kind, name, uid] = [kind, name, uid].map(ToOwned::to_owned);
+    Ok(is_controller.then_some(Owner { kind, name, uid }))
 }
 
 fn status(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
