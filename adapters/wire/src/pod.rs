@@ -50,12 +50,18 @@ pub fn pod(encoding: Encoding, bytes: &[u8]) -> Result<Pod, DecodeError> {
 impl Pod {
     /// The pod, if it has a name and a uid.
     pub(crate) fn identified(self) -> Result<Self, DecodeError> {
-        if self.name.is_empty() {
-            return Err(DecodeError::Missing("metadata.name"));
-        }
-        if self.snapshot.uid.is_empty() {
-            return Err(DecodeError::Missing("metadata.uid"));
-        }
+        check_identity(&self.name, &self.snapshot.uid)?;
         Ok(self)
     }
+}
+
+/// Checks that an object has a name and a uid.
+pub(crate) const fn check_identity(name: &str, uid: &str) -> Result<(), DecodeError> {
+    if name.is_empty() {
+        return Err(DecodeError::Missing("metadata.name"));
+    }
+    if uid.is_empty() {
+        return Err(DecodeError::Missing("metadata.uid"));
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use super::spec::Spec;
 use super::status::Status;
 use super::values::{Object, Text, Time};
 use crate::error::DecodeError;
+use crate::kind::Kind;
 use crate::pod::{Owner, Pod};
 use alloc::vec::Vec;
 use podwait_core::{Phase, PodSnapshot, RestartPolicy};
@@ -28,14 +29,14 @@ pub(super) struct PodView<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Metadata<'a> {
+pub(super) struct Metadata<'a> {
     #[serde(borrow)]
-    name: Text<'a>,
-    namespace: Text<'a>,
-    uid: Text<'a>,
-    resource_version: Text<'a>,
-    generation: Option<i64>,
-    deletion_timestamp: Time,
+    pub(super) name: Text<'a>,
+    pub(super) namespace: Text<'a>,
+    pub(super) uid: Text<'a>,
+    pub(super) resource_version: Text<'a>,
+    pub(super) generation: Option<i64>,
+    pub(super) deletion_timestamp: Time,
     deletion_grace_period_seconds: Option<i64>,
     owner_references: Option<Vec<Object<OwnerView<'a>>>>,
 }
@@ -60,7 +61,7 @@ fn owner(views: Option<Vec<Object<OwnerView<'_>>>>) -> Option<Owner> {
 impl PodView<'_> {
     /// The pod, if it is one.
     pub(super) fn pod(self) -> Result<Pod, DecodeError> {
-        DecodeError::check_kind("Pod", &self.kind.0, &self.api_version.0)?;
+        DecodeError::check_kind(Kind::POD, &self.kind.0, &self.api_version.0)?;
         let metadata = self.metadata.unwrap_or_default().0;
         let spec = self.spec.unwrap_or_default().0;
         let status = self.status.unwrap_or_default().0;
