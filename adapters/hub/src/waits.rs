@@ -292,7 +292,10 @@ fn confirms(why: RetryReason) -> Confirms {
         | RetryReason::PodTerminating
         | RetryReason::ApiThrottled
         | RetryReason::ApiError
-        | RetryReason::Relist => Confirms::Nothing,
+        | RetryReason::Relist
+        | RetryReason::AwaitingJob
+        | RetryReason::Suspended
+        | RetryReason::AwaitingTerminalCondition => Confirms::Nothing,
     }
 }
 
