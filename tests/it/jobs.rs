@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http_body_util::StreamBody;
 use kube::client::Body;
-use podwait::{FailReason, JobEnd, Policy, wait_job};
+use podwait::{FailReason, Failure, JobExit, Policy, wait_job};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,10 @@ fn job(version: u32, status: Value) -> Value {
     json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": { "namespace": "ci", "name": "build", "uid": "u-1", "resourceVersion": version.to_string() },
+        "spec": {
+            "parallelism": 1, "completions": 1, "backoffLimit": 6,
+            "selector": { "matchLabels": { "batch.kubernetes.io/controller-uid": "u-1" } },
+        },
         "status": status,
     })
 }
@@ -37,18 +41,27 @@ fn ended(kind: &str, reason: &str) -> Value {
     json!({ "conditions": [{ "type": kind, "status": "True", "reason": reason, "message": "so it is" }], "failed": 1 })
 }
 
-fn pod(name: &str, code: i32) -> Value {
+/// A pod of the Job with this status.
+fn pod_with(name: &str, status: Value) -> Value {
+    let owner =
+        json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "build", "uid": "u-1", "controller": true });
     json!({
-        "metadata": { "namespace": "ci", "name": name, "uid": name, "resourceVersion": "5" },
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "namespace": "ci", "name": name, "uid": name, "resourceVersion": "55", "ownerReferences": [owner] },
         "spec": { "restartPolicy": "Never", "containers": [{ "name": "step" }] },
-        "status": {
-            "phase": if code == 0 { "Succeeded" } else { "Failed" },
-            "containerStatuses": [{ "name": "step", "restartCount": 0, "state": { "terminated": { "exitCode": code } } }],
-        },
+        "status": status,
     })
 }
 
-/// An API server with this script of states and their times, and pods with the second of their creation.
+/// One that ended with this code.
+fn pod(name: &str, code: i32) -> Value {
+    let phase = if code == 0 { "Succeeded" } else { "Failed" };
+    let state = json!({ "terminated": { "exitCode": code } });
+    let statuses = json!([{ "name": "step", "restartCount": 0, "state": state }]);
+    pod_with(name, json!({ "phase": phase, "containerStatuses": statuses }))
+}
+
+/// An API server with this script of states and their times, and pods with the second of their appearance.
 struct Server {
     begin: Instant,
     script: Vec<(u64, Now)>,
@@ -89,14 +102,22 @@ impl Server {
             let status = json!({ "kind": "Status", "code": code, "reason": reason, "details": details });
             reply(code, status.to_string())
         };
+        let query = uri.query().unwrap_or_default();
+        let is_watch = query.contains("watch=true");
         if uri.path().ends_with("/pods") {
+            assert!(query.contains("controller-uid%3Du-1"), "{uri}");
+            if query.contains("sendInitialEvents") {
+                return refuse(422, "Invalid");
+            }
+            if is_watch {
+                return http::Response::new(StreamBody::new(self.pod_events().boxed()));
+            }
             let here = self.pods.iter().filter(|(at, _)| secs(*at) <= self.begin.elapsed());
             let items: Vec<&Value> = here.map(|(_, pod)| pod).collect();
-            assert!(uri.query().is_some_and(|query| query.contains("controller-uid%3Du-1")), "{uri}");
-            return reply(200, json!({ "kind": "PodList", "metadata": {}, "items": items }).to_string());
+            let list = json!({ "kind": "PodList", "metadata": { "resourceVersion": "50" }, "items": items });
+            return reply(200, list.to_string());
         }
         assert!(uri.path().starts_with("/apis/batch/v1/namespaces/ci/jobs"), "{uri}");
-        let is_watch = uri.query().is_some_and(|query| query.contains("watch=true"));
         match self.now() {
             Some(Now::Down) => reply(503, String::new()),
             Some(Now::Gone) | None => refuse(404, "NotFound"),
@@ -106,6 +127,18 @@ impl Server {
                 http::Response::new(StreamBody::new(self.events().boxed()))
             }
         }
+    }
+
+    /// The events of a watch of the pods from now on.
+    fn pod_events(self: &Arc<Self>) -> impl stream::Stream<Item = Frame> + use<> {
+        let (begin, elapsed) = (self.begin, self.begin.elapsed());
+        let later = self.pods.clone().into_iter().filter(move |(at, _)| secs(*at) > elapsed);
+        let later = stream::iter(later).then(move |(at, pod)| async move {
+            tokio::time::sleep_until(begin + secs(at)).await;
+            let event = json!({ "type": "ADDED", "object": pod });
+            Ok(http_body::Frame::data(Bytes::from(format!("{event}\n"))))
+        });
+        later.chain(stream::once(std::future::pending()))
     }
 
     /// The events of a watch from now on.
@@ -136,9 +169,15 @@ impl Server {
 
 type Frame = Result<http_body::Frame<Bytes>, Infallible>;
 
-async fn end_of(server: &Arc<Server>) -> (Result<JobEnd, FailReason>, u64) {
+async fn end_of(server: &Arc<Server>) -> (Result<JobExit, Failure>, u64) {
     let end = wait_job(server.client(), "ci", "build").await;
-    (end.map_err(|failure| failure.reason), server.begin.elapsed().as_secs())
+    (end, server.begin.elapsed().as_secs())
+}
+
+/// The code, or the reason of the failure, and the second of the answer.
+async fn answer_of(server: &Arc<Server>) -> (Result<i32, FailReason>, u64) {
+    let (end, at) = end_of(server).await;
+    (end.map(|exit| exit.code).map_err(|failure| failure.reason), at)
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,10 +185,7 @@ async fn complete_or_failed_whichever_comes_first() {
     let active = job(1, json!({ "active": 1 }));
     let complete = vec![(0, Now::Job(active.clone())), (20, Now::Job(job(2, ended("Complete", ""))))];
     let server = Server::new(complete, vec![(15, pod("build-a", 0))]);
-    let (end, at) = end_of(&server).await;
-    let end = end.expect("it ended");
-    assert_eq!((end.has_failed, end.exit_code(), at), (false, None, 20));
-    assert_eq!(end.pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>(), ["build-a"]);
+    assert_eq!(answer_of(&server).await, (Ok(0), 20));
 
     let again = job(2, json!({ "active": 1, "failed": 1 }));
     let failed = vec![
@@ -160,13 +196,11 @@ async fn complete_or_failed_whichever_comes_first() {
     ];
     let server = Server::new(failed, vec![(9, pod("build-a", 3)), (19, pod("build-b", 7))]);
     let (end, at) = end_of(&server).await;
-    let end = end.expect("it ended");
-    assert_eq!(
-        (end.has_failed, end.reason.as_str(), end.exit_code(), at),
-        (true, "BackoffLimitExceeded", Some(7), 25)
-    );
-    let requests = server.requests.lock().expect("no panic").len();
-    assert!(requests < 12, "{requests}");
+    let exit = end.expect("it ended");
+    assert_eq!((exit.code, &*exit.condition_reason, at), (7, "BackoffLimitExceeded", 25));
+    assert_eq!(exit.pod.map(|pod| pod.name).as_deref(), Some("build-b"));
+    let requests = server.requests.lock().expect("no panic");
+    assert!(requests.len() < 8, "{requests:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,13 +211,13 @@ async fn an_ended_job_is_reported_at_once_and_a_missing_one_is_awaited_for_a_whi
     let (end, at) = end_of(&server).await;
     assert!(end.is_ok() && at <= 10, "{at}");
     let server = Server::new(vec![(0, Now::Gone)], vec![]);
-    assert_eq!(end_of(&server).await, (Err(FailReason::PodNeverSeen), 10));
+    assert_eq!(answer_of(&server).await, (Err(FailReason::PodNeverSeen), 10));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_deleted_before_its_end_is_no_success() {
     let server = Server::new(vec![(0, Now::Job(job(1, json!({ "active": 1 })))), (7, Now::Gone)], vec![]);
-    assert_eq!(end_of(&server).await, (Err(FailReason::PodDeleted), 7));
+    assert_eq!(answer_of(&server).await, (Err(FailReason::PodDeleted), 7));
     // It had ended, and ttlSecondsAfterFinished is short: the last event shows the end.
     let script = vec![
         (0, Now::Job(job(1, json!({ "active": 1 })))),
@@ -191,7 +225,7 @@ async fn a_job_that_is_deleted_before_its_end_is_no_success() {
         (7, Now::Gone),
     ];
     let server = Server::new(script, vec![]);
-    assert_eq!(end_of(&server).await.0.map(|end| end.has_failed), Ok(false));
+    assert_eq!(answer_of(&server).await.0, Ok(0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,9 +249,53 @@ async fn outages_and_rights_change_no_answer() {
     assert!(requests < 40, "{requests}");
 
     let server = Server::new(vec![(0, Now::Job(active.clone())), (5, Now::Down)], vec![]);
-    let (end, at) = end_of(&server).await;
+    let (end, at) = answer_of(&server).await;
     assert_eq!(end, Err(FailReason::ApiUnavailable));
     assert!((305..=340).contains(&at), "{at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_pod_cannot_start_fails_as_the_pod_would() {
+    let active = job(1, json!({ "active": 1 }));
+    let refused = |version: u32, reason: &str| {
+        let message = match reason {
+            "ErrImagePull" => "failed to resolve reference \"r/a:1\": r/a:1: not found",
+            _ => "Back-off pulling image \"r/a:1\"",
+        };
+        let state = json!({ "waiting": { "reason": reason, "message": message } });
+        let statuses = json!([{ "name": "step", "restartCount": 0, "state": state }]);
+        let mut pod = pod_with("build-a", json!({ "phase": "Pending", "containerStatuses": statuses }));
+        pod["metadata"]["resourceVersion"] = json!(version.to_string());
+        pod
+    };
+    let pods = vec![
+        (2, refused(60, "ErrImagePull")),
+        (14, refused(61, "ImagePullBackOff")),
+        (27, refused(62, "ErrImagePull")),
+    ];
+    let server = Server::new(vec![(0, Now::Job(active.clone()))], pods);
+    let (end, at) = end_of(&server).await;
+    let failure = end.expect_err("no pod can start");
+    assert_eq!((failure.reason, at), (FailReason::ImagePull, 27), "{failure}");
+    assert!(failure.message.contains("build-a") && failure.message.contains("not found"), "{failure}");
+    // A pod that does not come at all.
+    let server = Server::new(vec![(0, Now::Job(job(1, json!({}))))], vec![]);
+    assert_eq!(answer_of(&server).await, (Err(FailReason::StartTimeout), 600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_failure_of_the_pod_that_decided_is_that_of_the_job() {
+    let script = vec![
+        (0, Now::Job(job(1, json!({ "active": 1 })))),
+        (30, Now::Job(job(2, ended("Failed", "BackoffLimitExceeded")))),
+    ];
+    let evicted =
+        json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory." });
+    let server = Server::new(script, vec![(29, pod_with("build-a", evicted))]);
+    let (end, at) = end_of(&server).await;
+    let failure = end.expect_err("it was evicted");
+    assert_eq!((failure.reason, at), (FailReason::Evicted, 30), "{failure}");
+    assert!(failure.message.contains("build-a"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,7 +304,10 @@ async fn limits_and_pods_are_reported() {
     let server = Server::new(vec![(0, Now::Job(active.clone()))], vec![]);
     let policy = Policy::builder().deadline(secs(40)).build().expect("a policy");
     let end = wait_job(server.client(), "ci", "build").policy(policy).await;
-    assert_eq!(end.map_err(|failure| failure.message), Err("the job did not end within 40s".to_owned()));
+    assert_eq!(
+        end.map_err(|failure| failure.message),
+        Err("the job did not end within 40s (the job has no pod; its events may say why)".to_owned())
+    );
 
     let again = job(2, json!({ "active": 1, "failed": 1 }));
     let script =
@@ -238,9 +319,9 @@ async fn limits_and_pods_are_reported() {
     let look = move |pod: &podwait::JobPod| {
         note.lock().expect("no panic").push((pod.name.clone(), begin.elapsed().as_secs()));
     };
-    let end = wait_job(server.client(), "ci", "build").on_pod(look).await.expect("it ended");
-    assert_eq!((end.has_failed, end.exit_code()), (false, None));
-    let expected = [("build-a".to_owned(), 10), ("build-b".to_owned(), 60)];
+    let exit = wait_job(server.client(), "ci", "build").on_pod(look).await.expect("it ended");
+    assert_eq!(exit.code, 0);
+    let expected = [("build-a".to_owned(), 9), ("build-b".to_owned(), 59)];
     assert_eq!(*seen.lock().expect("no panic"), expected);
     sleep(secs(0)).await;
 }

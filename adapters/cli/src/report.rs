@@ -4,7 +4,7 @@ use crate::args::Output;
 use crate::lines::Lines;
 use crate::output::{self, Line};
 use crate::status::Status;
-use podwait::{Exit, Failure, JobEnd};
+use podwait::{Exit, Failure, JobExit, JobPod};
 use serde::Serialize;
 
 /// The result of a wait for a pod.
@@ -124,7 +124,9 @@ impl Report<'_> {
 pub(crate) struct JobReport<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
-    pub(crate) outcome: Result<JobEnd, Failure>,
+    pub(crate) outcome: Result<JobExit, Failure>,
+    /// Its pods that were seen to end, the last ones.
+    pub(crate) pods: Vec<JobPod>,
 }
 
 #[derive(Serialize)]
@@ -133,7 +135,12 @@ struct JobView<'a> {
     namespace: &'a str,
     job: &'a str,
     outcome: &'static str,
-    reason: &'a str,
+    reason: &'static str,
+    /// `reason` of the Job's condition.
+    condition_reason: Option<&'a str>,
+    /// The pod whose exit it is.
+    decided_by: Option<&'a str>,
+    rule: u8,
     class: Option<&'static str>,
     exit_code: Option<i32>,
     message: String,
@@ -159,14 +166,10 @@ impl JobReport<'_> {
         }
     }
 
-    /// The exit status: 0 if the job is complete, the code of its last failed pod if it failed, podwait's status otherwise.
+    /// The exit status: 0 if the job is complete, the code of the pod that decided if it failed, podwait's status otherwise.
     pub(crate) fn status(&self) -> u8 {
         match &self.outcome {
-            Ok(end) if !end.has_failed => 0,
-            Ok(end) => match end.exit_code() {
-                Some(code) => u8::try_from(code).unwrap_or(u8::MAX),
-                None => Status::Step as u8,
-            },
+            Ok(exit) => u8::try_from(exit.code).unwrap_or(u8::MAX),
             Err(failure) => Status::of(failure) as u8,
         }
     }
@@ -176,41 +179,28 @@ impl JobReport<'_> {
         format!("{}/job/{}: {}", self.namespace, self.name, self.message())
     }
 
-    /// The outcome, and the code of the pod that failed.
+    /// The outcome and the exit code, or the reason code.
     pub(crate) fn short(&self) -> String {
         match &self.outcome {
-            Ok(end) if !end.has_failed => String::from("complete 0"),
-            Ok(end) => match end.exit_code() {
-                Some(code) => format!("failed {code}"),
-                None => String::from("failed"),
-            },
+            Ok(exit) => format!("{} {}", word(exit), exit.code),
             Err(failure) => failure.reason.to_string(),
         }
     }
 
     fn message(&self) -> String {
         match &self.outcome {
-            Ok(end) if !end.has_failed => String::from("the job is complete"),
-            Ok(end) => {
-                let why = match (&*end.reason, &*end.message) {
-                    ("", "") => String::new(),
-                    (reason, "") => format!(": {reason}"),
-                    ("", message) => format!(": {message}"),
-                    (reason, message) => format!(": {reason}: {message}"),
-                };
-                let code = end.exit_code().map(|code| format!("; its last pod that failed exited {code}"));
-                format!("the job failed{why}{}", code.unwrap_or_default())
-            }
+            Ok(exit) => exit.to_string(),
             Err(failure) => failure.to_string(),
         }
     }
 
     /// The result as JSON.
     pub(crate) fn json(&self) -> Line {
-        let (end, failure) = (self.outcome.as_ref().ok(), self.outcome.as_ref().err());
-        let pods = end.into_iter().flat_map(|end| &end.pods);
-        let pods =
-            pods.flat_map(|pod| pod.ends.iter().map(move |(container, ended)| (pod, container, ended)));
+        let (exit, failure) = (self.outcome.as_ref().ok(), self.outcome.as_ref().err());
+        let pods = self
+            .pods
+            .iter()
+            .flat_map(|pod| pod.ends.iter().map(move |(container, ended)| (pod, container, ended)));
         let pods = pods.map(|(pod, container, ended)| PodView {
             pod: &pod.name,
             uid: &pod.uid,
@@ -228,22 +218,34 @@ impl JobReport<'_> {
             event: "result",
             namespace: self.namespace,
             job: self.name,
-            outcome: match end {
-                Some(end) if end.has_failed => "failed",
-                Some(_) => "complete",
-                None => "fail",
-            },
+            outcome: exit.map_or("fail", word),
             reason: match &self.outcome {
-                Ok(end) => &end.reason,
+                Ok(exit) => exit.reason.as_str(),
                 Err(failure) => failure.reason.as_str(),
             },
+            condition_reason: exit
+                .map(|exit| exit.condition_reason.as_str())
+                .filter(|reason| !reason.is_empty()),
+            decided_by: exit.and_then(|exit| exit.pod.as_deref()).map(|pod| pod.name.as_str()),
+            rule: match &self.outcome {
+                Ok(exit) => exit.rule,
+                Err(failure) => failure.rule,
+            },
             class: failure.map(|failure| failure.class().as_str()),
-            exit_code: end.and_then(JobEnd::exit_code),
+            exit_code: match &self.outcome {
+                Ok(exit) => Some(exit.code),
+                Err(failure) => failure.exit_code,
+            },
             message: self.message(),
             pods: pods.collect(),
         };
         Line::json(&view)
     }
+}
+
+/// The outcome of a Job in one word.
+const fn word(exit: &JobExit) -> &'static str {
+    if exit.is_success() { "complete" } else { "failed" }
 }
 
 fn rfc3339(time: Option<podwait::core::Timestamp>) -> Option<String> {

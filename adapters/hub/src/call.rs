@@ -86,12 +86,21 @@ impl Resource {
         }
     }
 
+    /// Its name in paths and in a `Status`.
+    pub(crate) const fn plural(self) -> &'static str {
+        match self {
+            Self::Pods => "pods",
+            Self::Jobs => "jobs",
+        }
+    }
+
     /// The path of the collection.
     fn path(self, namespace: Option<&str>) -> String {
-        let (version, plural) = match self {
-            Self::Pods => ("/api/v1", "pods"),
-            Self::Jobs => ("/apis/batch/v1", "jobs"),
+        let version = match self {
+            Self::Pods => "/api/v1",
+            Self::Jobs => "/apis/batch/v1",
         };
+        let plural = self.plural();
         match namespace {
             Some(namespace) => format!("{version}/namespaces/{namespace}/{plural}"),
             None => format!("{version}/{plural}"),

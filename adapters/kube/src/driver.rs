@@ -1,12 +1,13 @@
-//! The host of [`podwait_hub::Waits`]: sends their requests, and hands over the answers.
+//! The host of the schedulers of podwait-hub: sends their requests, and hands over the answers.
 
 use crate::cancelled::Cancelled;
 use crate::client::Client;
 use crate::client::answers::{Answers, Came, response_head};
 use futures_util::FutureExt;
 use podwait_core::{Exit, Failure, Instant, WaitMachine};
-use podwait_hub::{Action, Observer, PodName, RequestId, Turn, WaitId, Waits};
+use podwait_hub::{Action, Observer, PodName, RequestId, ResponseHead, Turn, WaitId, Waits};
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,25 +25,55 @@ pub(crate) struct Start {
     pub(crate) may_watch: bool,
 }
 
+/// A scheduler without I/O, which reports its turns to `W`.
+pub(crate) trait Schedule<W> {
+    type Id: Copy + Eq + Hash + Unpin;
+
+    /// Does everything that is due. Returns the time at which to call this again.
+    fn poll(&mut self, now: Instant, observer: &mut W) -> Option<Instant>;
+    fn next_action(&mut self, now: Instant) -> Option<(Self::Id, Action)>;
+    fn head(&mut self, now: Instant, id: Self::Id, head: &ResponseHead<'_>);
+    fn body(&mut self, now: Instant, id: Self::Id, piece: &[u8], observer: &mut W);
+    fn end(&mut self, now: Instant, id: Self::Id, error: Option<&str>, observer: &mut W);
+}
+
+impl<W: Observer> Schedule<W> for Waits {
+    type Id = RequestId;
+
+    fn poll(&mut self, now: Instant, observer: &mut W) -> Option<Instant> {
+        self.poll(now, observer)
+    }
+
+    fn next_action(&mut self, now: Instant) -> Option<(RequestId, Action)> {
+        let action = self.next_action(now)?;
+        match action {
+            Action::Send { id, .. } | Action::Close(id) => Some((id, action)),
+        }
+    }
+
+    fn head(&mut self, now: Instant, id: RequestId, head: &ResponseHead<'_>) {
+        self.head(now, id, head);
+    }
+
+    fn body(&mut self, now: Instant, id: RequestId, piece: &[u8], observer: &mut W) {
+        self.body(now, id, piece, observer);
+    }
+
+    fn end(&mut self, now: Instant, id: RequestId, error: Option<&str>, observer: &mut W) {
+        self.end(now, id, error, observer);
+    }
+}
+
 /// Waits, and the requests that are under way for them.
-pub(crate) struct Driver {
-    pub(crate) waits: Waits,
-    answers: Answers,
+pub(crate) struct Driver<S = Waits, I = RequestId> {
+    pub(crate) waits: S,
+    answers: Answers<I>,
     /// Paused tokio time drives this clock too.
     start: TokioInstant,
     timer: Timer,
 }
 
 impl Driver {
-    /// Drives waits whose time began at `start` and that have no request under way.
-    pub(crate) fn new(client: Client, waits: Waits, start: TokioInstant) -> Self {
-        Self { waits, answers: Answers::new(client), start, timer: Timer::default() }
-    }
-
-    fn now(&self) -> Instant {
-        Instant::ZERO.after(self.start.elapsed())
-    }
-
     pub(crate) fn join(&mut self, start: Start, observer: &mut impl Observer) -> WaitId {
         let Start { pod, machine, asleep, may_watch } = start;
         self.waits.join(self.now(), pod, machine, asleep, may_watch, observer)
@@ -51,18 +82,32 @@ impl Driver {
     pub(crate) fn cancel(&mut self, wait: WaitId, observer: &mut impl Observer) {
         self.waits.cancel(self.now(), wait, observer);
     }
+}
+
+impl<S, I: Copy + Eq + Hash + Unpin> Driver<S, I> {
+    /// Drives waits whose time began at `start` and that have no request under way.
+    pub(crate) fn new(client: Client, waits: S, start: TokioInstant) -> Self {
+        Self { waits, answers: Answers::new(client), start, timer: Timer::default() }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::ZERO.after(self.start.elapsed())
+    }
 
     /// Does everything that is due. After this there may be final answers.
-    pub(crate) fn advance(&mut self, observer: &mut impl Observer) {
+    pub(crate) fn advance<W>(&mut self, observer: &mut W)
+    where
+        S: Schedule<W, Id = I>,
+    {
         let now = self.now();
         loop {
             let next = self.waits.poll(now, observer);
             let mut has_acted = false;
-            while let Some(action) = self.waits.next_action(now) {
+            while let Some((id, action)) = self.waits.next_action(now) {
                 has_acted = true;
                 match action {
-                    Action::Send { id, target, accept } => self.answers.send(id, &target, accept),
-                    Action::Close(id) => self.answers.close(id),
+                    Action::Send { target, accept, .. } => self.answers.send(id, &target, accept),
+                    Action::Close(_) => self.answers.close(id),
                 }
             }
             // An invalid request fails inside `next_action`, which may cause more actions.
@@ -74,7 +119,10 @@ impl Driver {
     }
 
     /// Takes in the next parts of answers, or returns when something is due. Cancel-safe.
-    pub(crate) async fn take(&mut self, observer: &mut impl Observer) {
+    pub(crate) async fn take<W>(&mut self, observer: &mut W)
+    where
+        S: Schedule<W, Id = I>,
+    {
         tokio::select! {
             biased;
             Some((id, came)) = self.answers.next() => self.hand_over(id, came, observer),
@@ -88,7 +136,10 @@ impl Driver {
         }
     }
 
-    fn hand_over(&mut self, id: RequestId, came: Came, observer: &mut impl Observer) {
+    fn hand_over<W>(&mut self, id: I, came: Came, observer: &mut W)
+    where
+        S: Schedule<W, Id = I>,
+    {
         let now = self.now();
         match came {
             Came::Head(status, headers) => self.waits.head(now, id, &response_head(status, &headers)),

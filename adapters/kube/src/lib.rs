@@ -86,15 +86,16 @@ pub use drive::drive;
 pub use hold::{FINALIZER, HeldPod, Hold, HoldState, held_pods};
 pub use hub::{Hub, HubBuilder};
 #[cfg(feature = "jobs")]
-pub use job::{JobEnd, JobPod, JobWait, check_job_access, wait_job};
+pub use job::{JobPod, JobWait, check_job_access, wait_job};
 #[cfg(feature = "journal")]
 pub use journal::{Fsync, Journal, JournalEntry, JournalError};
 #[cfg(feature = "logs")]
 pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs};
 pub use podwait_core as core;
 pub use podwait_core::{
-    Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
-    PolicyBuilder, PolicyError, Progress, RestoreError, RetryReason, SavedWait, Stage, Target, WaitMachine,
+    Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, JobExit, JobPodExit, OnGone,
+    OnMissingTerminated, Policy, PolicyBuilder, PolicyError, Progress, RestoreError, RetryReason, SavedWait,
+    Stage, Target, WaitMachine,
 };
 pub use podwait_hub::{ObservedPod, Scope, Turn};
 pub use podwait_wire as wire;

@@ -102,7 +102,8 @@ async fn sent_for_a_job() -> BTreeSet<Right> {
     let job = |version: u32, status| {
         let metadata =
             json!({ "namespace": "ci", "name": "j", "uid": "u", "resourceVersion": version.to_string() });
-        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": status })
+        let spec = json!({ "selector": { "matchLabels": { "batch.kubernetes.io/controller-uid": "u" } } });
+        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": status })
     };
     let running = job(1, json!({ "active": 1 }));
     let complete =
@@ -110,17 +111,27 @@ async fn sent_for_a_job() -> BTreeSet<Right> {
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let right = right(request.method(), request.uri());
         let text = match right.2.as_str() {
+            "watch" if right.1 == "pods" => String::new(),
             "watch" => format!("{}\n", json!({ "type": "MODIFIED", "object": complete })),
             "list" => json!({ "kind": "PodList", "metadata": {}, "items": [] }).to_string(),
             _ => running.to_string(),
         };
         rights.lock().expect("no panic").insert(right);
+        // Before Kubernetes 1.34 the pods come in pages.
+        let code = if request.uri().query().is_some_and(|query| query.contains("sendInitialEvents")) {
+            422
+        } else {
+            200
+        };
         let frames =
             stream::once(async { Ok::<_, Infallible>(http_body::Frame::data(bytes::Bytes::from(text))) });
-        async { Ok::<_, Infallible>(http::Response::new(StreamBody::new(frames.boxed()))) }
+        async move {
+            let answer = http::Response::builder().status(code).body(StreamBody::new(frames.boxed()));
+            Ok::<_, Infallible>(answer.expect("an answer"))
+        }
     });
     let end = wait_job(podwait::Client::from_service(service, "ci"), "ci", "j").await;
-    assert!(end.is_ok_and(|end| !end.has_failed));
+    assert!(end.is_ok_and(|exit| exit.is_success()));
     all.lock().expect("no panic").clone()
 }
 

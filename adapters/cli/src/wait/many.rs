@@ -5,7 +5,7 @@ use super::one::pod_line;
 use super::target::{Awaited, Pod};
 use crate::args::Output;
 use crate::output::{Line, with_cause};
-use crate::report::{JobReport, Report};
+use crate::report::Report;
 use crate::shutdown::TimeToEnd;
 use crate::status::Complaint;
 use futures_util::future::LocalBoxFuture;
@@ -71,8 +71,7 @@ impl Session {
     async fn job(&self, index: usize, namespace: &str, name: &str) -> u8 {
         let (label, board) = (format!("{namespace}/job/{name}"), self.board.clone());
         let note = move |pod: &JobPod| board.note(&format!("{label}: {}", pod_line(pod)));
-        let outcome = self.job_outcome(namespace, name, note).await;
-        let report = JobReport { namespace, name, outcome };
+        let report = self.job_report(namespace, name, note).await;
         let line = match self.args.output {
             Output::Text => Line::from(format!("{namespace}/job/{name} {}", report.short())),
             Output::Json => report.json(),

@@ -7,8 +7,13 @@ use crate::output;
 use crate::report::{JobReport, Report};
 use crate::shutdown::TimeToEnd;
 use crate::status::Complaint;
+use podwait::JobPod;
 use podwait::trace::Pods;
-use podwait::{Failure, JobEnd, JobPod};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many pods of a Job are named in its result, the last ones.
+const MOST_PODS: usize = 1000;
 
 impl Session {
     /// Waits for the pod or job, and returns the exit status.
@@ -19,8 +24,7 @@ impl Session {
                 self.shutdown.work(TimeToEnd::default());
                 let label = format!("{namespace}/job/{name}");
                 let note = move |pod: &JobPod| output::note(&format!("{label}: {}", pod_line(pod)));
-                let outcome = self.job_outcome(namespace, name, note).await;
-                let report = JobReport { namespace, name, outcome };
+                let report = self.job_report(namespace, name, note).await;
                 self.shutdown.answered(report.status());
                 report.print(self.args.output);
                 Ok(report.status())
@@ -59,15 +63,26 @@ impl Session {
     }
 
     /// Waits for a job.
-    pub(super) async fn job_outcome(
+    pub(super) async fn job_report<'a>(
         &self,
-        namespace: &str,
-        name: &str,
-        look: impl FnMut(&JobPod) + Send + 'static,
-    ) -> Result<JobEnd, Failure> {
+        namespace: &'a str,
+        name: &'a str,
+        mut look: impl FnMut(&JobPod) + Send + 'static,
+    ) -> JobReport<'a> {
+        let pods = Arc::<Mutex<VecDeque<JobPod>>>::default();
+        let seen = Arc::clone(&pods);
+        let look = move |pod: &JobPod| {
+            look(pod);
+            let mut pods = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            pods.push_back(pod.clone());
+            if pods.len() > MOST_PODS {
+                pods.pop_front();
+            }
+        };
         let wait = podwait::wait_job(self.connection.client.clone(), namespace, name);
         let outcome = wait.policy(self.policy.clone()).cancel(self.shutdown.token()).on_pod(look).await;
-        self.shutdown.worded(outcome)
+        let pods = std::mem::take(&mut *pods.lock().unwrap_or_else(PoisonError::into_inner)).into();
+        JobReport { namespace, name, outcome: self.shutdown.worded(outcome), pods }
     }
 }
 

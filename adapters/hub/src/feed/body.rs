@@ -238,7 +238,7 @@ impl<O: Readable> Feed<O> {
                 let answer = Answer { code, retry_after, date, body: &body };
                 let refusal = Refusal::read(via, &subject, &answer);
                 match kind {
-                    Kind::Get(pod) if refusal.is_absence_of(pod.name()) => {
+                    Kind::Get(asked) if refusal.is_absence_of_kind(O::RESOURCE.plural(), asked.name()) => {
                         self.reflector.answer(now, id, None)
                     }
                     Kind::Get(_) | Kind::Find(_) | Kind::Page | Kind::Watch => {

@@ -8,8 +8,9 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::BodyExt;
 use kube::client::Body;
-use podwait_hub::{RequestId, ResponseHead};
+use podwait_hub::ResponseHead;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -24,19 +25,19 @@ pub(crate) enum Came {
 }
 
 /// Requests that are under way.
-pub(crate) struct Answers {
+pub(crate) struct Answers<I> {
     client: Client,
-    streams: SelectAll<Abortable<AnswerStream>>,
-    handles: HashMap<RequestId, AbortHandle>,
+    streams: SelectAll<Abortable<AnswerStream<I>>>,
+    handles: HashMap<I, AbortHandle>,
 }
 
-impl Answers {
+impl<I: Copy + Eq + Hash + Unpin> Answers<I> {
     pub(crate) fn new(client: Client) -> Self {
         Self { client, streams: SelectAll::new(), handles: HashMap::new() }
     }
 
     /// Sends a GET of this path and query.
-    pub(crate) fn send(&mut self, id: RequestId, target: &str, accept: &'static str) {
+    pub(crate) fn send(&mut self, id: I, target: &str, accept: &'static str) {
         let request = Request::get(target).header(header::ACCEPT, accept).body(Body::empty());
         let client = self.client.clone();
         let response = async move {
@@ -50,14 +51,14 @@ impl Answers {
     }
 
     /// Drops a request.
-    pub(crate) fn close(&mut self, id: RequestId) {
+    pub(crate) fn close(&mut self, id: I) {
         if let Some(handle) = self.handles.remove(&id) {
             handle.abort();
         }
     }
 
     /// The next part of an answer; `None` if no request is under way. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Option<(RequestId, Came)> {
+    pub(crate) async fn next(&mut self) -> Option<(I, Came)> {
         loop {
             let (id, came) = self.streams.next().await?;
             let is_wanted = match came {
@@ -72,7 +73,7 @@ impl Answers {
     }
 }
 
-/// The head of an answer for [`podwait_hub::Waits`].
+/// The head of an answer for the scheduler.
 pub(crate) fn response_head(status: u16, headers: &HeaderMap) -> ResponseHead<'_> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     ResponseHead {
@@ -84,8 +85,8 @@ pub(crate) fn response_head(status: u16, headers: &HeaderMap) -> ResponseHead<'_
 }
 
 /// One request and its answer.
-struct AnswerStream {
-    id: RequestId,
+struct AnswerStream<I> {
+    id: I,
     state: State,
 }
 
@@ -95,8 +96,8 @@ enum State {
     Over,
 }
 
-impl Stream for AnswerStream {
-    type Item = (RequestId, Came);
+impl<I: Copy + Unpin> Stream for AnswerStream<I> {
+    type Item = (I, Came);
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let id = self.id;
