@@ -69,6 +69,8 @@ impl<O: Object> Reflector<O> {
             shared.link.want(From::After(resource_version.into()));
         }
         shared.lister.complete(now, is_stream);
+        // A wait that came too late for the LIST, or whose pod the selector does not match, needs a read now.
+        self.reschedule(|entry| entry.own.is_none());
     }
 
     /// A LIST at the beginning of a watch failed. If only the form of the request is refused, the LIST comes in pages

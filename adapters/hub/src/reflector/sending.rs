@@ -171,7 +171,7 @@ impl<O: Object> Reflector<O> {
                 // is unknown, the next delivery must be the present state: a LIST comes first, and the watch begins
                 // after it.
                 if shared.health.is_behind {
-                    return shared.link.rest(now);
+                    return self.rest_shared(now);
                 }
                 let Some(from) = shared.link.wanted().cloned() else { return };
                 let request = Request::Watch { selection, from, seconds: WATCH_SECONDS };
