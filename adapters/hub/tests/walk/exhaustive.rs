@@ -2,12 +2,19 @@
 
 use crate::moves::Move::{self, *};
 use crate::moves::{Place, transcript};
+use crate::random::number;
 use crate::sim::Sim;
 use std::collections::BTreeMap;
+
+/// The naive model takes part in every move, and in what follows the last move of one sequence of so many, because
+/// that takes it long. `WALK_MODEL=1` is all of them.
+const MODEL_TO_THE_END: u64 = if cfg!(debug_assertions) { 64 } else { 16 };
 
 struct Walk<'a> {
     alphabet: &'a [Move],
     most: usize,
+    /// The model takes part to the end in one sequence of so many.
+    model: u64,
     sequences: u64,
     /// Broken promises: how often, and the shortest sequence that leads to each.
     broken: BTreeMap<&'static str, (u64, Vec<Move>)>,
@@ -24,6 +31,9 @@ impl Walk<'_> {
             let mut next = sim.clone();
             next.go(step);
             let mut end = next.clone();
+            if !self.sequences.is_multiple_of(self.model) {
+                end.reflector.compare_no_longer();
+            }
             if !end.promises.has_broken() {
                 end.finish();
             }
@@ -46,8 +56,9 @@ impl Walk<'_> {
 fn walk(place: Place, beginning: &[Move], alphabet: &[Move], waits: usize, depth: usize) {
     let mut sim = place.sim();
     beginning.iter().for_each(|step| sim.go(*step));
-    let mut walk = Walk { alphabet, most: waits, sequences: 0, broken: BTreeMap::new() };
-    let most = std::env::var("WALK_DEPTH").ok().and_then(|depth| depth.parse().ok());
+    let model = number("WALK_MODEL").unwrap_or(MODEL_TO_THE_END);
+    let mut walk = Walk { alphabet, most: waits, model, sequences: 0, broken: BTreeMap::new() };
+    let most = number("WALK_DEPTH").and_then(|depth| usize::try_from(depth).ok());
     let depth = most.unwrap_or(if cfg!(debug_assertions) { depth - 1 } else { depth });
     let mut path = beginning.to_vec();
     walk.from(&sim, &mut path, depth);
