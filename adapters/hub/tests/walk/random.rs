@@ -9,7 +9,7 @@ use podwait_hub::{PodName, Scope, Via};
 use std::rc::Rc;
 
 /// The naive model takes part in one run of so many. `WALK_MODEL=1` is all of them.
-const MODEL: u64 = if cfg!(debug_assertions) { 16 } else { 8 };
+const MODEL: u64 = if cfg!(debug_assertions) { 50 } else { 8 };
 
 /// Names in the namespace of the scope; there is one more elsewhere.
 const PODS: u64 = 6;
