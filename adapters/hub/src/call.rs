@@ -259,6 +259,11 @@ impl Calls {
         self.in_flight.get(id).map(|call| &call.purpose)
     }
 
+    /// When a request that is under way was sent.
+    pub(crate) fn sent(&self, id: RequestId) -> Option<Instant> {
+        self.in_flight.get(id).map(|call| call.sent)
+    }
+
     /// Removes a request that has ended. Returns its purpose.
     pub(crate) fn end(&mut self, id: RequestId) -> Option<Purpose> {
         let call = self.in_flight.remove(id)?;

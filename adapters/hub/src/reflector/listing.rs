@@ -71,6 +71,8 @@ impl<O: Object> Reflector<O> {
             shared.link.want(From::After(resource_version.into()));
         }
         shared.lister.complete(now, is_stream);
+        // A wait that came too late for the LIST, or whose pod the selector does not match, needs a read now.
+        self.reschedule(|entry| entry.own.is_none());
         self.list_ends();
     }
 

@@ -161,13 +161,8 @@ impl<O: Object> Reflector<O> {
 
     /// The probe of one pod ended.
     pub(super) fn lose_probe(&mut self, now: Instant, pod: PodId, failure: Option<ApiFailure>) {
-        let lane = if self.registry.pods.get(pod).is_some_and(|entry| entry.own.is_some()) {
-            Lane::Own
-        } else {
-            Lane::Shared
-        };
         if let Some(failure) = &failure {
-            self.lanes[lane].rate.heed(now, failure);
+            self.lanes[Lane::Own].rate.heed(now, failure);
         }
         let Some(entry) = self.registry.pods.get_mut(pod) else { return };
         let Some(probe) = &mut entry.probe else { return };

@@ -11,6 +11,7 @@ use crate::own::Cause;
 use crate::probe;
 use crate::registry::{Read, SelectorMatch};
 use crate::shared::Service;
+use alloc::vec::Vec;
 use podwait_core::Instant;
 
 /// With this many urgent reads in the queue, one LIST is less work for the server.
@@ -53,10 +54,11 @@ impl<O: Object> Reflector<O> {
         while let Some((purpose, failure)) = self.calls.next_late(now) {
             self.has_failed(now, purpose, failure);
         }
+        let mut late = Vec::new();
         while let Some((at, alarm)) = self.alarms.first().copied().filter(|(at, _)| *at <= now) {
             self.alarms.remove(&(at, alarm));
             match alarm {
-                Alarm::Wait(wait) => self.wake(now, wait),
+                Alarm::Wait(wait) => late.extend(self.wake(now, wait)),
                 Alarm::Own(pod) => {
                     let own = self.registry.pods.get_mut(pod).and_then(|entry| entry.own.as_deref_mut());
                     let Some(own) = own else { continue };
@@ -74,6 +76,7 @@ impl<O: Object> Reflector<O> {
         self.look_after_shared(&mut wake);
         self.send_shared(&mut wake);
         self.send_own(&mut wake);
+        late.into_iter().for_each(|wait| self.keep_or_end(now, wait));
         let _ = wake.is_due(self.alarms.first().map(|(at, _)| *at));
         let _ = wake.is_due(self.calls.next_deadline());
         let has_deliveries = !self.deliveries.is_empty() || self.has_collected();
@@ -171,7 +174,7 @@ impl<O: Object> Reflector<O> {
                 // is unknown, the next delivery must be the present state: a LIST comes first, and the watch begins
                 // after it.
                 if shared.health.is_behind {
-                    return shared.link.rest(now);
+                    return self.rest_shared(now);
                 }
                 let Some(from) = shared.link.wanted().cloned() else { return };
                 let request = Request::Watch { selection, from, seconds: WATCH_SECONDS };

@@ -123,12 +123,17 @@ impl<O: Object> Reflector<O> {
             // A short interruption, for instance of a load balancer. The next watch delivers the missed events.
             return shared.link.resume();
         }
-        shared.link.rest(now.after(rest_after(failed)));
-        if is_refused {
-            self.reschedule(|entry| entry.own.is_none());
-        } else if !failure.is_expired() {
+        self.rest_shared(now.after(rest_after(failed)));
+        if !is_refused && !failure.is_expired() {
             self.fail_shared(&failure);
         }
+    }
+
+    /// There is no watch of the scope before that time: until then its pods are read.
+    pub(super) fn rest_shared(&mut self, until: Instant) {
+        let Some(shared) = &mut self.shared else { return };
+        shared.link.rest(until);
+        self.reschedule(|entry| entry.own.is_none());
     }
 
     /// A request for all pods has failed. Reads continue.
@@ -208,7 +213,7 @@ impl<O: Object> Reflector<O> {
             if let Some(id) = shared.link.request() {
                 self.calls.close(id);
             }
-            shared.link.rest(now);
+            self.rest_shared(now);
         }
     }
 }

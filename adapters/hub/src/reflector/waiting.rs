@@ -86,12 +86,13 @@ impl<O: Object> Reflector<O> {
         }
     }
 
-    /// The alarm of a wait is due.
-    pub(super) fn wake(&mut self, now: Instant, wait: WaitId) {
-        let Some(place) = self.registry.waits.get_mut(wait) else { return };
+    /// The alarm of a wait is due. Returns the wait if it is due a delivery, but for a final read.
+    pub(super) fn wake(&mut self, now: Instant, wait: WaitId) -> Option<WaitId> {
+        let place = self.registry.waits.get_mut(wait)?;
         place.alarm = None;
         let (pod, pace, after, confirms) = (place.pod, place.pace, place.after, place.confirms);
         let (start, end) = (place.start, place.end);
+        let is_first = end <= start.after(after);
         let entry = &self.registry.pods[pod];
         if confirms.is_any() {
             self.deliveries.push_back((wait, Observed::Silence));
@@ -100,32 +101,47 @@ impl<O: Object> Reflector<O> {
             if start.after(delay) <= now {
                 self.ask(now, pod, pace.patience(delay, after));
                 // Only once: a read that replaces a dropped one has the deadline of the dropped one.
-                let is_first = end <= start.after(after);
                 let end = if is_first { end.max(now.after(FINAL_READ)) } else { end };
                 self.registry.waits[wait].end = end;
                 self.set_alarm(wait, Some(end));
             } else {
                 self.set_alarm(wait, Some(start.after(delay)));
             }
-        } else if end <= now && end <= start.after(after) && self.is_about_to_be_listed(entry) {
-            let end = now.after(FINAL_READ);
-            self.registry.waits[wait].end = end;
+        } else if end > now {
             self.set_alarm(wait, Some(end));
-        } else if end <= now {
-            let observed = self.no_answer(now, pod, pace);
-            if let Some(place) = self.registry.waits.get_mut(wait) {
-                place.pace = place.pace.next(&observed);
-            }
-            self.deliveries.push_back((wait, observed));
+        } else if is_first {
+            return Some(wait);
         } else {
-            self.set_alarm(wait, Some(end));
+            self.end(now, wait);
         }
+        None
     }
 
-    /// Whether a read of the pod is held back because the LIST under way will have the pod.
-    fn is_about_to_be_listed(&self, entry: &Entry<O>) -> bool {
+    /// The wait is due, and what is due was sent: keeps it once for a read that another wait has begun.
+    pub(super) fn keep_or_end(&mut self, now: Instant, wait: WaitId) {
+        let Some(place) = self.registry.waits.get(wait) else { return };
+        let entry = &self.registry.pods[place.pod];
         let is_listed = self.shared.as_ref().is_some_and(|shared| shared.lister.listing.is_some());
-        is_listed && matches!(entry.read, Read::Queued(Lane::Shared, _))
+        let began = match entry.read {
+            // The LIST under way will have the pod.
+            Read::Queued(Lane::Shared, _) if is_listed => Some(now),
+            Read::Sent(_) => entry.sent.and_then(|id| self.calls.sent(id)),
+            Read::Queued(..) | Read::None => None,
+        };
+        let end = began.map(|began| began.after(FINAL_READ)).filter(|end| *end > now);
+        let Some(end) = end else { return self.end(now, wait) };
+        self.registry.waits[wait].end = end;
+        self.set_alarm(wait, Some(end));
+    }
+
+    /// A wait has had no read in time.
+    fn end(&mut self, now: Instant, wait: WaitId) {
+        let Some(Place { pod, pace, .. }) = self.registry.waits.get(wait) else { return };
+        let observed = self.no_answer(now, *pod, *pace);
+        if let Some(place) = self.registry.waits.get_mut(wait) {
+            place.pace = place.pace.next(&observed);
+        }
+        self.deliveries.push_back((wait, observed));
     }
 
     /// The observation if a read has no answer in time. An earlier 404 is out of date soon, because the pod may exist

@@ -1,7 +1,7 @@
 //! LISTs, their pages, and the reads in their place.
 
-use crate::host::{Host, Pod, failure, pod};
-use podwait_hub::{Command, Observed, PodName, Request, Via, WaitId};
+use crate::host::{Host, Pod, STEADY, failure, pod};
+use podwait_hub::{ApiFailure, Command, Observed, PodName, Request, Via, WaitId};
 use std::time::Duration;
 
 #[test]
@@ -50,6 +50,34 @@ fn a_list_that_is_about_to_bring_the_pod_is_awaited_for_a_second() {
     let pod = pod("u", 90);
     host.item(list, "a", &pod);
     assert_eq!(host.deliveries(), [(wait, Observed::Pod(Via::List, pod))]);
+}
+
+#[test]
+fn a_pod_is_read_while_the_scope_has_no_watch() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let watch = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    host.want(wait, STEADY, false);
+    // The next LIST may not begin sooner than a second after the last one.
+    host.reflector.failed(host.at(), watch, ApiFailure { is_status: true, ..failure(410, None) });
+    assert_eq!((host.commands(499), host.deliveries()), (vec![], vec![]));
+    assert_eq!(host.request(1).1, Request::Get(PodName::new("ci", "a")));
+}
+
+#[test]
+fn a_pod_is_read_for_a_wait_that_comes_after_its_item_of_the_list() {
+    let mut host = Host::hub(None);
+    let wait = host.join("a");
+    let (list, _) = host.request(200);
+    host.reflector.opened(host.at(), list);
+    host.item(list, "a", &pod("u", 90));
+    host.deliveries();
+    host.want(wait, STEADY, false);
+    host.join("a");
+    assert_eq!(host.commands(100), []);
+    host.page(list, "100");
+    assert_eq!(host.request(0).1, Request::Get(PodName::new("ci", "a")));
 }
 
 #[test]

@@ -123,3 +123,18 @@ fn the_probe_of_one_pod_is_not_repeated_if_the_server_has_no_history() {
         }
     }
 }
+
+#[test]
+fn a_pause_holds_for_the_probe_of_a_pod_without_the_label() {
+    let (mut host, wait, _) = Host::with_pod_outside();
+    host.want(wait, Duration::from_millis(500), false);
+    let (read, _) = host.request(500);
+    host.reflector.answer(host.at(), read, None);
+    host.deliveries();
+    host.want(wait, CONFIRMATION, true);
+    let (probe, request) = host.request(0);
+    assert!(is_watch(&request, 10), "{request:?}");
+    host.reflector.failed(host.at(), probe, failure(429, Some(5)));
+    assert_eq!(host.requests(4_999), []);
+    assert!(is_watch(&host.request(1).1, 10));
+}

@@ -175,6 +175,41 @@ fn only_a_list_gives_a_read_that_was_not_sent_more_time() {
 }
 
 #[test]
+fn a_read_that_another_wait_has_begun_has_a_second() {
+    let mut host = Host::hub(None);
+    let waits = ["a", "a", "a"].map(|name| host.join(name));
+    let _ = host.watch(&[("a", pod("u", 90))]);
+    host.deliveries();
+    for (wait, after) in waits.into_iter().zip([1_000, 1_000, 1_600]) {
+        host.want(wait, Duration::from_millis(after), false);
+    }
+    let _read = host.request(1_000);
+    pass(&mut host, 999);
+    assert_eq!(host.deliveries(), [], "the read may still have an answer");
+    pass(&mut host, 1);
+    let late: Vec<WaitId> = host.deliveries().into_iter().map(|(wait, _)| wait).collect();
+    assert_eq!(late, waits);
+}
+
+#[test]
+fn a_read_that_a_pause_has_held_back_has_a_second_after_it() {
+    let (mut host, wait, _) = hub();
+    host.want(wait, SECOND, false);
+    let (read, _) = host.request(1_000);
+    host.reflector.failed(host.at(), read, failure(429, Some(10)));
+    host.deliveries();
+    // Another wait wants the pod sooner, and this one when the pause is over.
+    let other = host.join("a");
+    host.want(wait, Duration::from_secs(10), false);
+    pass(&mut host, 9_999);
+    assert!(host.deliveries().iter().all(|(of, _)| *of == other));
+    let (_, request) = host.request(1);
+    assert_eq!((request, host.deliveries()), (Request::Get(PodName::new("ci", "a")), vec![]));
+    pass(&mut host, 999);
+    assert_eq!(host.deliveries(), []);
+}
+
+#[test]
 fn after_a_read_without_an_answer_a_list_comes_before_the_next_watch() {
     let (mut host, wait, watch) = hub();
     host.want(wait, SECOND, false);

@@ -2,12 +2,21 @@
 
 use crate::moves::Move::{self, *};
 use crate::moves::{Place, transcript};
+use crate::random::number;
 use crate::sim::Sim;
 use std::collections::BTreeMap;
+
+/// The naive model takes part in one of so many last moves of a sequence, and in all others.
+const MODEL_LAST: u64 = if cfg!(debug_assertions) { 4 } else { 1 };
+
+/// It takes part in what follows after one of so many sequences, because that takes it long. `WALK_MODEL=1` is all of them.
+const MODEL_AFTER: u64 = if cfg!(debug_assertions) { 512 } else { 16 };
 
 struct Walk<'a> {
     alphabet: &'a [Move],
     most: usize,
+    /// The model takes part in what follows after one of so many sequences.
+    model: u64,
     sequences: u64,
     /// Broken promises: how often, and the shortest sequence that leads to each.
     broken: BTreeMap<&'static str, (u64, Vec<Move>)>,
@@ -22,8 +31,14 @@ impl Walk<'_> {
             path.push(step);
             self.sequences += 1;
             let mut next = sim.clone();
+            if depth == 1 && !self.sequences.is_multiple_of(self.model.min(MODEL_LAST)) {
+                next.reflector.compare_no_longer();
+            }
             next.go(step);
             let mut end = next.clone();
+            if !self.sequences.is_multiple_of(self.model) {
+                end.reflector.compare_no_longer();
+            }
             if !end.promises.has_broken() {
                 end.finish();
             }
@@ -46,8 +61,9 @@ impl Walk<'_> {
 fn walk(place: Place, beginning: &[Move], alphabet: &[Move], waits: usize, depth: usize) {
     let mut sim = place.sim();
     beginning.iter().for_each(|step| sim.go(*step));
-    let mut walk = Walk { alphabet, most: waits, sequences: 0, broken: BTreeMap::new() };
-    let most = std::env::var("WALK_DEPTH").ok().and_then(|depth| depth.parse().ok());
+    let model = number("WALK_MODEL").unwrap_or(MODEL_AFTER);
+    let mut walk = Walk { alphabet, most: waits, model, sequences: 0, broken: BTreeMap::new() };
+    let most = number("WALK_DEPTH").and_then(|depth| usize::try_from(depth).ok());
     let depth = most.unwrap_or(if cfg!(debug_assertions) { depth - 1 } else { depth });
     let mut path = beginning.to_vec();
     walk.from(&sim, &mut path, depth);

@@ -4,6 +4,7 @@
 mod exhaustive;
 mod finish;
 mod moves;
+mod naive;
 mod network;
 mod pod;
 mod promises;

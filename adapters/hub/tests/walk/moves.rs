@@ -4,7 +4,7 @@ use crate::promises::Promises;
 use crate::server::{Answer, Outage, failure};
 use crate::sim::Sim;
 use crate::waiter::Decider;
-use podwait_hub::{PodName, Reflector, Scope, Via};
+use podwait_hub::{PodName, Scope, Via};
 use std::rc::Rc;
 
 /// The pod of a walk, and a pod without waits.
@@ -89,13 +89,9 @@ impl Place {
         let names = Rc::new([PodName::new("ci", "pod"), PodName::new("ci", "stranger")]);
         let labels = matches!(self, Self::Labels | Self::LabelsPages).then(|| "podwait".into());
         let scope = Scope { namespace: Some(namespace.into()), labels };
-        let (reflector, rate) = match self {
-            Self::Own => (Reflector::single(), None),
-            Self::Hub | Self::Labels | Self::HubPages | Self::LabelsPages | Self::Outside => {
-                (Reflector::of_scope(scope, 10), Some(10))
-            }
-        };
-        let mut sim = Sim::new(reflector, names, Promises::new(rate));
+        let scope = (self != Self::Own).then_some((scope, 10));
+        let rate = scope.as_ref().map(|(_, rate)| *rate);
+        let mut sim = Sim::new(scope, names, Promises::new(rate));
         sim.weather.refuses_watch_list = matches!(self, Self::HubPages | Self::LabelsPages);
         sim
     }

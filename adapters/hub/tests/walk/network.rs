@@ -42,7 +42,7 @@ impl Sim {
         }
         if let Answer::Page(page) = &answer {
             for pod in &page.items {
-                self.item(id, pod);
+                self.reflector.item(id, pod);
                 self.settle();
             }
         }
@@ -65,7 +65,7 @@ impl Sim {
             Answer::Ended => self.reflector.ended(now, id),
             Answer::Pod(pod) => self.reflector.answer(now, id, pod),
             Answer::Page(page) => {
-                self.reflector.page(now, id, &page.revision.to_string(), page.next.clone());
+                self.reflector.page(now, id, page.revision, page.next.clone());
             }
             Answer::Events | Answer::Listed => {}
         }
@@ -73,17 +73,12 @@ impl Sim {
 
     fn hand_over_late(&mut self, id: RequestId, answer: Answer) {
         if let Answer::Page(page) = &answer {
-            page.items.iter().for_each(|pod| self.item(id, pod));
+            page.items.iter().for_each(|pod| self.reflector.item(id, pod));
         }
         self.give(id, answer);
         if self.reflector.next_command().is_some() || self.reflector.next_delivery().is_some() {
             self.promises.broken("a late input has an effect", format!("{id:?}"));
         }
-    }
-
-    fn item(&mut self, id: RequestId, pod: &Pod) {
-        let names = self.world.names.clone();
-        self.reflector.item(id, head(&names, pod), || Ok(pod.clone()));
     }
 
     fn pump(&mut self, id: RequestId) {
@@ -115,31 +110,24 @@ impl Sim {
             return;
         };
         stream.is_listed = true;
-        let (version, before) = (stream.cursor.to_string(), self.cause);
+        let (version, before) = (stream.cursor, self.cause);
         self.cause = Cause::Read(open.began);
-        self.mark(id, Event::Listed, &version);
+        self.mark(id, Event::Listed, version);
         self.cause = before;
     }
 
     /// An event without an object.
-    fn mark(&mut self, id: RequestId, event: Event, version: &str) {
-        let head = Head { namespace: "", name: "", resource_version: version };
-        self.reflector.event(self.at(), id, event, head, || unreachable!("it has no object"));
+    fn mark(&mut self, id: RequestId, event: Event, version: u64) {
+        self.reflector.mark(self.at(), id, event, version);
         self.settle();
     }
 
     pub fn event(&mut self, id: RequestId, event: Event, pod: &Pod) {
         note!(self, "{id:?} {event:?} {pod:?}");
-        let names = self.world.names.clone();
         let is_garbled = std::mem::take(&mut self.garbles);
         self.has_garbled |= is_garbled;
-        let read = || {
-            if is_garbled {
-                return Err(failure(Via::Watch, 200, false));
-            }
-            Ok(pod.clone())
-        };
-        self.reflector.event(self.at(), id, event, head(&names, pod), read);
+        let failure = is_garbled.then(|| failure(Via::Watch, 200, false));
+        self.reflector.event(self.at(), id, event, pod, failure);
     }
 
     /// Every open watch gets a bookmark.
@@ -149,8 +137,8 @@ impl Sim {
             let Some(stream) = self.open.get(&id).and_then(|open| open.stream.as_ref()) else { continue };
             let is_current = stream.cursor == self.world.cached;
             if stream.is_open && stream.is_listed && !stream.is_muted && is_current {
-                let version = stream.cursor.to_string();
-                self.mark(id, Event::Bookmark, &version);
+                let version = stream.cursor;
+                self.mark(id, Event::Bookmark, version);
             }
         }
     }

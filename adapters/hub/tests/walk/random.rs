@@ -5,8 +5,11 @@ use crate::promises::Promises;
 use crate::server::{Answer, Outage, failure};
 use crate::sim::Sim;
 use crate::waiter::Decider;
-use podwait_hub::{PodName, Reflector, Scope, Via};
+use podwait_hub::{PodName, Scope, Via};
 use std::rc::Rc;
+
+/// The naive model takes part in one run of so many. `WALK_MODEL=1` is all of them.
+const MODEL: u64 = if cfg!(debug_assertions) { 50 } else { 8 };
 
 /// Names in the namespace of the scope; there is one more elsewhere.
 const PODS: u64 = 6;
@@ -39,14 +42,14 @@ fn sim(dice: &mut Dice) -> Sim {
     names.push(PodName::new("elsewhere", "pod0"));
     let rate = [5, 20, 100][dice.roll(3) as usize];
     let namespace = dice.flip().then(|| "ci".into());
-    let (reflector, promises) = match dice.roll(3) {
-        0 => (Reflector::single(), Promises::single(10 * PODS)),
+    let (scope, promises) = match dice.roll(3) {
+        0 => (None, Promises::single(10 * PODS)),
         labels => {
             let labels = (labels == 2).then(|| "podwait".into());
-            (Reflector::of_scope(Scope { namespace, labels }, rate), Promises::new(Some(rate)))
+            (Some((Scope { namespace, labels }, rate)), Promises::new(Some(rate)))
         }
     };
-    let mut sim = Sim::new(reflector, names.into(), promises);
+    let mut sim = Sim::new(scope, names.into(), promises);
     sim.weather.refuses_watch_list = dice.flip();
     sim.hands_over_late = dice.flip();
     sim
@@ -137,6 +140,9 @@ fn run(seed: u64, logs: bool) -> Sim {
     let mut dice = Dice::new(seed);
     let mut sim = sim(&mut dice);
     sim.log = logs.then(Vec::new);
+    if !logs && !seed.is_multiple_of(number("WALK_MODEL").unwrap_or(MODEL)) {
+        sim.reflector.compare_no_longer();
+    }
     for _ in 0..300 {
         match dice.roll(20) {
             0..8 => write(&mut sim, &mut dice),
@@ -156,7 +162,8 @@ fn run(seed: u64, logs: bool) -> Sim {
     sim
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// A number in the environment.
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 

@@ -1,12 +1,13 @@
 //! The host loop: it performs commands, delivers, wants, and lets time pass.
 
+use crate::naive::Pair;
 use crate::pod::Pod;
-use crate::promises::Promises;
+use crate::promises::{Checks, Promises};
 use crate::server::{Answer, Listed, Open, Weather};
 use crate::waiter::{Decider, Waiter, Wish};
 use crate::world::World;
 use podwait_core::Instant;
-use podwait_hub::{Command, Confirms, Observed, PodName, Reflector, RequestId, WaitId};
+use podwait_hub::{Command, Confirms, Observed, PodName, RequestId, Scope, WaitId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub struct Sim {
     pub now: u64,
     pub world: World,
     pub weather: Weather,
-    pub reflector: Reflector<Pod>,
+    pub reflector: Pair,
     pub open: BTreeMap<RequestId, Open>,
     /// Ended or closed, the latest last.
     pub over: Vec<RequestId>,
@@ -58,7 +59,11 @@ macro_rules! note {
 pub(crate) use note;
 
 impl Sim {
-    pub fn new(reflector: Reflector<Pod>, names: Rc<[PodName]>, promises: Promises) -> Self {
+    pub fn new(scope: Option<(Scope, u32)>, names: Rc<[PodName]>, promises: Promises) -> Self {
+        let mut reflector = Pair::new(scope, names.clone());
+        if promises.checks == Checks::Promises {
+            reflector.compare_no_longer();
+        }
         Self {
             now: 1_000,
             world: World::new(names),
@@ -93,8 +98,7 @@ impl Sim {
 
     pub fn join(&mut self, name: usize, may_watch: bool, mut decider: Decider) {
         self.world.tick += 1;
-        let pod = self.world.names[name].clone();
-        let id = self.reflector.join(self.at(), pod, may_watch, decider.uid());
+        let id = self.reflector.join(self.at(), name, may_watch, decider.uid());
         note!(self, "join {} as {id:?}", self.world.names[name]);
         let wish = decider.start(self.now);
         self.waiters.push(Waiter {
@@ -159,7 +163,8 @@ impl Sim {
             let wake = self.reflector.poll(self.at()).map(Instant::as_millis);
             if is_quiet && wake == self.wake && wake.is_none_or(|wake| wake > self.now) {
                 self.waiters.retain(|waiter| waiter.end.is_none());
-                return;
+                self.reflector.rests();
+                return self.check_model();
             }
             self.wake = wake;
         }
