@@ -9,6 +9,7 @@ use core::time::Duration;
 
 /// A Job whose conditions say how it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Ending {
     pub(super) conclusion: Conclusion,
     pub(super) stage: Stage,
@@ -18,6 +19,7 @@ pub(super) struct Ending {
 
 /// What is missing for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Stage {
     /// The last condition.
     Condition,

@@ -6,6 +6,7 @@ use alloc::string::String;
 
 /// The facts that the rules need while a Job goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Facts {
     /// `spec.suspend`
     pub(super) is_suspended: bool,

@@ -23,7 +23,10 @@ use core::time::Duration;
 
 /// The wait for the Job's object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Object(pub(super) WaitMachine);
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Object(
+    #[cfg_attr(feature = "serde", serde(with = "super::saved::as_saved_wait"))] pub(super) WaitMachine,
+);
 
 /// What the rules about the object say.
 pub(super) enum Standing {

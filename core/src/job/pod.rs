@@ -19,6 +19,7 @@ use core::time::Duration;
 
 /// A pod that has not ended for good, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Pod {
     /// `metadata.name`
     pub(super) name: String,
@@ -38,12 +39,15 @@ pub(super) struct Pod {
 
 /// One regular container.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Part {
+    #[cfg_attr(feature = "serde", serde(with = "super::saved::as_saved_wait"))]
     machine: WaitMachine,
     state: PartState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum PartState {
     Waits(RetryReason),
     /// A wait for this container alone would end here. Since the pod is still there, the container may yet start.
@@ -93,6 +97,12 @@ impl Pod {
             is_outdated: false,
             ended_at: None,
             failed_run: None,
+        }
+    }
+
+    pub(super) fn share_policy(&mut self, policy: &Arc<Policy>) {
+        for part in &mut self.parts {
+            part.machine.policy = Arc::clone(policy);
         }
     }
 

@@ -28,6 +28,7 @@ const LONGEST_HINDRANCE: usize = 700;
 
 /// A Job that is not decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Waiting {
     pub(super) object: Object,
     pub(super) pods: Pods,
