@@ -39,7 +39,10 @@ impl Ending {
             Sign::Announced => Stage::Condition,
             Sign::Final => Stage::Pods,
         };
-        if ending.as_ref().is_none_or(|ending| ending.stage < stage) {
+        // If both outcomes come, which the API server refuses, the Job failed: doubt is never green.
+        let weight = |outcome, stage| (outcome == Outcome::Failed, stage);
+        let found = weight(conclusion.outcome, stage);
+        if ending.as_ref().is_none_or(|ending| weight(ending.conclusion.outcome, ending.stage) < found) {
             *ending = Some(Self { conclusion, stage, since: at });
         }
     }

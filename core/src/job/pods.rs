@@ -130,7 +130,7 @@ impl Pods {
 
     /// Takes in what is known of a pod, and returns whether it is over.
     fn take_in(&mut self, uid: &str, pod: &Pod) -> bool {
-        self.have_run |= pod.has_run();
+        self.have_run |= pod.has_run;
         if !pod.is_over() {
             return false;
         }
