@@ -110,6 +110,7 @@ mod input;
 mod job;
 mod machine;
 mod policy;
+mod progress;
 mod reason;
 mod rules;
 mod saved;
@@ -127,7 +128,8 @@ pub use job::{
 };
 pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
-pub use reason::{Class, DoneReason, FailReason, RetryReason};
+pub use progress::{Limit, Progress, ProgressLog};
+pub use reason::{Class, DoneReason, FailReason, RetryReason, Stage};
 pub use saved::{RestoreError, SavedWait};
 pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,

@@ -34,7 +34,9 @@ func fullJob() batchv1.Job {
 			Parallelism: number(0), Completions: number(7), ActiveDeadlineSeconds: &deadline, BackoffLimit: number(0),
 			BackoffLimitPerIndex: number(1), MaxFailedIndexes: number(3), CompletionMode: &mode, Suspend: &suspend,
 			ManagedBy: &manager, PodReplacementPolicy: &replacement, TTLSecondsAfterFinished: number(0), ManualSelector: &suspend,
-			Selector:      &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}, MatchExpressions: []metav1.LabelSelectorRequirement{
+				{Key: "app", Operator: "In", Values: []string{"x", "y"}}, {Key: "stage", Operator: "NotIn", Values: []string{"t"}},
+				{Key: "debug", Operator: "Exists"}, {Key: "tmp", Operator: "DoesNotExist"}, {Key: "new", Operator: "Like"}}},
 			SuccessPolicy: &batchv1.SuccessPolicy{Rules: []batchv1.SuccessPolicyRule{{SucceededIndexes: &succeeded, SucceededCount: number(1)}}},
 			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{Action: "FailJob",
 				OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{Operator: "In", Values: []int32{42}}}}},

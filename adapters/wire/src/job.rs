@@ -13,6 +13,9 @@ pub struct Job {
     pub namespace: String,
     /// `metadata.name`
     pub name: String,
+    /// `spec.selector` as text, such as `batch.kubernetes.io/controller-uid=7a0c`; empty when absent. It is the API server's own
+    /// unless `spec.manualSelector` is set.
+    pub selector: String,
     /// The facts for the rules.
     pub snapshot: JobSnapshot,
 }

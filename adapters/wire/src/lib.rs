@@ -51,6 +51,7 @@ mod protobuf;
 mod reduce;
 mod refusal;
 mod retry_after;
+mod selector;
 mod status;
 mod time;
 

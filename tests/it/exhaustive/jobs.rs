@@ -1,8 +1,8 @@
 //! Rules 14 to 20: Jobs.
 
 use podwait_core::{
-    ApiError, Condition, Container, ContainerState, ContainerStatus, JobConditions, JobInput, JobPod, JobSnapshot,
-    Phase, PodReplacementPolicy, PodSnapshot, RestartPolicy, Terminated, Timestamp,
+    ApiError, Condition, Container, ContainerState, ContainerStatus, JobConditions, JobInput, JobPod,
+    JobSnapshot, Phase, PodReplacementPolicy, PodSnapshot, RestartPolicy, Terminated, Timestamp,
 };
 use podwait_tests::explore::job::walk;
 use podwait_tests::model::Config;
@@ -122,7 +122,8 @@ pub(super) fn pods_that_cannot_start() -> usize {
     let plain = JobSnapshot { parallelism: Some(2), completions: Some(2), ..job() };
     let half = JobSnapshot { succeeded: 1, ..plain.clone() };
     let suspended = JobSnapshot { suspend: true, ..plain.clone() };
-    let (a, b, b_config) = (waits("a", "ErrImagePull"), waits("b", "InvalidImageName"), waits("b", "CreateContainerError"));
+    let (a, b, b_config) =
+        (waits("a", "ErrImagePull"), waits("b", "InvalidImageName"), waits("b", "CreateContainerError"));
     let (a_runs, b_goes) = (runs("a"), deleted(waits("b", "ErrImagePull")));
     let both = [of_job(&a), of_job(&b_config)];
     let letters = [

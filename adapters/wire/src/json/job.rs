@@ -6,6 +6,9 @@ use super::values::{Object, Text, Time};
 use crate::error::DecodeError;
 use crate::job::Job;
 use crate::kind::Kind;
+use crate::selector::Selector;
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use podwait_core::{CompletionMode, JobConditions, JobSnapshot, PodReplacementPolicy};
@@ -43,6 +46,38 @@ struct Spec<'a> {
     managed_by: Text<'a>,
     pod_replacement_policy: Text<'a>,
     ttl_seconds_after_finished: Option<i32>,
+    selector: Option<Object<SelectorView<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct SelectorView<'a> {
+    #[serde(borrow)]
+    match_labels: Option<BTreeMap<Cow<'a, str>, Text<'a>>>,
+    match_expressions: Option<Vec<Object<Requirement<'a>>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Requirement<'a> {
+    #[serde(borrow)]
+    key: Text<'a>,
+    operator: Text<'a>,
+    values: Option<Vec<Text<'a>>>,
+}
+
+impl SelectorView<'_> {
+    fn into_text(self) -> String {
+        let mut selector = Selector::default();
+        for (key, value) in self.match_labels.iter().flatten() {
+            selector.label(key, &value.0);
+        }
+        for Object(requirement) in self.match_expressions.iter().flatten() {
+            let values: Vec<&str> = requirement.values.iter().flatten().map(|value| &*value.0).collect();
+            selector.expression(&requirement.key.0, &requirement.operator.0, &values);
+        }
+        selector.into_text()
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -106,7 +141,8 @@ impl JobView<'_> {
             failed_indexes: status.failed_indexes.into_owned(),
         };
         let (namespace, name) = (metadata.namespace.into_owned(), metadata.name.into_owned());
-        Job { namespace, name, snapshot }.identified()
+        let selector = spec.selector.unwrap_or_default().0.into_text();
+        Job { namespace, name, selector, snapshot }.identified()
     }
 }
 

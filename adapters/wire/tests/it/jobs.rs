@@ -27,8 +27,9 @@ fn list(encoding: Encoding, answer: &[u8], size: usize) -> Vec<Job> {
 #[test]
 fn everything_that_is_read_is_in_the_full_job() {
     for (encoding, end) in ENCODINGS {
-        let Job { namespace, name, snapshot } = full(encoding, end);
+        let Job { namespace, name, selector, snapshot } = full(encoding, end);
         assert_eq!((&*namespace, &*name, &*snapshot.uid), ("ci", "build", "7a0c"));
+        assert_eq!(selector, "!tmp,a=b,app in (x,y),debug,stage notin (t)");
         assert_eq!((&*snapshot.resource_version, snapshot.generation), ("12345678901234", 1 << 40));
         assert_eq!(snapshot.deletion_timestamp, Some(Timestamp(1_767_225_650)));
         assert_eq!((snapshot.suspend, snapshot.parallelism, snapshot.completions), (true, Some(0), Some(7)));
