@@ -60,7 +60,7 @@ impl Object {
         self.uid() == Some(&job.uid) && version == Some(&job.resource_version)
     }
 
-    /// Whether the pod is one of this Job: by its controller ownerReference, since anybody can set a label.
+    /// Whether the pod is one of this Job: by its controller ownerReference, since a label can be set by any client.
     pub(super) fn owns(&self, pod: &JobPod<'_>) -> bool {
         !pod.owner.is_empty() && self.uid() == Some(pod.owner)
     }

@@ -297,7 +297,7 @@ fn pods(config: &Config, history: &[JobEvent<'_>], uid: Option<&str>) -> BTreeMa
     let ours = |pod: &JobPod<'_>| uid == Some(pod.owner);
     let mut found: BTreeMap<String, (String, &PodSnapshot)> = BTreeMap::new();
     for (place, (_, input)) in history.iter().enumerate() {
-        // A pod before the Job is nobody's.
+        // A pod that comes before the Job is ignored.
         let is_known = history[..=place].iter().any(|(_, input)| {
             matches!(input, JobInput::Snapshot(_) | JobInput::Read(_) | JobInput::Deleted(_))
         });
