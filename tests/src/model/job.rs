@@ -76,15 +76,22 @@ fn judge(config: &Config, history: &[JobEvent<'_>]) -> JobVerdict {
     JobVerdict::Retry(situation(job, &pods, has_run(history, &object, &pods)))
 }
 
+/// The Job in an input.
+fn job_in<'a>(input: &JobInput<'a>) -> Option<&'a JobSnapshot> {
+    if let JobInput::Snapshot(job) | JobInput::Read(job) | JobInput::Deleted(job) = input {
+        Some(job)
+    } else {
+        None
+    }
+}
+
 /// Whether a pod of the Job has ever run.
 fn has_run(history: &[JobEvent<'_>], object: &Object<'_>, pods: &BTreeMap<String, Pod>) -> bool {
     let says = |job: &JobSnapshot| job.ready > 0 || job.succeeded > 0 || job.failed > 0;
-    let by_the_job = history.iter().any(|(_, input)| match input {
-        JobInput::Snapshot(job) | JobInput::Read(job) | JobInput::Deleted(job) => {
-            object.uid == Some(&job.uid) && says(job)
-        }
-        _ => false,
-    });
+    let by_the_job = history
+        .iter()
+        .filter_map(|(_, input)| job_in(input))
+        .any(|job| object.uid == Some(&job.uid) && says(job));
     by_the_job || pods.values().any(|pod| pod.has_run)
 }
 
@@ -124,7 +131,7 @@ impl<'a> Object<'a> {
                 timers.push((heard.after(config.api_error_budget), FailReason::ApiUnavailable));
             }
             let first = timers.into_iter().min_by_key(|(at, _)| *at).filter(|(due, _)| due <= at);
-            object.over = object.over.or(first.map(|(_, reason)| (*at, reason)));
+            object.over = object.over.or_else(|| first.map(|(_, reason)| (*at, reason)));
         }
         object
     }
@@ -181,12 +188,8 @@ fn conclude(
 ) -> Option<JobVerdict> {
     let now = history.last()?.0;
     let jobs = || {
-        history.iter().enumerate().filter_map(|(place, (at, input))| match input {
-            JobInput::Snapshot(job) | JobInput::Read(job) | JobInput::Deleted(job) => {
-                Some((place, *at, *job))
-            }
-            _ => None,
-        })
+        let all = history.iter().enumerate();
+        all.filter_map(|(place, (at, input))| job_in(input).map(|job| (place, *at, job)))
     };
     let is_true = |condition: &Option<Condition>| condition.as_ref().is_some_and(|one| one.is_true);
     let first = |says: &dyn Fn(&JobSnapshot) -> bool| {
@@ -219,10 +222,8 @@ fn conclude(
     if !has_failed {
         return Some(JobVerdict::Done(0, if last.is_some() { 15 } else { 16 }, None));
     }
-    let is_list = |input: &JobInput<'_>| match input {
-        JobInput::Pods(_) => true,
-        JobInput::PodsError(error) => error.code == 403,
-        _ => false,
+    let is_list = |input: &JobInput<'_>| {
+        matches!(input, JobInput::Pods(_) | JobInput::PodsError(ApiError { code: 403, .. }))
     };
     let is_listed = history[place + 1..].iter().any(|(_, input)| is_list(input));
     let is_complete = is_listed && pods.values().all(|pod| !pod.lacks_record);
@@ -301,16 +302,18 @@ fn pods(config: &Config, history: &[JobEvent<'_>], uid: Option<&str>) -> BTreeMa
         let is_known = history[..=place].iter().any(|(_, input)| {
             matches!(input, JobInput::Snapshot(_) | JobInput::Read(_) | JobInput::Deleted(_))
         });
-        let seen: &[JobPod<'_>] = match input {
-            JobInput::Pod(pod) | JobInput::PodDeleted(pod) => &[*pod],
-            JobInput::Pods(pods) => pods,
-            _ => &[],
+        let seen: &[JobPod<'_>] = if let JobInput::Pod(pod) | JobInput::PodDeleted(pod) = input {
+            &[*pod]
+        } else if let JobInput::Pods(pods) = input {
+            pods
+        } else {
+            &[]
         };
         for pod in seen.iter().filter(|pod| is_known && ours(pod)) {
             found
                 .entry(pod.snapshot.uid.clone())
                 .and_modify(|(_, last)| *last = pod.snapshot)
-                .or_insert((pod.name.to_owned(), pod.snapshot));
+                .or_insert_with(|| (pod.name.to_owned(), pod.snapshot));
         }
     }
     let pod = |(uid, (name, last)): (String, (String, &PodSnapshot))| {
@@ -343,7 +346,9 @@ fn watch(config: &Config, history: &[JobEvent<'_>], uid: &str, name: &str, last:
                 None => Input::NotFound,
             },
             JobInput::PodsError(_) => Input::ApiError(ApiError::default()),
-            _ => Input::Tick,
+            JobInput::Pod(_) | JobInput::PodDeleted(_) => Input::Tick,
+            JobInput::Snapshot(_) | JobInput::Read(_) | JobInput::Deleted(_) => Input::Tick,
+            JobInput::NotFound | JobInput::ApiError(_) | JobInput::Tick | JobInput::Cancel => Input::Tick,
         };
         if newest.is_none() && !matches!(input, Input::Snapshot(_) | Input::Read(_) | Input::Deleted(_)) {
             continue;
