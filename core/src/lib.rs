@@ -124,7 +124,7 @@ pub use decision::{Decision, Evidence, Exit, Failure};
 pub use input::{ApiError, Input};
 pub use job::{
     CompletionMode, JobConditions, JobDecision, JobExit, JobInput, JobMachine, JobPod, JobPodExit,
-    JobSnapshot, PodReplacementPolicy,
+    JobSnapshot, PodReplacementPolicy, SavedJob,
 };
 pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};

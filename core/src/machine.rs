@@ -234,6 +234,14 @@ impl WaitMachine {
 
     /// Takes one input that happened at `at`, and answers.
     pub fn handle(&mut self, at: Instant, input: Input<'_>) -> Decision {
+        let decision = self.consider(at, input);
+        self.settle(&decision);
+        decision
+    }
+
+    /// The same without the promise that a final answer stays: the caller settles it, or the machine decides again with
+    /// the next input.
+    pub(crate) fn consider(&mut self, at: Instant, input: Input<'_>) -> Decision {
         let waiting = match &mut self.state {
             State::Waiting(waiting) => waiting,
             State::Over(verdict) => return Decision::from((**verdict).clone()),
@@ -257,9 +265,20 @@ impl WaitMachine {
                         None => failure.reason != FailReason::ContainerNotInSpec,
                     };
                 }
-                self.state = State::Over(Box::new(verdict.clone()));
                 Decision::from(verdict)
             }
+        }
+    }
+
+    /// Lets a final answer stay.
+    pub(crate) fn settle(&mut self, decision: &Decision) {
+        let verdict = match decision {
+            Decision::Retry { .. } => return,
+            Decision::Done(exit) => Ok(exit.clone()),
+            Decision::Fail(failure) => Err(failure.clone()),
+        };
+        if let State::Waiting(_) = &self.state {
+            self.state = State::Over(Box::new(verdict));
         }
     }
 }

@@ -50,6 +50,7 @@ pub(crate) struct Timers {
 /// How long the target has not started. Rests do not count, and the times between them add up, so an init container in
 /// a crash loop cannot postpone the deadline for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Start {
     /// The target runs, or is between restarts, or is over.
     #[default]

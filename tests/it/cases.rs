@@ -13,14 +13,15 @@ const FINAL: &str = include_str!("../cases/final.jsonl");
 const FUZZ: &str = include_str!("../cases/fuzz.jsonl");
 const GONE: &str = include_str!("../cases/gone.jsonl");
 const IDENTITY: &str = include_str!("../cases/identity.jsonl");
+const JOBS: &str = include_str!("../cases/jobs.jsonl");
 const LOST: &str = include_str!("../cases/lost.jsonl");
 const OBSERVED: &str = include_str!("../cases/observed.jsonl");
 const REPORTED: &str = include_str!("../cases/reported.jsonl");
 const TIMERS: &str = include_str!("../cases/timers.jsonl");
 const WAITING: &str = include_str!("../cases/waiting.jsonl");
 
-const ALL: [&str; 12] =
-    [API, CAUSE, EXIT, FINAL, FUZZ, GONE, IDENTITY, LOST, OBSERVED, REPORTED, TIMERS, WAITING];
+const ALL: [&str; 13] =
+    [API, CAUSE, EXIT, FINAL, FUZZ, GONE, IDENTITY, JOBS, LOST, OBSERVED, REPORTED, TIMERS, WAITING];
 
 #[track_caller]
 fn check(jsonl: &str) {
@@ -153,4 +154,10 @@ fn reported_cases_have_their_answers() {
 #[test]
 fn fuzz_cases_have_their_answers() {
     check(FUZZ);
+}
+
+/// Rules 14 to 20.
+#[test]
+fn cases_of_jobs_have_their_answers() {
+    check(JOBS);
 }

@@ -6,6 +6,7 @@
 
 mod causes;
 mod ends;
+mod jobs;
 mod limits;
 mod pods;
 mod reading;
@@ -86,6 +87,10 @@ walks! {
     ends::kinds_of_records = 10_224
     ends::exit_0_of_a_failed_pod = 2_346
     ends::settling = 44_968
+    jobs::conditions_and_the_object = 16_660
+    jobs::the_pod_that_decided = 58_084
+    jobs::pods_that_cannot_start = 27_036
+    jobs::before_the_first_pod_runs = 25_685
     limits::reasons_to_wait = 16_040
     limits::every_reason_of_a_group = 27_360
     limits::what_the_registry_said = 35_120
@@ -111,4 +116,4 @@ walks! {
     reading::gone = 24_510
 }
 
-const _: () = assert!(SEQUENCES >= 1_900_000);
+const _: () = assert!(SEQUENCES >= 2_000_000);

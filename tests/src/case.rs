@@ -1,13 +1,18 @@
 //! Test cases as data: events and the expected answer.
 
+pub mod job;
+pub mod play;
+mod pod;
+
+use job::{JobTarget, SeenOfJob};
+use play::{Played, play};
 use podwait::Observed;
 use podwait::trace::{Header, read_event};
 use podwait_core::Target;
-use podwait_core::{Decision, Instant, Policy, WaitMachine};
+use podwait_core::{Instant, JobMachine, Policy, WaitMachine};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::fmt::Write;
-use std::time::Duration;
+use std::sync::Arc;
 
 /// One line of a file of cases.
 #[derive(Deserialize)]
@@ -19,7 +24,11 @@ pub struct Case {
     /// Where this was observed, or the source that shows it.
     #[serde(default)]
     pub source: String,
+    #[serde(default)]
     target: Target,
+    /// The Job, in a case about one.
+    #[serde(default)]
+    job: Option<JobTarget>,
     #[serde(default)]
     policy: Policy,
     events: Vec<Box<RawValue>>,
@@ -43,6 +52,8 @@ struct Expect {
     rule: Option<u8>,
     /// For a failure.
     may_have_finished: Option<bool>,
+    /// For a Job: the pod that decided.
+    pod: Option<String>,
 }
 
 /// The machine after it was saved as JSON and restored.
@@ -58,17 +69,6 @@ pub fn restore(machine: &WaitMachine) -> WaitMachine {
     restored
 }
 
-/// Sends ticks before the time of the last `Retry`, and before the next event.
-fn tick_early(machine: &mut WaitMachine, last: Option<&(Instant, Decision)>, next: Instant) {
-    let Some((at, Decision::Retry { after, .. })) = last else { return };
-    for early in [Duration::ZERO, *after / 2, after.saturating_sub(Duration::from_millis(1))] {
-        let time = at.after(early);
-        if early < *after && time <= next {
-            let _ = machine.handle(time, podwait_core::Input::Tick);
-        }
-    }
-}
-
 impl Case {
     /// Reads a file with one case on each line.
     ///
@@ -82,7 +82,7 @@ impl Case {
         jsonl.lines().enumerate().map(read).collect()
     }
 
-    /// The events.
+    /// The events of a case about a pod.
     ///
     /// # Panics
     /// An event cannot be read.
@@ -90,6 +90,13 @@ impl Case {
     pub fn events(&self) -> Vec<(Instant, Observed)> {
         let read =
             |json: &RawValue| read_event(json.get()).unwrap_or_else(|error| panic!("{}: {error}", self.id));
+        self.events.iter().map(|json| read(json)).collect()
+    }
+
+    /// The events of a case about a Job.
+    fn events_of_job(&self) -> Vec<(Instant, SeenOfJob)> {
+        let read =
+            |json: &RawValue| job::read(json.get()).unwrap_or_else(|error| panic!("{}: {error}", self.id));
         self.events.iter().map(|json| read(json)).collect()
     }
 
@@ -104,56 +111,31 @@ impl Case {
     /// # Errors
     /// The answer is not the expected one.
     pub fn check(&self) -> Result<(), String> {
-        let mut machine = self.header().machine();
-        let (mut impatient, mut stammering) = (machine.clone(), machine.clone());
-        let mut steps = String::new();
-        let mut decided_at = None;
-        let mut last: Option<(Instant, Decision)> = None;
-        for (at, observed) in self.events() {
-            let mut restored = restore(&machine);
-            tick_early(&mut impatient, last.as_ref(), at);
-            let decision = machine.handle(at, observed.as_input());
-            for (other, how) in [(&mut restored, "once restored"), (&mut impatient, "after early ticks")] {
-                let answer = other.handle(at, observed.as_input());
-                assert_eq!(answer, decision, "{} decides differently {how}", self.id);
-            }
-            // A repeated input changes nothing. An error that is repeated counts twice, and makes the next delay
-            // longer.
-            let once = stammering.handle(at, observed.as_input());
-            let twice = stammering.handle(at, observed.as_input());
-            for answer in [once, twice] {
-                let is_same =
-                    if decision.is_final() { answer == decision } else { answer.code() == decision.code() };
-                assert!(is_same, "{} is repeated: {answer:?} instead of {decision:?}", self.id);
-            }
-            let _ = writeln!(steps, "  {:>7} ms: {decision:?}", at.as_millis());
-            if decision.is_final() {
-                decided_at.get_or_insert(at.as_millis());
-            }
-            last = Some((at, decision));
-        }
-        let Some((_, last)) = last else { return Err(format!("{}: no events", self.id)) };
-        let expect = &self.expect;
-        let (outcome, exit_code, details) = match &last {
-            Decision::Retry { .. } => ("retry", None, (None, None, None)),
-            Decision::Done(exit) => {
-                ("done", Some(exit.code), (Some(exit.evidence.as_str()), Some(exit.rule), None))
-            }
-            Decision::Fail(failure) => {
-                ("fail", failure.exit_code, (None, Some(failure.rule), Some(failure.may_have_finished)))
+        let played = match &self.job {
+            None => play(&self.id, self.header().machine(), &self.events()),
+            Some(target) => {
+                let mut machine = JobMachine::new(Arc::new(self.policy.clone()));
+                if let Some(uid) = &target.uid {
+                    machine = machine.uid(uid);
+                }
+                play(&self.id, machine, &self.events_of_job())
             }
         };
-        let (evidence, rule, may_have_finished) = details;
-        let as_expected = outcome == expect.outcome
-            && exit_code == expect.exit_code
-            && expect.reason.as_deref().is_none_or(|reason| reason == last.code())
-            && (decided_at == expect.decided_at_ms || outcome == "retry")
-            && (expect.evidence.is_none() || expect.evidence.as_deref() == evidence)
-            && (expect.rule.is_none() || expect.rule == rule)
-            && (expect.may_have_finished.is_none() || expect.may_have_finished == may_have_finished);
+        let Some(Played { found, decided_at, turns }) = played else {
+            return Err(format!("{}: no events", self.id));
+        };
+        let expect = &self.expect;
+        let as_expected = found.outcome == expect.outcome
+            && found.exit_code == expect.exit_code
+            && expect.reason.as_deref().is_none_or(|reason| reason == found.reason)
+            && (decided_at == expect.decided_at_ms || found.outcome == "retry")
+            && (expect.evidence.is_none() || expect.evidence.as_deref() == found.evidence)
+            && (expect.rule.is_none() || expect.rule == found.rule)
+            && (expect.pod.is_none() || expect.pod == found.pod)
+            && (expect.may_have_finished.is_none() || expect.may_have_finished == found.may_have_finished);
         if as_expected {
             return Ok(());
         }
-        Err(format!("{} {}\n{steps}  expected: {expect:?}\n  because: {}\n", self.id, self.title, expect.why))
+        Err(format!("{} {}\n{turns}  expected: {expect:?}\n  because: {}\n", self.id, self.title, expect.why))
     }
 }

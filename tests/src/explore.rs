@@ -1,5 +1,7 @@
 //! Every sequence of inputs of an alphabet, as a tree whose branches share their beginnings.
 
+pub mod job;
+
 use crate::duel::Duel;
 use crate::model::{Config, Goal};
 use podwait_core::{ApiError, Input, Instant, PodSnapshot};

@@ -8,6 +8,7 @@ mod cause;
 mod config;
 mod finished;
 mod gone;
+pub mod job;
 mod pull;
 mod record;
 mod rule;

@@ -36,7 +36,7 @@
 //! 14. **The Job's object.** Rules 1, 9, 11, 12 (of the caller's own deadline) and 13 hold for the Job as for a pod: its
 //!     uid is pinned, older objects are ignored, a 404 is confirmed, errors have budgets. The reason codes are the same,
 //!     with `pod` in their names. Errors of the reads of its pods are no errors of the wait. A pod is one of the Job if
-//!     its controller ownerReference has the Job's uid (`metav1.IsControlledBy`): labels can be set by anybody, and with
+//!     its controller ownerReference has the Job's uid (`metav1.IsControlledBy`): any client can set a label, and with
 //!     `manualSelector` there is no label with the uid (`generateSelectorIfNeeded` in
 //!     `pkg/registry/batch/job/strategy.go`).
 //! 15. **The last condition.** `Complete` is 0, whatever its pods did: pods may fail within `backoffLimit`, and with

@@ -14,6 +14,7 @@ const LONGEST_INDEXES: usize = 1 << 20;
 
 /// How a Job ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Outcome {
     Complete,
     Failed,
@@ -21,6 +22,7 @@ pub(super) enum Outcome {
 
 /// How sure the outcome is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Sign {
     /// `SuccessCriteriaMet` or `FailureTarget`: the outcome cannot change, but pods may still run.
     Announced,
@@ -30,6 +32,7 @@ pub(super) enum Sign {
 
 /// What the conditions of a Job say about its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Conclusion {
     pub(super) outcome: Outcome,
     pub(super) sign: Sign,

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 /// A Job whose conditions say how it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Ending {
     pub(super) conclusion: Conclusion,
     pub(super) stage: Stage,
@@ -18,6 +19,7 @@ pub(super) struct Ending {
 
 /// What is missing for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Stage {
     /// The last condition.
     Condition,
@@ -37,7 +39,10 @@ impl Ending {
             Sign::Announced => Stage::Condition,
             Sign::Final => Stage::Pods,
         };
-        if ending.as_ref().is_none_or(|ending| ending.stage < stage) {
+        // If both outcomes come, which the API server refuses, the Job failed: doubt is never green.
+        let weight = |outcome, stage| (outcome == Outcome::Failed, stage);
+        let found = weight(conclusion.outcome, stage);
+        if ending.as_ref().is_none_or(|ending| weight(ending.conclusion.outcome, ending.stage) < found) {
             *ending = Some(Self { conclusion, stage, since: at });
         }
     }

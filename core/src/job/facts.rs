@@ -6,6 +6,7 @@ use alloc::string::String;
 
 /// The facts that the rules need while a Job goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Facts {
     /// `spec.suspend`
     pub(super) is_suspended: bool,
@@ -19,10 +20,6 @@ pub(super) struct Facts {
     pub(super) active: usize,
     /// `status.ready` is not 0.
     pub(super) is_ready: bool,
-    /// A pod of it has run.
-    pub(super) has_run: bool,
-    /// A pod of it has succeeded.
-    pub(super) has_successes: bool,
     /// `spec.managedBy`, if that is another controller, on one line.
     pub(super) managed_by: Option<String>,
 }
@@ -40,8 +37,6 @@ impl Facts {
             wanted: job.wanted(),
             active: usize::try_from(job.active).unwrap_or(0),
             is_ready: job.ready > 0,
-            has_run: job.has_run(),
-            has_successes: job.has_successes(),
             managed_by: managed_by.map(|by| by.into_owned()),
         }
     }

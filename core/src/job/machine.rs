@@ -34,7 +34,9 @@ use core::ops::ControlFlow;
 /// assert!(matches!(decision, JobDecision::Done(exit) if exit.is_success()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct JobMachine {
+    #[cfg_attr(feature = "serde", serde(with = "super::saved::as_policy"))]
     policy: Arc<Policy>,
     now: Instant,
     /// The time that the last decision named.
@@ -43,6 +45,7 @@ pub struct JobMachine {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// Nothing is decided.
     Waiting(Box<Waiting>),
@@ -51,6 +54,7 @@ enum State {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Over {
     uid: Option<String>,
     verdict: Result<JobExit, Failure>,
@@ -112,6 +116,12 @@ impl JobMachine {
         match &self.state {
             State::Waiting(_) => None,
             State::Over(over) => Some(over.verdict.as_ref()),
+        }
+    }
+
+    pub(super) fn share_policy(&mut self) {
+        if let State::Waiting(waiting) = &mut self.state {
+            waiting.pods.share_policy();
         }
     }
 

@@ -13,6 +13,7 @@ mod machine;
 mod object;
 mod pod;
 mod pods;
+mod saved;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -22,4 +23,5 @@ mod wait;
 pub use decision::{JobDecision, JobExit, JobPodExit};
 pub use input::{JobInput, JobPod};
 pub use machine::JobMachine;
+pub use saved::SavedJob;
 pub use snapshot::{CompletionMode, JobConditions, JobSnapshot, PodReplacementPolicy};

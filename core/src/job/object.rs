@@ -23,7 +23,10 @@ use core::time::Duration;
 
 /// The wait for the Job's object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Object(pub(super) WaitMachine);
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Object(
+    #[cfg_attr(feature = "serde", serde(with = "super::saved::as_saved_wait"))] pub(super) WaitMachine,
+);
 
 /// What the rules about the object say.
 pub(super) enum Standing {
@@ -57,7 +60,7 @@ impl Object {
         self.uid() == Some(&job.uid) && version == Some(&job.resource_version)
     }
 
-    /// Whether the pod is one of this Job: by its controller ownerReference, since anybody can set a label.
+    /// Whether the pod is one of this Job: by its controller ownerReference, since a label can be set by any client.
     pub(super) fn owns(&self, pod: &JobPod<'_>) -> bool {
         !pod.owner.is_empty() && self.uid() == Some(pod.owner)
     }

@@ -6,7 +6,7 @@ use crate::machine::{State, WaitMachine, Waiting};
 use crate::policy::{OnGone, Policy};
 use crate::reason::{FailReason, RetryReason};
 use crate::rules::exit;
-use crate::snapshot::{ContainerState, ContainerStatus, PodSnapshot, Timestamp};
+use crate::snapshot::{ContainerState, ContainerStatus, Phase, PodSnapshot, Timestamp};
 use crate::text::name;
 use crate::time::Instant;
 use alloc::borrow::ToOwned;
@@ -19,6 +19,7 @@ use core::time::Duration;
 
 /// A pod that has not ended for good, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Pod {
     /// `metadata.name`
     pub(super) name: String,
@@ -28,6 +29,8 @@ pub(super) struct Pod {
     is_terminal: bool,
     /// The newest object has a deletionTimestamp.
     pub(super) is_terminating: bool,
+    /// Some object has shown that a container was started.
+    pub(super) has_run: bool,
     /// Reads have failed since the newest object, so its state may have changed.
     is_outdated: bool,
     /// The latest time in the newest object at which something ended.
@@ -38,16 +41,20 @@ pub(super) struct Pod {
 
 /// One regular container.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Part {
+    #[cfg_attr(feature = "serde", serde(with = "super::saved::as_saved_wait"))]
     machine: WaitMachine,
     state: PartState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum PartState {
     Waits(RetryReason),
     /// A wait for this container alone would end here. Since the pod is still there, the container may yet start.
     Stuck(Box<Failure>),
+    /// The machine has its verdict.
     Over,
 }
 
@@ -90,9 +97,16 @@ impl Pod {
             parts: snapshot.containers.iter().map(|container| part(&container.name)).collect(),
             is_terminal: false,
             is_terminating: false,
+            has_run: false,
             is_outdated: false,
             ended_at: None,
             failed_run: None,
+        }
+    }
+
+    pub(super) fn share_policy(&mut self, policy: &Arc<Policy>) {
+        for part in &mut self.parts {
+            part.machine.policy = Arc::clone(policy);
         }
     }
 
@@ -100,6 +114,7 @@ impl Pod {
         self.is_terminal = snapshot.phase.is_terminal();
         self.is_terminating = snapshot.deletion_timestamp.is_some();
         self.is_outdated = false;
+        self.has_run |= has_run(snapshot);
         self.ended_at = ended_at(snapshot).or(self.ended_at);
         let is_there = origin != Origin::Deleted && !self.is_terminal;
         for part in &mut self.parts {
@@ -153,21 +168,26 @@ impl Pod {
         if self.stuck().is_some() {
             return Progress::Stuck;
         }
+        if self.is_terminal {
+            // It is over, and a record is awaited.
+            return Progress::Running;
+        }
         let progress_of = |part: &Part| match &part.state {
             PartState::Waits(RetryReason::ConfirmingDeletion) => Progress::Terminating,
             PartState::Waits(RetryReason::Running | RetryReason::Restarting) | PartState::Over => {
                 Progress::Running
             }
+            PartState::Waits(_) => Progress::Pending,
             // A node that is lost may return, and a container of an outdated pod may have started.
-            PartState::Waits(_) | PartState::Stuck(_) if part.has_run() => Progress::Running,
-            PartState::Waits(_) | PartState::Stuck(_) => Progress::Pending,
+            PartState::Stuck(_) => {
+                if self.has_run {
+                    Progress::Running
+                } else {
+                    Progress::Pending
+                }
+            }
         };
         self.parts.iter().map(progress_of).max().unwrap_or(Progress::Pending)
-    }
-
-    /// Whether something has shown that a container of it was started.
-    pub(super) fn has_run(&self) -> bool {
-        self.is_terminal || self.parts.iter().any(Part::has_run)
     }
 
     /// Whether it is over, and a record of a container is missing.
@@ -177,7 +197,7 @@ impl Pod {
 
     /// Whether all its containers have their verdict.
     pub(super) fn is_over(&self) -> bool {
-        self.parts.iter().all(|part| part.state == PartState::Over)
+        self.parts.iter().all(|part| part.verdict().is_some())
     }
 
     /// The failure of the first container that cannot start, as far as the newest object shows it.
@@ -210,7 +230,7 @@ impl Pod {
     /// A run that failed and was to be repeated is the end of a pod that was deleted after it: the Job controller
     /// deletes a pod whose restarts reach the limit (`pastBackoffLimitOnFailure`).
     pub(super) fn end(&self) -> Option<Result<Exit, Failure>> {
-        let verdicts = || self.parts.iter().filter_map(|part| part.machine.verdict());
+        let verdicts = || self.parts.iter().filter_map(Part::verdict);
         if let Some(exit) = verdicts().filter_map(Result::ok).find(|exit| !exit.is_success()) {
             return Some(Ok(exit.clone()));
         }
@@ -229,7 +249,9 @@ impl Pod {
         for part in &mut pod.parts {
             // The second input ends the confirmation that the first begins.
             let _ = part.machine.handle(at, Input::NotFound);
-            let _ = part.machine.handle(at.after(grace), Input::Tick);
+            if part.machine.handle(at.after(grace), Input::Tick).is_final() {
+                part.state = PartState::Over;
+            }
         }
         pod.end()
     }
@@ -238,18 +260,23 @@ impl Pod {
 impl Part {
     /// `is_there` if the pod is there and has not ended.
     fn handle(&mut self, at: Instant, is_there: bool, input: Input<'_>) {
-        let mut next = self.machine.clone();
-        self.state = match next.handle(at, input) {
-            Decision::Retry { why, .. } => PartState::Waits(why),
-            // The verdict of a wait never changes, and what happens to this pod may. So it is not accepted, and the
-            // machine decides again when the pod has changed.
-            Decision::Fail(failure) if is_there && may_pass(&failure) => {
-                self.state = PartState::Stuck(Box::new(failure));
-                return;
+        let decision = self.machine.consider(at, input);
+        self.state = match &decision {
+            Decision::Retry { why, .. } => PartState::Waits(match (why, &self.state) {
+                // What it waited for before may last.
+                (RetryReason::ApiError, PartState::Waits(before)) => *before,
+                (RetryReason::ApiError, PartState::Stuck(_) | PartState::Over) => RetryReason::Pending,
+                (why, _) => *why,
+            }),
+            // What happens to this pod may change that, so it is not settled.
+            Decision::Fail(failure) if is_there && may_pass(failure) => {
+                PartState::Stuck(Box::new(failure.clone()))
             }
-            Decision::Done(_) | Decision::Fail(_) => PartState::Over,
+            Decision::Done(_) | Decision::Fail(_) => {
+                self.machine.settle(&decision);
+                PartState::Over
+            }
         };
-        self.machine = next;
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -259,17 +286,18 @@ impl Part {
         }
     }
 
+    /// The final answer about this container.
+    fn verdict(&self) -> Option<Result<&Exit, &Failure>> {
+        match &self.state {
+            PartState::Waits(_) | PartState::Stuck(_) => None,
+            PartState::Over => self.machine.verdict(),
+        }
+    }
+
     fn waiting(&self) -> Option<&Waiting> {
         match &self.machine.state {
             State::Waiting(waiting) => Some(waiting),
             State::Over(_) => None,
-        }
-    }
-
-    fn has_run(&self) -> bool {
-        match self.waiting() {
-            Some(waiting) => waiting.history.as_ref().is_some_and(|history| history.has_started),
-            None => true,
         }
     }
 
@@ -308,4 +336,13 @@ fn ended_at(pod: &PodSnapshot) -> Option<Timestamp> {
     let statuses = pod.container_statuses.iter().chain(&pod.init_container_statuses);
     let disruption = || pod.disruption_target.as_ref().and_then(|condition| condition.last_transition_time);
     statuses.filter_map(finished).max().or_else(disruption).or(pod.deletion_timestamp)
+}
+
+/// Whether an object shows that a container was started.
+fn has_run(pod: &PodSnapshot) -> bool {
+    let has_run = |status: &ContainerStatus| {
+        let is_waiting = matches!(status.state, Some(ContainerState::Waiting { .. }) | None);
+        !is_waiting || status.last_terminated.is_some()
+    };
+    pod.phase != Phase::Pending || pod.container_statuses.iter().any(has_run)
 }

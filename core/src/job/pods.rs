@@ -24,8 +24,10 @@ const MOST_FAILED: usize = 100;
 
 /// The pods of one Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Pods {
     /// The policy of their waits.
+    #[cfg_attr(feature = "serde", serde(with = "super::saved::as_policy"))]
     pub(super) policy: Arc<Policy>,
     /// Those that have not ended, by uid.
     pub(super) present: BTreeMap<String, Pod>,
@@ -39,6 +41,7 @@ pub(super) struct Pods {
 
 /// A pod that has ended and did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct FailedPod {
     pub(super) uid: String,
     pub(super) name: String,
@@ -65,6 +68,13 @@ impl Pods {
             failed: Vec::new(),
             have_run: false,
             have_succeeded: false,
+        }
+    }
+
+    /// Lets all waits share one policy, which they do not after they were read.
+    pub(super) fn share_policy(&mut self) {
+        for pod in self.present.values_mut() {
+            pod.share_policy(&self.policy);
         }
     }
 
@@ -120,7 +130,7 @@ impl Pods {
 
     /// Takes in what is known of a pod, and returns whether it is over.
     fn take_in(&mut self, uid: &str, pod: &Pod) -> bool {
-        self.have_run |= pod.has_run();
+        self.have_run |= pod.has_run;
         if !pod.is_over() {
             return false;
         }

@@ -167,7 +167,7 @@ fn the_code_of_a_failed_job_is_that_of_its_last_failed_pod() {
 }
 
 #[test]
-fn an_evicted_pod_that_decided_is_the_cluster_s_fault() {
+fn an_evicted_pod_that_decided_is_a_failure_of_the_cluster() {
     let mut world = World::new();
     assert_eq!(world.pod(1, "a", ends(3, 1)), Ok(RetryReason::Restarting));
     assert_eq!(world.pod(2, "b", is_evicted), Ok(RetryReason::Restarting));
@@ -241,7 +241,7 @@ fn a_pod_of_an_index_that_failed_decides() {
 }
 
 #[test]
-fn the_job_s_own_deadline_is_no_exit_of_a_pod() {
+fn the_own_deadline_of_the_job_is_no_exit_of_a_pod() {
     let mut world = World::new();
     let _ = world.pod(1, "a", ends(3, 1));
     let _ = world.read(2, |job| job.conditions.failed = condition("DeadlineExceeded"));
@@ -316,7 +316,7 @@ fn a_job_that_is_gone_has_ended_as_its_last_object_says() {
 }
 
 #[test]
-fn an_absence_is_confirmed_and_an_old_object_still_tells_how_it_ended() {
+fn an_absence_is_confirmed_and_an_old_object_still_shows_how_it_ended() {
     let grace = Duration::from_secs(3);
     let mut world = World::under(Policy::builder().gone_grace(grace).build().expect("a policy"));
     let _ = world.read(0, |_| {});

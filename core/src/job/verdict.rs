@@ -32,13 +32,8 @@ pub(super) fn complete(conclusion: &Conclusion) -> JobExit {
     }
 }
 
-/// The answer for a Job that failed. `has_successes` if some of its work may be done.
-pub(super) fn failed(
-    conclusion: &Conclusion,
-    pods: &Pods,
-    at: Instant,
-    has_successes: bool,
-) -> Result<JobExit, Failure> {
+/// The answer for a Job that failed.
+pub(super) fn failed(conclusion: &Conclusion, pods: &Pods, at: Instant) -> Result<JobExit, Failure> {
     let said = said(&conclusion.reason, &conclusion.message);
     let decided = deciding_pod(conclusion, pods, at);
     if conclusion.reason == "DeadlineExceeded" {
@@ -62,7 +57,7 @@ pub(super) fn failed(
             pod: Some(Box::new(JobPodExit { name: pod.name, uid: pod.uid, exit })),
         }),
         Err(failure) => {
-            Err(of_pod(&format!("the job failed{said}"), &pod.name, failure, has_successes).by_rule(18))
+            Err(of_pod(&format!("the job failed{said}"), &pod.name, failure, pods.have_succeeded).by_rule(18))
         }
     }
 }

@@ -28,6 +28,7 @@ const LONGEST_HINDRANCE: usize = 700;
 
 /// A Job that is not decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Waiting {
     pub(super) object: Object,
     pub(super) pods: Pods,
@@ -85,6 +86,8 @@ impl Waiting {
         if self.object.has_accepted(job) || self.facts.is_none() {
             self.facts = Some(Facts::of(job));
         }
+        self.pods.have_run |= job.has_run();
+        self.pods.have_succeeded |= job.has_successes();
         Ending::see(&mut self.ending, at, job);
     }
 
@@ -120,7 +123,7 @@ impl Waiting {
     /// Rule 19: the start deadline counts while no pod has run and none is on its way.
     fn set_start(&mut self, at: Instant, census: Census) {
         let Some(facts) = &self.facts else { return };
-        let is_idle = !facts.has_run && !self.pods.have_run;
+        let is_idle = !self.pods.have_run;
         // Pods that are not known: another controller may run them elsewhere, or they may not be listed.
         let has_unknown = facts.active > census.stuck + census.pending + census.running;
         let rests = facts.is_suspended || has_unknown || census.pending + census.running > 0;
@@ -182,12 +185,8 @@ impl Waiting {
         let conclusion = &self.ending.as_ref()?.conclusion;
         Some(ControlFlow::Break(match conclusion.outcome {
             Outcome::Complete => Ok(verdict::complete(conclusion)),
-            Outcome::Failed => verdict::failed(conclusion, &self.pods, at, self.has_successes()),
+            Outcome::Failed => verdict::failed(conclusion, &self.pods, at),
         }))
-    }
-
-    fn has_successes(&self) -> bool {
-        self.pods.have_succeeded || self.facts.as_ref().is_some_and(|facts| facts.has_successes)
     }
 
     /// What a Job that goes on waits for.
@@ -203,7 +202,7 @@ impl Waiting {
             RetryReason::Pending
         } else if census.terminating > 0 && facts.replacement == PodReplacementPolicy::Failed {
             RetryReason::PodTerminating
-        } else if facts.has_run || self.pods.have_run {
+        } else if self.pods.have_run {
             RetryReason::Restarting
         } else {
             RetryReason::AwaitingPod
@@ -220,7 +219,7 @@ impl Waiting {
         let mut pods = self.pods.present.values();
         let (pod, failure) = pods.find_map(|pod| pod.stuck().map(|failure| (pod, failure.clone())))?;
         let what = "no pod of the job can start";
-        Some(verdict::of_pod(what, &pod.name, failure, self.has_successes()).by_rule(17))
+        Some(verdict::of_pod(what, &pod.name, failure, self.pods.have_succeeded).by_rule(17))
     }
 
     /// Rule 19.

@@ -3,6 +3,7 @@
 //! Bytes are decoded position by position, so that a small change of the input is a small change of the wait.
 
 mod hub;
+mod job;
 mod pod;
 mod policy;
 mod script;

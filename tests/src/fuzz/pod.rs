@@ -22,6 +22,7 @@ pub fn pod_bytes(data: &[u8]) {
     in_a_watch(data, found.as_ref().ok());
     in_a_list(data, found.is_ok());
     of_protobuf(data);
+    super::job::job_bytes(data);
     let Ok(pod) = found else { return };
     let again = reduced(&pod);
     let answer =
