@@ -10,6 +10,7 @@ mod mixtures;
 mod outages;
 mod starts;
 mod stops;
+mod upgrades;
 
 use podwait::DoneReason;
 use podwait_tests::cluster::{Answers, CONTAINERD_NODE, Scratch, Waiters, own_cluster};
