@@ -1,4 +1,4 @@
-//! All rules in one place. This module has no code.
+//! All rules in one place. This module has no code. The rules of Jobs are in [`jobs`].
 //!
 //! Words: the **target** is the container whose exit is wanted. A **good read** is an answer that describes the pod: a
 //! snapshot, a deletion or a genuine 404. **Final** means that nothing can undo it. An **outside cause** is an event
@@ -146,6 +146,9 @@
 //! | `api_throttled` | 429 |
 //! | `api_error` | another failure of the API server or the way to it |
 //! | `relist` | 410: read the pod again |
+//! | `awaiting_job` | the Job was not seen yet |
+//! | `suspended` | the Job is suspended |
+//! | `awaiting_terminal_condition` | the end of the Job is certain, its last pods are not gone yet |
 //!
 //! A `Done`:
 //!
@@ -185,6 +188,7 @@
 //! | `phase_contradicts_exit_code` | the pod is `Failed`, the target exited 0, nothing explains it | look at the pod |
 //! | `container_not_in_spec` | the pod has no such container | mend the name |
 //! | `container_ambiguous` | none was named, and there is not exactly one | name one |
+//! | `job_failed` | the Job failed, and no pod of it is known that did | see the condition and the Job's events |
 //!
 //! *Caller*:
 //!
@@ -202,6 +206,8 @@
 //! | `unauthorized` | 401 for too long | renew the credentials |
 //! | `forbidden` | 403 for too long | grant `get` and `watch` on pods |
 //! | `api_rejected` | the request itself is refused | report it |
+
+pub mod jobs;
 
 #[cfg(test)]
 mod tests {

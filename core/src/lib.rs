@@ -107,6 +107,7 @@ mod decision;
 mod ends;
 mod history;
 mod input;
+mod job;
 mod machine;
 mod policy;
 mod progress;
@@ -121,6 +122,10 @@ mod timers;
 
 pub use decision::{Decision, Evidence, Exit, Failure};
 pub use input::{ApiError, Input};
+pub use job::{
+    CompletionMode, JobConditions, JobDecision, JobExit, JobInput, JobMachine, JobPod, JobPodExit,
+    JobSnapshot, PodReplacementPolicy,
+};
 pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
 pub use progress::{Limit, Progress, ProgressLog};

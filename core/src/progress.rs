@@ -22,6 +22,8 @@ pub struct Progress {
     /// The same as one line for people of at most 1 KiB, with the words of Kubernetes: `container step could not pull its image
     /// (ErrImagePull: ...)`.
     pub message: String,
+    /// The time of the observation, in the machine's time.
+    pub at: Instant,
     /// Since when this stage was seen without another one between, in the machine's time.
     pub since: Instant,
     /// How often it failed in this stage, as far as that was seen: attempts to pull an image, runs of the container, calls to the
@@ -89,7 +91,7 @@ impl ProgressLog {
         let before = self.last.as_ref().filter(|last| last.stage == stage);
         let since = began.unwrap_or_else(|| before.map_or(now, |last| last.since));
         let is_new = before.is_none_or(|last| last.message != message);
-        self.last = Some(Progress { stage, message, since, failures, limit });
+        self.last = Some(Progress { stage, message, at: now, since, failures, limit });
         self.last.as_ref().filter(|_| is_new)
     }
 

@@ -58,6 +58,12 @@ reasons! {
         ApiError = "api_error",
         /// The watch's place in history is gone (410): read the pod again.
         Relist = "relist",
+        /// The Job was not seen yet; it may still be created.
+        AwaitingJob = "awaiting_job",
+        /// The Job is suspended: its pods wait until its `suspend` is false.
+        Suspended = "suspended",
+        /// The end of the Job is certain, and its last pods have to go before its condition says so.
+        AwaitingTerminalCondition = "awaiting_terminal_condition",
     }
 }
 
@@ -165,6 +171,8 @@ reasons! {
         Forbidden = "forbidden",
         /// The API server refuses the request itself (400, 405, 406, 415, 422).
         ApiRejected = "api_rejected",
+        /// The Job failed, and no pod of it is known that did.
+        JobFailed = "job_failed",
     }
 }
 
@@ -213,6 +221,7 @@ impl FailReason {
             Self::ApiUnavailable | Self::Unauthorized | Self::Forbidden | Self::ApiRejected => 11,
             Self::StartTimeout | Self::Deadline => 12,
             Self::Cancelled => 13,
+            Self::JobFailed => 18,
         }
     }
 
@@ -243,7 +252,8 @@ impl FailReason {
             | Self::DeadlineExceeded
             | Self::PhaseContradictsExitCode
             | Self::ContainerNotInSpec
-            | Self::ContainerAmbiguous => Class::Step,
+            | Self::ContainerAmbiguous
+            | Self::JobFailed => Class::Step,
             Self::Cancelled | Self::Deadline | Self::StartTimeout => Class::Caller,
             Self::ApiUnavailable | Self::Unauthorized | Self::Forbidden | Self::ApiRejected => Class::Api,
         }

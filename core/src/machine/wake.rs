@@ -135,7 +135,10 @@ impl Waiting {
             | RetryReason::ConfirmingLostRecord
             | RetryReason::ApiThrottled
             | RetryReason::ApiError
-            | RetryReason::Relist => next.0.is_some(),
+            | RetryReason::Relist
+            | RetryReason::AwaitingJob
+            | RetryReason::Suspended
+            | RetryReason::AwaitingTerminalCondition => next.0.is_some(),
         };
         if !is_bounded {
             next.run(timers.heard, Some(policy.api_error_budget), Timer::Silence);
@@ -291,6 +294,10 @@ impl Wait<'_> {
             | RetryReason::Running
             | RetryReason::Restarting
             | RetryReason::PodTerminating => self.policy.0.reobserve,
+            // The machine of a Job has these.
+            RetryReason::AwaitingJob | RetryReason::Suspended | RetryReason::AwaitingTerminalCondition => {
+                self.policy.0.reobserve
+            }
             // Only the timer of the confirmation ends it.
             RetryReason::ConfirmingDeletion | RetryReason::ConfirmingLostRecord => self.policy.0.gone_grace,
         };
@@ -337,6 +344,9 @@ const fn is_steady(why: RetryReason) -> bool {
         | RetryReason::AwaitingTerminatedState
         | RetryReason::ApiThrottled
         | RetryReason::ApiError
-        | RetryReason::Relist => false,
+        | RetryReason::Relist
+        | RetryReason::AwaitingJob
+        | RetryReason::Suspended
+        | RetryReason::AwaitingTerminalCondition => false,
     }
 }
