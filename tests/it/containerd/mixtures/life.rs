@@ -3,7 +3,7 @@
 use super::outage::Outage;
 use crate::containerd::{add_truth, end, order, step, step_with};
 use crate::mixtures::{self, Truth};
-use podwait_tests::cluster::{Scratch, own_cluster, pause};
+use podwait_tests::cluster::{End, Scratch, own_cluster, pause};
 use podwait_tests::storm::dice::Dice;
 use podwait_tests::storm::truth::STEP;
 use serde_json::{Value, json};
@@ -270,8 +270,8 @@ impl mixtures::Life for Life {
             return (self.kind.truth_without_start(), String::from("it did not start"));
         }
         // SIGKILL leaves it no time for a word; containerd's event has the code.
-        let ends = own_cluster().ends().into_iter().filter(|end| end.uid == uid && end.container == STEP);
-        let code = ends.last().map(|end| end.exit_code);
+        let is_ours = |end: &End| end.uid == uid && end.container == STEP;
+        let code = own_cluster().ends().into_iter().rfind(is_ours).map(|end| end.exit_code);
         let truth = self.kind.truth_if_killed().filter(|_| code == Some(137));
         (truth.unwrap_or_else(|| panic!("{self:?} does not end: {code:?}")), String::from("it was killed"))
     }
