@@ -65,7 +65,9 @@
 //!    that has since ended with such a reason.
 //! 5. **Made-up codes.** The reasons `ContainerStatusUnknown` (kubelet), `Unknown` (containerd) and `NotFound` (providers of
 //!    virtual-kubelet, with -137 or 0) say that the real code is lost, whatever code stands there; so do
-//!    `Terminated`/0, and -1 by CRI-O. A real code that was seen of the same run takes precedence. If a consistent
+//!    `Terminated`/0, -1 by CRI-O, and an `Error` of containerd that has 1970 as its start: containerd ended while it started
+//!    the container, and the code may be that of runc's own process (`loadContainer` of containerd 1.6.20; the step had
+//!    never run in `tests/it/containerd/mixtures`). A real code that was seen of the same run takes precedence. If a consistent
 //!    read is the first that shows a made-up end, a watch from an earlier state of the pod may still bring the real one (as
 //!    in rule 9): the machine waits `gone_grace` for it, and judges what the watch brings as usual. If the runtime no
 //!    longer knows an init container, the kubelet infers a 0 without containerID and times (kubernetes#108537); such a

@@ -34,6 +34,13 @@ var commands = []command{
 		}
 		return c.start()
 	})},
+	{"program", "COMPONENT [FILE]", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
+		c, err := l.component(arguments[0])
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.setProgram(strings.Join(arguments[1:], ""))
+	}},
 	{"pause", "COMPONENT", onComponent((*component).pause)},
 	{"resume", "COMPONENT", onComponent((*component).resume)},
 	{"throttle", "COMPONENT PERCENT", func(_ context.Context, l *launcher, arguments []string) (answer, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ type component struct {
 	arguments []string
 	clone     uintptr // its namespaces, if the system allows them
 	log       string
+	program   string      // its program, if not this one
 	onOrder   bool        // it is started by a command, and not with the cluster
 	died      func(error) // called on a new goroutine when it ends without a command
 
@@ -41,6 +43,9 @@ var spawner = func() chan func() {
 	return functions
 }()
 
+// ownProgram is the running program, even if a build has replaced its file.
+const ownProgram = "/proc/self/exe"
+
 func (c *component) start() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,8 +59,7 @@ func (c *component) start() error {
 	defer log.Close()
 
 	spawn := func(clone uintptr, users, groups []syscall.SysProcIDMap) (command *exec.Cmd, err error) {
-		// The running program, even if a build has replaced the file.
-		command = exec.Command("/proc/self/exe", c.arguments...)
+		command = exec.Command(cmp.Or(c.program, ownProgram), c.arguments...)
 		command.Args[0] = "podwait-cluster"
 		command.Stdout, command.Stderr = log, log
 		command.SysProcAttr = &syscall.SysProcAttr{
@@ -111,6 +115,21 @@ func (c *component) kill() error {
 		<-ended
 	}
 	return err
+}
+
+// setProgram chooses the program of the next start, which has to have this component.
+// Without a path it is the usual one.
+func (c *component) setProgram(path string) error {
+	if path == "" {
+		path = ownProgram
+	}
+	if _, err := exec.LookPath(path); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.program = path
+	return nil
 }
 
 // terminate sends SIGTERM, and waits for the end within a limit.

@@ -39,8 +39,6 @@ const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 // containerdNeeds are programs, and Debian's packages that have them.
 var containerdNeeds = [][2]string{
 	{"containerd", "containerd"},
-	{"containerd-shim-runc-v2", "containerd"},
-	{"runc", "runc"},
 	{cniLoopback, "containernetworking-plugins"},
 	{busybox, "busybox-static"},
 }
@@ -63,13 +61,18 @@ func findProgram(name string) (string, error) {
 var privateFolders = []string{"/run", "/var/lib"}
 
 // containersAllowed returns in one sentence why this machine cannot have such a node.
-func containersAllowed(dir string) error {
+func containersAllowed(dir string, nodes []node) error {
 	if os.Geteuid() != 0 {
 		return errors.New("--runtime containerd needs root")
 	}
 	for _, need := range containerdNeeds {
 		if _, err := findProgram(need[0]); err != nil {
 			return fmt.Errorf("--runtime containerd needs the package %s: %w", need[1], err)
+		}
+	}
+	for _, node := range nodes {
+		if err := ociRuntimeAllowed(node); err != nil {
+			return err
 		}
 	}
 	if cgroupRoots("memory") == nil {
@@ -117,6 +120,11 @@ func runContainerd(p *plan, n *node) error {
 	defer cancel()
 	if err := isolateMounts(); err != nil {
 		return err
+	}
+	if n.OCIRuntime == crun {
+		if err := hideCgroup2(); err != nil {
+			return err
+		}
 	}
 	for _, path := range []string{p.criSocket(n.Name), p.runtimeSocket(n.Name)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

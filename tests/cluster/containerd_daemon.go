@@ -43,7 +43,7 @@ func (d *daemon) start() error {
 	}
 	defer log.Close()
 	process, err := d.processes.fork(program, []string{"containerd", "--config", d.plan.containerd(d.node.Name, "config.toml")}, &syscall.ProcAttr{
-		Env: []string{"PATH=" + systemPath, "TMPDIR=" + d.plan.containerd(d.node.Name, "tmp")},
+		Env: []string{"PATH=" + systemPath + ":" + builtFolder(), "TMPDIR=" + d.plan.containerd(d.node.Name, "tmp")},
 		// Into a file: its shims inherit it, and have to outlive its end.
 		Files: []uintptr{log.Fd(), log.Fd(), log.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},

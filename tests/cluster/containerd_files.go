@@ -15,7 +15,7 @@ const (
 // writeContainerdFiles writes what containerd reads. All that it writes is beside it.
 func writeContainerdFiles(p *plan, n *node) error {
 	path := func(elements ...string) string { return p.containerd(n.Name, elements...) }
-	runc, err := findProgram("runc")
+	shim, err := shimConfig(p, n)
 	if err != nil {
 		return err
 	}
@@ -37,16 +37,12 @@ disabled_plugins = [
   stream_server_port = "0"
   # A root without CAP_SYS_RESOURCE may not make a process less likely to be killed.
   restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      BinaryName = %q
-  [plugins."io.containerd.grpc.v1.cri".cni]
+%s  [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = %q
     conf_dir = %q
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = %q
-`, path("root"), path("state"), p.criSocket(n.Name), pauseImage, runc, path("cni", "bin"), path("cni", "net.d"), path("registries"))
+`, path("root"), path("state"), p.criSocket(n.Name), pauseImage, shim, path("cni", "bin"), path("cni", "net.d"), path("registries"))
 
 	// Every registry is ours, whatever its name: nothing is ever pulled from elsewhere.
 	// The empty table has to be there. Without the file it would ask the one that is named.
@@ -70,6 +66,7 @@ esac
 		{path("registries", "_default", "hosts.toml"), registry, 0o600},
 		{path("cni", "net.d", "podwait.conflist"), network, 0o600},
 		{path("cni", "bin", "podwait"), plugin, 0o700},
+		{path(runscFile), runscConfig(), 0o600},
 	} {
 		if err := os.MkdirAll(filepath.Dir(file.name), 0o700); err != nil {
 			return err

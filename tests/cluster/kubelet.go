@@ -215,7 +215,7 @@ func kubeletDependencies(ctx context.Context, p *plan, n *node, server *options.
 		dependencies.Recorder = &record.FakeRecorder{}
 	}
 	kubelet.ContainerLogsDir = filepath.Join(server.RootDirectory, "container-logs")
-	return dependencies, kubelet.PreInitRuntimeService(ctx, &server.KubeletConfiguration, dependencies)
+	return dependencies, connectRuntime(ctx, &server.KubeletConfiguration, dependencies)
 }
 
 // volumePlugins are the plugins that need only files.

@@ -47,7 +47,7 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 	}
 
 	if p.hasContainerd() {
-		if err = containersAllowed(p.Dir); err != nil {
+		if err = containersAllowed(p.Dir, p.Nodes); err != nil {
 			return nil, err
 		}
 		sweepCgroups()

@@ -61,6 +61,7 @@ func launch() int {
 	flags.StringVar(&n.Memory, "memory", "16Gi", "`amount` of memory that a node reports")
 	flags.IntVar(&n.MaxPods, "max-pods", 110, "`number` of pods that a node accepts")
 	runtimes := flags.String("runtime", ownRuntime, "what runs containers, `processes` or containerd; with commas one for each node, the last one for all others")
+	flags.StringVar(&n.OCIRuntime, "oci-runtime", runc, "what containerd starts containers with: runc, crun or runsc")
 	logMaxSize := flags.String("log-max-size", "10Mi", "`size` at which a container's log is rotated; with commas one for each node, the last one for all others")
 	flags.DurationVar(&n.RestartMax, "restart-max", 5*time.Minute, "longest `time` before a container is started again, 1s or more; less than 10s is the first back-off, too")
 	flags.DurationVar(&n.ShutdownGrace, "shutdown-grace", 30*time.Second, "`time` that pods have at a node's shutdown, a third of it for critical pods")
@@ -70,6 +71,10 @@ func launch() int {
 	complain := func(err error) { fmt.Fprintln(os.Stderr, "podwait-cluster:", err) }
 	if flags.NArg() > 0 {
 		complain(fmt.Errorf("unexpected argument %q", flags.Arg(0)))
+		return 2
+	}
+	if _, known := ociRuntimes[n.OCIRuntime]; !known {
+		complain(fmt.Errorf("--oci-runtime: %q is none of runc, crun and runsc", n.OCIRuntime))
 		return 2
 	}
 	names := make([]string, 0, *nodes)

@@ -35,9 +35,11 @@ type plan struct {
 // node is one kubelet and its runtime. The settings are those that make a
 // kubelet refuse, evict or rotate.
 type node struct {
-	Name       string
-	Port       int
-	Runtime    string
+	Name    string
+	Port    int
+	Runtime string
+	// OCIRuntime is what a containerd starts containers with.
+	OCIRuntime string
 	CPUs       int
 	Memory     string
 	MaxPods    int

@@ -6,13 +6,16 @@
 mod ends;
 mod images;
 mod lifetime;
+mod mixtures;
 mod outages;
 mod starts;
 mod stops;
+mod upgrades;
 
 use podwait::DoneReason;
 use podwait_tests::cluster::{Answers, CONTAINERD_NODE, Scratch, Waiters, own_cluster};
 use serde_json::{Value, json};
+use std::path::Path;
 use tokio::sync::RwLock;
 
 /// Held by every scenario, and by one alone that stops containerd itself.
@@ -113,8 +116,7 @@ async fn disturbed(
     life: impl AsyncFnOnce(&Scratch, &str),
 ) -> Ended {
     let truth = tempfile::tempdir().expect("a temporary folder");
-    pod["spec"]["volumes"] = json!([{ "name": "truth", "hostPath": { "path": truth.path() } }]);
-    pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "truth", "mountPath": "/truth" }]);
+    add_truth(&mut pod["spec"], truth.path());
     let name = format!("containerd-{name}");
     let scratch = Scratch::new(&name).await;
     let create_and_live = async {
@@ -129,6 +131,26 @@ async fn disturbed(
     scratch.remove().await;
     let truth = std::fs::read_to_string(truth.path().join("end")).ok();
     Ended { answers, truth: truth.map(|text| text.trim().to_owned()) }
+}
+
+/// Gives every container of the pod the folder `/truth`.
+fn add_truth(spec: &mut Value, folder: &Path) {
+    let volume = json!({ "name": "truth", "hostPath": { "path": folder } });
+    let mount = json!({ "name": "truth", "mountPath": "/truth" });
+    add(&mut spec["volumes"], volume);
+    for list in ["initContainers", "containers"] {
+        for container in spec[list].as_array_mut().into_iter().flatten() {
+            add(&mut container["volumeMounts"], mount.clone());
+        }
+    }
+}
+
+/// Adds an item to a list that may be missing.
+fn add(list: &mut Value, item: Value) {
+    match list {
+        Value::Array(items) => items.push(item),
+        missing => *missing = json!([item]),
+    }
 }
 
 /// Writes the pod's status as it was published to the folder that `PODWAIT_STATUSES` names, for people.

@@ -18,6 +18,7 @@ mod jobs;
 mod journal;
 mod kubelet;
 mod logs;
+mod mixtures;
 mod network;
 mod progress;
 mod properties;

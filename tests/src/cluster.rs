@@ -1,17 +1,20 @@
 //! A real cluster, if `PODWAIT_CLUSTER` is set.
 //!
 //! `PODWAIT_CLUSTER=go` builds and starts the cluster of `tests/cluster`, with three real kubelets;
-//! `PODWAIT_CLUSTER=containerd` gives it one more, over a real containerd; `PODWAIT_CLUSTER=kubeconfig` uses the current
+//! `PODWAIT_CLUSTER=containerd` gives it one more, over a real containerd with the OCI runtime that
+//! `PODWAIT_OCI_RUNTIME` names (runc, crun, runsc); `PODWAIT_CLUSTER=kubeconfig` uses the current
 //! context. Tests that write the status of pods in place of a kubelet need no kubelet, and run on both. Tests that run
 //! steps on a kubelet, or disturb it, need the cluster of this repository. A test without the cluster that it needs is
 //! ignored.
 
 mod answers;
 mod journal;
+mod oci;
 mod scratch;
 
 pub use answers::{Answers, Waiters};
 pub use journal::End;
+pub use oci::OciRuntime;
 pub use scratch::{Scratch, alone};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -73,7 +76,15 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
         Ok("go") => start_own_cluster(OPTIONS),
-        Ok("containerd") => start_own_cluster(&[OPTIONS, WITH_CONTAINERD].concat()),
+        Ok("containerd") => {
+            let runtime = OciRuntime::chosen();
+            if runtime == OciRuntime::Runsc {
+                // The cluster finds it beside its own program.
+                let _ = build(Path::new(FOLDER), &["runsc"]);
+            }
+            let with_runtime = ["--oci-runtime", runtime.name()];
+            start_own_cluster(&[OPTIONS, WITH_CONTAINERD, &with_runtime].concat())
+        }
         Ok("kubeconfig") => {
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
             let path = std::env::var_os("KUBECONFIG").map(PathBuf::from).or(home);
@@ -115,6 +126,15 @@ fn start_own_cluster(options: &[&str]) -> Cluster {
 #[must_use]
 pub fn kubectl() -> PathBuf {
     build(Path::new(FOLDER), &["kubectl"])
+}
+
+/// The program of the cluster with another minor version of Kubernetes. Its build takes twenty minutes the first time.
+///
+/// # Panics
+/// There is no such version, or it cannot be built.
+#[must_use]
+pub fn of_version(minor: &str) -> PathBuf {
+    build(Path::new(FOLDER), &[minor])
 }
 
 /// Runs the script `build` of this folder, which builds a Go program, and returns the path that the script prints.

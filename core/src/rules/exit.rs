@@ -7,7 +7,9 @@ use crate::reason::{DoneReason, FailReason};
 use crate::rules::restart::is_sidecar;
 use crate::rules::target::Target;
 use crate::rules::words::not_by_the_step;
-use crate::snapshot::{Container, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated};
+use crate::snapshot::{
+    Container, ContainerState, ContainerStatus, Phase, PodSnapshot, Terminated, Timestamp,
+};
 use crate::text::{in_parentheses, name, quote};
 use alloc::format;
 use alloc::string::String;
@@ -24,7 +26,13 @@ pub(crate) fn is_fabricated(record: &Terminated) -> bool {
         // The latter two were never observed with 0, but a command that never ran has no exit 0.
         "Terminated" | "StartError" | "ContainerCannotRun" => record.exit_code == 0,
         // CRI-O writes this when it knows no code (`server/container_status.go`); on Linux no process ends with -1.
-        "Error" => record.exit_code == -1 && record.container_id.starts_with("cri-o://"),
+        "Error" if record.container_id.starts_with("cri-o://") => record.exit_code == -1,
+        // containerd ended while it started the container, and knows of no start: the code may be that of runc's own
+        // process, with 1, and the step never ran (`loadContainer` of pkg/cri/server/restart.go, a task that is stopped).
+        // That process never exits 0.
+        "Error" if record.container_id.starts_with("containerd://") => {
+            record.exit_code != 0 && record.started_at == Some(Timestamp(0))
+        }
         _ => false,
     }
 }

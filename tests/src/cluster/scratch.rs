@@ -219,7 +219,15 @@ impl Scratch {
 
     async fn wait_until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> String {
         for _ in 0..300 {
-            let pod = self.pods().get(name).await.expect("the pod is there");
+            let pod = match self.pods().get(name).await {
+                Ok(pod) => pod,
+                Err(error @ kube::Error::Api(_)) => panic!("{name} is not there: {error}"),
+                // An API server that hardly runs breaks connections.
+                Err(_) => {
+                    pause(200).await;
+                    continue;
+                }
+            };
             let pod = serde_json::to_value(pod).expect("a pod is JSON");
             if holds(&pod["status"]["containerStatuses"][0]) {
                 self.wait_until_all_have_seen(1).await;

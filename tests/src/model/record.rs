@@ -186,7 +186,17 @@ pub(super) fn is_fabricated(record: &Terminated) -> bool {
         (record.reason.as_str(), record.exit_code),
         ("ContainerStatusUnknown" | "Unknown" | "NotFound", _)
             | ("Terminated" | "StartError" | "ContainerCannotRun", 0)
-    ) || (record.reason == "Error" && record.exit_code == -1 && record.container_id.starts_with("cri-o://"))
+    ) || record.reason == "Error" && is_error_without_end(record)
+}
+
+/// An `Error` of CRI-O without a code, or of containerd without a start.
+fn is_error_without_end(record: &Terminated) -> bool {
+    let is_never_started = record.started_at.is_some_and(|at| at.0 == 0);
+    match record.container_id.split_once("://") {
+        Some(("cri-o", _)) => record.exit_code == -1,
+        Some(("containerd", _)) => record.exit_code != 0 && is_never_started,
+        Some(_) | None => false,
+    }
 }
 
 /// KEP-5532: this is no end of the container, but the beginning of the next run of all containers.

@@ -1,11 +1,13 @@
 //! The life of a pod, and the truth by its container's runtime.
 
 use crate::kubelet::{shell, step_with, trap};
+use crate::mixtures::{self, Truth};
 use podwait::{DoneReason, FailReason};
-use podwait_tests::cluster::{End, Scratch, pause};
+use podwait_tests::cluster::{End, Scratch, own_cluster, pause};
 use podwait_tests::storm::dice::Dice;
 use podwait_tests::storm::truth::{Answer, STEP};
 use serde_json::{Value, json};
+use std::fmt;
 
 /// A kind of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,31 +23,20 @@ pub(super) enum Kind {
 }
 
 /// The name of the init container.
-pub(super) const INIT: &str = "clone";
+const INIT: &str = "clone";
 
 /// The life of one pod.
 #[derive(Debug)]
 pub(super) struct Life {
-    pub(super) kind: Kind,
-    pub(super) pod: Value,
+    kind: Kind,
+    pod: Value,
     /// The delay of the change by the test.
     late: u64,
 }
 
-/// How the step ended, by the runtime's journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Truth {
-    /// The answer.
-    pub(super) answer: Answer,
-    /// The code of the answer's container.
-    pub(super) code: i32,
-    /// The container.
-    pub(super) container: &'static str,
-}
-
-impl Kind {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Exit => "exits by itself",
             Self::Sidecar => "sidecar",
             Self::InitFails => "init container fails",
@@ -54,9 +45,11 @@ impl Kind {
             Self::Deadline => "activeDeadlineSeconds",
             Self::Deleted => "deleted while running",
             Self::DeletedAfterwards => "deleted after its end",
-        }
+        })
     }
+}
 
+impl Kind {
     /// Why the step was stopped, if it was.
     const fn cause(self) -> FailReason {
         match self {
@@ -116,9 +109,20 @@ impl Life {
         let late = dice.below(if kind == Kind::DeletedAfterwards { 600 } else { 3000 });
         Self { kind, pod, late }
     }
+}
 
-    /// Makes the changes of the pod that are not the kubelet's.
-    pub(super) async fn happen(&self, scratch: &Scratch, name: &str) {
+impl mixtures::Life for Life {
+    type Kind = Kind;
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn pod(&self) -> &Value {
+        &self.pod
+    }
+
+    async fn happen(&self, scratch: &Scratch, name: &str, _uid: &str) {
         let grace = match self.kind {
             Kind::Deleted => {
                 scratch.wait_until_running(name).await;
@@ -135,26 +139,33 @@ impl Life {
         pause(self.late).await;
         scratch.delete(name, grace).await;
     }
+
+    async fn truth(&self, uid: &str) -> (Truth, String) {
+        for _ in 0..300 {
+            let ends: Vec<End> = own_cluster().ends().into_iter().filter(|end| end.uid == uid).collect();
+            if let Some(truth) = truth(self.kind, &ends) {
+                return (truth, format!("{ends:?}"));
+            }
+            pause(200).await;
+        }
+        panic!("{} has no end", self.pod["metadata"]["name"])
+    }
 }
 
-impl Truth {
-    /// The truth by these ends of the pod's containers, without other evidence than the cause of a stop.
-    ///
-    /// # Panics
-    /// The runtime has no decisive end yet.
-    pub(super) fn of(kind: Kind, ends: &[End]) -> Option<Self> {
-        let container = if kind == Kind::InitFails { INIT } else { STEP };
-        let last = ends.iter().rfind(|end| end.container == container)?;
-        let code = last.exit_code;
-        let answer = if kind == Kind::InitFails || last.stopped_by_kubelet {
-            Answer::Fail(kind.cause())
-        } else if kind == Kind::Oom {
-            Answer::Exit(code, DoneReason::OomKilled)
-        } else if code == 0 {
-            Answer::Exit(code, DoneReason::Completed)
-        } else {
-            Answer::Exit(code, DoneReason::NonzeroExit)
-        };
-        Some(Self { answer, code, container })
-    }
+/// The truth by these ends of the pod's containers, without other evidence than the cause of a stop. `None` if there is
+/// no decisive end yet.
+fn truth(kind: Kind, ends: &[End]) -> Option<Truth> {
+    let container = if kind == Kind::InitFails { INIT } else { STEP };
+    let last = ends.iter().rfind(|end| end.container == container)?;
+    let code = last.exit_code;
+    let answer = if kind == Kind::InitFails || last.stopped_by_kubelet {
+        Answer::Fail(kind.cause())
+    } else if kind == Kind::Oom {
+        Answer::Exit(code, DoneReason::OomKilled)
+    } else if code == 0 {
+        Answer::Exit(code, DoneReason::Completed)
+    } else {
+        Answer::Exit(code, DoneReason::NonzeroExit)
+    };
+    Some(Truth { right: vec![(answer, Some(code))], container })
 }

@@ -1,6 +1,5 @@
 //! The results of all runs.
 
-use super::life::Kind;
 use podwait_tests::storm::table::Row;
 use podwait_tests::storm::verdict::Verdict;
 use podwait_tests::storm::way::Way;
@@ -9,9 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 /// A finished run.
-pub(super) struct Run {
+pub(super) struct Run<K> {
     pub(super) seed: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: K,
     pub(super) way: Way,
     pub(super) verdict: Verdict,
     pub(super) requests: usize,
@@ -21,18 +20,23 @@ pub(super) struct Run {
     pub(super) story: String,
 }
 
-/// The results of many runs.
-#[derive(Default)]
-pub(super) struct Table {
-    kinds: BTreeMap<Kind, (Row, Duration)>,
+/// The results of many runs, by their kind of life.
+pub(super) struct Table<K> {
+    kinds: BTreeMap<K, (Row, Duration)>,
     ways: BTreeMap<Way, (Row, Duration)>,
     pub(super) faults: usize,
     /// The bad verdicts, with their seeds.
     pub(super) bad: Vec<(u64, Verdict)>,
 }
 
-impl Table {
-    pub(super) fn add(&mut self, run: &Run) {
+impl<K> Default for Table<K> {
+    fn default() -> Self {
+        Self { kinds: BTreeMap::new(), ways: BTreeMap::new(), faults: 0, bad: Vec::new() }
+    }
+}
+
+impl<K: Copy + Ord> Table<K> {
+    pub(super) fn add(&mut self, run: &Run<K>) {
         let rows = [self.kinds.entry(run.kind).or_default(), self.ways.entry(run.way).or_default()];
         for (row, longest) in rows {
             row.add(run.verdict, run.requests);
@@ -55,7 +59,7 @@ impl Table {
 }
 
 /// As Markdown.
-impl fmt::Display for Table {
+impl<K: Copy + Ord + fmt::Display> fmt::Display for Table<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| life | {} | longest wait |", Row::HEAD)?;
         writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
@@ -63,7 +67,7 @@ impl fmt::Display for Table {
             writeln!(f, "| {name} | {row} | {} s |", took.as_secs())
         };
         for (kind, counts) in &self.kinds {
-            row(kind.name(), counts)?;
+            row(&kind.to_string(), counts)?;
         }
         for (way, counts) in &self.ways {
             row(&format!("**{}**", way.name()), counts)?;

@@ -1,10 +1,9 @@
-//! Judges an answer by the runtime's journal and by what was observable.
+//! Judges an answer by the truth and by what was observable.
 //!
 //! The verdicts are those of the storms ([`Verdict`]). Here a failure without the container's exit code is also less
 //! than the truth.
 
-use super::life::Truth;
-use podwait::{Class, FailReason};
+use podwait::{Class, DoneReason, FailReason};
 use podwait_tests::storm::truth::{Answer, ShownBy};
 use podwait_tests::storm::verdict::Verdict;
 use serde_json::Value;
@@ -16,6 +15,42 @@ const IN_PLAIN_SIGHT: Duration = Duration::from_secs(45);
 
 /// How long the API may fail, and how long it may refuse the credentials.
 pub(super) const BUDGETS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(60)];
+
+/// How the step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Truth {
+    /// The true answers, each with the code of the container, if that has one. There are several if a race in the
+    /// runtime decides which is published.
+    pub(crate) right: Vec<(Answer, Option<i32>)>,
+    /// The container whose end is the answer.
+    pub(crate) container: &'static str,
+}
+
+impl Truth {
+    /// The step's own exit.
+    pub(crate) fn exit(code: i32, reason: DoneReason) -> (Answer, Option<i32>) {
+        (Answer::Exit(code, reason), Some(code))
+    }
+
+    /// A failure, beside this code.
+    pub(crate) fn fail(reason: FailReason, code: Option<i32>) -> (Answer, Option<i32>) {
+        (Answer::Fail(reason), code)
+    }
+
+    fn has_code(&self, code: i32) -> bool {
+        self.right.iter().any(|(_, right)| *right == Some(code))
+    }
+
+    fn has_answer(&self, answer: Answer) -> bool {
+        self.right.iter().any(|(right, _)| *right == answer)
+    }
+
+    /// Whether this answer needs no other code than the one beside it.
+    fn is_complete(&self, answer: Answer, beside: Option<i32>) -> bool {
+        let is_exit = matches!(answer, Answer::Exit(..));
+        self.right.iter().any(|(right, code)| *right == answer && (is_exit || *code == beside))
+    }
+}
 
 /// A finished wait, and the evidence about it.
 pub(super) struct Case<'a> {
@@ -36,17 +71,14 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     pub(super) fn verdict(&self) -> Verdict {
         let Some(answer) = self.answer else { return Verdict::Hung };
-        let Truth { answer: right, code, .. } = self.truth;
-        if self.code_beside.is_some_and(|beside| beside != code) {
+        if self.code_beside.is_some_and(|beside| !self.truth.has_code(beside)) {
             return Verdict::Wrong;
         }
-        match (answer, right) {
-            _ if answer == right && (self.code_beside.is_some() || matches!(right, Answer::Exit(..))) => {
-                Verdict::Right
-            }
-            (Answer::Exit(0, _), _) => Verdict::Greener,
-            (Answer::Exit(..), _) => Verdict::Wrong,
-            (Answer::Fail(reason), _) if reason.class() == Class::Api => {
+        match answer {
+            _ if self.truth.is_complete(answer, self.code_beside) => Verdict::Right,
+            Answer::Exit(0, _) => Verdict::Greener,
+            Answer::Exit(..) => Verdict::Wrong,
+            Answer::Fail(reason) if reason.class() == Class::Api => {
                 if self.was_cut_off(reason) {
                     Verdict::CutOff
                 } else {
@@ -54,24 +86,21 @@ impl Case<'_> {
                 }
             }
             // The reason without the code, or only that the pod is gone, which is true.
-            (Answer::Fail(_), _) if answer == right => self.less(|pod| self.shows_truth(pod)),
-            (Answer::Fail(FailReason::PodDeleted), _) if self.was_deleted() => {
+            Answer::Fail(_) if self.truth.has_answer(answer) => self.less(|pod| self.shows_truth(pod)),
+            Answer::Fail(FailReason::PodDeleted) if self.was_deleted() => {
                 self.less(|pod| self.shows_truth(pod))
             }
-            (Answer::Fail(FailReason::PodNeverSeen), _) if self.was_deleted() => self.less(|_| true),
+            Answer::Fail(FailReason::PodNeverSeen) if self.was_deleted() => self.less(|_| true),
             // A limit of the policy that expired although the API server could not be read.
-            (
-                Answer::Fail(
-                    FailReason::PodNeverSeen
-                    | FailReason::PodDeleted
-                    | FailReason::NodeLost
-                    | FailReason::ImagePull
-                    | FailReason::ContainerConfigError
-                    | FailReason::StartTimeout,
-                ),
-                _,
+            Answer::Fail(
+                FailReason::PodNeverSeen
+                | FailReason::PodDeleted
+                | FailReason::NodeLost
+                | FailReason::ImagePull
+                | FailReason::ContainerConfigError
+                | FailReason::StartTimeout,
             ) => Verdict::Spurious,
-            (Answer::Fail(_), _) => Verdict::Wrong,
+            Answer::Fail(_) => Verdict::Wrong,
         }
     }
 
@@ -81,14 +110,16 @@ impl Case<'_> {
 
     /// Whether this version alone shows the truth.
     fn shows_truth(&self, pod: &Value) -> bool {
-        if matches!(self.truth.answer, Answer::Exit(..)) {
-            return ShownBy::Record(self.truth.code).matches(pod);
-        }
         let lists = [&pod["status"]["containerStatuses"], &pod["status"]["initContainerStatuses"]];
-        let mut statuses = lists.into_iter().filter_map(Value::as_array).flatten();
-        statuses.any(|status| {
-            status["name"] == self.truth.container
-                && status["state"]["terminated"]["exitCode"] == self.truth.code
+        let statuses: Vec<&Value> = lists.into_iter().filter_map(Value::as_array).flatten().collect();
+        let has = |code: i32| {
+            statuses.iter().any(|status| {
+                status["name"] == self.truth.container && status["state"]["terminated"]["exitCode"] == code
+            })
+        };
+        self.truth.right.iter().any(|(answer, code)| match answer {
+            Answer::Exit(code, _) => ShownBy::Record(*code).matches(pod),
+            Answer::Fail(_) => code.is_some_and(has),
         })
     }
 
@@ -132,7 +163,6 @@ impl Case<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use podwait::DoneReason;
     use serde_json::json;
 
     const DONE: Answer = Answer::Exit(3, DoneReason::NonzeroExit);
@@ -164,7 +194,7 @@ mod tests {
         let late = Answer::Fail(FailReason::DeadlineExceeded);
         for (seconds, expected) in [(44, Verdict::Unseen), (46, Verdict::Lost)] {
             let case = Case {
-                truth: Truth { answer: late, code: 0, container: "step" },
+                truth: Truth { right: vec![(late, Some(0))], container: "step" },
                 answer: Some(late),
                 code_beside: None,
                 begun: start,
@@ -190,7 +220,7 @@ mod tests {
         let came = came.iter().map(|version| (start + Duration::from_secs(1), vec![(*version).to_owned()]));
         let arrivals: Vec<_> = came.collect();
         let case = Case {
-            truth: Truth { answer: truth, code, container: "step" },
+            truth: Truth { right: vec![(truth, Some(code))], container: "step" },
             answer: Some(answer),
             code_beside: beside,
             begun: start,
