@@ -16,6 +16,7 @@ type component struct {
 	name      string
 	arguments []string
 	clone     uintptr // its namespaces, if the system allows them
+	spawner   spawner // starts it
 	log       string
 	onOrder   bool        // it is started by a command, and not with the cluster
 	died      func(error) // called on a new goroutine when it ends without a command
@@ -30,8 +31,12 @@ type component struct {
 
 // spawner runs functions on one thread that never ends. A child with
 // PR_SET_PDEATHSIG dies with the thread that started it, not with the process.
-var spawner = func() chan func() {
-	functions := make(chan func())
+type spawner chan func()
+
+var commonSpawner = newSpawner()
+
+func newSpawner() spawner {
+	functions := make(spawner)
 	go func() {
 		runtime.LockOSThread()
 		for function := range functions {
@@ -39,7 +44,18 @@ var spawner = func() chan func() {
 		}
 	}()
 	return functions
-}()
+}
+
+// do returns when the function has run.
+func (s spawner) do(function func() error) (err error) {
+	done := make(chan struct{})
+	s <- func() {
+		err = function()
+		close(done)
+	}
+	<-done
+	return err
+}
 
 func (c *component) start() error {
 	c.mu.Lock()
@@ -53,9 +69,9 @@ func (c *component) start() error {
 	}
 	defer log.Close()
 
-	spawn := func(clone uintptr, users, groups []syscall.SysProcIDMap) (command *exec.Cmd, err error) {
+	spawn := func(clone uintptr, users, groups []syscall.SysProcIDMap) (*exec.Cmd, error) {
 		// The running program, even if a build has replaced the file.
-		command = exec.Command("/proc/self/exe", c.arguments...)
+		command := exec.Command("/proc/self/exe", c.arguments...)
 		command.Args[0] = "podwait-cluster"
 		command.Stdout, command.Stderr = log, log
 		command.SysProcAttr = &syscall.SysProcAttr{
@@ -66,13 +82,7 @@ func (c *component) start() error {
 			UidMappings: users,
 			GidMappings: groups,
 		}
-		done := make(chan struct{})
-		spawner <- func() {
-			err = command.Start()
-			close(done)
-		}
-		<-done
-		return command, err
+		return command, c.spawner.do(command.Start)
 	}
 	command, err := spawn(c.clone, nil, nil)
 	if c.clone == syscall.CLONE_NEWPID && errors.Is(err, syscall.EPERM) {
