@@ -4,19 +4,33 @@
 //! `PODWAIT_RECORD=1` the recordings go to `tests/recordings`.
 
 mod ends;
+mod hooks;
 mod images;
 mod lifetime;
 mod outages;
+mod probes;
+mod restarts;
+mod shared;
+mod sidecars;
 mod starts;
 mod stops;
 
 use podwait::DoneReason;
 use podwait_tests::cluster::{Answers, CONTAINERD_NODE, Scratch, Waiters, own_cluster};
 use serde_json::{Value, json};
+use std::path::Path;
 use tokio::sync::RwLock;
 
 /// Held by every scenario, and by one alone that stops containerd itself.
 static NODE_IN_USE: RwLock<()> = RwLock::const_new(());
+
+/// The waits for a pod with several containers.
+const STEP: Waiters = Waiters { container: Some("step"), context: None, options: &[], policy: None };
+
+/// A container that runs this in a shell.
+fn shell(name: &str, script: &str) -> Value {
+    json!({ "name": name, "image": "busybox:1", "command": ["sh", "-c", script] })
+}
 
 /// A pod of the container `step`, which runs this in a shell.
 fn step(script: &str) -> Value {
@@ -25,7 +39,7 @@ fn step(script: &str) -> Value {
 
 /// The same with its container changed.
 fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
-    let mut container = json!({ "name": "step", "image": "busybox:1", "command": ["sh", "-c", script] });
+    let mut container = shell("step", script);
     change(&mut container);
     json!({
         "metadata": { "name": "step" },
@@ -43,6 +57,9 @@ fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
 fn end(code: i32) -> String {
     format!("echo {code} >/truth/end; exit {code}")
 }
+
+/// A script that ignores SIGTERM.
+const DEAF: &str = "trap '' TERM; echo deaf >/truth/end; echo begun; sleep 3600";
 
 /// A script that exits with this code on SIGTERM, and otherwise runs for an hour. It prints a line when its trap is set.
 fn trap(code: i32) -> String {
@@ -113,8 +130,7 @@ async fn disturbed(
     life: impl AsyncFnOnce(&Scratch, &str),
 ) -> Ended {
     let truth = tempfile::tempdir().expect("a temporary folder");
-    pod["spec"]["volumes"] = json!([{ "name": "truth", "hostPath": { "path": truth.path() } }]);
-    pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "truth", "mountPath": "/truth" }]);
+    add_truth(&mut pod["spec"], truth.path());
     let name = format!("containerd-{name}");
     let scratch = Scratch::new(&name).await;
     let create_and_live = async {
@@ -131,6 +147,26 @@ async fn disturbed(
     Ended { answers, truth: truth.map(|text| text.trim().to_owned()) }
 }
 
+/// Gives every container of the pod the folder `/truth`.
+fn add_truth(spec: &mut Value, folder: &Path) {
+    let volume = json!({ "name": "truth", "hostPath": { "path": folder } });
+    let mount = json!({ "name": "truth", "mountPath": "/truth" });
+    add(&mut spec["volumes"], volume);
+    for list in ["initContainers", "containers"] {
+        for container in spec[list].as_array_mut().into_iter().flatten() {
+            add(&mut container["volumeMounts"], mount.clone());
+        }
+    }
+}
+
+/// Adds an item to a list that may be missing.
+fn add(list: &mut Value, item: Value) {
+    match list {
+        Value::Array(items) => items.push(item),
+        missing => *missing = json!([item]),
+    }
+}
+
 /// Writes the pod's status as it was published to the folder that `PODWAIT_STATUSES` names, for people.
 async fn keep_status(name: &str, scratch: &Scratch) {
     let Some(folder) = std::env::var_os("PODWAIT_STATUSES") else { return };
@@ -144,6 +180,11 @@ async fn keep_status(name: &str, scratch: &Scratch) {
 /// A scenario in which nothing happens but the step itself.
 async fn undisturbed(name: &str, pod: Value) -> Ended {
     scenario(name, Waiters::default(), pod, async |_, _| {}).await
+}
+
+/// The same in a pod that has other containers.
+async fn undisturbed_step(name: &str, pod: Value) -> Ended {
+    scenario(name, STEP, pod, async |_, _| {}).await
 }
 
 /// Gives an order to what runs the containers.
