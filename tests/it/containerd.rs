@@ -3,10 +3,12 @@
 //! The truth to compare with is the step's own: before it ends, it writes to a file of this machine how it is going to. With
 //! `PODWAIT_RECORD=1` the recordings go to `tests/recordings`.
 
+mod behind;
 mod ends;
 mod hooks;
 mod images;
 mod lifetime;
+mod logs;
 mod outages;
 mod probes;
 mod restarts;
@@ -149,8 +151,13 @@ async fn disturbed(
 
 /// Gives every container of the pod the folder `/truth`.
 fn add_truth(spec: &mut Value, folder: &Path) {
-    let volume = json!({ "name": "truth", "hostPath": { "path": folder } });
-    let mount = json!({ "name": "truth", "mountPath": "/truth" });
+    add_folder(spec, "truth", folder);
+}
+
+/// Gives every container of the pod this folder of the machine.
+fn add_folder(spec: &mut Value, name: &str, folder: &Path) {
+    let volume = json!({ "name": name, "hostPath": { "path": folder } });
+    let mount = json!({ "name": name, "mountPath": format!("/{name}") });
     add(&mut spec["volumes"], volume);
     for list in ["initContainers", "containers"] {
         for container in spec[list].as_array_mut().into_iter().flatten() {
