@@ -4,6 +4,7 @@
 //! `PODWAIT_RECORD=1` the recordings go to `tests/recordings`.
 
 mod behind;
+mod disks;
 mod ends;
 mod hooks;
 mod images;
@@ -11,6 +12,7 @@ mod lifetime;
 mod logs;
 mod outages;
 mod probes;
+mod resources;
 mod restarts;
 mod shared;
 mod sidecars;
