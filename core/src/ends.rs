@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 /// The verdict on each container needs all others, so the work grows with the square of their number. Most pods have a
 /// few; if a pod has more than this, no ends are returned.
-const MOST_CONTAINERS: usize = 250;
+pub(crate) const MOST_CONTAINERS: usize = 250;
 
 impl PodSnapshot {
     /// The regular containers that have ended for good or can never start, by name: each with the answer of a wait that

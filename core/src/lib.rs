@@ -107,8 +107,10 @@ mod decision;
 mod ends;
 mod history;
 mod input;
+mod job;
 mod machine;
 mod policy;
+mod progress;
 mod reason;
 mod rules;
 mod saved;
@@ -120,9 +122,14 @@ mod timers;
 
 pub use decision::{Decision, Evidence, Exit, Failure};
 pub use input::{ApiError, Input};
+pub use job::{
+    CompletionMode, JobConditions, JobDecision, JobExit, JobInput, JobMachine, JobPod, JobPodExit,
+    JobSnapshot, PodReplacementPolicy,
+};
 pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
-pub use reason::{Class, DoneReason, FailReason, RetryReason};
+pub use progress::{Limit, Progress, ProgressLog};
+pub use reason::{Class, DoneReason, FailReason, RetryReason, Stage};
 pub use saved::{RestoreError, SavedWait};
 pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,

@@ -58,6 +58,43 @@ reasons! {
         ApiError = "api_error",
         /// The watch's place in history is gone (410): read the pod again.
         Relist = "relist",
+        /// The Job was not seen yet; it may still be created.
+        AwaitingJob = "awaiting_job",
+        /// The Job is suspended: its pods wait until its `suspend` is false.
+        Suspended = "suspended",
+        /// The end of the Job is certain, and its last pods have to go before its condition says so.
+        AwaitingTerminalCondition = "awaiting_terminal_condition",
+    }
+}
+
+reasons! {
+    /// What a [`crate::Progress`] is about.
+    #[non_exhaustive]
+    Stage {
+        /// The pod does not exist yet, as far as is known.
+        Absent = "absent",
+        /// No node has the pod: the scheduler has found none, or scheduling gates hold the pod back.
+        Unscheduled = "unscheduled",
+        /// The node prepares the pod, and nothing is known to be wrong.
+        Starting = "starting",
+        /// An image cannot be pulled.
+        Image = "image",
+        /// A container cannot be created from its configuration, such as a missing Secret.
+        Config = "config",
+        /// An init container runs or is prepared.
+        Init = "init",
+        /// The target runs.
+        Running = "running",
+        /// The target ended and will be started again.
+        Restarting = "restarting",
+        /// The pod is being deleted.
+        Terminating = "terminating",
+        /// The pod is over, and the record of the target's end is missing.
+        Record = "record",
+        /// The pod, or the record of its end, is gone; its final state may still come.
+        Gone = "gone",
+        /// The API server cannot be read.
+        ApiFailure = "api_failure",
     }
 }
 
@@ -134,6 +171,8 @@ reasons! {
         Forbidden = "forbidden",
         /// The API server refuses the request itself (400, 405, 406, 415, 422).
         ApiRejected = "api_rejected",
+        /// The Job failed, and no pod of it is known that did.
+        JobFailed = "job_failed",
     }
 }
 
@@ -182,6 +221,7 @@ impl FailReason {
             Self::ApiUnavailable | Self::Unauthorized | Self::Forbidden | Self::ApiRejected => 11,
             Self::StartTimeout | Self::Deadline => 12,
             Self::Cancelled => 13,
+            Self::JobFailed => 18,
         }
     }
 
@@ -212,7 +252,8 @@ impl FailReason {
             | Self::DeadlineExceeded
             | Self::PhaseContradictsExitCode
             | Self::ContainerNotInSpec
-            | Self::ContainerAmbiguous => Class::Step,
+            | Self::ContainerAmbiguous
+            | Self::JobFailed => Class::Step,
             Self::Cancelled | Self::Deadline | Self::StartTimeout => Class::Caller,
             Self::ApiUnavailable | Self::Unauthorized | Self::Forbidden | Self::ApiRejected => Class::Api,
         }

@@ -9,6 +9,7 @@ mod many;
 mod once;
 mod printing;
 mod process;
+mod progress;
 mod rights;
 mod run;
 mod selector;

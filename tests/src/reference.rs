@@ -6,7 +6,7 @@ use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
     RestartRule, Terminated, Timestamp,
 };
-use podwait_wire::Pod;
+use podwait_wire::{Owner, Pod};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -126,7 +126,13 @@ impl TryFrom<PodView> for Pod {
             init_container_statuses: statuses(status.init_container_statuses),
             ephemeral_container_statuses: statuses(status.ephemeral_container_statuses),
         };
-        Ok(Self { namespace: metadata.namespace, name: metadata.name, snapshot })
+        let mut owners = metadata.owner_references.into_iter().map(|Object(owner)| owner);
+        let owner = owners.find(|owner| owner.controller == Some(true)).map(|owner| Owner {
+            kind: owner.kind,
+            name: owner.name,
+            uid: owner.uid,
+        });
+        Ok(Self { namespace: metadata.namespace, name: metadata.name, owner, snapshot })
     }
 }
 
@@ -146,6 +152,20 @@ struct MetadataView {
     #[serde(deserialize_with = "timestamp")]
     deletion_timestamp: Option<Timestamp>,
     deletion_grace_period_seconds: Option<i64>,
+    #[serde(deserialize_with = "or_default")]
+    owner_references: Vec<Object<OwnerView>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OwnerView {
+    #[serde(deserialize_with = "or_default")]
+    kind: String,
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    #[serde(deserialize_with = "or_default")]
+    uid: String,
+    controller: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,4 +1,4 @@
-// Command vectors writes an API server's responses with pods, for the tests of
+// Command vectors writes an API server's responses with pods and Jobs, for the tests of
 // podwait-wire. It uses the encoders and framers of k8s.io/apimachinery as
 // k8s.io/apiserver does (serveWatchHandler, watchEncoder, SerializeObject). It
 // writes the files of data/; see README.md.
@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,7 +30,9 @@ var codecs serializer.CodecFactory
 func main() {
 	scheme := runtime.NewScheme()
 	must(corev1.AddToScheme(scheme))
+	must(batchv1.AddToScheme(scheme))
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	metav1.AddToGroupVersion(scheme, batchv1.SchemeGroupVersion)
 	codecs = serializer.NewCodecFactory(scheme, serializer.WithStreamingCollectionEncodingToProtobuf())
 
 	// Every pod of the recordings and the cases, once, as one watch. The JSON is
@@ -77,6 +80,17 @@ func main() {
 	})
 	both("full", func(mediaType string) []byte { return encode(mediaType, &rich[4]) })
 
+	// Jobs, in both encodings.
+	jobs := []batchv1.Job{fullJob(), {ObjectMeta: metav1.ObjectMeta{Name: "empty", Namespace: "ci", UID: "u"}}}
+	both("job", func(mediaType string) []byte { return encode(mediaType, &jobs[0]) })
+	both("jobs.list", func(mediaType string) []byte {
+		return encode(mediaType, &batchv1.JobList{Items: jobs, ListMeta: metav1.ListMeta{ResourceVersion: "78"}})
+	})
+	both("jobs.watch", func(mediaType string) []byte {
+		return stream(mediaType, []watch.Event{{Type: watch.Added, Object: &jobs[0]}, {Type: watch.Deleted, Object: &jobs[1]},
+			{Type: watch.Bookmark, Object: &batchv1.Job{ObjectMeta: last.ObjectMeta}}, {Type: watch.Error, Object: &expired}})
+	})
+
 	resource := schema.GroupResource{Resource: "pods"}
 	kind := schema.GroupKind{Kind: "Pod"}
 	for name, status := range map[string]*apierrors.StatusError{
@@ -95,11 +109,21 @@ func main() {
 	}
 }
 
+// version is that of an object's kind.
+func version(object runtime.Object) schema.GroupVersion {
+	switch object.(type) {
+	case *batchv1.Job, *batchv1.JobList:
+		return batchv1.SchemeGroupVersion
+	default:
+		return schema.GroupVersion{Version: "v1"}
+	}
+}
+
 // encode is SerializeObject of an API server.
 func encode(mediaType string, object runtime.Object) []byte {
 	info, _ := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), mediaType)
 	var out bytes.Buffer
-	must(codecs.EncoderForVersion(info.Serializer, schema.GroupVersion{Version: "v1"}).Encode(object, &out))
+	must(codecs.EncoderForVersion(info.Serializer, version(object)).Encode(object, &out))
 	return out.Bytes()
 }
 

@@ -10,6 +10,7 @@ mod lines;
 mod logs;
 mod outlet;
 mod output;
+mod progress;
 mod release;
 mod replay;
 mod report;

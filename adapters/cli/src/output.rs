@@ -66,6 +66,11 @@ pub(crate) fn note(line: &str) {
     let _ = std::io::stderr().write_all(format!("podwait: {}\n", clean(line)).as_bytes());
 }
 
+/// Prints a line on standard error, without the name of the program before it.
+pub(crate) fn error_line(line: &Line) {
+    let _ = std::io::stderr().write_all(format!("{}\n", line.0).as_bytes());
+}
+
 /// Prints the final note of a process that ends now. Returns after a limit if nothing reads standard error.
 pub(crate) fn final_note(line: &str) {
     let line = line.to_owned();

@@ -94,7 +94,7 @@ pub use logs::{GapReason, LogEvent, LogGap, LogLine, LogStream, LogTrouble, Logs
 pub use podwait_core as core;
 pub use podwait_core::{
     Class, Decision, DoneReason, Evidence, Exit, FailReason, Failure, OnGone, OnMissingTerminated, Policy,
-    PolicyBuilder, PolicyError, RestoreError, RetryReason, SavedWait, Target, WaitMachine,
+    PolicyBuilder, PolicyError, Progress, RestoreError, RetryReason, SavedWait, Stage, Target, WaitMachine,
 };
 pub use podwait_hub::{ObservedPod, Scope, Turn};
 pub use podwait_wire as wire;

@@ -5,7 +5,9 @@ use crate::client::Client;
 use crate::driver::{Start, wait_alone};
 use crate::hub::Hub;
 use futures_util::future::BoxFuture;
-use podwait_core::{Exit, Failure, Policy, PolicyBuilder, RestoreError, SavedWait, Target, WaitMachine};
+use podwait_core::{
+    Exit, Failure, Policy, PolicyBuilder, Progress, ProgressLog, RestoreError, SavedWait, Target, WaitMachine,
+};
 use podwait_hub::{PodName, Turn};
 use std::future::IntoFuture;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -112,6 +114,17 @@ impl Wait {
     pub fn on_turn(mut self, observer: impl FnMut(Turn<'_>) + Send + 'static) -> Self {
         self.looks.push(Box::new(observer));
         self
+    }
+
+    /// Calls `observer` when what the wait waits for has changed: its stage, or its message. The same rules hold as for
+    /// [`on_turn`](Self::on_turn).
+    pub fn on_progress(self, mut observer: impl FnMut(&Progress) + Send + 'static) -> Self {
+        let mut log = ProgressLog::default();
+        self.on_turn(move |turn| {
+            if let Some(progress) = log.see(turn.machine, turn.observed.as_input()) {
+                observer(progress);
+            }
+        })
     }
 
     /// Requests only JSON, and keeps each pod's text in [`ObservedPod::json`](crate::ObservedPod::json), for recordings

@@ -1,5 +1,6 @@
 //! Why bytes cannot be decoded, and where.
 
+use crate::kind::Kind;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
@@ -39,10 +40,11 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// Checks `kind` and `apiVersion`. Items of a LIST have neither.
-    pub(crate) fn check_kind(expected: &'static str, kind: &str, api_version: &str) -> Result<(), Self> {
+    pub(crate) fn check_kind(expected: Kind, kind: &str, api_version: &str) -> Result<(), Self> {
+        let Kind { name: expected, api_version: version } = expected;
         let found = if !kind.is_empty() && kind != expected {
             Cow::Borrowed(kind)
-        } else if !matches!(api_version, "" | "v1") {
+        } else if !api_version.is_empty() && api_version != version {
             Cow::Owned(format!("{expected} of {api_version}"))
         } else {
             return Ok(());

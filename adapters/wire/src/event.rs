@@ -4,6 +4,7 @@ use crate::encoding::Encoding;
 use crate::error::DecodeError;
 use crate::failure::ApiFailure;
 use crate::head::Head;
+use crate::job::Job;
 use crate::pod::Pod;
 use crate::protobuf::envelope;
 use crate::protobuf::event::WatchEvent;
@@ -69,7 +70,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// The part that was read is not in that encoding, has a field of a wrong type, has a field twice, or ends without
-    /// the type or the object. In protobuf also: the object is not a `Pod`.
+    /// the type or the object. In protobuf also: the object is neither a `Pod` nor a `Job`.
     pub fn read(encoding: Encoding, frame: &'a [u8]) -> Result<Self, DecodeError> {
         let (kind, head, bytes) = match encoding {
             Encoding::Json => {
@@ -95,6 +96,17 @@ impl<'a> Event<'a> {
         match self.encoding {
             Encoding::Json => json::event::pod(self.bytes),
             Encoding::Protobuf => envelope::pod(self.bytes),
+        }
+    }
+
+    /// Reads the Job, in a watch of Jobs.
+    ///
+    /// # Errors
+    /// As for [`Event::pod`].
+    pub fn job(&self) -> Result<Job, DecodeError> {
+        match self.encoding {
+            Encoding::Json => json::event::job(self.bytes),
+            Encoding::Protobuf => envelope::job(self.bytes),
         }
     }
 
@@ -127,8 +139,8 @@ impl<'a> Event<'a> {
         match (self.kind, self.encoding) {
             (EventKind::Bookmark, Encoding::Json) => json::event::ends_initial_events(self.bytes),
             (EventKind::Bookmark, Encoding::Protobuf) => {
-                let pod = envelope::Envelope::read(self.bytes)?.of_kind("Pod")?;
-                Ok(protobuf::event::ends_initial_events(pod)?)
+                let object = envelope::Envelope::read(self.bytes)?.of_known_kind()?;
+                Ok(protobuf::event::ends_initial_events(object)?)
             }
             _ => Ok(false),
         }

@@ -1,6 +1,6 @@
 //! The typed pod of k8s-openapi, which kube's reflectors and controllers use.
 
-use crate::pod::Pod;
+use crate::pod::{Owner, Pod};
 use alloc::string::String;
 use alloc::vec::Vec;
 use k8s_openapi::api::core::v1 as api;
@@ -63,7 +63,13 @@ impl From<&api::Pod> for Pod {
             init_container_statuses: statuses(|status| &status.init_container_statuses),
             ephemeral_container_statuses: statuses(|status| &status.ephemeral_container_statuses),
         };
-        Self { namespace: text(&metadata.namespace), name: text(&metadata.name), snapshot }
+        let mut owners = metadata.owner_references.iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true)).map(|owner| Owner {
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        });
+        Self { namespace: text(&metadata.namespace), name: text(&metadata.name), owner, snapshot }
     }
 }
 

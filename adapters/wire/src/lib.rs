@@ -1,11 +1,13 @@
-//! The bytes of a Kubernetes API server, read into the [`PodSnapshot`](podwait_core::PodSnapshot) of `podwait-core`.
+//! The bytes of a Kubernetes API server, read into the [`PodSnapshot`](podwait_core::PodSnapshot) and the
+//! [`JobSnapshot`](podwait_core::JobSnapshot) of `podwait-core`.
 //!
-//! Both encodings that the API server has for pods, [protobuf](Encoding::Protobuf) and [JSON](Encoding::Json), give the same
-//! pods. The crate does no I/O and knows no HTTP library: bytes go in, values come out.
+//! Both encodings that the API server has for them, [protobuf](Encoding::Protobuf) and [JSON](Encoding::Json), give the same
+//! objects. The crate does no I/O and knows no HTTP library: bytes go in, values come out.
 //!
 //! | answer | reader |
 //! |---|---|
 //! | a pod (GET) | [`pod`] |
+//! | a Job (GET) | [`job`] |
 //! | a watch | [`Frames`] cuts the stream into frames, [`Event`] reads one |
 //! | a LIST | [`ListItems`] gives the items while they arrive |
 //! | anything but success | [`Refusal`] |
@@ -38,15 +40,18 @@ mod failure;
 mod frames;
 mod head;
 mod held;
+mod job;
 mod json;
 #[cfg(feature = "k8s-openapi")]
 mod k8s_openapi;
+mod kind;
 mod list;
 mod pod;
 mod protobuf;
 mod reduce;
 mod refusal;
 mod retry_after;
+mod selector;
 mod status;
 mod time;
 
@@ -56,7 +61,8 @@ pub use event::{Event, EventKind};
 pub use failure::{ApiFailure, Via};
 pub use frames::{Frames, LONGEST_OBJECT};
 pub use head::Head;
+pub use job::{Job, job};
 pub use list::{Item, ListItems, ListMeta};
-pub use pod::{Pod, pod};
+pub use pod::{Owner, Pod, pod};
 pub use reduce::reduce;
 pub use refusal::{Answer, Refusal, Subject};

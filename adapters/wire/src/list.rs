@@ -8,11 +8,13 @@ mod tests;
 use crate::encoding::Encoding;
 use crate::error::DecodeError;
 use crate::head::Head;
+use crate::job::Job;
+use crate::kind::Kind;
 use crate::pod::Pod;
 use crate::protobuf::envelope;
 use alloc::string::String;
 
-/// Splits the answer to a LIST of pods into its items without decoding them. It holds at most one item, and only if
+/// Splits the answer to a LIST of pods or of Jobs into its items without decoding them. It holds at most one item, and only if
 /// that was cut.
 ///
 /// ```
@@ -55,19 +57,29 @@ pub struct Item<'a> {
 }
 
 impl ListItems {
-    /// A splitter for an answer in that encoding.
+    /// A splitter for a LIST of pods in that encoding.
     #[must_use]
     pub fn new(encoding: Encoding) -> Self {
+        Self::of(Kind::POD_LIST, encoding)
+    }
+
+    /// A splitter for a LIST of Jobs in that encoding.
+    #[must_use]
+    pub fn jobs(encoding: Encoding) -> Self {
+        Self::of(Kind::JOB_LIST, encoding)
+    }
+
+    fn of(kind: Kind, encoding: Encoding) -> Self {
         Self(match encoding {
-            Encoding::Json => Splitter::Json(json::ListItems::default()),
-            Encoding::Protobuf => Splitter::Protobuf(protobuf::ListItems::default()),
+            Encoding::Json => Splitter::Json(json::ListItems::new(kind)),
+            Encoding::Protobuf => Splitter::Protobuf(protobuf::ListItems::new(kind)),
         })
     }
 
     /// Takes the next item from the start of the piece; `None` when the piece is used up.
     ///
     /// # Errors
-    /// The answer is no `PodList` of v1, or a value in it is longer than [`LONGEST_OBJECT`](crate::LONGEST_OBJECT). It
+    /// The answer is no list of that kind, or a value in it is longer than [`LONGEST_OBJECT`](crate::LONGEST_OBJECT). It
     /// cannot be read any further. Kind and version are checked as soon as they are known; JSON may have them after the
     /// items.
     pub fn next_item<'s, 'p: 's>(
@@ -84,7 +96,7 @@ impl ListItems {
     /// The metadata of the list, once the answer has ended.
     ///
     /// # Errors
-    /// The answer ended before the list did, or is not a list of pods. In JSON also: the field `items` is missing,
+    /// The answer ended before the list did, or is not a list of that kind. In JSON also: the field `items` is missing,
     /// which does not mean an empty list.
     pub fn finish(self) -> Result<ListMeta, DecodeError> {
         match self.0 {
@@ -114,6 +126,17 @@ impl<'a> Item<'a> {
         match self.encoding {
             Encoding::Json => crate::json::pod::pod(self.bytes),
             Encoding::Protobuf => crate::protobuf::pod::pod(self.bytes),
+        }
+    }
+
+    /// Reads the Job, in a LIST of Jobs.
+    ///
+    /// # Errors
+    /// As [`job`](crate::job()).
+    pub fn job(&self) -> Result<Job, DecodeError> {
+        match self.encoding {
+            Encoding::Json => crate::json::job::job(self.bytes),
+            Encoding::Protobuf => crate::protobuf::job::job(self.bytes),
         }
     }
 

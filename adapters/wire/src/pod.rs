@@ -13,8 +13,22 @@ pub struct Pod {
     pub namespace: String,
     /// `metadata.name`
     pub name: String,
+    /// The object that manages the pod, such as a Job or a ReplicaSet.
+    pub owner: Option<Owner>,
     /// The facts for the rules.
     pub snapshot: PodSnapshot,
+}
+
+/// The controller of an object: its entry of `metadata.ownerReferences` whose `controller` is true (`GetControllerOf` of
+/// k8s.io/apimachinery).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `kind`, such as `Job`.
+    pub kind: String,
+    /// `name`
+    pub name: String,
+    /// `uid`
+    pub uid: String,
 }
 
 /// Reads one pod: the whole answer to a GET.
@@ -36,12 +50,18 @@ pub fn pod(encoding: Encoding, bytes: &[u8]) -> Result<Pod, DecodeError> {
 impl Pod {
     /// The pod, if it has a name and a uid.
     pub(crate) fn identified(self) -> Result<Self, DecodeError> {
-        if self.name.is_empty() {
-            return Err(DecodeError::Missing("metadata.name"));
-        }
-        if self.snapshot.uid.is_empty() {
-            return Err(DecodeError::Missing("metadata.uid"));
-        }
+        check_identity(&self.name, &self.snapshot.uid)?;
         Ok(self)
     }
+}
+
+/// Checks that an object has a name and a uid.
+pub(crate) const fn check_identity(name: &str, uid: &str) -> Result<(), DecodeError> {
+    if name.is_empty() {
+        return Err(DecodeError::Missing("metadata.name"));
+    }
+    if uid.is_empty() {
+        return Err(DecodeError::Missing("metadata.uid"));
+    }
+    Ok(())
 }

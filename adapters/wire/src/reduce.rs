@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::pod::Pod;
+use crate::pod::{Owner, Pod};
 use crate::time::format_rfc3339;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -33,6 +33,7 @@ pub fn reduce(pod: &Pod) -> Value {
             ("generation", json!(snapshot.generation)),
             ("deletionTimestamp", time(snapshot.deletion_timestamp)),
             ("deletionGracePeriodSeconds", json!(snapshot.deletion_grace_period_seconds)),
+            ("ownerReferences", list(pod.owner.as_slice(), owner)),
         ]),
         "spec": object([
             ("restartPolicy", json!(policy(snapshot.restart_policy))),
@@ -44,6 +45,10 @@ pub fn reduce(pod: &Pod) -> Value {
         ]),
         "status": status(snapshot),
     })
+}
+
+fn owner(owner: &Owner) -> Value {
+    json!({ "kind": owner.kind, "name": owner.name, "uid": owner.uid, "controller": true })
 }
 
 fn status(snapshot: &PodSnapshot) -> Value {

@@ -28,8 +28,8 @@ pub fn pod_bytes(data: &[u8]) {
         |snapshot| WaitMachine::new(Default::default()).handle(Instant::ZERO, Input::Snapshot(snapshot));
     let (whole, reduced) = (answer(&pod.snapshot), answer(&again.snapshot));
     assert_eq!(whole.code(), reduced.code(), "{pod:#?}");
-    for verdict in sentence::verdicts(&pod.snapshot) {
-        assert_eq!(sentence::check(&verdict), Ok(()));
+    for text in sentence::all_of(&pod.snapshot) {
+        assert_eq!(sentence::check_text(&text), Ok(()));
     }
 }
 
@@ -135,6 +135,7 @@ fn pod(u: &mut Unstructured<'_>) -> Made {
             ("generation", number),
             ("deletionTimestamp", time),
             ("deletionGracePeriodSeconds", number),
+            ("ownerReferences", owners),
         ],
     )?;
     let spec = fields(
@@ -198,6 +199,10 @@ fn anything(u: &mut Unstructured<'_>) -> Made {
 fn list(u: &mut Unstructured<'_>, make: Make) -> Made {
     let length = u.int_in_range(0..=3)?;
     (0..length).map(|_| make(u)).collect::<arbitrary::Result<Vec<_>>>().map(Value::from)
+}
+
+fn owners(u: &mut Unstructured<'_>) -> Made {
+    list(u, |u| fields(u, &[("kind", text), ("name", text), ("uid", text), ("controller", boolean)]))
 }
 
 fn containers(u: &mut Unstructured<'_>) -> Made {
@@ -298,6 +303,10 @@ fn text(u: &mut Unstructured<'_>) -> Made {
         None if choice < 250 => json!(WORDS[usize::from(choice) % WORDS.len()]),
         None => json!(String::arbitrary(u)?),
     })
+}
+
+fn boolean(u: &mut Unstructured<'_>) -> Made {
+    Ok(json!(bool::arbitrary(u)?))
 }
 
 fn number(u: &mut Unstructured<'_>) -> Made {

@@ -10,6 +10,7 @@ use crate::args::{ConnectArgs, LimitArgs, Output, name};
 use crate::connect::connect;
 use crate::holds::Holds;
 use crate::lines::{Lines, Prefix};
+use crate::progress::ProgressArgs;
 use crate::shutdown::Shutdown;
 use crate::status::Complaint;
 use manifest::Template;
@@ -59,6 +60,8 @@ pub(crate) struct RunArgs {
     /// How to print: the container's lines as they are, or one JSON object for each and for the result.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
+    #[command(flatten)]
+    progress: ProgressArgs,
     #[command(flatten)]
     connect: ConnectArgs,
     /// The command to run, in place of the image's own.

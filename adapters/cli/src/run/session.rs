@@ -7,6 +7,7 @@ use crate::connect::Connection;
 use crate::holds::Holds;
 use crate::lines::{Lines, Of};
 use crate::output;
+use crate::progress::Board;
 use crate::report::Report;
 use crate::shutdown::{Shutdown, TimeToEnd};
 use crate::status::Complaint;
@@ -191,7 +192,11 @@ impl Session {
             wait = wait.container(container);
         }
         let of = Of { namespace, pod: &created.name };
-        let mut outcome = pin!(async {
+        let names = vec![(namespace.clone(), created.name.clone())];
+        let board = Board::new(names, &self.args.progress, self.lines.is_some());
+        let seen = board.clone();
+        let wait = wait.on_progress(move |progress| seen.see(0, progress));
+        let mut outcome = pin!(board.beside(async {
             match &self.lines {
                 None => wait.into_future().await,
                 Some(lines) => {
@@ -199,7 +204,7 @@ impl Session {
                     lines.beside(wait.into_future(), of, stream, std::future::pending()).await
                 }
             }
-        });
+        }));
         let token = self.shutdown.token();
         tokio::select! {
             outcome = &mut outcome => return Ended { outcome, is_cancelled: false },

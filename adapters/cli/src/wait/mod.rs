@@ -4,7 +4,6 @@ mod many;
 mod one;
 mod record;
 mod selected;
-mod table;
 mod target;
 
 use crate::args::{ConnectArgs, LimitArgs, Output, name};
@@ -12,6 +11,7 @@ use crate::connect::connect;
 use crate::holds::Holds;
 use crate::lines::{Lines, Of, Prefix};
 use crate::output;
+use crate::progress::{Board, ProgressArgs};
 use crate::shutdown::Shutdown;
 use crate::status::{Complaint, Status};
 use podwait::{Exit, Failure, Fsync, Hold, Journal, Logs, Wait};
@@ -62,6 +62,8 @@ pub(crate) struct WaitArgs {
     #[arg(long, requires = "record")]
     record_full: bool,
     #[command(flatten)]
+    progress: ProgressArgs,
+    #[command(flatten)]
     connect: ConnectArgs,
 }
 
@@ -80,7 +82,9 @@ pub(crate) async fn run(args: WaitArgs, shutdown: Shutdown, holds: Holds) -> Res
     });
     let policy = shutdown.within(&policy);
     shutdown.doing("the waits were prepared");
-    let session = Session { args, connection, policy, journal, lines, shutdown, holds };
+    let names = targets.iter().map(target::Awaited::names).collect();
+    let board = Board::new(names, &args.progress, args.logs);
+    let session = Session { args, connection, policy, journal, lines, shutdown, holds, board };
     let status = match &targets[..] {
         [one] => session.wait_for_one(one).await?,
         many => session.wait_for_many(many).await?,
@@ -104,6 +108,7 @@ struct Session {
     lines: Option<Lines>,
     shutdown: Shutdown,
     holds: Holds,
+    board: Board,
 }
 
 impl Session {

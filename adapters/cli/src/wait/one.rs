@@ -44,7 +44,9 @@ impl Session {
             None => None,
         };
         self.shutdown.work(TimeToEnd::default());
-        let outcome = self.outcome(wait, pod).await;
+        let board = self.board.clone();
+        let wait = wait.on_progress(move |progress| board.see(0, progress));
+        let outcome = self.board.beside(self.outcome(wait, pod)).await;
         let report = Report { namespace: &pod.namespace, pod: &pod.name, outcome };
         self.shutdown.answered(report.status());
         report.print(self.args.output, self.lines.as_ref()).await;

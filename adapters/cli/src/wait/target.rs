@@ -46,11 +46,11 @@ pub(super) struct Pod {
 }
 
 impl Awaited {
-    /// The name in results.
-    pub(super) fn label(&self) -> String {
+    /// The namespace, and the name in results.
+    pub(super) fn names(&self) -> (String, String) {
         match self {
-            Self::Pod(pod) => format!("{}/{}", pod.namespace, pod.name),
-            Self::Job { namespace, name } => format!("{namespace}/job/{name}"),
+            Self::Pod(pod) => (pod.namespace.clone(), pod.name.clone()),
+            Self::Job { namespace, name } => (namespace.clone(), format!("job/{name}")),
         }
     }
 }

@@ -119,7 +119,7 @@ impl JobView {
             ..PodSnapshot::default()
         };
         let namespace = self.metadata.namespace.clone().unwrap_or_default();
-        Ok(Pod { namespace, name: self.name().to_owned(), snapshot })
+        Ok(Pod { namespace, name: self.name().to_owned(), owner: None, snapshot })
     }
 }
 

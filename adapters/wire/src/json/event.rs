@@ -2,11 +2,13 @@
 
 use super::describe;
 use super::head::{HeadSeed, head};
+use super::job::JobView;
 use super::pod::PodView;
 use super::values::{Object, Text};
 use crate::error::{DecodeError, Within};
 use crate::event::{EventKind, INITIAL_EVENTS_END};
 use crate::head::Head;
+use crate::job::Job;
 use crate::pod::Pod;
 use crate::status::Status;
 use alloc::collections::BTreeMap;
@@ -38,6 +40,11 @@ pub(crate) fn event(line: &[u8]) -> Result<(EventKind, Head<'_>), DecodeError> {
 /// Reads the whole line, and the pod in it.
 pub(crate) fn pod(line: &[u8]) -> Result<Pod, DecodeError> {
     read::<Object<PodView<'_>>>(line)?.0.pod()
+}
+
+/// Reads the whole line, and the Job in it.
+pub(crate) fn job(line: &[u8]) -> Result<Job, DecodeError> {
+    read::<Object<JobView<'_>>>(line)?.0.job()
 }
 
 /// Reads the whole line, and the object's text in it.

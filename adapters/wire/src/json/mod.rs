@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod head;
+pub(crate) mod job;
 mod path;
 pub(crate) mod pod;
 mod spec;

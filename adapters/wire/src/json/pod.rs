@@ -4,7 +4,9 @@ use super::spec::Spec;
 use super::status::Status;
 use super::values::{Object, Text, Time};
 use crate::error::DecodeError;
-use crate::pod::Pod;
+use crate::kind::Kind;
+use crate::pod::{Owner, Pod};
+use alloc::vec::Vec;
 use podwait_core::{Phase, PodSnapshot, RestartPolicy};
 use serde::Deserialize;
 
@@ -27,21 +29,39 @@ pub(super) struct PodView<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Metadata<'a> {
+pub(super) struct Metadata<'a> {
     #[serde(borrow)]
-    name: Text<'a>,
-    namespace: Text<'a>,
-    uid: Text<'a>,
-    resource_version: Text<'a>,
-    generation: Option<i64>,
-    deletion_timestamp: Time,
+    pub(super) name: Text<'a>,
+    pub(super) namespace: Text<'a>,
+    pub(super) uid: Text<'a>,
+    pub(super) resource_version: Text<'a>,
+    pub(super) generation: Option<i64>,
+    pub(super) deletion_timestamp: Time,
     deletion_grace_period_seconds: Option<i64>,
+    owner_references: Option<Vec<Object<OwnerView<'a>>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OwnerView<'a> {
+    #[serde(borrow)]
+    kind: Text<'a>,
+    name: Text<'a>,
+    uid: Text<'a>,
+    controller: Option<bool>,
+}
+
+fn owner(views: Option<Vec<Object<OwnerView<'_>>>>) -> Option<Owner> {
+    let mut views = views?.into_iter().map(|Object(view)| view);
+    let owner = views.find(|view| view.controller == Some(true))?;
+    let [kind, name, uid] = [owner.kind, owner.name, owner.uid].map(Text::into_owned);
+    Some(Owner { kind, name, uid })
 }
 
 impl PodView<'_> {
     /// The pod, if it is one.
     pub(super) fn pod(self) -> Result<Pod, DecodeError> {
-        DecodeError::check_kind("Pod", &self.kind.0, &self.api_version.0)?;
+        DecodeError::check_kind(Kind::POD, &self.kind.0, &self.api_version.0)?;
         let metadata = self.metadata.unwrap_or_default().0;
         let spec = self.spec.unwrap_or_default().0;
         let status = self.status.unwrap_or_default().0;
@@ -69,6 +89,6 @@ impl PodView<'_> {
             ephemeral_container_statuses: super::status::statuses(status.ephemeral_container_statuses),
         };
         let (namespace, name) = (metadata.namespace.into_owned(), metadata.name.into_owned());
-        Pod { namespace, name, snapshot }.identified()
+        Pod { namespace, name, owner: owner(metadata.owner_references), snapshot }.identified()
     }
 }

@@ -24,9 +24,9 @@ type Statuses<'a> = Option<Vec<Object<StatusView<'a>>>>;
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct ConditionView<'a> {
+pub(super) struct ConditionView<'a> {
     #[serde(borrow)]
-    r#type: Text<'a>,
+    pub(super) r#type: Text<'a>,
     status: Text<'a>,
     reason: Text<'a>,
     message: Text<'a>,
@@ -84,14 +84,20 @@ impl Status<'_> {
     pub(super) fn conditions(&self) -> (Option<Condition>, Option<Condition>) {
         let first = |kind: &str| {
             let mut all = self.conditions.iter().flatten().map(|Object(condition)| condition);
-            all.find(|condition| condition.r#type.0 == kind).map(|view| Condition {
-                is_true: view.status.0 == "True",
-                reason: view.reason.clone().into_owned(),
-                message: view.message.clone().into_owned(),
-                last_transition_time: view.last_transition_time.0,
-            })
+            all.find(|condition| condition.r#type.0 == kind).map(ConditionView::condition)
         };
         (first("DisruptionTarget"), first("PodScheduled"))
+    }
+}
+
+impl ConditionView<'_> {
+    pub(super) fn condition(&self) -> Condition {
+        Condition {
+            is_true: self.status.0 == "True",
+            reason: self.reason.clone().into_owned(),
+            message: self.message.clone().into_owned(),
+            last_transition_time: self.last_transition_time.0,
+        }
     }
 }
 

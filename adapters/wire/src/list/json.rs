@@ -7,6 +7,7 @@ use crate::error::{DecodeError, FieldError, Within};
 use crate::frames::LONGEST_OBJECT;
 use crate::held::Held;
 use crate::json::{self, Object, Text};
+use crate::kind::Kind;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
@@ -15,8 +16,9 @@ use serde::de::IgnoredAny;
 use value::Value;
 
 /// Items of a list have no `kind`. Of the list itself `kind`, `apiVersion` and `metadata` are read, before the items or after.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ListItems {
+    of: Kind,
     held: Held,
     place: Place,
     /// The value that is under way.
@@ -68,6 +70,21 @@ struct MetadataView<'a> {
 }
 
 impl ListItems {
+    pub(super) fn new(of: Kind) -> Self {
+        Self {
+            of,
+            held: Held::default(),
+            place: Place::default(),
+            value: Value::default(),
+            taken: 0,
+            items: 0,
+            kind: None,
+            api_version: None,
+            metadata: None,
+            has_items: false,
+        }
+    }
+
     pub(super) fn next_item<'s, 'p: 's>(
         &'s mut self,
         piece: &mut &'p [u8],
@@ -150,7 +167,7 @@ impl ListItems {
             return Err(self.error(field.name(), "is there twice").into());
         }
         let (kind, version) = (self.kind.as_deref(), self.api_version.as_deref());
-        DecodeError::check_kind("PodList", kind.unwrap_or_default(), version.unwrap_or_default())?;
+        DecodeError::check_kind(self.of, kind.unwrap_or_default(), version.unwrap_or_default())?;
         self.place = Place::AfterField;
         Ok(true)
     }

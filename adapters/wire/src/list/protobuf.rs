@@ -4,14 +4,16 @@ use super::ListMeta;
 use crate::error::{DecodeError, FieldError, Within};
 use crate::frames::LONGEST_OBJECT;
 use crate::held::Held;
+use crate::kind::Kind;
 use crate::protobuf::envelope::{MAGIC, TypeMeta, check_content_encoding, check_content_type};
 use crate::protobuf::fields::{self, Fields, Varint, WireType};
 use alloc::string::String;
 
 /// The API server writes the kind first, then the list (`Unknown.MarshalToWriter`), in it the metadata and then the items
 /// (`streamingEncodeList` of k8s.io/apimachinery). Any other order works too.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ListItems {
+    of: Kind,
     held: Held,
     place: Place,
     message: Message,
@@ -47,6 +49,17 @@ enum Place {
 }
 
 impl ListItems {
+    pub(super) fn new(of: Kind) -> Self {
+        Self {
+            of,
+            held: Held::default(),
+            place: Place::default(),
+            message: Message::default(),
+            seen: [false; 5],
+            metadata: None,
+        }
+    }
+
     pub(super) fn next_item<'s, 'p: 's>(
         &'s mut self,
         piece: &mut &'p [u8],
@@ -96,7 +109,7 @@ impl ListItems {
                 Place::Value(number, length) => {
                     let Some(value) = self.held.take(piece, length) else { return Ok(None) };
                     match self.message {
-                        Message::Envelope => envelope_field(number, value)?,
+                        Message::Envelope => envelope_field(self.of, number, value)?,
                         Message::List { .. } => self.metadata = Some(list_meta(value).within("metadata")?),
                     }
                     self.place = Place::Tag(Varint::default());
@@ -199,11 +212,11 @@ impl ListItems {
 }
 
 /// Checks a field of the envelope.
-fn envelope_field(number: u32, value: &[u8]) -> Result<(), DecodeError> {
+fn envelope_field(of: Kind, number: u32, value: &[u8]) -> Result<(), DecodeError> {
     match number {
         1 => {
             let read = TypeMeta::read(Fields(value)).within("typeMeta")?;
-            read.check("PodList")
+            read.check(of)
         }
         3 => Ok(check_content_encoding(value)?),
         _ => Ok(check_content_type(value)?),

@@ -3,6 +3,8 @@
 use super::fields::{Field, Fields, Result};
 use crate::error::{DecodeError, FieldError, Within};
 use crate::head::Head;
+use crate::job::Job;
+use crate::kind::Kind;
 use crate::pod::Pod;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -27,12 +29,17 @@ pub(crate) struct TypeMeta<'a> {
 
 /// Reads a pod in its envelope.
 pub(crate) fn pod(bytes: &[u8]) -> core::result::Result<Pod, DecodeError> {
-    super::pod::pod(Envelope::read(bytes)?.of_kind("Pod")?)
+    super::pod::pod(Envelope::read(bytes)?.of_kind(Kind::POD)?)
 }
 
-/// Reads the head of an object in an envelope.
+/// Reads a Job in its envelope.
+pub(crate) fn job(bytes: &[u8]) -> core::result::Result<Job, DecodeError> {
+    super::job::job(Envelope::read(bytes)?.of_kind(Kind::JOB)?)
+}
+
+/// Reads the head of a pod or a Job in an envelope.
 pub(crate) fn head(bytes: &[u8]) -> core::result::Result<Head<'_>, DecodeError> {
-    Ok(head_of(Envelope::read(bytes)?.of_kind("Pod")?)?)
+    Ok(head_of(Envelope::read(bytes)?.of_known_kind()?)?)
 }
 
 /// Reads the head of a message, up to the last of the three fields.
@@ -84,10 +91,16 @@ impl<'a> Envelope<'a> {
         Ok(Self { type_meta, raw: raw.ok_or_else(|| FieldError::new("has no object"))? })
     }
 
-    /// The object's message, if the object is of that kind and of v1.
-    pub(crate) fn of_kind(self, kind: &'static str) -> core::result::Result<&'a [u8], DecodeError> {
+    /// The object's message, if the object is of that kind and version.
+    pub(crate) fn of_kind(self, kind: Kind) -> core::result::Result<&'a [u8], DecodeError> {
         self.type_meta.check(kind)?;
         Ok(self.raw)
+    }
+
+    /// The object's message, if the object is a pod or a Job.
+    pub(crate) fn of_known_kind(self) -> core::result::Result<&'a [u8], DecodeError> {
+        let kind = if self.type_meta.is(Kind::JOB) { Kind::JOB } else { Kind::POD };
+        self.of_kind(kind)
     }
 }
 
@@ -104,10 +117,15 @@ impl<'a> TypeMeta<'a> {
 }
 
 impl TypeMeta<'_> {
-    /// Checks for that kind, of v1.
     #[inline]
-    pub(crate) fn check(&self, kind: &'static str) -> core::result::Result<(), DecodeError> {
-        if self.kind == kind.as_bytes() && self.api_version == b"v1" {
+    fn is(&self, kind: Kind) -> bool {
+        self.kind == kind.name.as_bytes() && self.api_version == kind.api_version.as_bytes()
+    }
+
+    /// Checks for that kind and version.
+    #[inline]
+    pub(crate) fn check(&self, kind: Kind) -> core::result::Result<(), DecodeError> {
+        if self.is(kind) {
             return Ok(());
         }
         let [kind_found, version] = [self.kind, self.api_version].map(String::from_utf8_lossy);

@@ -1,16 +1,19 @@
 //! The protobuf encoding of Kubernetes.
 //!
 //! Messages are read directly, without generated code: fields that are not read are skipped by their length. Field
-//! numbers are those of `generated.proto` in k8s.io/api/core/v1 and k8s.io/apimachinery/pkg/{runtime,apis/meta/v1},
+//! numbers are those of `generated.proto` in k8s.io/api/core/v1, k8s.io/api/batch/v1 and k8s.io/apimachinery/pkg/{runtime,apis/meta/v1},
 //! v0.36. They never change: the same messages are in etcd.
 //!
 //! Stricter than proto2 on purpose. The API server's marshaller is generated (gogo/protobuf) and writes each singular
 //! field once. So a duplicate singular field is an error, as in JSON; proto2 would take the last value or merge two
 //! messages. Groups are an error, and so is an `int32` out of its range.
 
+mod condition;
 pub(crate) mod envelope;
 pub(crate) mod event;
 pub(crate) mod fields;
+pub(crate) mod job;
+mod metadata;
 pub(crate) mod pod;
 mod seen;
 pub(crate) mod spec;

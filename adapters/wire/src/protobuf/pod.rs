@@ -1,12 +1,14 @@
 //! `core/v1.Pod` with its `ObjectMeta` and `PodStatus`.
 
+use super::condition::ConditionView;
 use super::fields::{Field, Fields, Result};
+use super::metadata::Metadata;
 use super::spec;
 use super::status::container_statuses;
 use crate::error::{DecodeError, Within};
-use crate::pod::Pod;
+use crate::pod::{Owner, Pod};
 use alloc::borrow::ToOwned;
-use podwait_core::{Condition, Phase, PodSnapshot};
+use podwait_core::{Phase, PodSnapshot};
 
 /// Reads a pod's message without an envelope, as in a `PodList`.
 pub(crate) fn pod(message: &[u8]) -> core::result::Result<Pod, DecodeError> {
@@ -21,20 +23,35 @@ pub(crate) fn pod(message: &[u8]) -> core::result::Result<Pod, DecodeError> {
 }
 
 fn metadata(fields: Fields<'_>, pod: &mut Pod) -> Result<()> {
-    let Pod { namespace, name, snapshot } = pod;
-    fields.each(|seen, field| match field.number {
-        1 => seen.text(field, name).within("name"),
-        3 => seen.text(field, namespace).within("namespace"),
-        5 => seen.text(field, &mut snapshot.uid).within("uid"),
-        6 => seen.text(field, &mut snapshot.resource_version).within("resourceVersion"),
-        7 => seen.integer(field, &mut snapshot.generation).within("generation"),
-        9 => seen.time(field, &mut snapshot.deletion_timestamp).within("deletionTimestamp"),
-        10 => {
-            let seconds = snapshot.deletion_grace_period_seconds.insert(0);
-            seen.integer(field, seconds).within("deletionGracePeriodSeconds")
+    let Pod { namespace, name, owner, snapshot } = pod;
+    let PodSnapshot { uid, resource_version, generation, deletion_timestamp, .. } = snapshot;
+    let grace = &mut snapshot.deletion_grace_period_seconds;
+    let mut owners = 0..;
+    let common = Metadata { namespace, name, uid, resource_version, generation, deletion_timestamp };
+    common.read(fields, |seen, field| match field.number {
+        10 => seen.integer(field, grace.insert(0)).within("deletionGracePeriodSeconds"),
+        13 => {
+            let read = field.message().and_then(owner_reference);
+            let read = read.element(owners.next().unwrap_or_default()).within("ownerReferences")?;
+            *owner = owner.take().or(read);
+            Ok(())
         }
         _ => Ok(()),
     })
+}
+
+/// An `OwnerReference`, if it is that of the controller.
+fn owner_reference(fields: Fields<'_>) -> Result<Option<Owner>> {
+    let (mut kind, mut name, mut uid, mut is_controller) = ("", "", "", false);
+    fields.each(|seen, field| match field.number {
+        1 => seen.str(field, &mut kind).within("kind"),
+        3 => seen.str(field, &mut name).within("name"),
+        4 => seen.str(field, &mut uid).within("uid"),
+        6 => seen.boolean(field, &mut is_controller).within("controller"),
+        _ => Ok(()),
+    })?;
+    let [kind, name, uid] = [kind, name, uid].map(ToOwned::to_owned);
+    Ok(is_controller.then_some(Owner { kind, name, uid }))
 }
 
 fn status(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
@@ -63,27 +80,14 @@ fn status(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
     })
 }
 
-/// Reads one condition, and keeps it if it is the first one of a type that the rules read.
+/// Keeps a condition if it is the first one of a type that the rules read.
 fn condition(fields: Fields<'_>, snapshot: &mut PodSnapshot) -> Result<()> {
-    let (mut kind, mut status, mut reason, mut message, mut last) = ("", "", "", "", None);
-    fields.each(|seen, field| match field.number {
-        1 => seen.str(field, &mut kind).within("type"),
-        2 => seen.str(field, &mut status).within("status"),
-        4 => seen.time(field, &mut last).within("lastTransitionTime"),
-        5 => seen.str(field, &mut reason).within("reason"),
-        6 => seen.str(field, &mut message).within("message"),
-        _ => Ok(()),
-    })?;
-    let slot = match kind {
+    let read = ConditionView::read(fields)?;
+    let slot = match read.kind {
         "DisruptionTarget" => &mut snapshot.disruption_target,
         "PodScheduled" => &mut snapshot.pod_scheduled,
         _ => return Ok(()),
     };
-    slot.get_or_insert_with(|| Condition {
-        is_true: status == "True",
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        last_transition_time: last,
-    });
+    slot.get_or_insert_with(|| read.condition());
     Ok(())
 }

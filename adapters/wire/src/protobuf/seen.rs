@@ -53,6 +53,12 @@ impl Seen {
     }
 
     #[inline]
+    pub(crate) fn boolean(&mut self, field: Field<'_>, into: &mut bool) -> Result<()> {
+        *into = self.once(field)?.integer()? != 0;
+        Ok(())
+    }
+
+    #[inline]
     pub(crate) fn time(&mut self, field: Field<'_>, into: &mut Option<Timestamp>) -> Result<()> {
         *into = self.once(field)?.time()?;
         Ok(())

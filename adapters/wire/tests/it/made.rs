@@ -5,7 +5,7 @@ use podwait_core::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,
     RestartRule, Terminated, Timestamp,
 };
-use podwait_wire::{Encoding, Event, EventKind, ListItems, Pod, pod};
+use podwait_wire::{Encoding, Event, EventKind, ListItems, Owner, Pod, pod};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -80,6 +80,7 @@ fn a_status() -> impl Strategy<Value = ContainerStatus> {
 prop_compose! {
     fn a_pod()(
         (name, namespace, uid, resource_version) in ("[a-z]{1,9}", text(), "[a-z]{1,9}", text()),
+        owner in option::of((text(), text(), text()).prop_map(|(kind, name, uid)| Owner { kind, name, uid })),
         (generation, observed_generation) in (any::<i64>(), any::<i64>()),
         deletion_timestamp in a_time(),
         (deletion, termination) in (option::of(any::<i64>()), option::of(any::<i64>())),
@@ -96,7 +97,7 @@ prop_compose! {
         (container_statuses, init_container_statuses, ephemeral_container_statuses)
             in (vec(a_status(), 0..3), vec(a_status(), 0..2), vec(a_status(), 0..2)),
     ) -> Pod {
-        Pod { namespace, name, snapshot: PodSnapshot {
+        Pod { namespace, name, owner, snapshot: PodSnapshot {
             uid, resource_version, generation, deletion_timestamp, deletion_grace_period_seconds: deletion, restart_policy,
             termination_grace_period_seconds: termination, is_scheduling_gated, containers, init_containers,
             ephemeral_containers, observed_generation, phase, reason, message, disruption_target, pod_scheduled,

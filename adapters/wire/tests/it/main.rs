@@ -4,6 +4,7 @@ mod allocations;
 mod cuts;
 mod damage;
 mod data;
+mod jobs;
 mod made;
 #[cfg(feature = "k8s-openapi")]
 mod typed;

@@ -3,7 +3,7 @@
 use crate::data::{ENCODINGS, data, events, hash, list, pods};
 use podwait_core::{ContainerState, Phase, RestartAction, Timestamp};
 use podwait_wire::{
-    Answer, DecodeError, Encoding, Event, EventKind, Frames, Refusal, Subject, Via, pod, reduce,
+    Answer, DecodeError, Encoding, Event, EventKind, Frames, Owner, Refusal, Subject, Via, pod, reduce,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -59,6 +59,8 @@ fn everything_that_is_read_is_in_the_full_pod() {
         let bytes = data(&format!("full.{end}"));
         let full = pod(encoding, &bytes).expect("a pod");
         assert_eq!((&*full.namespace, &*full.name), ("ci", "full"));
+        let owner = Owner { kind: "Job".into(), name: "j".into(), uid: "u2".into() };
+        assert_eq!(full.owner, Some(owner));
         let snapshot = full.snapshot;
         assert_eq!((snapshot.generation, snapshot.observed_generation), (1 << 40, 3));
         assert_eq!(snapshot.deletion_timestamp, Some(Timestamp(1_767_225_650)));

@@ -72,7 +72,12 @@ pub(crate) fn protobuf(pod: &Pod) -> Vec<u8> {
         .text(6, &snapshot.resource_version)
         .integer(7, snapshot.generation)
         .time(9, &snapshot.deletion_timestamp)
-        .some(&snapshot.deletion_grace_period_seconds, |message, seconds| message.integer(10, *seconds));
+        .some(&snapshot.deletion_grace_period_seconds, |message, seconds| message.integer(10, *seconds))
+        .bytes(13, &Message::default().text(1, "Workload").text(4, "other").0)
+        .some(&pod.owner, |message, one| {
+            let owner = Message::default().text(1, &one.kind).text(3, &one.name).text(4, &one.uid);
+            message.bytes(13, &owner.integer(6, 1).integer(7, 0).0)
+        });
     let spec = Message::default()
         .all(2, &snapshot.containers, container)
         .text(3, policy(snapshot.restart_policy))
@@ -223,11 +228,17 @@ pub(crate) fn as_json(pod: &Pod) -> Value {
             })
             .collect()
     };
+    let other = json!({ "kind": "Workload", "name": "", "uid": "other" });
+    let owner = pod.owner.iter().map(
+        |one| json!({ "kind": one.kind, "name": one.name, "uid": one.uid, "controller": true, "blockOwnerDeletion": false }),
+    );
+    let owners: Vec<_> = core::iter::once(other).chain(owner).collect();
     json!({
         "metadata": { "name": pod.name, "namespace": pod.namespace, "uid": snapshot.uid,
             "resourceVersion": snapshot.resource_version, "generation": snapshot.generation, "new": null,
             "deletionTimestamp": time(&snapshot.deletion_timestamp),
-            "deletionGracePeriodSeconds": snapshot.deletion_grace_period_seconds },
+            "deletionGracePeriodSeconds": snapshot.deletion_grace_period_seconds,
+            "ownerReferences": owners },
         "spec": { "containers": containers(&snapshot.containers), "restartPolicy": policy(snapshot.restart_policy),
             "terminationGracePeriodSeconds": snapshot.termination_grace_period_seconds,
             "initContainers": containers(&snapshot.init_containers),
