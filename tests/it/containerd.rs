@@ -57,6 +57,17 @@ fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
     })
 }
 
+/// A script whose process takes memory until it is killed.
+const GREEDY: &str = "a=x; while :; do a=$a$a; done";
+
+/// A script that goes on when it is sent SIGUSR1.
+const ON_SIGNAL: &str = "trap go=1 USR1; echo begun; while [ -z $go ]; do sleep 0.1; done";
+
+/// A container that may have so little memory that it is soon killed for it.
+fn little_memory(container: &mut Value) {
+    container["resources"] = json!({ "limits": { "memory": "12Mi" } });
+}
+
 /// The end of a script, which first writes its code to the file.
 fn end(code: i32) -> String {
     format!("echo {code} >/truth/end; exit {code}")

@@ -5,7 +5,7 @@ use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::{Waiters, pause};
 use serde_json::{Value, json};
 
-/// A step that only goes on, with a program of its own in the container all the time.
+/// A step beside which another program runs in the container all the time, as by `kubectl exec`.
 fn with_exec(script: &str) -> Value {
     step_with(script, |container| {
         let probe = json!({ "exec": { "command": ["sleep", "3600"] }, "timeoutSeconds": 3600 });

@@ -1,6 +1,6 @@
 //! Steps that the kubelet starts again, by the policy of the pod or of the container, or by restart rules.
 
-use super::{Ended, add, end, shell, step_with, undisturbed, undisturbed_step};
+use super::{Ended, GREEDY, add, end, little_memory, shell, step_with, undisturbed, undisturbed_step};
 use serde_json::{Value, json};
 
 /// A script before which the file of this name counts the runs from 1.
@@ -51,9 +51,9 @@ async fn only_the_last_run_counts() {
         },
         async {
             // The rule of an OOM kill is about its code, and not about its reason.
-            let script = format!("[ $n = 1 ] && {{ sleep 3; a=x; while :; do a=$a$a; done; }}; {}", end(4));
+            let script = format!("[ $n = 1 ] && {{ sleep 3; {GREEDY}; }}; {}", end(4));
             let mut pod = again(rule("Restart", 137), &script);
-            pod["spec"]["containers"][0]["resources"] = json!({ "limits": { "memory": "12Mi" } });
+            little_memory(&mut pod["spec"]["containers"][0]);
             undisturbed("restart-rule-after-oom", pod).await.by_run(1, 4);
         },
     );

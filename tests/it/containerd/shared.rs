@@ -1,6 +1,6 @@
 //! Pods with `shareProcessNamespace`, in which the step is not process 1 but a child of the sandbox's.
 
-use super::{Ended, end, order, scenario, step_with, undisturbed};
+use super::{Ended, GREEDY, ON_SIGNAL, end, little_memory, order, scenario, step_with, undisturbed};
 use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::Waiters;
 use serde_json::{Value, json};
@@ -24,10 +24,6 @@ async fn signalled(name: &str, pod: Value, signal: &str) -> Ended {
 #[tokio::test]
 #[cfg_attr(not(containerd), ignore = "needs PODWAIT_CLUSTER=containerd")]
 async fn a_step_that_is_not_process_1() {
-    const ON_SIGNAL: &str = "trap go=1 USR1; echo begun; while [ -z $go ]; do sleep 0.1; done";
-    const GREEDY: &str = "a=x; while :; do a=$a$a; done";
-    let little_memory =
-        |container: &mut Value| container["resources"] = json!({ "limits": { "memory": "12Mi" } });
     tokio::join!(
         async { undisturbed("shared-exit-3", sharing(&end(3), |_| {})).await.by_itself(3) },
         async {
