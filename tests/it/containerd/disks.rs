@@ -61,7 +61,7 @@ async fn no_room_for_images_and_containers() {
             // What it cannot write is its own error. (A full tmpfs may have room for some more pages.) Its end is published when there is room again: containerd keeps the
             // record on this disk, too, and tries again until it can.
             let write = "dd if=/dev/zero of=/file bs=64k count=4096";
-            let ends = format!("{write} && {}; touch /signs/ended; {}", end(0), end(28));
+            let ends = format!("{write} && {{ {}; }}; touch /signs/ended; {}", end(0), end(28));
             let pod = with_signs(step(&format!("echo begun; {UNTIL_FULL}; {ends}")));
             let ended = disturbed("disk-full-for-the-step", Waiters::default(), pod, async |cluster, _| {
                 cluster.wait_until_running("step").await;
