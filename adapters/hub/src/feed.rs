@@ -5,7 +5,7 @@ mod body;
 use crate::call::{Command, Request, RequestId, Resource};
 use crate::failure::{ApiFailure, Via};
 use crate::name::PodName;
-use crate::observed::{Object, Observed};
+use crate::observed::{Collected, Object, Observed};
 use crate::reflector::Reflector;
 use crate::registry::WaitId;
 use crate::table::{Table, pop};
@@ -57,6 +57,9 @@ pub(crate) trait Readable: Object {
 pub(crate) trait Sink<O> {
     /// A delivery for a wait. Calls [`Reflector::want`] or [`Reflector::leave`] for the wait.
     fn deliver(&mut self, now: Instant, reflector: &mut Reflector<O>, wait: WaitId, observed: &Observed<O>);
+
+    /// A delivery of the scope as a whole.
+    fn collect(&mut self, _now: Instant, _collected: Collected<O>) {}
 }
 
 /// An action for the host.
@@ -147,6 +150,10 @@ impl<O: Readable> Feed<O> {
         while let Some((wait, observed)) = self.reflector.next_delivery() {
             has_any = true;
             sink.deliver(now, &mut self.reflector, wait, &observed);
+        }
+        while let Some(collected) = self.reflector.next_collected() {
+            has_any = true;
+            sink.collect(now, collected);
         }
         has_any
     }

@@ -280,7 +280,8 @@ impl<W: Observer> Sink<Arc<ObservedPod>> for Turns<'_, W> {
     }
 }
 
-fn confirms(why: RetryReason) -> Confirms {
+/// What a machine confirms while it waits for that.
+pub(crate) fn confirms(why: RetryReason) -> Confirms {
     match why {
         RetryReason::ConfirmingDeletion => Confirms::Deletion,
         RetryReason::ConfirmingLostRecord => Confirms::LostRecord,
@@ -299,6 +300,16 @@ fn confirms(why: RetryReason) -> Confirms {
     }
 }
 
+/// A failed call as an input of a machine.
+pub(crate) fn as_error(failure: &ApiFailure) -> ApiError<'_> {
+    ApiError {
+        code: failure.code,
+        is_status: failure.is_status,
+        retry_after: failure.retry_after,
+        message: &failure.message,
+    }
+}
+
 impl Observed<Arc<ObservedPod>> {
     /// The same as an input of the machine.
     #[must_use]
@@ -308,12 +319,7 @@ impl Observed<Arc<ObservedPod>> {
             Self::Pod(Via::Watch, pod) => Input::Snapshot(&pod.pod.snapshot),
             Self::Deleted(pod) => Input::Deleted(&pod.pod.snapshot),
             Self::NotFound(_) => Input::NotFound,
-            Self::Failed(failure) => Input::ApiError(ApiError {
-                code: failure.code,
-                is_status: failure.is_status,
-                retry_after: failure.retry_after,
-                message: &failure.message,
-            }),
+            Self::Failed(failure) => Input::ApiError(as_error(failure)),
             Self::Silence => Input::Tick,
             Self::Cancelled => Input::Cancel,
         }
