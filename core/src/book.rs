@@ -73,7 +73,9 @@
 //!    longer knows an init container, the kubelet infers a 0 without containerID and times (kubernetes#108537); such a
 //!    0 is `inferred`, and no answer under the strict policy. A record belongs to another run if it has another
 //!    container id, a higher `restartCount` or another end time; the latter two count even if the id is the same.
-//!    `OOMKilled` with 0 is a failure: a child process was killed and its parent ignored that (kubernetes#131530).
+//!    `OOMKilled` with 0 is a failure: a child process was killed and its parent ignored that (kubernetes#131530). With a
+//!    memory limit of the pod and cgroups of version 1, it may have been a process of another container: the kernel
+//!    notifies all containers of the pod (`mem_cgroup_oom_notify`).
 //! 6. **Exit 0 needs support.** In a `Failed` pod one of these must explain the failure: another container (`getPhase`;
 //!    native sidecars do not count there), or an outside cause that came after the exit.
 //! 7. **A terminal phase without the record.** An outside cause, a rejection by the node (`rejectPod` in
@@ -179,7 +181,7 @@
 //!
 //! | code | meaning | what to do |
 //! |---|---|---|
-//! | `oom_killed` | a child was killed for memory, the step exited 0 | raise the memory limit |
+//! | `oom_killed` | a process of the step or of its pod was killed for memory, the step exited 0 | raise the memory limit |
 //! | `image_pull` | the image cannot be pulled | check image, registry, pull secret |
 //! | `invalid_image_name` | the image's name cannot be parsed | mend the name |
 //! | `container_config_error` | a Secret or ConfigMap is missing, a hook fails | create it |

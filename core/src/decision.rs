@@ -78,7 +78,8 @@ pub struct Exit {
     /// The record's `message`: the text that the step wrote to its termination message path; empty when there is none.
     /// It is the step's own output: keep it out of logs and metrics where that matters.
     pub container_message: String,
-    /// The record says that the container was killed for memory.
+    /// The record says `OOMKilled`: a process of the container, or with a limit of the pod perhaps of another container, was
+    /// killed for memory.
     pub oom_killed: bool,
     /// `startedAt`, as reported by the node.
     pub started_at: Option<Timestamp>,
@@ -121,7 +122,8 @@ impl fmt::Display for Exit {
                 write!(f, "container {name} exited {}{doubt}", self.code)?;
             }
             DoneReason::OomKilled => {
-                write!(f, "container {name} was killed for memory and exited {}", self.code)?;
+                write!(f, "a process of container {name} or of its pod was killed for memory, ")?;
+                write!(f, "and the container exited {}", self.code)?;
             }
             DoneReason::StartError => {
                 let said = quote("", not_by_the_step(&self.container_reason, &self.container_message));

@@ -139,7 +139,7 @@ reasons! {
         ContainerStatusUnknown = "container_status_unknown",
         /// The pod is terminal and the target's record was never published.
         TerminatedStateMissing = "terminated_state_missing",
-        /// A process of the target was killed for memory, yet the target exited with 0.
+        /// A process of the target or of its pod was killed for memory, yet the target exited with 0.
         OomKilled = "oom_killed",
         /// The image could not be pulled.
         ImagePull = "image_pull",

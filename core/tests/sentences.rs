@@ -62,7 +62,10 @@ fn exits() {
     let cases = [
         (pod(Phase::Running, exit(0, "Completed", 5)), "container step exited 0"),
         (pod(Phase::Running, exit(3, "Error", 5)), "container step exited 3"),
-        (again, "container step was killed for memory and exited 137 on attempt 3"),
+        (
+            again,
+            "a process of container step or of its pod was killed for memory, and the container exited 137 on attempt 3",
+        ),
         (
             pod(Phase::Failed, exit(128, "StartError", 5)),
             "container step could not start its command (code 128)",
@@ -155,7 +158,7 @@ fn doubts() {
     let oom = pod(Phase::Running, exit(0, "OOMKilled", 5));
     assert_eq!(
         say(&[Input::Snapshot(&oom)]),
-        "a process of container step was killed for memory, yet the container exited 0"
+        "a process of container step or of its pod was killed for memory, yet the container exited 0"
     );
     let contradiction = pod(Phase::Failed, exit(0, "Completed", 5));
     assert_eq!(

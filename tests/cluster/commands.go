@@ -111,16 +111,8 @@ var commands = []command{
 	}},
 	{"shutdown", "NODE", onKubelet("shutdown")},
 	{"shutdown-cancel", "NODE", onKubelet("shutdown-cancel")},
-	{"containerd", "NODE kill|stop|start|restart|pause|resume", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
-		n, err := l.plan.node(arguments[0])
-		if err == nil && n.Runtime != containerd {
-			err = fmt.Errorf("%s has no containerd", n.Name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return askControl(l.plan.runtimeSocket(n.Name), []string{"containerd", arguments[1]})
-	}},
+	{"containerd", "NODE kill|stop|start|restart|pause|resume", onContainerd("containerd")},
+	{"disk", "NODE images|logs fill|free", onContainerd("disk")},
 	{"registry", "COMMAND...", func(_ context.Context, l *launcher, arguments []string) (answer, error) {
 		if l.registry == nil {
 			return nil, errors.New("there is no registry without a containerd node")
@@ -151,6 +143,19 @@ func onComponent(do func(*component) error) func(context.Context, *launcher, []s
 			return nil, err
 		}
 		return nil, do(c)
+	}
+}
+
+func onContainerd(word string) func(context.Context, *launcher, []string) (answer, error) {
+	return func(_ context.Context, l *launcher, arguments []string) (answer, error) {
+		n, err := l.plan.node(arguments[0])
+		if err == nil && n.Runtime != containerd {
+			err = fmt.Errorf("%s has no containerd", n.Name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return askControl(l.plan.runtimeSocket(n.Name), append([]string{word}, arguments[1:]...))
 	}
 }
 

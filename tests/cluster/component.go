@@ -17,6 +17,7 @@ type component struct {
 	name      string
 	arguments []string
 	clone     uintptr // its namespaces, if the system allows them
+	spawner   spawner // starts it
 	log       string
 	program   string      // its program, if not this one
 	onOrder   bool        // it is started by a command, and not with the cluster
@@ -32,8 +33,12 @@ type component struct {
 
 // spawner runs functions on one thread that never ends. A child with
 // PR_SET_PDEATHSIG dies with the thread that started it, not with the process.
-var spawner = func() chan func() {
-	functions := make(chan func())
+type spawner chan func()
+
+var commonSpawner = newSpawner()
+
+func newSpawner() spawner {
+	functions := make(spawner)
 	go func() {
 		runtime.LockOSThread()
 		for function := range functions {
@@ -41,7 +46,18 @@ var spawner = func() chan func() {
 		}
 	}()
 	return functions
-}()
+}
+
+// do returns when the function has run.
+func (s spawner) do(function func() error) (err error) {
+	done := make(chan struct{})
+	s <- func() {
+		err = function()
+		close(done)
+	}
+	<-done
+	return err
+}
 
 // ownProgram is the running program, even if a build has replaced its file.
 const ownProgram = "/proc/self/exe"
@@ -58,8 +74,8 @@ func (c *component) start() error {
 	}
 	defer log.Close()
 
-	spawn := func(clone uintptr, users, groups []syscall.SysProcIDMap) (command *exec.Cmd, err error) {
-		command = exec.Command(cmp.Or(c.program, ownProgram), c.arguments...)
+	spawn := func(clone uintptr, users, groups []syscall.SysProcIDMap) (*exec.Cmd, error) {
+		command := exec.Command(cmp.Or(c.program, ownProgram), c.arguments...)
 		command.Args[0] = "podwait-cluster"
 		command.Stdout, command.Stderr = log, log
 		command.SysProcAttr = &syscall.SysProcAttr{
@@ -70,13 +86,7 @@ func (c *component) start() error {
 			UidMappings: users,
 			GidMappings: groups,
 		}
-		done := make(chan struct{})
-		spawner <- func() {
-			err = command.Start()
-			close(done)
-		}
-		<-done
-		return command, err
+		return command, c.spawner.do(command.Start)
 	}
 	command, err := spawn(c.clone, nil, nil)
 	if c.clone == syscall.CLONE_NEWPID && errors.Is(err, syscall.EPERM) {

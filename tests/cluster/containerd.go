@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	tasks "github.com/containerd/containerd/api/services/tasks/v1"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -28,6 +29,7 @@ type containerdNode struct {
 	node      *node
 	daemon    *daemon
 	runtime   cri.RuntimeServiceClient
+	tasks     tasks.TasksClient
 	journal   *journal
 	processes *processes
 	known     map[string]knownContainer // by id; only follow uses it
@@ -100,8 +102,8 @@ const tryMounts = "try-mounts"
 
 // isolateMounts makes mounts from now on this component's own.
 func isolateMounts() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("private mounts: %w", err)
+	if err := makeMountsPrivate(); err != nil {
+		return err
 	}
 	// Process ids have to be those of this namespace.
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
@@ -153,6 +155,7 @@ func runContainerd(p *plan, n *node) error {
 		node:      n,
 		daemon:    newDaemon(p, n, processes),
 		runtime:   cri.NewRuntimeServiceClient(connection),
+		tasks:     tasks.NewTasksClient(connection),
 		journal:   journal,
 		processes: processes,
 		known:     map[string]knownContainer{},

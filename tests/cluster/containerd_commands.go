@@ -17,7 +17,8 @@ import (
 )
 
 var errContainerdUsage = errors.New("usage: runtime signal POD_UID CONTAINER SIGNAL, " +
-	"runtime freeze|thaw POD_UID CONTAINER, runtime shim POD_UID SIGNAL")
+	"runtime freeze|thaw POD_UID CONTAINER, runtime shim POD_UID SIGNAL, " +
+	"runtime runc|task kill|delete POD_UID CONTAINER, disk NODE images|logs fill|free")
 
 // command does what tests ask of the runtime behind the kubelet's back, and behind that
 // of containerd.
@@ -28,22 +29,42 @@ func (c *containerdNode) command(ctx context.Context, words []string) (answer, e
 			return nil, err
 		}
 		return nil, c.serves(ctx, words[1])
+	case words[0] == "disk" && len(words) == 3:
+		disk, err := diskNamed(words[1])
+		if err != nil {
+			return nil, err
+		}
+		switch words[2] {
+		case "fill":
+			return nil, disk.fill(c.plan, c.node)
+		case "free":
+			return nil, disk.free(c.plan, c.node)
+		}
+	case (words[0] == "runc" || words[0] == "task") && len(words) == 4:
+		b, err := c.container(words[2], words[3])
+		if err != nil {
+			return nil, err
+		}
+		if words[0] == "runc" {
+			return nil, runc(ctx, words[1], b.id)
+		}
+		return nil, c.task(ctx, words[1], b.id)
 	case words[0] == "signal" && len(words) == 4:
 		signal, err := signalNamed(words[3])
 		if err != nil {
 			return nil, err
 		}
-		pid, err := c.containerProcess(words[1], words[2])
+		b, err := c.container(words[1], words[2])
 		if err != nil {
 			return nil, err
 		}
-		return answer{"pid": pid}, syscall.Kill(pid, signal)
+		return answer{"pid": b.pid}, syscall.Kill(b.pid, signal)
 	case (words[0] == "freeze" || words[0] == "thaw") && len(words) == 3:
-		pid, err := c.containerProcess(words[1], words[2])
+		b, err := c.container(words[1], words[2])
 		if err != nil {
 			return nil, err
 		}
-		return nil, freeze(pid, words[0] == "freeze")
+		return nil, freeze(b.pid, words[0] == "freeze")
 	case words[0] == "shim" && len(words) == 3:
 		signal, err := signalNamed(words[2])
 		if err != nil {
@@ -86,6 +107,7 @@ func signalNamed(name string) (syscall.Signal, error) {
 // the container's shim is. Reading it works while containerd stands still, or is away.
 type bundle struct {
 	Annotations map[string]string
+	id          string
 	pid         int
 	madeAt      time.Time
 }
@@ -111,7 +133,7 @@ func (c *containerdNode) newest(holds func(bundle) bool) (found bundle, err erro
 		if err != nil {
 			continue
 		}
-		b := bundle{madeAt: about.ModTime()}
+		b := bundle{id: filepath.Base(folder), madeAt: about.ModTime()}
 		if json.Unmarshal(config, &b) != nil {
 			continue
 		}
@@ -119,7 +141,7 @@ func (c *containerdNode) newest(holds func(bundle) bool) (found bundle, err erro
 			continue
 		}
 		// Its number may be another process's by now.
-		if cgroup, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", b.pid)); err != nil || !strings.Contains(string(cgroup), filepath.Base(folder)) {
+		if cgroup, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", b.pid)); err != nil || !strings.Contains(string(cgroup), b.id) {
 			continue
 		}
 		if holds(b) && b.madeAt.After(found.madeAt) {
@@ -132,12 +154,11 @@ func (c *containerdNode) newest(holds func(bundle) bool) (found bundle, err erro
 	return found, nil
 }
 
-// containerProcess finds the process of the newest container of that name in the pod.
-func (c *containerdNode) containerProcess(uid, name string) (int, error) {
-	b, err := c.newest(func(b bundle) bool {
+// container finds the newest of that name in the pod.
+func (c *containerdNode) container(uid, name string) (bundle, error) {
+	return c.newest(func(b bundle) bool {
 		return b.is("container", uid) && b.Annotations["io.kubernetes.cri.container-name"] == name
 	})
-	return b.pid, err
 }
 
 // shim finds the pod's: it is the parent of the sandbox's process, and of all others.

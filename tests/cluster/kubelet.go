@@ -30,6 +30,7 @@ import (
 	"k8s.io/kubernetes/pkg/volume/downwardapi"
 	"k8s.io/kubernetes/pkg/volume/emptydir"
 	"k8s.io/kubernetes/pkg/volume/hostpath"
+	"k8s.io/kubernetes/pkg/volume/image"
 	"k8s.io/kubernetes/pkg/volume/projected"
 	"k8s.io/kubernetes/pkg/volume/secret"
 	"k8s.io/kubernetes/pkg/volume/util/hostutil"
@@ -142,7 +143,8 @@ func kubeletOptions(p *plan, n *node) (*options.KubeletServer, error) {
 	config.ShutdownGracePeriod.Duration = n.ShutdownGrace
 	config.ShutdownGracePeriodCriticalPods.Duration = n.ShutdownGrace / 3
 
-	config.CgroupsPerQOS = false
+	// Also for those that it has not made itself, of pods only.
+	config.CgroupsPerQOS = n.Runtime == containerd
 	config.EnforceNodeAllocatable = nil
 	config.MakeIPTablesUtilChains = false
 	config.FailSwapOn = false
@@ -224,6 +226,7 @@ func volumePlugins() (plugins []volume.VolumePlugin) {
 	plugins = append(plugins, downwardapi.ProbeVolumePlugins()...)
 	plugins = append(plugins, emptydir.ProbeVolumePlugins()...)
 	plugins = append(plugins, hostpath.FakeProbeVolumePlugins(volume.VolumeConfig{})...)
+	plugins = append(plugins, image.ProbeVolumePlugins()...)
 	plugins = append(plugins, projected.ProbeVolumePlugins()...)
 	plugins = append(plugins, secret.ProbeVolumePlugins()...)
 	return plugins

@@ -23,7 +23,8 @@ type launcher struct {
 	client     *client
 	second     *client // of the second API server
 	link       *link
-	registry   *registry // nil without a containerd node
+	registry   *registry         // nil without a containerd node
+	logs       map[string]string // by node, where this process and others find them
 
 	fail  func(error)
 	ports []*os.File
@@ -31,7 +32,7 @@ type launcher struct {
 
 // newLauncher prepares all files the components read.
 func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err error) {
-	l = &launcher{plan: p, fail: fail}
+	l = &launcher{plan: p, fail: fail, logs: map[string]string{}}
 	if p.Dir, err = makeDir(p.Dir); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,9 @@ func newLauncher(p *plan, kubeconfig string, fail func(error)) (l *launcher, err
 		return nil, err
 	}
 	l.client, l.second = newClient(p, p.serverURL()), newClient(p, p.secondURL())
-	l.addComponents()
+	if err = l.addComponents(); err != nil {
+		return nil, err
+	}
 	if kubeconfig == "" {
 		kubeconfig = p.path("kubeconfig")
 	}
@@ -122,12 +125,13 @@ func makeDir(dir string) (string, error) {
 	return dir, err
 }
 
-func (l *launcher) addComponents() {
+func (l *launcher) addComponents() error {
 	add := func(name string, clone uintptr, arguments ...string) *component {
 		c := &component{
 			name:      name,
 			arguments: append([]string{"component", l.plan.Dir}, arguments...),
 			clone:     clone,
+			spawner:   commonSpawner,
 			log:       l.plan.path(name + ".log"),
 			died:      l.fail,
 		}
@@ -138,19 +142,32 @@ func (l *launcher) addComponents() {
 	add("apiserver", 0, "apiserver")
 	add(secondServer, 0, secondServer).onOrder = true
 	if len(l.plan.Nodes) == 0 {
-		return
+		return nil
 	}
 	l.revive(add("controllers", 0, "controllers"))
 	l.revive(add("scheduler", 0, "scheduler"))
 	for i, node := range l.plan.Nodes {
 		// In a separate process namespace, so that all its descendants end with it.
 		var clone uintptr = syscall.CLONE_NEWPID
+		spawner := commonSpawner
+		l.logs[node.Name] = l.plan.podLogs(node.Name)
 		if node.Runtime == containerd {
 			clone = containerdClone
+			spawner = newSpawner()
+			err := spawner.do(func() error {
+				// This thread's mounts, for processes that do not have them.
+				root := fmt.Sprintf("/proc/%d/task/%d/root", os.Getpid(), syscall.Gettid())
+				l.logs[node.Name] = filepath.Join(root, l.logs[node.Name])
+				return mountDisks(l.plan, &node)
+			})
+			if err != nil {
+				return err
+			}
 		}
-		add(fmt.Sprintf("runtime-%d", i+1), clone, "runtime", node.Name)
-		add(fmt.Sprintf("kubelet-%d", i+1), 0, "kubelet", node.Name)
+		add(fmt.Sprintf("runtime-%d", i+1), clone, "runtime", node.Name).spawner = spawner
+		add(fmt.Sprintf("kubelet-%d", i+1), 0, "kubelet", node.Name).spawner = spawner
 	}
+	return nil
 }
 
 // secondServer is an API server over the same etcd, which no component uses.

@@ -18,7 +18,7 @@ type machine struct {
 	cpus    int
 	memory  uint64
 	maxPods int
-	cgroup  string // the parent of its containers' cgroups, if they have real ones
+	cgroups *podCgroups // if its containers are in real ones
 	knobs   string
 }
 
@@ -35,12 +35,14 @@ func newMachine(p *plan, n *node) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	cgroup := ""
+	var cgroups *podCgroups
 	if n.Runtime == containerd {
-		cgroup = "/" + p.Cgroup + "/" + n.Name
+		if cgroups, err = newPodCgroups("/" + p.Cgroup + "/" + n.Name); err != nil {
+			return nil, err
+		}
 	}
 	return &machine{
-		cgroup:  cgroup,
+		cgroups: cgroups,
 		Fake:    cadvisortest.Fake{NodeName: n.Name},
 		cpus:    n.CPUs,
 		memory:  uint64(memory.Value()),
@@ -53,13 +55,23 @@ func (m *machine) MachineInfo() (*cadvisorapi.MachineInfo, error) {
 	return &cadvisorapi.MachineInfo{NumCores: m.cpus, MemoryCapacity: m.memory}, nil
 }
 
-// ContainerInfoV2 returns the figures of the whole machine for any cgroup.
+// ContainerInfoV2 returns the figures of the whole machine for any cgroup, except for
+// those of pods: the kubelet gives no pod less memory than it uses.
 func (m *machine) ContainerInfoV2(name string, _ cadvisorapiv2.RequestOptions) (map[string]cadvisorapiv2.ContainerInfo, error) {
 	free := m.memory / 2
 	if readKnobs(m.knobs).Pressure == "memory" {
 		free = 50 * mib
 	}
 	used := m.memory - free
+	if m.cgroups != nil {
+		if pod, _ := m.cgroups.IsPodCgroup(name); pod {
+			usage, err := m.cgroups.usage(m.cgroups.manager.CgroupName(name))
+			if err != nil {
+				return nil, err
+			}
+			used = usage
+		}
+	}
 	return map[string]cadvisorapiv2.ContainerInfo{name: {
 		Spec: cadvisorapiv2.ContainerSpec{
 			HasMemory: true,
@@ -94,7 +106,7 @@ func (m *machine) RootFsInfo() (cadvisorapiv2.FsInfo, error) {
 
 func (m *machine) GetDirFsInfo(string) (cadvisorapiv2.FsInfo, error) { return m.RootFsInfo() }
 
-// containerManager is a container manager without cgroups.
+// containerManager is a container manager whose only cgroups are those of pods.
 func (m *machine) containerManager() cm.ContainerManager {
 	return &containerManager{cm.NewStubContainerManager(), m}
 }
@@ -121,18 +133,16 @@ func (c *containerManager) GetNodeAllocatableReservation() v1.ResourceList {
 }
 
 func (c *containerManager) NewPodContainerManager() cm.PodContainerManager {
-	return podContainerManager{c.ContainerManager.NewPodContainerManager(), c.machine.cgroup}
+	if c.machine.cgroups != nil {
+		return c.machine.cgroups
+	}
+	return podContainerManager{c.ContainerManager.NewPodContainerManager()}
 }
 
-// podContainerManager returns no limits. The stub returns an error, which the
+// podContainerManager has no cgroups and returns no limits. The stub returns an error, which the
 // kubelet would log twice with each status.
 type podContainerManager struct {
 	cm.PodContainerManager
-	cgroup string
-}
-
-func (m podContainerManager) GetPodContainerName(*v1.Pod) (cm.CgroupName, string) {
-	return nil, m.cgroup
 }
 
 func (podContainerManager) GetPodCgroupConfig(*v1.Pod, v1.ResourceName) (*cm.ResourceConfig, error) {

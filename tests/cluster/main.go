@@ -32,6 +32,8 @@ type ready struct {
 	Control    string   `json:"control"`
 	Exits      string   `json:"exits"`
 	Nodes      []string `json:"nodes"`
+	// Logs are the folders with the containers' logs, by node.
+	Logs map[string]string `json:"logs"`
 }
 
 func main() {
@@ -120,7 +122,7 @@ func launch() int {
 	}
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(ready{
-			true, l.kubeconfig, p.serverURL(), l.version, p.Dir, p.controlSocket(), p.exitsFile(), names,
+			true, l.kubeconfig, p.serverURL(), l.version, p.Dir, p.controlSocket(), p.exitsFile(), names, l.logs,
 		})
 	}
 	if err == nil {

@@ -24,6 +24,7 @@ const (
 const (
 	wrongPlatform = "wrong-platform" // for another kind of machine only
 	unknownUser   = "unknown-user"   // runs as a user that it does not have
+	stopSignal    = "stop-signal"    // is stopped with SIGUSR1
 )
 
 // registryImages are what a registry has. Each image has a layer of its own on that of busybox,
@@ -76,6 +77,8 @@ func (i *registryImages) image(name string) blob {
 		run["Entrypoint"] = []string{"sh", "-c", "while :; do sleep 1000 & wait $!; done"}
 	case unknownUser:
 		run["User"] = "stranger"
+	case stopSignal:
+		run["StopSignal"] = "SIGUSR1"
 	case wrongPlatform:
 		architecture = "s390x"
 	}

@@ -3,11 +3,20 @@
 //! The truth to compare with is the step's own: before it ends, it writes to a file of this machine how it is going to. With
 //! `PODWAIT_RECORD=1` the recordings go to `tests/recordings`.
 
+mod behind;
+mod disks;
 mod ends;
+mod hooks;
 mod images;
 mod lifetime;
+mod logs;
 mod mixtures;
 mod outages;
+mod probes;
+mod resources;
+mod restarts;
+mod shared;
+mod sidecars;
 mod starts;
 mod stops;
 mod upgrades;
@@ -21,6 +30,14 @@ use tokio::sync::RwLock;
 /// Held by every scenario, and by one alone that stops containerd itself.
 static NODE_IN_USE: RwLock<()> = RwLock::const_new(());
 
+/// The waits for a pod with several containers.
+const STEP: Waiters = Waiters { container: Some("step"), context: None, options: &[], policy: None };
+
+/// A container that runs this in a shell.
+fn shell(name: &str, script: &str) -> Value {
+    json!({ "name": name, "image": "busybox:1", "command": ["sh", "-c", script] })
+}
+
 /// A pod of the container `step`, which runs this in a shell.
 fn step(script: &str) -> Value {
     step_with(script, |_| {})
@@ -28,7 +45,7 @@ fn step(script: &str) -> Value {
 
 /// The same with its container changed.
 fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
-    let mut container = json!({ "name": "step", "image": "busybox:1", "command": ["sh", "-c", script] });
+    let mut container = shell("step", script);
     change(&mut container);
     json!({
         "metadata": { "name": "step" },
@@ -42,10 +59,24 @@ fn step_with(script: &str, change: impl FnOnce(&mut Value)) -> Value {
     })
 }
 
+/// A script whose process takes memory until it is killed.
+const GREEDY: &str = "a=x; while :; do a=$a$a; done";
+
+/// A script that goes on when it is sent SIGUSR1.
+const ON_SIGNAL: &str = "trap go=1 USR1; echo begun; while [ -z $go ]; do sleep 0.1; done";
+
+/// A container that may have so little memory that it is soon killed for it.
+fn little_memory(container: &mut Value) {
+    container["resources"] = json!({ "limits": { "memory": "12Mi" } });
+}
+
 /// The end of a script, which first writes its code to the file.
 fn end(code: i32) -> String {
     format!("echo {code} >/truth/end; exit {code}")
 }
+
+/// A script that ignores SIGTERM.
+const DEAF: &str = "trap '' TERM; echo deaf >/truth/end; echo begun; sleep 3600";
 
 /// A script that exits with this code on SIGTERM, and otherwise runs for an hour. It prints a line when its trap is set.
 fn trap(code: i32) -> String {
@@ -135,8 +166,13 @@ async fn disturbed(
 
 /// Gives every container of the pod the folder `/truth`.
 fn add_truth(spec: &mut Value, folder: &Path) {
-    let volume = json!({ "name": "truth", "hostPath": { "path": folder } });
-    let mount = json!({ "name": "truth", "mountPath": "/truth" });
+    add_folder(spec, "truth", folder);
+}
+
+/// Gives every container of the pod this folder of the machine.
+fn add_folder(spec: &mut Value, name: &str, folder: &Path) {
+    let volume = json!({ "name": name, "hostPath": { "path": folder } });
+    let mount = json!({ "name": name, "mountPath": format!("/{name}") });
     add(&mut spec["volumes"], volume);
     for list in ["initContainers", "containers"] {
         for container in spec[list].as_array_mut().into_iter().flatten() {
@@ -166,6 +202,11 @@ async fn keep_status(name: &str, scratch: &Scratch) {
 /// A scenario in which nothing happens but the step itself.
 async fn undisturbed(name: &str, pod: Value) -> Ended {
     scenario(name, Waiters::default(), pod, async |_, _| {}).await
+}
+
+/// The same in a pod that has other containers.
+async fn undisturbed_step(name: &str, pod: Value) -> Ended {
+    scenario(name, STEP, pod, async |_, _| {}).await
 }
 
 /// Gives an order to what runs the containers.

@@ -8,7 +8,7 @@ mod deletions;
 mod disruptions;
 mod holds;
 mod images;
-mod lines;
+pub(crate) mod lines;
 mod logs;
 mod mixtures;
 mod outages;

@@ -19,6 +19,7 @@ pub use scratch::{Scratch, alone};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -47,6 +48,8 @@ pub struct Cluster {
     control: Option<PathBuf>,
     /// Of our own cluster: the journal of its runtimes, one line of JSON for each end of a container.
     pub exits: Option<PathBuf>,
+    /// Of our own cluster: the folders with the logs of containers, by node.
+    logs: HashMap<String, PathBuf>,
 }
 
 /// The path of the kubeconfig.
@@ -59,7 +62,7 @@ pub fn kubeconfig() -> &'static PathBuf {
 
 /// The default options of our own cluster.
 const OPTIONS: &[&str] =
-    &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi"];
+    &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi,1Mi"];
 
 /// The node over containerd, where there is one. Pods have to tolerate its taint.
 pub const CONTAINERD_NODE: &str = "node-4";
@@ -89,7 +92,7 @@ pub fn cluster() -> &'static Cluster {
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
             let path = std::env::var_os("KUBECONFIG").map(PathBuf::from).or(home);
             let kubeconfig = path.expect("PODWAIT_CLUSTER=kubeconfig needs KUBECONFIG or HOME");
-            Cluster { kubeconfig, control: None, exits: None }
+            Cluster { kubeconfig, control: None, exits: None, logs: HashMap::new() }
         }
         Ok(_) | Err(_) => panic!("there is no cluster: {HOW}"),
     })
@@ -170,8 +173,10 @@ pub fn start(options: &[&str]) -> (Cluster, Child) {
     BufReader::new(stdout).read_line(&mut line).expect("the cluster prints a line");
     let ready: Value = serde_json::from_str(&line).expect("the cluster reports that it is ready");
     let path = |key: &str| PathBuf::from(ready[key].as_str().unwrap_or_else(|| panic!("{key} in {line}")));
-    let kubeconfig = path("kubeconfig");
-    (Cluster { kubeconfig, control: Some(path("control")), exits: Some(path("exits")) }, child)
+    let logs =
+        serde_json::from_value(ready["logs"].clone()).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let (control, exits) = (Some(path("control")), Some(path("exits")));
+    (Cluster { kubeconfig: path("kubeconfig"), control, exits, logs }, child)
 }
 
 impl Cluster {
@@ -202,8 +207,7 @@ impl Cluster {
     /// The cluster is not our own.
     #[must_use]
     pub fn logs(&self, node: &str, namespace: &str, pod: &str, uid: &str, container: &str) -> PathBuf {
-        let exits = self.exits.as_ref().expect("only our own cluster has files here");
-        let logs = exits.with_file_name(node).join("logs");
+        let logs = self.logs.get(node).expect("only our own cluster has files here");
         logs.join(format!("{namespace}_{pod}_{uid}")).join(container)
     }
 }

@@ -72,9 +72,10 @@ pub(crate) fn judge(
     let (container, phase) = (&history.container, history.phase);
     let oom_killed = record.reason == "OOMKilled";
     if record.exit_code == 0 && oom_killed {
-        // The kernel killed a child process and its parent ignored that (kubernetes#131530).
+        // The kernel killed a child process and its parent ignored that (kubernetes#131530), or a process of another
+        // container over the pod's limit: with cgroups of version 1 it notifies all of the pod (`mem_cgroup_oom_notify`).
         let message = format!(
-            "a process of container {} was killed for memory, yet the container exited 0",
+            "a process of container {} or of its pod was killed for memory, yet the container exited 0",
             name(container)
         );
         return Err(Failure::new(FailReason::OomKilled, message, Some(0)));

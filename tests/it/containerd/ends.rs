@@ -1,20 +1,9 @@
 //! Steps that end by themselves, or by what the kernel does to them.
 
-use super::{end, order, scenario, step, step_with, trap, undisturbed};
+use super::{GREEDY, ON_SIGNAL, end, little_memory, order, scenario, step, step_with, trap, undisturbed};
 use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::{Scratch, Waiters, pause};
-use serde_json::{Value, json};
-
-/// A script whose process takes memory until it is killed.
-const GREEDY: &str = "a=x; while :; do a=$a$a; done";
-
-/// A script that goes on when it is sent SIGUSR1.
-const ON_SIGNAL: &str = "trap go=1 USR1; echo begun; while [ -z $go ]; do sleep 0.1; done";
-
-/// A container that may have so little memory that it is soon killed for it.
-fn little_memory(container: &mut Value) {
-    container["resources"] = json!({ "limits": { "memory": "12Mi" } });
-}
+use serde_json::json;
 
 #[tokio::test]
 #[cfg_attr(not(containerd), ignore = "needs PODWAIT_CLUSTER=containerd")]

@@ -34,6 +34,16 @@ async fn a_command_that_cannot_be_started() {
             undisturbed("working-folder-is-missing", pod).await.by_itself(0);
         },
         async {
+            // Volumes that are images (KEP-4639) need a field of CRI that containerd 1.6 does not have. It takes the volume
+            // for a folder without a name.
+            let mut pod = step_with(&end(0), |container| {
+                container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+            });
+            pod["spec"]["volumes"] = json!([{ "name": "data", "image": { "reference": "volume:1" } }]);
+            let ended = undisturbed("image-volume", pod).await;
+            ended.without_a_word().all_fail(&[FailReason::ContainerConfigError], None, 221);
+        },
+        async {
             // Not even a container is made. Beside the others, since it is waited for as long as the grace is.
             let pod = step_with(&end(0), |container| container["image"] = json!("unknown-user:1"));
             let ended = undisturbed("unknown-user", pod).await;

@@ -3,7 +3,7 @@
 //!
 //! On a node whose log files are never rotated, except in [`rotation`].
 
-mod rotation;
+pub(crate) mod rotation;
 mod text;
 
 use super::servers::SECOND_IN_USE;

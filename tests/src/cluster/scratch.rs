@@ -201,12 +201,29 @@ impl Scratch {
         self.wait_until(name, |status| status["state"]["terminated"].is_object()).await
     }
 
+    /// Waits until the phase of the pod is final.
+    ///
+    /// # Panics
+    /// That takes longer than a minute.
+    pub async fn wait_until_over(&self, name: &str) {
+        self.wait_until_pod(name, |status| matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")))
+            .await;
+    }
+
     /// Waits until the pod's first container was started again.
     ///
     /// # Panics
     /// That takes longer than a minute.
     pub async fn wait_until_restarted(&self, name: &str) -> String {
         self.wait_until(name, |status| status["restartCount"].as_i64() > Some(0)).await
+    }
+
+    /// Waits until the pod's first container has this limit of a resource.
+    ///
+    /// # Panics
+    /// It does not within a minute.
+    pub async fn wait_until_limited(&self, name: &str, resource: &str, amount: &str) {
+        self.wait_until(name, |status| status["resources"]["limits"][resource] == amount).await;
     }
 
     /// Waits until the pod's first container waits for this reason.
@@ -218,6 +235,10 @@ impl Scratch {
     }
 
     async fn wait_until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> String {
+        self.wait_until_pod(name, |status| holds(&status["containerStatuses"][0])).await
+    }
+
+    async fn wait_until_pod(&self, name: &str, holds: impl Fn(&Value) -> bool) -> String {
         for _ in 0..300 {
             let pod = match self.pods().get(name).await {
                 Ok(pod) => pod,
@@ -229,7 +250,7 @@ impl Scratch {
                 }
             };
             let pod = serde_json::to_value(pod).expect("a pod is JSON");
-            if holds(&pod["status"]["containerStatuses"][0]) {
+            if holds(&pod["status"]) {
                 self.wait_until_all_have_seen(1).await;
                 return pod["metadata"]["uid"].as_str().expect("a pod has a uid").to_owned();
             }

@@ -5,25 +5,27 @@ use super::{LONGEST, print};
 use podwait::{LogEvent, LogGap, LogStream, Logs, wait};
 use podwait_tests::cluster::{Scratch, own_cluster, pause};
 use podwait_tests::proxy::{Answer, Proxy};
+use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
 /// The text after the number of each line.
-const REST: usize = 89;
+pub(crate) const REST: usize = 89;
 
 /// Numbered lines, and the reported gaps.
-#[derive(Default)]
-struct Numbers {
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
     /// Each whole line with its time.
     lines: Vec<(usize, SystemTime)>,
     /// Lines of which the rotation has lost a part.
-    broken: usize,
-    gaps: Vec<LogGap>,
+    pub(crate) broken: usize,
+    pub(crate) gaps: Vec<LogGap>,
 }
 
 impl Numbers {
-    async fn all(mut stream: LogStream) -> Self {
+    pub(crate) async fn all(mut stream: LogStream) -> Self {
         let (mut numbers, mut line) = (Self::default(), Vec::new());
         while let Some(event) = stream.next().await {
             match event {
@@ -52,25 +54,32 @@ impl Numbers {
         }
     }
 
-    /// Asserts that all lines are in order, and that missing lines are within gaps. Returns how many lines are missing,
-    /// and in how many places.
-    fn check(&self, total: usize) -> (usize, usize) {
-        let (mut next, mut last, mut lost, mut holes) = (0, None, 0, 0);
+    /// Asserts that all lines are in order. Returns how many lines are missing in each place, and the time of the line
+    /// before.
+    pub(crate) fn holes(&self, total: usize) -> Vec<(usize, Option<SystemTime>)> {
+        let (mut next, mut last, mut holes) = (0, None, Vec::new());
         let end = [(total, None)];
         for (number, time) in self.lines.iter().map(|(number, time)| (*number, Some(*time))).chain(end) {
             assert!(number >= next, "{number} comes again, or late");
             if number > next {
-                // The first line after the missing ones may be incomplete, and still bounds the gap.
-                let is_reported = self
-                    .gaps
-                    .iter()
-                    .any(|gap| gap.after <= last && gap.before.is_none_or(|before| Some(before) > last));
-                assert!(is_reported, "{next} to {number}, {last:?} to {time:?}: {:#?}", self.gaps);
-                (lost, holes) = (lost + number - next, holes + 1);
+                holes.push((number - next, last));
             }
             (next, last) = (number + 1, time);
         }
-        (lost, holes)
+        holes
+    }
+
+    /// Asserts the same, and that missing lines are within gaps. Returns how many lines are missing, and in how many
+    /// places.
+    fn check(&self, total: usize) -> (usize, usize) {
+        let holes = self.holes(total);
+        for (lost, last) in &holes {
+            // The first line after the missing ones may be incomplete, and still bounds the gap.
+            let bounds =
+                |gap: &LogGap| gap.after <= *last && gap.before.is_none_or(|before| Some(before) > *last);
+            assert!(self.gaps.iter().any(bounds), "{lost} after {last:?}: {:#?}", self.gaps);
+        }
+        (holes.iter().map(|(lost, _)| lost).sum(), holes.len())
     }
 }
 
@@ -85,22 +94,33 @@ fn number(line: &[u8]) -> Option<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn lines_that_a_rotation_removes_are_reported() {
-    tokio::join!(rotated("lines-rotated", 100), rotated("lines-rotated-fast", 600));
+    tokio::join!(on_node_1("lines-rotated", 100), on_node_1("lines-rotated-fast", 600));
 }
 
-async fn rotated(name: &str, lines_at_once: usize) {
+async fn on_node_1(name: &str, lines_at_once: usize) {
+    let (folder, rest) = (tempfile::tempdir().expect("a temporary folder"), "x".repeat(REST));
+    let lines = format!("seq -f '%010.0f{rest}' $n $((n + {lines_at_once} - 1))");
+    let pod = step(&numbered(&lines, lines_at_once, folder.path()));
+    rotated(name, "node-1", &pod, folder.path()).await;
+}
+
+/// A script that writes numbered lines: `lines` writes so many from `$n` on. It ends when there is a file `stop` in this
+/// folder, where it then writes the number of lines to `written`.
+pub(crate) fn numbered(lines: &str, lines_at_once: usize, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "n=0; while ! test -e {folder}/stop; do {lines}; n=$((n + {lines_at_once})); sleep 0.01; done; \
+         echo $n > {folder}/written; sleep 4"
+    )
+}
+
+/// Reads the log of such a pod `step` on this node. Its folder is here.
+pub(crate) async fn rotated(name: &str, node: &str, pod: &Value, folder: &Path) {
     let own = own_cluster();
     let scratch = Scratch::new(name).await;
     podwait_tests::cli::podwait();
-    let (folder, rest) = (tempfile::tempdir().expect("a temporary folder"), "x".repeat(REST));
-    let [stop, written] = ["stop", "written"].map(|name| folder.path().join(name));
-    let script = format!(
-        "n=0; while ! test -e {}; do seq -f '%010.0f{rest}' $n $((n + {lines_at_once} - 1)); \
-         n=$((n + {lines_at_once})); sleep 0.01; done; echo $n > {}; sleep 4",
-        stop.display(),
-        written.display(),
-    );
-    scratch.create_pod(&step(&script)).await;
+    let [stop, written] = ["stop", "written"].map(|name| folder.join(name));
+    scratch.create_pod(pod).await;
     let uid = scratch.wait_until_running("step").await;
     let proxy = Proxy::start(scratch.kube()).await.expect("a port");
     let (wait, stream) = wait(proxy.client(), scratch.namespace(), "step").logs(Logs::of_target());
@@ -121,7 +141,7 @@ async fn rotated(name: &str, lines_at_once: usize) {
         until_rotated(1).await;
         std::fs::write(stop, "").expect("it is written");
     };
-    let logs_of_step = own.logs("node-1", scratch.namespace(), "step", &uid, "step");
+    let logs_of_step = own.logs(node, scratch.namespace(), "step", &uid, "step");
     let read = async {
         let printed = print(&own.kubeconfig, &scratch, &["logs", "step", "-f"]);
         tokio::join!(wait, Numbers::all(stream), printed, absence)
