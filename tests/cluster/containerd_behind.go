@@ -15,8 +15,8 @@ import (
 // criNamespace is the one in which containerd keeps what CRI asked for.
 const criNamespace = "k8s.io"
 
-// runc kills or deletes a container as a person could, without a word to containerd.
-func runc(ctx context.Context, verb, id string) error {
+// killByRunc kills or deletes a container as a person could, without a word to containerd.
+func killByRunc(ctx context.Context, verb, id string) error {
 	arguments := []string{"--root", filepath.Join("/run/containerd/runc", criNamespace)}
 	switch verb {
 	case "kill":
@@ -26,7 +26,7 @@ func runc(ctx context.Context, verb, id string) error {
 	default:
 		return errContainerdUsage
 	}
-	program, err := findProgram("runc")
+	program, err := findProgram(runc)
 	if err != nil {
 		return err
 	}

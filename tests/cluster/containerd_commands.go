@@ -46,7 +46,7 @@ func (c *containerdNode) command(ctx context.Context, words []string) (answer, e
 			return nil, err
 		}
 		if words[0] == "runc" {
-			return nil, runc(ctx, words[1], b.id)
+			return nil, killByRunc(ctx, words[1], b.id)
 		}
 		return nil, c.task(ctx, words[1], b.id)
 	case words[0] == "signal" && len(words) == 4:
