@@ -25,6 +25,6 @@ pub(super) const fn of_failure(reason: FailReason) -> u8 {
         Why::ApiUnavailable | Why::Unauthorized | Why::Forbidden | Why::ApiRejected => 11,
         Why::StartTimeout | Why::Deadline => 12,
         Why::Cancelled => 13,
-        _ => panic!("a reason that the model does not know"),
+        Why::JobFailed | _ => panic!("a reason that a pod does not have, or that the model does not know"),
     }
 }
