@@ -183,9 +183,9 @@ fn add_folder(spec: &mut Value, name: &str, folder: &Path) {
 
 /// Adds an item to a list that may be missing.
 fn add(list: &mut Value, item: Value) {
-    match list {
-        Value::Array(items) => items.push(item),
-        missing => *missing = json!([item]),
+    match list.as_array_mut() {
+        Some(items) => items.push(item),
+        None => *list = json!([item]),
     }
 }
 
