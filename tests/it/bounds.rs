@@ -97,7 +97,9 @@ async fn no_text_of_a_server_changes_a_request() {
                 json!({ "kind": "PodList", "metadata": { "continue": odd }, "items": [] }).to_string()
             }
             Some("j") => {
-                json!({ "kind": "Job", "metadata": metadata("j"), "status": { "active": 1 } }).to_string()
+                let spec = json!({ "selector": { "matchLabels": { "a": odd } } });
+                json!({ "kind": "Job", "metadata": metadata("j"), "spec": spec, "status": { "active": 1 } })
+                    .to_string()
             }
             _ => json!({ "kind": "Pod", "metadata": metadata("p") }).to_string(),
         };
@@ -114,6 +116,7 @@ async fn no_text_of_a_server_changes_a_request() {
         "resourceVersion=5%26watch%3Dfalse%23x",
         "continue=5%26watch%3Dfalse%23x",
         "a%3Db%26watch%3Dfalse%23x",
+        "labelSelector=a%3D5%26watch%3Dfalse%23x",
     ] {
         assert!(queries.iter().any(|query| query.contains(encoded)), "{encoded}: {queries:?}");
     }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 const ROLES: &str = include_str!("../../../docs/rbac.yaml");
 
@@ -95,7 +96,7 @@ async fn sent(uses: &[&[&str]]) -> BTreeSet<Right> {
     all.lock().expect("no panic").clone()
 }
 
-/// The same for a wait for a Job, which the simulated cluster does not support.
+/// The same for a wait for a Job, which the simulated cluster does not support. The Job is complete once its pods were listed.
 async fn sent_for_a_job() -> BTreeSet<Right> {
     let all = Arc::<Mutex<BTreeSet<Right>>>::default();
     let rights = Arc::clone(&all);
@@ -105,26 +106,33 @@ async fn sent_for_a_job() -> BTreeSet<Right> {
         let spec = json!({ "selector": { "matchLabels": { "batch.kubernetes.io/controller-uid": "u" } } });
         json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": status })
     };
+    let listed = Arc::<Notify>::default();
     let running = job(1, json!({ "active": 1 }));
     let complete =
         job(2, json!({ "conditions": [{ "type": "Complete", "status": "True" }], "succeeded": 1 }));
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let right = right(request.method(), request.uri());
+        let is_end = right.1 == "jobs" && right.2 == "watch";
         let text = match right.2.as_str() {
-            "watch" if right.1 == "pods" => String::new(),
-            "watch" => format!("{}\n", json!({ "type": "MODIFIED", "object": complete })),
+            "watch" if is_end => format!("{}\n", json!({ "type": "MODIFIED", "object": complete })),
+            "watch" => String::new(),
             "list" => json!({ "kind": "PodList", "metadata": {}, "items": [] }).to_string(),
             _ => running.to_string(),
         };
-        rights.lock().expect("no panic").insert(right);
         // Before Kubernetes 1.34 the pods come in pages.
-        let code = if request.uri().query().is_some_and(|query| query.contains("sendInitialEvents")) {
-            422
-        } else {
-            200
-        };
-        let frames =
-            stream::once(async { Ok::<_, Infallible>(http_body::Frame::data(bytes::Bytes::from(text))) });
+        let is_stream = request.uri().query().is_some_and(|query| query.contains("sendInitialEvents"));
+        let code = if is_stream { 422 } else { 200 };
+        if right.2 == "list" {
+            listed.notify_one();
+        }
+        rights.lock().expect("no panic").insert(right);
+        let listed = Arc::clone(&listed);
+        let frames = stream::once(async move {
+            if is_end {
+                listed.notified().await;
+            }
+            Ok::<_, Infallible>(http_body::Frame::data(bytes::Bytes::from(text)))
+        });
         async move {
             let answer = http::Response::builder().status(code).body(StreamBody::new(frames.boxed()));
             Ok::<_, Infallible>(answer.expect("an answer"))
