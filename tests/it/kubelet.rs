@@ -20,6 +20,7 @@ mod steps;
 
 use podwait_tests::cluster::{Answers, Cluster, Scratch, Waiters};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// A pod with the container `step`, which runs this script in a shell, on the node that is not disturbed.
 fn step(script: &str) -> Value {
@@ -56,15 +57,21 @@ async fn end(own: &Cluster, uid: &str) {
     own.order(&format!("runtime signal {uid} step SIGTERM")).await;
 }
 
+/// How many scenarios may begin at once. A missing pod has to appear within ten seconds of a wait's beginning, also on a
+/// machine with much else to do.
+static BEGINNINGS: Semaphore = Semaphore::const_new(4);
+
 /// Creates the pod `step` in a new namespace, and waits for it while `life` changes it. `name` is the name of the
 /// recording.
 async fn scenario(name: &str, waiters: Waiters, pod: Value, life: impl AsyncFnOnce(&Scratch)) -> Answers {
+    let beginning = BEGINNINGS.acquire().await.expect("it is never closed");
     let scratch = Scratch::new(name).await;
     let create_and_live = async {
         // Long enough that most waits begin before the pod, so that the recording is complete. Later changes wait for
         // all waits: see `wait_until_running`.
         podwait_tests::cluster::pause(300).await;
         scratch.create_pod(&pod).await;
+        drop(beginning);
         life(&scratch).await;
     };
     let (answers, ()) = tokio::join!(waiters.wait(&scratch, "step"), create_and_live);

@@ -175,7 +175,8 @@ async fn several_pods_are_awaited_at_once() {
 async fn end_and_force(own: &Cluster, scratch: &Scratch, name: &str) {
     let uid = scratch.wait_until_running(name).await;
     end(own, &uid).await;
-    pause(3000).await;
+    scratch.wait_until_ended(name).await;
+    pause(2000).await;
     // A wait that has read the end may have released the pod, but it still exists.
     scratch.delete(name, 0).await;
 }

@@ -102,13 +102,13 @@ async fn one_of_two(own: &Cluster, in_use: MutexGuard<'static, ()>) {
         let again = tokio::time::timeout(Duration::from_secs(60), again).await;
         assert!(again.is_ok(), "there is no watch: {proxy:#?}");
         // Longer than the budget below.
-        pause(4000).await;
+        pause(12_000).await;
         own.order("start apiserver").await;
         own.order("ready 120").await;
     };
-    // This budget is shorter than any outage.
+    // This budget is shorter than the outage, and longer than a busy machine needs for a response.
     let waiters = Waiters {
-        policy: Some(|policy| policy.api_error_budget(Duration::from_secs(3))),
+        policy: Some(|policy| policy.api_error_budget(Duration::from_secs(10))),
         ..Waiters::default()
     };
     let (answers, ()) = tokio::join!(waiters.wait_through(&proxy, &scratch, "step"), life);

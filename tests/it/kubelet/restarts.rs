@@ -1,6 +1,6 @@
 //! Steps that the kubelet starts again.
 
-use super::{scenario, shell, step_with, undisturbed};
+use super::{scenario, shell, step_with, trap, undisturbed};
 use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::{Answers, Waiters};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn only_the_last_run_counts() {
         },
         async {
             // No end is the last one until the step is stopped.
-            let pod = counting("Always", "sleep 1; exit 0");
+            let pod = counting("Always", &format!("test $n -eq 1 && exit 0; {}", trap(0)));
             let answers = scenario("always", Waiters::default(), pod, async |cluster| {
                 cluster.wait_until_restarted("step").await;
                 cluster.delete("step", 5).await;

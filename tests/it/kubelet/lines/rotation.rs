@@ -93,10 +93,12 @@ async fn rotated(name: &str, lines_at_once: usize) {
     let scratch = Scratch::new(name).await;
     podwait_tests::cli::podwait();
     let (folder, rest) = (tempfile::tempdir().expect("a temporary folder"), "x".repeat(REST));
-    let [stop, written] = ["stop", "written"].map(|name| folder.path().join(name));
+    let [start, stop, written] = ["start", "stop", "written"].map(|name| folder.path().join(name));
     let script = format!(
-        "n=0; while ! test -e {}; do seq -f '%010.0f{rest}' $n $((n + {lines_at_once} - 1)); \
+        "while ! test -e {}; do sleep 0.1; done; \
+         n=0; while ! test -e {}; do seq -f '%010.0f{rest}' $n $((n + {lines_at_once} - 1)); \
          n=$((n + {lines_at_once})); sleep 0.01; done; echo $n > {}; sleep 4",
+        start.display(),
         stop.display(),
         written.display(),
     );
@@ -113,6 +115,9 @@ async fn rotated(name: &str, lines_at_once: usize) {
         }
     };
     let absence = async {
+        // What is rotated before the first read is missing, and nothing shows that.
+        pause(5000).await;
+        std::fs::write(start, "").expect("it is written");
         until_rotated(2).await;
         proxy.rule(|request| request.uri.contains("/log?").then(|| Answer::status(503).into()));
         proxy.sever().await;
