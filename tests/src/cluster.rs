@@ -1,7 +1,7 @@
 //! A real cluster, if `PODWAIT_CLUSTER` is set.
 //!
 //! `PODWAIT_CLUSTER=go` builds and starts the cluster of `tests/cluster`, with three real kubelets;
-//! `PODWAIT_CLUSTER=containerd` gives it one more, over a real containerd; `PODWAIT_CLUSTER=kubeconfig` uses the current
+//! `PODWAIT_CLUSTER=containerd` gives it four more, over a real containerd; `PODWAIT_CLUSTER=kubeconfig` uses the current
 //! context. Tests that write the status of pods in place of a kubelet need no kubelet, and run on both. Tests that run
 //! steps on a kubelet, or disturb it, need the cluster of this repository. A test without the cluster that it needs is
 //! ignored.
@@ -58,11 +58,18 @@ pub fn kubeconfig() -> &'static PathBuf {
 const OPTIONS: &[&str] =
     &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi"];
 
-/// The node over containerd, where there is one. Pods have to tolerate its taint.
+/// The node over containerd of `tests/it/containerd`, where there is one. Pods have to tolerate its taint.
 pub const CONTAINERD_NODE: &str = "node-4";
 
-/// The options that add it.
-const WITH_CONTAINERD: &[&str] = &["--nodes", "4", "--runtime", "processes,processes,processes,containerd"];
+/// The options that add it, and three more that are over containerd what the first three are over processes.
+const WITH_CONTAINERD: &[&str] = &[
+    "--nodes",
+    "7",
+    "--runtime",
+    "processes,processes,processes,containerd",
+    "--log-max-size",
+    "1Mi,1Mi,1Gi,1Gi,1Mi,1Mi,1Gi",
+];
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 

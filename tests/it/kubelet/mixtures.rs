@@ -7,6 +7,7 @@ mod life;
 mod table;
 mod verdict;
 
+use super::Runtime;
 use arrivals::Arrivals;
 use futures_util::future::join_all;
 use history::History;
@@ -71,7 +72,13 @@ async fn run(own: &Cluster, scratch: &Scratch, history: &History, seed: u64) -> 
     let proxy = Proxy::start(scratch.kube()).await.expect("the proxy listens");
     proxy.rule(mixture(seed, FAULTS));
     let begun = Instant::now();
-    let uid = scratch.create_pod(&life.pod).await.metadata.uid.expect("a pod has a uid");
+    let uid = Runtime::Processes
+        .steady()
+        .create(scratch, life.pod.clone())
+        .await
+        .metadata
+        .uid
+        .expect("a pod has a uid");
     let [api, auth] = BUDGETS;
     let policy = Policy::builder().api_error_budget(api).auth_error_budget(auth).build().expect("a policy");
     let observed = Arc::new(Mutex::new(Vec::new()));

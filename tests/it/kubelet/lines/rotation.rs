@@ -1,7 +1,7 @@
 //! Logs with rotations: lost lines are reported.
 
-use super::super::{logs, step};
-use super::{LONGEST, print};
+use super::super::{Node, Runtime, logs, on_each, step};
+use super::{LONGEST, print, with_folder};
 use podwait::{LogEvent, LogGap, LogStream, Logs, wait};
 use podwait_tests::cluster::{Scratch, own_cluster, pause};
 use podwait_tests::proxy::{Answer, Proxy};
@@ -85,24 +85,27 @@ fn number(line: &[u8]) -> Option<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn lines_that_a_rotation_removes_are_reported() {
-    tokio::join!(rotated("lines-rotated", 100), rotated("lines-rotated-fast", 600));
+    on_each(Runtime::steady, async |node| {
+        tokio::join!(rotated(node, "lines-rotated", 100), rotated(node, "lines-rotated-fast", 600));
+    })
+    .await;
 }
 
-async fn rotated(name: &str, lines_at_once: usize) {
+async fn rotated(node: Node, name: &str, lines_at_once: usize) {
     let own = own_cluster();
-    let scratch = Scratch::new(name).await;
+    let scratch = Scratch::new(&node.named(name)).await;
     podwait_tests::cli::podwait();
     let (folder, rest) = (tempfile::tempdir().expect("a temporary folder"), "x".repeat(REST));
     let [start, stop, written] = ["start", "stop", "written"].map(|name| folder.path().join(name));
+    let lines = logs::numbered_lines(&rest, lines_at_once);
     let script = format!(
-        "while ! test -e {}; do sleep 0.1; done; \
-         n=0; while ! test -e {}; do seq -f '%010.0f{rest}' $n $((n + {lines_at_once} - 1)); \
-         n=$((n + {lines_at_once})); sleep 0.01; done; echo $n > {}; sleep 4",
+        "while ! test -e {}; do sleep 0.1; done; n=0; \
+         while ! test -e {}; do {lines}; sleep 0.01; done; echo $n > {}; sleep 4",
         start.display(),
         stop.display(),
         written.display(),
     );
-    scratch.create_pod(&step(&script)).await;
+    node.create(&scratch, with_folder(step(&script), folder.path())).await;
     let uid = scratch.wait_until_running("step").await;
     let proxy = Proxy::start(scratch.kube()).await.expect("a port");
     let (wait, stream) = wait(proxy.client(), scratch.namespace(), "step").logs(Logs::of_target());
@@ -126,7 +129,7 @@ async fn rotated(name: &str, lines_at_once: usize) {
         until_rotated(1).await;
         std::fs::write(stop, "").expect("it is written");
     };
-    let logs_of_step = own.logs("node-1", scratch.namespace(), "step", &uid, "step");
+    let logs_of_step = own.logs(node.name, scratch.namespace(), "step", &uid, "step");
     let read = async {
         let printed = print(&own.kubeconfig, &scratch, &["logs", "step", "-f"]);
         tokio::join!(wait, Numbers::all(stream), printed, absence)
@@ -140,8 +143,9 @@ async fn rotated(name: &str, lines_at_once: usize) {
     let (total, rotations) = (total.trim().parse().expect("a number"), rotations());
     let (lost, holes) = numbers.check(total);
     println!(
-        "{total} lines of 100 bytes, {rotations} rotations, no reads for two: {lost} lost in {holes} holes, {} broken, \
+        "{:?}: {total} lines of 100 bytes, {rotations} rotations, no reads for two: {lost} lost in {holes} holes, {} broken, \
          {} gaps reported",
+        node.runtime,
         numbers.broken,
         numbers.gaps.len()
     );
