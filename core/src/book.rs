@@ -85,12 +85,15 @@
 //! 8. **Waiting reasons** of the target and of the init containers before it (`startContainer` in
 //!    `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/images/types.go`). The kubelet tries for ever
 //!    (kubernetes#87278, kubernetes#122300). Image errors and configuration errors have one grace each, counted from
-//!    first sight, not restarted by flapping, cancelled when the error is gone. A permanent refusal by the registry
-//!    fails the wait after 15 s: the kubelet's second attempt comes 10 s after the first (`imageBackOffPeriod` in
-//!    `pkg/kubelet/kubelet.go`). Only known phrases of containerd, CRI-O, Docker and registries, and known gRPC codes,
-//!    count as a refusal (`rules/pull.rs`). During back-off the message of the last attempt still counts; the kubelet
-//!    repeats it since 1.32 (`prevPullErrMsg` in `pkg/kubelet/images/image_manager.go`). An unknown reason counts as
-//!    progress: vendors have reasons of their own.
+//!    first sight, not restarted by flapping, cancelled when the error is gone. Two permanent refusals in a row by the
+//!    registry fail the wait at the second. Each `ErrImagePull` is an attempt and `ImagePullBackOff` is none
+//!    (`EnsureImageExists` in `pkg/kubelet/images/image_manager.go`), so an `ErrImagePull` after a back-off is another
+//!    attempt. The time since the first refusal decides nothing: the next attempt comes 10 to 25 s later (`completeWork` in
+//!    `pkg/kubelet/pod_workers.go`), and the pod shows the back-off for as long as that attempt pulls the image. Only known
+//!    phrases of containerd, CRI-O, Docker and registries, and known gRPC codes, count as a refusal (`rules/pull.rs`).
+//!    During back-off the message of the last attempt still counts; the kubelet repeats it since 1.32
+//!    (`prevPullErrMsg` in `pkg/kubelet/images/image_manager.go`). An unknown reason counts as progress: vendors have
+//!    reasons of their own.
 //! 9. **Gone.** The object of a DELETED event is evaluated first; it usually has the end (`transform` in
 //!    `k8s.io/apiserver/pkg/storage/etcd3/watcher.go` sends the last stored state). Next comes a real exit that was
 //!    seen earlier (an exit 0 only if nothing could undo it: the container may have run again unseen), then a clean

@@ -109,6 +109,7 @@ mod history;
 mod input;
 mod machine;
 mod policy;
+mod progress;
 mod reason;
 mod rules;
 mod saved;
@@ -122,7 +123,8 @@ pub use decision::{Decision, Evidence, Exit, Failure};
 pub use input::{ApiError, Input};
 pub use machine::WaitMachine;
 pub use policy::{OnGone, OnMissingTerminated, Policy, PolicyBuilder, PolicyError};
-pub use reason::{Class, DoneReason, FailReason, RetryReason};
+pub use progress::{Limit, Progress, ProgressLog};
+pub use reason::{Class, DoneReason, FailReason, RetryReason, Stage};
 pub use saved::{RestoreError, SavedWait};
 pub use snapshot::{
     Condition, Container, ContainerState, ContainerStatus, Phase, PodSnapshot, RestartAction, RestartPolicy,

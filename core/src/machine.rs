@@ -8,6 +8,7 @@ use crate::history::History;
 use crate::input::Input;
 use crate::policy::Policy;
 use crate::reason::{FailReason, RetryReason};
+use crate::snapshot::PodSnapshot;
 use crate::time::Instant;
 use crate::timers::{Absent, LastWord, Timers};
 use alloc::boxed::Box;
@@ -117,6 +118,11 @@ impl Waiting {
     /// Whether the newest accepted object is not the pod's present state: the machine waits for what came after it.
     pub(crate) fn is_confirming(&self) -> bool {
         self.gone().is_some() || self.timers.lost_record.is_some()
+    }
+
+    /// Whether this object is the newest accepted one.
+    pub(crate) fn is_newest(&self, pod: &PodSnapshot) -> bool {
+        self.history.as_ref().is_some_and(|history| history.resource_version == pod.resource_version)
     }
 
     /// Whether the newest accepted object is the pod's present state, as far as a caller can know.

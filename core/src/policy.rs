@@ -187,8 +187,8 @@ setters! {
     /// How long a pod that was never seen may answer 404. Default 10 s.
     absent_grace: Duration;
     /// How long the image-pull group of waiting reasons may last. Default 2 min: the kubelet tries after 0, 10, 30 and 70 s,
-    /// and registries limit rates for about that long. What a registry refuses for good (no such image, access denied) fails
-    /// once it has stood for 15 s, or for this if that is shorter.
+    /// and registries limit rates for about that long. If a registry was seen to refuse two attempts in a row for good (no such
+    /// image, access denied), the wait fails before that.
     image_pull_grace: Duration;
     /// How long the config-error group of waiting reasons may last. Default 60 s.
     config_error_grace: Duration;

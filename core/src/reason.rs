@@ -62,6 +62,37 @@ reasons! {
 }
 
 reasons! {
+    /// What a [`crate::Progress`] is about.
+    #[non_exhaustive]
+    Stage {
+        /// The pod does not exist yet, as far as is known.
+        Absent = "absent",
+        /// No node has the pod: the scheduler has found none, or scheduling gates hold the pod back.
+        Unscheduled = "unscheduled",
+        /// The node prepares the pod, and nothing is known to be wrong.
+        Starting = "starting",
+        /// An image cannot be pulled.
+        Image = "image",
+        /// A container cannot be created from its configuration, such as a missing Secret.
+        Config = "config",
+        /// An init container runs or is prepared.
+        Init = "init",
+        /// The target runs.
+        Running = "running",
+        /// The target ended and will be started again.
+        Restarting = "restarting",
+        /// The pod is being deleted.
+        Terminating = "terminating",
+        /// The pod is over, and the record of the target's end is missing.
+        Record = "record",
+        /// The pod, or the record of its end, is gone; its final state may still come.
+        Gone = "gone",
+        /// The API server cannot be read.
+        ApiFailure = "api_failure",
+    }
+}
+
+reasons! {
     /// Why a [`crate::Decision::Done`] is the answer.
     DoneReason {
         /// The target exited with 0.

@@ -7,11 +7,12 @@ use crate::policy::Policy;
 use crate::reason::{FailReason, RetryReason};
 use crate::snapshot::{Phase, Terminated, Timestamp};
 use crate::time::Instant;
+use crate::timers::Refusals;
 use alloc::boxed::Box;
 use alloc::string::String;
 
 /// The version of the saved form that this crate writes. It also reads those before it.
-const SAVED_VERSION: u32 = 2;
+const SAVED_VERSION: u32 = 3;
 
 /// The state of a [`WaitMachine`](crate::WaitMachine) between two inputs, made by
 /// [`WaitMachine::save`](crate::WaitMachine::save).
@@ -250,8 +251,8 @@ pub(crate) struct SavedPull {
     pub(crate) since: Instant,
     /// The container whose image is meant.
     pub(crate) container: String,
-    /// Since when every attempt reports a permanent refusal by the registry.
-    pub(crate) refused: Option<Instant>,
+    /// The permanent refusals of that image by the registry.
+    pub(crate) refusals: Refusals,
     /// The failure that this becomes.
     pub(crate) failure: Failure,
 }
@@ -277,18 +278,25 @@ fn known_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u3
     }
 }
 
-/// Version 1 had neither the container nor the refusal.
+/// Version 1 had neither the container nor the refusals, version 2 only had the time of the first refusal.
 #[cfg(feature = "serde")]
 fn pull<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SavedPull>, D::Error> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Form {
         Present(SavedPull),
+        Second { since: Instant, container: String, refused: Option<Instant>, failure: Failure },
         First(Instant, Failure),
     }
     let form: Option<Form> = serde::Deserialize::deserialize(deserializer)?;
     Ok(form.map(|form| match form {
         Form::Present(pull) => pull,
-        Form::First(since, failure) => SavedPull { since, container: String::new(), refused: None, failure },
+        Form::Second { since, container, refused, failure } => {
+            let refusals = refused.map_or(Refusals::None, |_| Refusals::Once);
+            SavedPull { since, container, refusals, failure }
+        }
+        Form::First(since, failure) => {
+            SavedPull { since, container: String::new(), refusals: Refusals::None, failure }
+        }
     }))
 }

@@ -118,27 +118,67 @@ pub(crate) struct Pull {
     pub(crate) since: Instant,
     /// The container of the last attempt.
     pub(crate) container: String,
-    /// Since when every seen attempt of this container reports a permanent refusal by the registry.
-    pub(crate) refused: Option<Instant>,
+    /// The permanent refusals of this container's image by the registry.
+    pub(crate) refusals: Refusals,
     /// The failure when the grace is over, with the message of that attempt.
     pub(crate) failure: Failure,
 }
 
-impl Pull {
-    /// How long a refusal must last: the kubelet's second attempt comes 10 s after the first (`imageBackOffPeriod` in
-    /// `pkg/kubelet/kubelet.go`), and after two refusals further attempts are not expected to succeed.
-    pub(crate) const REFUSAL: Duration = Duration::from_secs(15);
+/// How often in a row the registry has refused an image for good, as far as the sights of the pod show it.
+///
+/// Each `ErrImagePull` is an attempt, and `ImagePullBackOff` is none (`EnsureImageExists` in
+/// `pkg/kubelet/images/image_manager.go`). So an `ErrImagePull` after an `ImagePullBackOff` is another attempt. Time alone
+/// shows no attempt: the kubelet publishes the result of an attempt with the next one, 10 to 15 s later or more
+/// (`completeWork` in `pkg/kubelet/pod_workers.go`), and `ImagePullBackOff` stands while an attempt goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub(crate) enum Refusals {
+    /// None: the last attempt failed in a way that may pass, or its result is unknown.
+    None,
+    /// The last attempt was refused.
+    Once,
+    /// The same, and the kubelet was seen to wait for the next attempt.
+    OnceAndBackedOff,
+    /// The last two attempts were refused; the second was seen at that time. Further attempts are not expected to succeed.
+    Twice(Instant),
+}
 
+impl Refusals {
+    /// What follows from another sight of the container.
+    const fn after(self, said: Said, at: Instant) -> Self {
+        match (said, self) {
+            (Said::Passing, _) | (Said::Nothing, Self::None) => Self::None,
+            (Said::Refused, Self::None | Self::Once) => Self::Once,
+            (Said::RefusedBefore, Self::None | Self::Once | Self::OnceAndBackedOff)
+            | (Said::Nothing, Self::Once | Self::OnceAndBackedOff) => Self::OnceAndBackedOff,
+            (Said::Refused, Self::OnceAndBackedOff) => Self::Twice(at),
+            (Said::Refused | Said::RefusedBefore | Said::Nothing, Self::Twice(since)) => Self::Twice(since),
+        }
+    }
+
+    /// When the second refusal was seen.
+    pub(crate) const fn since(self) -> Option<Instant> {
+        match self {
+            Self::Twice(since) => Some(since),
+            Self::None | Self::Once | Self::OnceAndBackedOff => None,
+        }
+    }
+}
+
+impl Pull {
     /// The present state. During back-off the message of the last attempt stays, unless that was another container's.
     fn of(before: Option<Box<Self>>, at: Instant, waiting: WaitingContainer<'_>) -> Box<Self> {
         let since = before.as_ref().map_or(at, |pull| pull.since);
         let of_container = before.filter(|pull| pull.container == waiting.container);
-        let refused = match (waiting.said(), of_container) {
-            (Said::Nothing, Some(before)) => return before,
-            (Said::Refused, before) => before.and_then(|pull| pull.refused).or(Some(at)),
-            (Said::Passing | Said::Nothing, _) => None,
-        };
-        Box::new(Self { since, container: waiting.container.into(), refused, failure: waiting.failure() })
+        let said = waiting.said();
+        let refusals = of_container.as_ref().map_or(Refusals::None, |pull| pull.refusals).after(said, at);
+        if said == Said::Nothing
+            && let Some(before) = of_container
+        {
+            return Box::new(Self { refusals, ..*before });
+        }
+        Box::new(Self { since, container: waiting.container.into(), refusals, failure: waiting.failure() })
     }
 }
 

@@ -88,7 +88,7 @@ walks! {
     ends::settling = 44_968
     limits::reasons_to_wait = 16_040
     limits::every_reason_of_a_group = 27_360
-    limits::what_the_registry_said = 32_888
+    limits::what_the_registry_said = 35_120
     limits::init_containers_wait_too = 7_238
     limits::what_puts_the_start_off = 131_744
     limits::init_failures_and_causes = 900

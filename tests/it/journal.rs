@@ -480,7 +480,7 @@ async fn the_waits_for_a_pod_are_found_by_its_name() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_an_earlier_version_saved_continues() {
     let cluster = Cluster::new();
-    let refused = json!({ "waiting": { "reason": "ErrImagePull", "message": "denied" } });
+    let refused = json!({ "waiting": { "reason": "ErrImagePull", "message": "denied: no access" } });
     let life = Life::of(pod("ci", "p", &["step"])).scheduled("node-1");
     life.merge(json!({ "status": { "containerStatuses": [{ "name": "step", "restartCount": 0, "state": refused }] } }))
         .run(&cluster)
@@ -493,7 +493,15 @@ async fn a_wait_that_an_earlier_version_saved_continues() {
     let saved = last.lock().expect("no panic").take().expect("it was seen");
 
     let mut old = serde_json::to_value(&saved).expect("JSON");
-    assert_eq!(old["version"], 2);
+    assert_eq!(old["version"], 3);
+    assert_eq!(old["state"]["waiting"]["since"]["image_pull"]["refusals"], "once");
+    let mut second = old.clone();
+    second["version"] = json!(2);
+    let pull = second["state"]["waiting"]["since"]["image_pull"].as_object_mut().expect("a pull");
+    pull.remove("refusals");
+    pull.insert("refused".to_owned(), pull["since"].clone());
+    assert_eq!(serde_json::from_value::<SavedWait>(second).expect("version 2"), saved);
+
     old["version"] = json!(1);
     let waiting = &mut old["state"]["waiting"];
     let said = waiting["pod"].as_object_mut().expect("a pod").remove("said");
@@ -505,7 +513,7 @@ async fn a_wait_that_an_earlier_version_saved_continues() {
     let failure = wait.await.expect_err("no image");
     assert_eq!(failure.reason, FailReason::ImagePull, "{failure}");
 
-    for unknown in [0, 3] {
+    for unknown in [0, 4] {
         old["version"] = json!(unknown);
         let error = serde_json::from_value::<SavedWait>(old.clone()).expect_err("no such version");
         assert!(error.to_string().contains(&format!("has version {unknown}")), "{error}");

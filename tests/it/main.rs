@@ -19,6 +19,7 @@ mod journal;
 mod kubelet;
 mod logs;
 mod network;
+mod progress;
 mod properties;
 mod rates;
 mod recordings;

@@ -296,10 +296,10 @@ proptest! {
     /// The author of a pod can neither move the cursor, forge a line nor fill a log.
     #[test]
     fn for_any_texts_of_a_pod_a_sentence_is_one_clean_line(pod in foreign_pod()) {
-        let verdicts = sentence::verdicts(&pod);
-        prop_assert!(!verdicts.is_empty());
-        for verdict in verdicts {
-            prop_assert_eq!(sentence::check(&verdict), Ok(()), "{:?}", pod);
+        let sentences = sentence::all_of(&pod);
+        prop_assert!(!sentences.is_empty());
+        for text in sentences {
+            prop_assert_eq!(sentence::check_text(&text), Ok(()), "{:?}", pod);
         }
     }
 }

@@ -64,8 +64,8 @@ pub(crate) struct LimitArgs {
     /// Give up if the step has not started after this time, `0` for never.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "10m")]
     pub(crate) start_timeout: Duration,
-    /// How long the pull of an image may fail. The kubelet tries again after 10 s, then 20 s, 40 s and so on. If the registry
-    /// refuses the image for good, the limit is 15 s.
+    /// How long the pull of an image may fail. The kubelet tries again after 10 s, then 20 s, 40 s and so on. The
+    /// registry's second refusal in a row for good, such as a missing tag, ends the wait before this.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2m")]
     pub(crate) image_pull_grace: Duration,
 }

@@ -67,14 +67,46 @@ pub enum Request {
     },
 }
 
-impl Request {
-    /// Path and query.
+/// A resource of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// `pods`
+    Pods,
+    /// `jobs` in the group `batch`
+    Jobs,
+}
+
+impl Resource {
+    /// The kind of its objects, in lower case for sentences.
     #[must_use]
-    pub fn target(&self) -> String {
+    pub const fn kind(self) -> &'static str {
         match self {
-            Self::Get(pod) => format!("/api/v1/namespaces/{}/pods/{}", pod.namespace(), pod.name()),
+            Self::Pods => "pod",
+            Self::Jobs => "job",
+        }
+    }
+
+    /// The path of the collection.
+    fn path(self, namespace: Option<&str>) -> String {
+        let (version, plural) = match self {
+            Self::Pods => ("/api/v1", "pods"),
+            Self::Jobs => ("/apis/batch/v1", "jobs"),
+        };
+        match namespace {
+            Some(namespace) => format!("{version}/namespaces/{namespace}/{plural}"),
+            None => format!("{version}/{plural}"),
+        }
+    }
+}
+
+impl Request {
+    /// Path and query of the request for objects of this resource.
+    #[must_use]
+    pub fn target(&self, resource: Resource) -> String {
+        match self {
+            Self::Get(pod) => format!("{}/{}", resource.path(Some(pod.namespace())), pod.name()),
             Self::List { selection, token, limit } => {
-                let mut query = query_of(selection.path());
+                let mut query = selection.query(resource);
                 query.append_pair("limit", &format!("{limit}"));
                 if let Some(token) = token {
                     query.append_pair("continue", token);
@@ -84,42 +116,42 @@ impl Request {
             }
             Self::Watch { selection, from, seconds } => {
                 let from = [("resourceVersion", from.resource_version())];
-                selection.watch(&from, *seconds)
+                selection.watch(resource, &from, *seconds)
             }
             Self::WatchList { selection, seconds } => {
                 let from = [("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan")];
-                selection.watch(&from, *seconds)
+                selection.watch(resource, &from, *seconds)
             }
         }
     }
 
     /// An invalid name in the request, which cannot be part of a path, and the kind of the name.
     #[must_use]
-    pub fn invalid_name(&self) -> Option<(&'static str, &str)> {
+    pub fn invalid_name(&self, resource: Resource) -> Option<(&'static str, &str)> {
         let (namespace, pod) = match self {
             Self::Get(pod) => (None, Some(pod)),
             Self::List { selection, .. }
             | Self::Watch { selection, .. }
             | Self::WatchList { selection, .. } => (selection.namespace.as_deref(), selection.pod.as_ref()),
         };
-        let of_pod = pod.into_iter().flat_map(|pod| [("pod", pod.name()), ("namespace", pod.namespace())]);
+        let of_pod =
+            pod.into_iter().flat_map(|pod| [(resource.kind(), pod.name()), ("namespace", pod.namespace())]);
         let names = of_pod.chain(namespace.map(|namespace| ("namespace", namespace)));
         names.into_iter().find(|(_, name)| !is_dns_subdomain(name))
     }
 }
 
 impl Selection {
-    /// The path of the collection, before a query.
-    fn path(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("/api/v1/namespaces/{namespace}/pods?"),
-            None => String::from("/api/v1/pods?"),
-        }
+    /// The path of the collection, and the beginning of a query.
+    fn query(&self, resource: Resource) -> Serializer<'static, String> {
+        let path = resource.path(self.namespace.as_deref()) + "?";
+        let start = path.len();
+        Serializer::for_suffix(path, start)
     }
 
     /// Path and query of a watch that begins there.
-    fn watch(&self, from: &[(&str, &str)], seconds: u32) -> String {
-        let mut query = query_of(self.path());
+    fn watch(&self, resource: Resource, from: &[(&str, &str)], seconds: u32) -> String {
+        let mut query = self.query(resource);
         query.append_pair("watch", "true");
         query.extend_pairs(from);
         query.append_pair("timeoutSeconds", &format!("{seconds}"));
@@ -136,12 +168,6 @@ impl Selection {
             query.append_pair("labelSelector", labels);
         }
     }
-}
-
-/// The query behind a path that ends in a question mark.
-fn query_of(path: String) -> Serializer<'static, String> {
-    let start = path.len();
-    Serializer::for_suffix(path, start)
 }
 
 /// Whether a name is a DNS subdomain (RFC 1123), as pod and namespace names must be.
@@ -349,8 +375,10 @@ mod tests {
             ),
         ];
         for (request, target) in cases {
-            assert_eq!(request.target(), target);
-            assert_eq!(request.invalid_name(), None);
+            assert_eq!(request.target(Resource::Pods), target);
+            assert_eq!(request.invalid_name(Resource::Pods), None);
+            let job = target.replace("/api/", "/apis/batch/").replace("pods", "jobs");
+            assert_eq!(request.target(Resource::Jobs), job);
         }
     }
 
@@ -368,7 +396,11 @@ mod tests {
             ),
         ];
         for (request, invalid) in &cases {
-            assert_eq!(request.invalid_name(), Some(*invalid));
+            assert_eq!(request.invalid_name(Resource::Pods), Some(*invalid));
+        }
+        for (request, (what, name)) in &cases {
+            let what = if *what == "pod" { "job" } else { what };
+            assert_eq!(request.invalid_name(Resource::Jobs), Some((what, *name)));
         }
     }
 

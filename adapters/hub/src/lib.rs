@@ -8,6 +8,7 @@ extern crate std;
 
 mod call;
 mod failure;
+mod feed;
 mod hash;
 mod lane;
 mod link;
@@ -25,12 +26,13 @@ mod shared;
 mod table;
 mod waits;
 
-pub use call::{Command, Request, RequestId, is_dns_subdomain};
+pub use call::{Command, Request, RequestId, Resource, is_dns_subdomain};
 pub use failure::{ApiFailure, Via};
+pub use feed::{Action, ResponseHead};
 pub use link::From;
 pub use lister::PageLimits;
 pub use name::{PodName, Scope, Selection};
-pub use observed::{Object, Observed};
+pub use observed::{Collected, Object, Observed};
 pub use reflector::{Event, Head, Reflector};
 pub use registry::{Confirms, WaitId};
-pub use waits::{Action, ObservedPod, Observer, ResponseHead, Turn, Waits};
+pub use waits::{ObservedPod, Observer, Turn, Waits};

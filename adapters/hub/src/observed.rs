@@ -10,6 +10,21 @@ pub trait Object: Clone {
     fn resource_version(&self) -> &str;
 }
 
+/// One observation of a scope as a whole, for a wait on all of its objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Collected<O> {
+    /// A LIST begins. One that is under way is dropped.
+    ListBegins,
+    /// An object, and the call that returned it.
+    Object(Via, O),
+    /// The object as a DELETED of a watch had it: it does not exist any more, or the label selector does not match it any more.
+    Deleted(O),
+    /// The LIST has ended: an object that was in none of the deliveries since [`ListBegins`](Self::ListBegins) does not exist.
+    ListEnds,
+    /// The API server, or the way to it, failed, or refuses the scope.
+    Failed(ApiFailure),
+}
+
 /// One observation of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed<O> {

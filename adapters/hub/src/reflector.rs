@@ -1,5 +1,6 @@
 //! Which requests are sent to the API server, and what is delivered to which wait.
 
+mod collecting;
 mod listing;
 mod own_watch;
 mod probing;
@@ -13,7 +14,7 @@ use crate::call::{Calls, Command, Purpose, RequestId};
 use crate::failure::{ApiFailure, is_refusal};
 use crate::lane::Lanes;
 use crate::name::{PodName, Scope};
-use crate::observed::{Object, Observed};
+use crate::observed::{Collected, Object, Observed};
 use crate::own::{Cause, Own};
 use crate::rate::RateLimiter;
 use crate::registry::{PodId, Read, Registry, WaitId};
@@ -75,7 +76,17 @@ pub struct Reflector<O> {
     calls: Calls,
     alarms: BTreeSet<(Instant, Alarm)>,
     deliveries: VecDeque<(WaitId, Observed<O>)>,
+    /// Of the scope as a whole, if that is wanted.
+    collection: Option<Box<Collection<O>>>,
     stays_open: bool,
+}
+
+/// The deliveries of a scope as a whole.
+#[derive(Clone, Debug)]
+struct Collection<O> {
+    deliveries: VecDeque<Collected<O>>,
+    /// A LIST is wanted, though the watch is open.
+    wants_list: bool,
 }
 
 impl<O: Object> Reflector<O> {
@@ -104,6 +115,7 @@ impl<O: Object> Reflector<O> {
             calls: Calls::default(),
             alarms: BTreeSet::new(),
             deliveries: VecDeque::new(),
+            collection: None,
             stays_open: false,
         }
     }

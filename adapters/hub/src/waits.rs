@@ -1,27 +1,23 @@
-//! Waits over bytes: the machines, their inputs, and the answers of the API server.
+//! Waits for pods over bytes: the machines and their inputs.
 
-mod body;
 #[cfg(test)]
 mod tests;
 
-use crate::call::{Command, Request, RequestId};
+use crate::call::{RequestId, Resource};
 use crate::failure::{ApiFailure, Via};
+use crate::feed::{Action, Feed, Readable, ResponseHead, Sink};
 use crate::name::{PodName, Scope};
 use crate::observed::{Object, Observed};
 use crate::reflector::Reflector;
 use crate::registry::{Confirms, WaitId};
 use crate::table::{Table, pop};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
-use alloc::format;
-use alloc::string::String;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use body::Body;
+use alloc::vec::Vec;
 use core::time::Duration;
 use podwait_core::{ApiError, Decision, Exit, Failure, Input, Instant, RetryReason, WaitMachine};
-use podwait_wire::{ACCEPT, Encoding, Pod};
-
-pub use body::ResponseHead;
+use podwait_wire::{DecodeError, Encoding, Event, Item, Pod};
 
 /// A pod as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +33,8 @@ impl ObservedPod {
     ///
     /// # Errors
     /// The answer cannot be read, or is about another pod.
-    pub fn of_answer(asked: &PodName, encoding: Encoding, bytes: &[u8]) -> Result<Self, ApiFailure> {
-        let pod = podwait_wire::pod(encoding, bytes)
-            .map_err(|error| body::unreadable(Via::Get, &format!("unreadable pod: {error}")))?;
-        body::check_subject(asked, Via::Get, &pod)?;
-        Ok(Self { pod, json: None })
+    pub fn of_answer(asked: &PodName, encoding: Encoding, bytes: Vec<u8>) -> Result<Arc<Self>, ApiFailure> {
+        Readable::of_answer(asked, encoding, bytes, false)
     }
 }
 
@@ -52,6 +45,34 @@ impl Object for Arc<ObservedPod> {
 
     fn resource_version(&self) -> &str {
         &self.pod.snapshot.resource_version
+    }
+}
+
+impl Readable for Arc<ObservedPod> {
+    const RESOURCE: Resource = Resource::Pods;
+
+    fn of_bytes(encoding: Encoding, bytes: Vec<u8>, keeps_json: bool) -> Result<Self, DecodeError> {
+        let pod = podwait_wire::pod(encoding, &bytes)?;
+        Ok(Self::new(ObservedPod { pod, json: keeps_json.then(|| bytes.into()) }))
+    }
+
+    fn of_item(item: &Item<'_>, keeps_json: bool) -> Result<Self, DecodeError> {
+        let json = keeps_json.then(|| item.bytes().into());
+        Ok(Self::new(ObservedPod { pod: item.pod()?, json }))
+    }
+
+    fn of_event(event: &Event<'_>, keeps_json: bool) -> Result<Self, DecodeError> {
+        let pod = event.pod()?;
+        let json = if keeps_json { event.object().ok().map(Box::from) } else { None };
+        Ok(Self::new(ObservedPod { pod, json }))
+    }
+
+    fn namespace(&self) -> &str {
+        &self.pod.namespace
+    }
+
+    fn name(&self) -> &str {
+        &self.pod.name
     }
 }
 
@@ -77,22 +98,6 @@ pub trait Observer {
 /// Ignores all turns.
 impl Observer for () {
     fn on_turn(&mut self, _: WaitId, _: Turn<'_>) {}
-}
-
-/// An action for the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Send a GET of this path and query, with this `Accept`.
-    Send {
-        /// The id under which the answer is handed over.
-        id: RequestId,
-        /// Path and query.
-        target: String,
-        /// The header `Accept`.
-        accept: &'static str,
-    },
-    /// Drop this request.
-    Close(RequestId),
 }
 
 #[derive(Clone, Debug)]
@@ -122,15 +127,15 @@ impl Wait {
 /// the host calls `poll`, carries out the actions and takes the verdicts of [`next_answer`](Self::next_answer).
 #[derive(Debug)]
 pub struct Waits {
-    reflector: Reflector<Arc<ObservedPod>>,
+    feed: Feed<Arc<ObservedPod>>,
+    machines: Machines,
+}
+
+/// The machines of the waits, and their answers.
+#[derive(Debug)]
+struct Machines {
     waits: Table<WaitId, Wait>,
-    bodies: Table<RequestId, Body>,
-    /// The deadlines for the bodies of refusals.
-    refusals: BTreeSet<(Instant, RequestId)>,
-    /// Requests whose answer was used before its end.
-    to_close: VecDeque<RequestId>,
     answers: VecDeque<(WaitId, Result<Exit, Failure>)>,
-    keeps_json: bool,
 }
 
 impl Waits {
@@ -147,37 +152,30 @@ impl Waits {
     }
 
     fn new(reflector: Reflector<Arc<ObservedPod>>) -> Self {
-        Self {
-            reflector,
-            waits: Table::new(),
-            bodies: Table::new(),
-            refusals: BTreeSet::new(),
-            to_close: VecDeque::new(),
-            answers: VecDeque::new(),
-            keeps_json: false,
-        }
+        let machines = Machines { waits: Table::new(), answers: VecDeque::new() };
+        Self { feed: Feed::new(reflector), machines }
     }
 
     /// Keeps the watch of the scope open when no wait is left.
     pub fn stay_open(&mut self, stays_open: bool) {
-        self.reflector.stay_open(stays_open);
+        self.feed.reflector.stay_open(stays_open);
     }
 
     /// Requests only JSON, and keeps each pod's text, for recordings of whole pods.
     pub const fn keep_json(&mut self, keeps_json: bool) {
-        self.keeps_json = keeps_json;
+        self.feed.keeps_json = keeps_json;
     }
 
     /// Why the pods of the scope are not watched together; see [`Reflector::refusal`].
     #[must_use]
     pub fn refusal(&self) -> Option<&ApiFailure> {
-        self.reflector.refusal()
+        self.feed.reflector.refusal()
     }
 
     /// Whether no wait is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waits.is_empty()
+        self.machines.waits.is_empty()
     }
 
     /// Adds a wait. `asleep` is how long a restored machine had no input; zero for a new machine.
@@ -192,8 +190,8 @@ impl Waits {
         may_watch: bool,
         observer: &mut impl Observer,
     ) -> WaitId {
-        let wait = self.reflector.join(now, pod, may_watch, machine.pod_uid());
-        self.waits.put(wait, Wait { begin: machine.now(), machine, joined: now, asleep });
+        let wait = self.feed.reflector.join(now, pod, may_watch, machine.pod_uid());
+        self.machines.waits.put(wait, Wait { begin: machine.now(), machine, joined: now, asleep });
         self.turn(now, wait, &Observed::Silence, observer);
         wait
     }
@@ -201,8 +199,8 @@ impl Waits {
     /// Ends a wait without an answer. Returns its pod, its machine, and the part of `asleep` that was not added yet, as
     /// [`join`](Self::join) takes them.
     pub fn leave(&mut self, wait: WaitId) -> Option<(PodName, WaitMachine, Duration)> {
-        let pod = self.reflector.leave(wait)?;
-        let wait = self.waits.remove(wait)?;
+        let pod = self.feed.reflector.leave(wait)?;
+        let wait = self.machines.waits.remove(wait)?;
         Some((pod, wait.machine, wait.asleep))
     }
 
@@ -213,81 +211,72 @@ impl Waits {
 
     /// The next action for the host.
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
-        if let Some(id) = pop(&mut self.to_close) {
-            return Some(Action::Close(id));
-        }
-        loop {
-            match self.reflector.next_command()? {
-                Command::Close(id) => {
-                    self.take_body(id);
-                    return Some(Action::Close(id));
-                }
-                Command::Send(id, request) if request.invalid_name().is_none() => {
-                    let target = request.target();
-                    self.bodies.put(id, Body::awaited(&request, &target));
-                    let accept = if self.keeps_json { Encoding::Json.media_type() } else { ACCEPT };
-                    return Some(Action::Send { id, target, accept });
-                }
-                Command::Send(id, request) => {
-                    // The failure is the same as the API server's answer would be.
-                    self.reflector.failed(now, id, rejected(&request));
-                }
-            }
-        }
+        self.feed.next_action(now)
     }
 
     /// The next wait with a final answer.
     pub fn next_answer(&mut self) -> Option<(WaitId, Result<Exit, Failure>)> {
-        pop(&mut self.answers)
+        pop(&mut self.machines.answers)
     }
 
     /// Does everything that is due. Returns the time at which to call this again, if there is no input before.
     pub fn poll(&mut self, now: Instant, observer: &mut impl Observer) -> Option<Instant> {
-        while let Some((by, id)) = self.refusals.first().copied().filter(|(by, _)| *by <= now) {
-            self.refusals.remove(&(by, id));
-            // Without its body, a refusal still has its code.
-            self.end(now, id, None, observer);
-            self.to_close.push_back(id);
-        }
-        loop {
-            let next = self.reflector.poll(now);
-            if !self.take_deliveries(now, observer) {
-                let refusal = self.refusals.first().map(|(by, _)| *by);
-                return [next, refusal].into_iter().flatten().min();
-            }
-        }
+        self.feed.poll(now, &mut Turns { machines: &mut self.machines, observer })
     }
 
-    /// Passes deliveries to the machines. Returns whether there were any.
-    fn take_deliveries(&mut self, now: Instant, observer: &mut impl Observer) -> bool {
-        let mut has_any = false;
-        while let Some((wait, observed)) = self.reflector.next_delivery() {
-            has_any = true;
-            self.turn(now, wait, &observed, observer);
-        }
-        has_any
+    /// The head of an answer has arrived. An answer has one; further ones are ignored.
+    pub fn head(&mut self, now: Instant, id: RequestId, head: &ResponseHead<'_>) {
+        self.feed.head(now, id, head);
+    }
+
+    /// A piece of an answer's body has arrived.
+    pub fn body(&mut self, now: Instant, id: RequestId, piece: &[u8], observer: &mut impl Observer) {
+        self.feed.body(now, id, piece, &mut Turns { machines: &mut self.machines, observer });
+    }
+
+    /// An answer has ended, or failed with this message.
+    pub fn end(&mut self, now: Instant, id: RequestId, error: Option<&str>, observer: &mut impl Observer) {
+        self.feed.end(now, id, error, &mut Turns { machines: &mut self.machines, observer });
     }
 
     fn turn(
         &mut self,
         now: Instant,
-        id: WaitId,
+        wait: WaitId,
         observed: &Observed<Arc<ObservedPod>>,
         observer: &mut impl Observer,
     ) {
-        let Some(wait) = self.waits.get_mut(id) else { return };
+        let mut turns = Turns { machines: &mut self.machines, observer };
+        turns.deliver(now, &mut self.feed.reflector, wait, observed);
+    }
+}
+
+/// Passes deliveries to the machines.
+struct Turns<'a, W> {
+    machines: &'a mut Machines,
+    observer: &'a mut W,
+}
+
+impl<W: Observer> Sink<Arc<ObservedPod>> for Turns<'_, W> {
+    fn deliver(
+        &mut self,
+        now: Instant,
+        reflector: &mut Reflector<Arc<ObservedPod>>,
+        id: WaitId,
+        observed: &Observed<Arc<ObservedPod>>,
+    ) {
+        let Some(wait) = self.machines.waits.get_mut(id) else { return };
         let at = wait.time(now, observed);
         let decision = wait.machine.handle(at, observed.as_input());
-        observer.on_turn(id, Turn { at, observed, decision: &decision, machine: &wait.machine });
+        self.observer.on_turn(id, Turn { at, observed, decision: &decision, machine: &wait.machine });
         let answer = match decision {
-            Decision::Retry { after, why } => {
-                return self.reflector.want(now, id, after, confirms(why));
-            }
+            Decision::Retry { after, why } => return reflector.want(now, id, after, confirms(why)),
             Decision::Done(exit) => Ok(exit),
             Decision::Fail(failure) => Err(failure),
         };
-        self.leave(id);
-        self.answers.push_back((id, answer));
+        reflector.leave(id);
+        self.machines.waits.remove(id);
+        self.machines.answers.push_back((id, answer));
     }
 }
 
@@ -326,16 +315,4 @@ impl Observed<Arc<ObservedPod>> {
             Self::Cancelled => Input::Cancel,
         }
     }
-}
-
-/// A request that cannot be sent. It fails as the API server would fail it: permanently.
-fn rejected(request: &Request) -> ApiFailure {
-    let via = match request {
-        Request::Get(_) => Via::Get,
-        Request::List { .. } => Via::List,
-        Request::Watch { .. } | Request::WatchList { .. } => Via::Watch,
-    };
-    let (what, name) = request.invalid_name().unwrap_or_default();
-    let message = format!("{name:?} is not a valid {what} name");
-    ApiFailure { is_status: true, ..ApiFailure::new(via, 400, &message) }
 }

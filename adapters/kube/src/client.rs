@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
-use podwait_hub::{ObservedPod, PodName, is_dns_subdomain};
+use podwait_hub::{ObservedPod, PodName, Resource, is_dns_subdomain};
 use podwait_wire::{Answer, ApiFailure, Encoding, LONGEST_OBJECT, Refusal, Subject, Via};
 use std::error::Error;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Calls {
         let json = Encoding::Json.media_type();
         let request = get_request(Via::Get, &podwait_hub::Request::Get(pod.clone()), json)?;
         match self.call(Via::Get, request).await {
-            Ok(json) => Ok(Some(Arc::new(ObservedPod::of_answer(pod, Encoding::Json, &json)?))),
+            Ok(json) => Ok(Some(ObservedPod::of_answer(pod, Encoding::Json, json.into())?)),
             Err(refusal) if refusal.is_absence_of(pod.name()) => Ok(None),
             Err(refusal) => Err(refusal.failure),
         }
@@ -113,11 +113,11 @@ fn get_request(
     asked: &podwait_hub::Request,
     accept: &'static str,
 ) -> Result<Request<Vec<u8>>, ApiFailure> {
-    if let Some((what, name)) = asked.invalid_name() {
+    if let Some((what, name)) = asked.invalid_name(Resource::Pods) {
         // What the API server would answer.
         return Err(rejected(via, format!("{name:?} is not a valid {what} name")));
     }
-    let get = Request::get(asked.target()).header(header::ACCEPT, accept);
+    let get = Request::get(asked.target(Resource::Pods)).header(header::ACCEPT, accept);
     get.body(Vec::new()).map_err(|error| rejected(via, error.to_string()))
 }
 

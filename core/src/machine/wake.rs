@@ -9,7 +9,7 @@ use crate::reason::{FailReason, RetryReason};
 use crate::rules::api::ApiFailure;
 use crate::text::{in_parentheses, one_line};
 use crate::time::Instant;
-use crate::timers::{Absent, Pull, Start};
+use crate::timers::{Absent, Start};
 use alloc::format;
 use alloc::string::String;
 use core::ops::ControlFlow;
@@ -20,7 +20,7 @@ const LONGEST_UID: usize = 64;
 
 /// The machine's own timers, in their order of precedence when they expire together.
 #[derive(Clone, Copy)]
-pub(super) enum Timer<'a> {
+pub(crate) enum Timer<'a> {
     /// The exit that waits for the phase.
     Settle(&'a Exit),
     /// The failure that a waiting reason becomes.
@@ -36,6 +36,25 @@ pub(super) enum Timer<'a> {
     Start,
     Deadline,
     Silence,
+}
+
+impl Timer<'_> {
+    /// The failure that it becomes; `None` for a success.
+    pub(crate) const fn fail_reason(self) -> Option<FailReason> {
+        Some(match self {
+            Self::Settle(_) => return None,
+            Self::Grace(failure) | Self::LostRecord(failure) => failure.reason,
+            Self::NodeLost => FailReason::NodeLost,
+            Self::Terminating => FailReason::PodDeleted,
+            Self::Absent(absent) if absent.has_namesake => FailReason::PodReplaced,
+            Self::Absent(_) => FailReason::PodNeverSeen,
+            Self::Gone(gone) => gone.how(),
+            Self::AuthError(failure) => failure.fail_reason(),
+            Self::ApiError | Self::Silence => FailReason::ApiUnavailable,
+            Self::Start => FailReason::StartTimeout,
+            Self::Deadline => FailReason::Deadline,
+        })
+    }
 }
 
 /// The timer that expires first of those added so far; of two that expire together, the one added first.
@@ -54,7 +73,7 @@ impl<'a> Earliest<'a> {
 
 impl Waiting {
     /// The timer that expires first.
-    pub(super) fn next_timer(&self, policy: &Policy) -> Option<(Instant, Timer<'_>)> {
+    pub(crate) fn next_timer(&self, policy: &Policy) -> Option<(Instant, Timer<'_>)> {
         let (policy, waiting, timers) = (&policy.0, self, &self.timers);
         let deletion = waiting.history.as_ref().and_then(|history| history.deletion);
         let deletion_grace = deletion.map_or(Duration::ZERO, |deletion| deletion.grace);
@@ -79,8 +98,7 @@ impl Waiting {
                 next.run(Some(settling.0), policy.settle, Timer::Settle(&settling.1));
             }
             if let Some(pull) = timers.image_pull.as_deref() {
-                let refusal = Pull::REFUSAL.min(policy.image_pull_grace);
-                next.run(pull.refused, Some(refusal), Timer::Grace(&pull.failure));
+                next.run(pull.refusals.since(), Some(Duration::ZERO), Timer::Grace(&pull.failure));
                 next.run(Some(pull.since), Some(policy.image_pull_grace), Timer::Grace(&pull.failure));
             }
             if let Some(grace) = &timers.config_error {

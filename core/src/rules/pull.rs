@@ -6,8 +6,10 @@
 /// What a waiting reason and its message say about the last pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// The registry answered that there is no such image, or that the pod has no access to it.
+    /// An attempt has failed: the registry answered that there is no such image, or that the pod has no access to it.
     Refused,
+    /// The kubelet waits for its next attempt. The registry refused the last one in this way.
+    RefusedBefore,
     /// Another error, or an unknown message.
     Passing,
     /// The kubelet waits for its next attempt and does not repeat the message of the last one.
@@ -116,7 +118,10 @@ pub(crate) fn said(reason: &str, message: &str) -> Said {
         "ErrImagePull" => of_attempt(message),
         "ImagePullBackOff" => match repeated(message) {
             Some("") => Said::Nothing,
-            Some(repeated) => repeated.strip_prefix(": ErrImagePull: ").map_or(Said::Passing, of_attempt),
+            Some(repeated) => match repeated.strip_prefix(": ErrImagePull: ").map(of_attempt) {
+                Some(Said::Refused) => Said::RefusedBefore,
+                Some(Said::RefusedBefore | Said::Passing | Said::Nothing) | None => Said::Passing,
+            },
             None => Said::Passing,
         },
         // The kubelet's own reasons: no pull was tried (`ErrImageNeverPull`; the image may reach the node in another
@@ -246,7 +251,7 @@ mod tests {
         for message in REFUSED {
             assert_eq!(said("ErrImagePull", message), Said::Refused, "{message}");
             let repeated = format!("Back-off pulling image \"r/a:1\": ErrImagePull: {message}");
-            assert_eq!(said("ImagePullBackOff", &repeated), Said::Refused, "{repeated}");
+            assert_eq!(said("ImagePullBackOff", &repeated), Said::RefusedBefore, "{repeated}");
             let limited = format!("{message}: 429 Too Many Requests");
             assert_eq!(said("ErrImagePull", &limited), Said::Passing, "{limited}");
             for reason in ["ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError", "Novel"] {

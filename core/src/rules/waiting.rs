@@ -96,6 +96,11 @@ impl WaitingContainer<'_> {
         pull::said(self.reason, self.message)
     }
 
+    /// Whether this is the result of an attempt to pull the image, and not the time until the next one.
+    pub(crate) fn is_attempt(&self) -> bool {
+        self.reason != "ImagePullBackOff"
+    }
+
     /// The failure when the grace is over; for an invalid image name, at once.
     pub(crate) fn failure(&self) -> Failure {
         let (reason, text) = match self.group {

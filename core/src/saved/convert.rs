@@ -202,7 +202,7 @@ fn save_timers(timers: &Timers) -> SavedTimers {
         has_namesake: timers.absent.is_some_and(|absent| absent.has_namesake),
         lost_record: grace(&timers.lost_record),
         image_pull: timers.image_pull.as_deref().cloned().map(
-            |Pull { since, container, refused, failure }| SavedPull { since, container, refused, failure },
+            |Pull { since, container, refusals, failure }| SavedPull { since, container, refusals, failure },
         ),
         config_error: grace(&timers.config_error),
         node_lost: timers.node_lost,
@@ -237,8 +237,8 @@ fn restore_timers(saved: SavedTimers, behind_until: Option<Instant>) -> Result<T
         },
         absent: saved.absent.map(|since| Absent { since, has_namesake: saved.has_namesake }),
         lost_record: grace(saved.lost_record),
-        image_pull: saved.image_pull.map(|SavedPull { since, container, refused, failure }| {
-            Box::new(Pull { since, container, refused, failure })
+        image_pull: saved.image_pull.map(|SavedPull { since, container, refusals, failure }| {
+            Box::new(Pull { since, container, refusals, failure })
         }),
         config_error: grace(saved.config_error),
         node_lost: saved.node_lost,

@@ -44,7 +44,6 @@ async fn what_a_registry_refuses_for_good() {
     );
 }
 
-/// The kubelet's second attempt comes 10 s after the first or, if it looks a moment too early, some 25 s after it.
 #[tokio::test]
 #[cfg_attr(not(containerd), ignore = "needs PODWAIT_CLUSTER=containerd")]
 async fn what_passes_at_the_second_attempt() {
@@ -53,6 +52,7 @@ async fn what_passes_at_the_second_attempt() {
         undisturbed(&format!("image-{fault}-once"), pod).await.by_itself(3);
     };
     tokio::join!(
+        passes("404"),
         passes("429"),
         passes("500"),
         passes("503"),

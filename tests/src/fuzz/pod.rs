@@ -28,8 +28,8 @@ pub fn pod_bytes(data: &[u8]) {
         |snapshot| WaitMachine::new(Default::default()).handle(Instant::ZERO, Input::Snapshot(snapshot));
     let (whole, reduced) = (answer(&pod.snapshot), answer(&again.snapshot));
     assert_eq!(whole.code(), reduced.code(), "{pod:#?}");
-    for verdict in sentence::verdicts(&pod.snapshot) {
-        assert_eq!(sentence::check(&verdict), Ok(()));
+    for text in sentence::all_of(&pod.snapshot) {
+        assert_eq!(sentence::check_text(&text), Ok(()));
     }
 }
 

@@ -1,20 +1,23 @@
-//! Rule 8: since when a registry refuses the image for good, by all sights.
+//! Rule 8: when a registry was seen to refuse the image for good a second time in a row, by all sights.
 
 use super::story::{Sight, Story};
 use super::target::State;
 use super::timers::is_image_pull;
 use podwait_core::Instant;
 
-/// The beginning of the stretch of sights, up to the newest, in which the same container waits for its image and the
-/// registry refused every attempt for good.
-pub(super) fn refused_since(story: &Story<'_>) -> Option<Instant> {
+/// In the newest sights the same container waits for its image, and the registry refused every attempt for good. Returns the
+/// first sight among them of an attempt that came after a back-off.
+pub(super) fn refused_twice(story: &Story<'_>) -> Option<Instant> {
     let sights = &story.sights;
     let name = first_without_image(sights.last()?)?.0;
     let refused = |index: &usize| {
         first_without_image(&sights[*index]).is_some_and(|(other, ..)| other == name)
             && is_refused(&sights[..=*index])
     };
-    (0..sights.len()).rev().take_while(refused).last().map(|index| sights[index].at)
+    let first = (0..sights.len()).rev().take_while(refused).last()?;
+    let reason = |sight| first_without_image(sight).map_or("", |(_, reason, _)| reason);
+    let mut after_a_back_off = sights[first..].iter().skip_while(|sight| reason(sight) != "ImagePullBackOff");
+    after_a_back_off.find(|sight| reason(sight) == "ErrImagePull").map(|sight| sight.at)
 }
 
 /// Whether the last known attempt in these sights was refused.

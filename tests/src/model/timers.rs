@@ -46,11 +46,7 @@ pub(super) fn armed(story: &Story<'_>) -> Vec<(Instant, Verdict)> {
                 config.image_pull_grace,
                 FailReason::ImagePull,
             ),
-            fail(
-                pull::refused_since(story),
-                config.image_pull_grace.min(Duration::from_secs(15)),
-                FailReason::ImagePull,
-            ),
+            fail(pull::refused_twice(story), Duration::ZERO, FailReason::ImagePull),
             fail(
                 since(&|sight| waits_for(sight, is_config_error)),
                 config.config_error_grace,

@@ -4,9 +4,6 @@ use crate::storm::Run;
 use crate::storm::truth::ShownBy;
 use std::time::Duration;
 
-/// The policy's default, which is not random.
-const IMAGE_PULL_GRACE: Duration = Duration::from_secs(120);
-
 impl Run {
     /// The latest time of the answer.
     ///
@@ -28,9 +25,6 @@ impl Run {
         };
         let mut last = decided.unwrap_or_else(|| self.story.end()).max(self.story.wait_at);
         let mut patience = truth.patience.max(self.limits.settle.unwrap_or_default());
-        if self.has_missed_the_refusal() {
-            patience = patience.max(IMAGE_PULL_GRACE);
-        }
         if self.story.successor.is_some() && self.story.knows_uid {
             // A wait that begins too late waits until the start deadline for a pod that is gone.
             patience = patience.max(Duration::from_secs(600));
@@ -51,17 +45,5 @@ impl Run {
             }
         }
         last + slack
-    }
-
-    /// Whether the registry has refused the image for good, and no object that arrived shows that. A wait that begins
-    /// late observes only the kubelet's back-off, which may have any reason, and must use the longer grace.
-    fn has_missed_the_refusal(&self) -> bool {
-        let history = self.story.history.iter();
-        let mut refusals = history
-            .filter(|(_, event)| event.object["status"].to_string().contains("code = NotFound"))
-            .map(|(_, event)| event.revision)
-            .peekable();
-        let has_arrived = |revision| self.ledger.objects.iter().any(|object| object.version == revision);
-        refusals.peek().is_some() && !refusals.any(has_arrived)
     }
 }

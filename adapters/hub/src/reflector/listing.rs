@@ -1,6 +1,6 @@
 //! The items of a LIST, and the pods that are not in it.
 
-use super::{Head, Reflector};
+use super::{Event, Head, Reflector};
 use crate::call::{Purpose, RequestId};
 use crate::failure::{ApiFailure, Via, is_refusal};
 use crate::lane::Lane;
@@ -19,7 +19,9 @@ use podwait_core::Instant;
 impl<O: Object> Reflector<O> {
     /// An item of a page.
     pub(super) fn on_item(&mut self, head: Head<'_>, read: impl FnOnce() -> Result<O, ApiFailure>) {
-        let Some(pod) = self.registry.find(head.namespace, head.name) else { return };
+        let Some(pod) = self.registry.find(head.namespace, head.name) else {
+            return self.collect(Via::List, Event::State, read);
+        };
         let Some(shared) = &self.shared else { return };
         let is_open = shared.link.is_open();
         let entry = &mut self.registry.pods[pod];
@@ -69,6 +71,7 @@ impl<O: Object> Reflector<O> {
             shared.link.want(From::After(resource_version.into()));
         }
         shared.lister.complete(now, is_stream);
+        self.list_ends();
     }
 
     /// A LIST at the beginning of a watch failed. If only the form of the request is refused, the LIST comes in pages
@@ -97,7 +100,7 @@ impl<O: Object> Reflector<O> {
         if shared.link.is_on() {
             // This LIST was to replace GETs: those continue.
             self.lanes[Lane::Shared].rate.heed(now, &failure);
-            return;
+            return self.fail_collection(&failure);
         }
         if !failure.is_expired() {
             // Without the LIST no state is known, so even the first failure is delivered. A page that comes too late

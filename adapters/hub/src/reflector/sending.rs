@@ -76,7 +76,8 @@ impl<O: Object> Reflector<O> {
         self.send_own(&mut wake);
         let _ = wake.is_due(self.alarms.first().map(|(at, _)| *at));
         let _ = wake.is_due(self.calls.next_deadline());
-        if self.calls.has_commands() || !self.deliveries.is_empty() { Some(now) } else { wake.next }
+        let has_deliveries = !self.deliveries.is_empty() || self.has_collected();
+        if self.calls.has_commands() || has_deliveries { Some(now) } else { wake.next }
     }
 
     fn look_after_shared(&mut self, wake: &mut Wake) {
@@ -85,7 +86,7 @@ impl<O: Object> Reflector<O> {
         if let Service::Refused(until) = shared.service {
             let is_needed = || {
                 let mut own = self.registry.pods.values().filter_map(|entry| entry.own.as_ref());
-                own.any(|own| matches!(own.cause, Cause::Refused { .. }))
+                self.collection.is_some() || own.any(|own| matches!(own.cause, Cause::Refused { .. }))
             };
             if !wake.is_due(Some(until)) {
                 return;
@@ -138,7 +139,9 @@ impl<O: Object> Reflector<O> {
                     Some(until) => Some(shared.lister.after(1).map_or(until, |at| at.max(until))),
                     None => {
                         let is_worth = lane.reads.listable() > LIST_WORTH;
-                        is_worth.then(|| shared.lister.after(TO_SPARE_GETS).unwrap_or(wake.now))
+                        let times =
+                            if self.wants_list() { Some(1) } else { is_worth.then_some(TO_SPARE_GETS) };
+                        times.map(|times| shared.lister.after(times).unwrap_or(wake.now))
                     }
                 };
                 let due = due.map(|due| shared.lister.gathered().map_or(due, |gathered| gathered.max(due)));
@@ -183,6 +186,8 @@ impl<O: Object> Reflector<O> {
             }
             Next::List => {
                 shared.lister.begin(now, self.registry.generation());
+                self.list_begins();
+                let Some(shared) = &mut self.shared else { return };
                 if shared.link.is_on() || !shared.lister.may_stream() {
                     return self.send_page(now, selection);
                 }

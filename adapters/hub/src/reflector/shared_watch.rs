@@ -1,7 +1,7 @@
 //! The watch of the scope: its events and its end.
 
 use super::{Event, Head, Reflector};
-use crate::failure::{ApiFailure, is_refusal};
+use crate::failure::{ApiFailure, Via, is_refusal};
 use crate::lane::Lane;
 use crate::link::{LONGEST_REST, rest_after};
 use crate::name::parse_resource_version;
@@ -34,7 +34,9 @@ impl<O: Object> Reflector<O> {
         shared.link.has_reached(head.resource_version, true);
         shared.health.is_current();
         let is_open = shared.link.is_open();
-        let Some(pod) = self.registry.find(head.namespace, head.name) else { return };
+        let Some(pod) = self.registry.find(head.namespace, head.name) else {
+            return self.collect(Via::Watch, event, read);
+        };
         // A watch that resumes from an older version repeats what a read has found, so the event says nothing about the
         // read.
         let version = parse_resource_version(head.resource_version);
@@ -131,6 +133,7 @@ impl<O: Object> Reflector<O> {
 
     /// A request for all pods has failed. Reads continue.
     pub(super) fn fail_shared(&mut self, failure: &ApiFailure) {
+        self.fail_collection(failure);
         self.fall_behind();
         let pods = self.registry.pods.iter();
         // A pod with a read under way receives the result of that read instead: the read may succeed, and until then
@@ -144,6 +147,7 @@ impl<O: Object> Reflector<O> {
 
     /// The server refuses to watch all pods of the scope: until it allows that, each has a watch of its own.
     pub(super) fn refuse(&mut self, now: Instant, failure: ApiFailure) {
+        self.fail_collection(&failure);
         let Some(shared) = &mut self.shared else { return };
         shared.refusal = Some(failure);
         // An open probe may still deliver the final states.

@@ -4,8 +4,9 @@ mod answers;
 mod options;
 
 use super::*;
+use alloc::string::String;
 use podwait_core::DoneReason;
-use std::vec::Vec;
+use podwait_wire::ACCEPT;
 
 const fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
@@ -64,7 +65,7 @@ fn a_refusal_whose_request_is_closed_leaves_no_deadline_behind() {
     assert!(waits.poll(at(1), &mut ()).is_some_and(|next| next <= at(1001)));
     assert!(waits.leave(wait).is_some());
     assert_eq!(actions(&mut waits, at(2)), [Action::Close(get)]);
-    assert!(waits.refusals.is_empty());
+    assert!(!waits.feed.has_refusals());
     assert_eq!(waits.poll(at(5000), &mut ()), None);
 }
 
@@ -76,7 +77,7 @@ fn a_refusal_without_an_end_is_answered_and_its_request_closed() {
     waits.head(at(1), get, &ResponseHead { status: 200, ..ResponseHead::default() });
     let _ = waits.poll(at(1001), &mut ());
     assert_eq!(actions(&mut waits, at(1001)), [Action::Close(get)]);
-    assert!(waits.refusals.is_empty());
+    assert!(!waits.feed.has_refusals());
     assert!(waits.leave(wait).is_some());
     assert_eq!(actions(&mut waits, at(1002)), []);
 }

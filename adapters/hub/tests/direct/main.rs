@@ -1,6 +1,7 @@
 //! Cases that walks of a few pods do not reach, driven by hand.
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 
+mod collections;
 mod events;
 mod host;
 mod labels;

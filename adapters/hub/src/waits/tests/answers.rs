@@ -115,7 +115,7 @@ fn an_answer_must_be_about_the_requested_pod() {
             r#""namespace":"ci","name":"p""#,
             &alloc::format!(r#""namespace":"{namespace}","name":"{name}""#),
         );
-        let read = ObservedPod::of_answer(&asked, Encoding::Json, bytes.as_bytes());
+        let read = ObservedPod::of_answer(&asked, Encoding::Json, bytes.as_bytes().to_vec());
         assert_eq!(read.is_ok(), is_the_one, "{namespace}/{name}: {read:?}");
         if let Err(failure) = read {
             let message = alloc::format!("requested pod ci/p, received {namespace}/{name}");
@@ -153,8 +153,8 @@ fn an_answer_that_cannot_be_read_is_closed() {
     waits.body(at(5_000), watch, b"[]\n", &mut seen);
     assert_eq!(seen.failure().via, Via::Watch);
     assert!(seen.failure().message.starts_with("unreadable watch event: "), "{}", seen.failure());
-    assert_eq!(waits.reflector.next_command(), Some(Close(watch)));
-    assert!(waits.bodies.get(watch).is_none());
+    assert_eq!(waits.feed.reflector.next_command(), Some(Close(watch)));
+    assert!(!waits.feed.has_body(watch));
 }
 
 #[test]

@@ -86,11 +86,16 @@ const LIMITED: Hindrance = &[
 /// A Secret is missing.
 const CONFIG: Hindrance = &[("CreateContainerConfigError", "secret \"token\" not found")];
 
-/// The kubelet cannot start the step, for these reasons in turn.
-fn hindered(life: Life, dice: &mut Dice, by: Hindrance, mut time: Duration) -> Life {
+/// The kubelet cannot start the step for this time, for these reasons in turn.
+fn hindered<'a>(
+    life: Life,
+    dice: &mut Dice,
+    by: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+    mut time: Duration,
+) -> Life {
     let mut life = life.created(lone()).after(dice.time(0, 500)).scheduled("node-1").containers_creating();
     life = life.after(dice.time(200, 3000));
-    for (reason, message) in by.iter().cycle() {
+    for (reason, message) in by {
         life = life.waiting(STEP, reason, message);
         let pause = dice.time(500, 15_000).min(time);
         time = time.saturating_sub(pause);
@@ -99,18 +104,19 @@ fn hindered(life: Life, dice: &mut Dice, by: Hindrance, mut time: Duration) -> L
             break;
         }
     }
-    life
+    life.after(time)
 }
 
 /// The image cannot be pulled for longer than the policy allows.
 pub(super) fn without_an_image(life: Life, dice: &mut Dice) -> (Life, Truth) {
     if dice.chance(25) {
         let invalid: Hindrance = &[("InvalidImageName", "couldn't parse image name")];
-        let life = hindered(life, dice, invalid, Duration::from_secs(1));
+        let life = hindered(life, dice, invalid.iter().cycle(), Duration::from_secs(1));
         return (life, stopped(&[FailReason::InvalidImageName], ShownBy::Anything));
     }
-    let (by, patience) = dice.pick(&[(REFUSED, 15), (LIMITED, 120)]);
-    never(life, dice, by, FailReason::ImagePull, Duration::from_secs(patience))
+    // A second refusal is decided at once, but a wait may miss it.
+    let by = dice.pick(&[REFUSED, LIMITED]);
+    never(life, dice, by, FailReason::ImagePull, Duration::from_secs(120))
 }
 
 /// The Secret is missing for longer than the policy allows.
@@ -125,22 +131,30 @@ fn never(
     reason: FailReason,
     patience: Duration,
 ) -> (Life, Truth) {
-    let life = hindered(life, dice, by, Duration::from_secs(300));
+    let life = hindered(life, dice, by.iter().cycle(), Duration::from_secs(300));
     (life, Truth { patience, ..stopped(&[reason], ShownBy::Anything) })
 }
 
 /// The image cannot be pulled, for less time than the policy allows.
 pub(super) fn with_a_late_image(life: Life, dice: &mut Dice) -> (Life, Truth) {
-    let (by, longest) = dice.pick(&[(REFUSED, 13_000), (LIMITED, 110_000)]);
-    late(life, dice, by, longest)
+    if dice.chance(50) {
+        // The registry refuses one attempt. The back-off stands while the second attempt pulls the image.
+        return late(life, dice, REFUSED, 110_000);
+    }
+    late(life, dice, LIMITED.iter().cycle(), 110_000)
 }
 
 /// The Secret is created in time.
 pub(super) fn with_a_late_secret(life: Life, dice: &mut Dice) -> (Life, Truth) {
-    late(life, dice, CONFIG, 50_000)
+    late(life, dice, CONFIG.iter().cycle(), 50_000)
 }
 
-fn late(life: Life, dice: &mut Dice, by: Hindrance, longest: u64) -> (Life, Truth) {
+fn late<'a>(
+    life: Life,
+    dice: &mut Dice,
+    by: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+    longest: u64,
+) -> (Life, Truth) {
     let code = code(dice);
     let time = dice.time(1000, longest);
     let life = work(hindered(life, dice, by, time).running(), dice);

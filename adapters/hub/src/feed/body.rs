@@ -1,18 +1,17 @@
 //! Answers that are being received.
 
-use super::{ObservedPod, Observer, Waits};
+use super::{Feed, Readable, Sink};
 use crate::call::{Request, RequestId};
 use crate::failure::{ApiFailure, Via};
 use crate::name::PodName;
 use crate::reflector::{Event, Head};
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use podwait_core::Instant;
 use podwait_wire::{
-    Answer, DecodeError, Encoding, EventKind, Frames, LONGEST_OBJECT, ListItems, Pod, Refusal, Subject,
+    Answer, DecodeError, Encoding, EventKind, Frames, LONGEST_OBJECT, ListItems, Refusal, Subject,
 };
 
 /// How long the body of a refusal may take.
@@ -43,14 +42,14 @@ enum Kind {
 
 /// An answer that is being received.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct Body<O> {
     kind: Kind,
     subject: Subject,
-    state: State,
+    state: State<O>,
 }
 
 #[derive(Debug)]
-enum State {
+enum State<O> {
     /// Its head is awaited.
     Awaited,
     Refused {
@@ -63,11 +62,11 @@ enum State {
     /// Of a [`Kind::Get`], with the requested pod.
     Object(PodName, Encoding, Vec<u8>),
     /// With the pod of a [`Kind::Find`].
-    List(ListItems, Option<Arc<ObservedPod>>),
+    List(ListItems, Option<O>),
     Watch(Frames, Encoding),
 }
 
-impl Body {
+impl<O> Body<O> {
     pub(super) fn awaited(request: &Request, target: &str) -> Self {
         let kind = match request {
             Request::Get(pod) => Kind::Get(pod.clone()),
@@ -90,9 +89,9 @@ impl Kind {
     }
 }
 
-impl Waits {
+impl<O: Readable> Feed<O> {
     /// The head of an answer has arrived. An answer has one; further ones are ignored.
-    pub fn head(&mut self, now: Instant, id: RequestId, head: &ResponseHead<'_>) {
+    pub(crate) fn head(&mut self, now: Instant, id: RequestId, head: &ResponseHead<'_>) {
         let Some(body) = self.bodies.get_mut(id).filter(|body| matches!(body.state, State::Awaited)) else {
             return;
         };
@@ -114,7 +113,7 @@ impl Waits {
     }
 
     /// A piece of an answer's body has arrived.
-    pub fn body(&mut self, now: Instant, id: RequestId, piece: &[u8], observer: &mut impl Observer) {
+    pub(crate) fn body(&mut self, now: Instant, id: RequestId, piece: &[u8], sink: &mut impl Sink<O>) {
         let Some(body) = self.bodies.get_mut(id) else { return };
         self.reflector.progress(now, id, piece.len());
         let taken = match &mut body.state {
@@ -132,16 +131,16 @@ impl Waits {
                 Ok(())
             }
             State::List(..) => self.take_items(id, piece),
-            State::Watch(..) => self.take_events(now, id, piece, observer),
+            State::Watch(..) => self.take_events(now, id, piece, sink),
         };
         if let Err(error) = taken {
             self.give_up(now, id, &error);
         }
-        self.take_deliveries(now, observer);
+        self.take_deliveries(now, sink);
     }
 
     /// Removes an answer that is complete or not needed, with its deadline.
-    pub(super) fn take_body(&mut self, id: RequestId) -> Option<Body> {
+    pub(super) fn take_body(&mut self, id: RequestId) -> Option<Body<O>> {
         let body = self.bodies.remove(id)?;
         if let State::Refused { by, .. } = body.state {
             self.refusals.remove(&(by, id));
@@ -153,11 +152,11 @@ impl Waits {
     fn give_up(&mut self, now: Instant, id: RequestId, error: &DecodeError) {
         let Some(body) = self.take_body(id) else { return };
         let what = match body.kind {
-            Kind::Get(_) => "unreadable pod: ",
-            Kind::Find(_) | Kind::Page => "unreadable list: ",
-            Kind::Watch => "unreadable watch event: ",
+            Kind::Get(_) => O::RESOURCE.kind(),
+            Kind::Find(_) | Kind::Page => "list",
+            Kind::Watch => "watch event",
         };
-        let failure = unreadable(body.kind.via(), &format!("{what}{error}"));
+        let failure = unreadable(body.kind.via(), &format!("unreadable {what}: {error}"));
         self.reflector.close(now, id, failure);
     }
 
@@ -168,7 +167,7 @@ impl Waits {
         };
         while let Some(item) = items.next_item(&mut piece)? {
             if let Kind::Find(_) = kind {
-                *found = Some(observed(item.pod()?, keeps.then(|| item.bytes())));
+                *found = Some(O::of_item(&item, keeps)?);
                 continue;
             }
             let head = item.head()?;
@@ -177,9 +176,8 @@ impl Waits {
                 name: &head.name,
                 resource_version: &head.resource_version,
             };
-            self.reflector.item(id, head, || match item.pod() {
-                Ok(pod) => Ok(observed(pod, keeps.then(|| item.bytes()))),
-                Err(error) => Err(unreadable(Via::List, &format!("{error}"))),
+            self.reflector.item(id, head, || {
+                O::of_item(&item, keeps).map_err(|error| unreadable(Via::List, &format!("{error}")))
             });
         }
         Ok(())
@@ -190,7 +188,7 @@ impl Waits {
         now: Instant,
         id: RequestId,
         mut piece: &[u8],
-        observer: &mut impl Observer,
+        sink: &mut impl Sink<O>,
     ) -> Result<(), DecodeError> {
         let keeps = self.keeps_json;
         loop {
@@ -222,16 +220,15 @@ impl Waits {
                 name: &event.head.name,
                 resource_version: &event.head.resource_version,
             };
-            self.reflector.event(now, id, kind, head, || match event.pod() {
-                Ok(pod) => Ok(observed(pod, if keeps { event.object().ok() } else { None })),
-                Err(error) => Err(unreadable(Via::Watch, &format!("{error}"))),
+            self.reflector.event(now, id, kind, head, || {
+                O::of_event(&event, keeps).map_err(|error| unreadable(Via::Watch, &format!("{error}")))
             });
-            self.take_deliveries(now, observer);
+            self.take_deliveries(now, sink);
         }
     }
 
     /// An answer has ended, or failed with this message.
-    pub fn end(&mut self, now: Instant, id: RequestId, error: Option<&str>, observer: &mut impl Observer) {
+    pub(crate) fn end(&mut self, now: Instant, id: RequestId, error: Option<&str>, sink: &mut impl Sink<O>) {
         let Some(Body { kind, subject, state }) = self.take_body(id) else { return };
         let via = kind.via();
         match (state, error) {
@@ -254,11 +251,8 @@ impl Waits {
                 self.reflector.failed(now, id, ApiFailure::new(via, 0, "the connection was closed"));
             }
             (State::Object(asked, encoding, bytes), None) => {
-                match ObservedPod::of_answer(&asked, encoding, &bytes) {
-                    Ok(pod) => {
-                        let json = self.keeps_json.then(|| bytes.into());
-                        self.reflector.answer(now, id, Some(Arc::new(ObservedPod { json, ..pod })));
-                    }
+                match of_answer(&asked, encoding, bytes, self.keeps_json) {
+                    Ok(object) => self.reflector.answer(now, id, Some(object)),
                     Err(failure) => self.reflector.failed(now, id, failure),
                 }
             }
@@ -267,7 +261,7 @@ impl Waits {
                     self.reflector.failed(now, id, unreadable(via, &format!("unreadable list: {error}")));
                 }
                 (Ok(_), Kind::Find(asked)) => {
-                    match found.as_ref().map(|found| check_subject(&asked, via, &found.pod)) {
+                    match found.as_ref().map(|found| check_subject(&asked, via, found)) {
                         Some(Err(failure)) => self.reflector.failed(now, id, failure),
                         Some(Ok(())) | None => self.reflector.answer(now, id, found),
                     }
@@ -283,22 +277,36 @@ impl Waits {
             }
             (State::Watch(..), None) => self.reflector.ended(now, id),
         }
-        self.take_deliveries(now, observer);
+        self.take_deliveries(now, sink);
     }
 }
 
-/// An answer about one pod must be about the requested pod: a cache on the way may mix up its answers. An object
+/// Reads the answer to a GET of one object.
+///
+/// # Errors
+/// The answer cannot be read, or is about another object.
+pub(super) fn of_answer<O: Readable>(
+    asked: &PodName,
+    encoding: Encoding,
+    bytes: Vec<u8>,
+    keeps_json: bool,
+) -> Result<O, ApiFailure> {
+    let kind = O::RESOURCE.kind();
+    let object = O::of_bytes(encoding, bytes, keeps_json)
+        .map_err(|error| unreadable(Via::Get, &format!("unreadable {kind}: {error}")))?;
+    check_subject(asked, Via::Get, &object)?;
+    Ok(object)
+}
+
+/// An answer about one object must be about the requested one: a cache on the way may mix up its answers. An object
 /// without a namespace is accepted.
-pub(super) fn check_subject(asked: &PodName, via: Via, pod: &Pod) -> Result<(), ApiFailure> {
-    let is_here = pod.namespace.is_empty() || pod.namespace == asked.namespace();
-    if pod.name == asked.name() && is_here {
+fn check_subject<O: Readable>(asked: &PodName, via: Via, object: &O) -> Result<(), ApiFailure> {
+    let (namespace, name) = (object.namespace(), object.name());
+    if name == asked.name() && (namespace.is_empty() || namespace == asked.namespace()) {
         return Ok(());
     }
-    Err(unreadable(via, &format!("requested pod {asked}, received {}/{}", pod.namespace, pod.name)))
-}
-
-fn observed(pod: Pod, json: Option<&[u8]>) -> Arc<ObservedPod> {
-    Arc::new(ObservedPod { pod, json: json.map(alloc::boxed::Box::from) })
+    let kind = O::RESOURCE.kind();
+    Err(unreadable(via, &format!("requested {kind} {asked}, received {namespace}/{name}")))
 }
 
 pub(super) fn unreadable(via: Via, message: &str) -> ApiFailure {
