@@ -36,10 +36,10 @@ fn with_folder(mut pod: Value, folder: &Path) -> Value {
 }
 
 fn push(list: &mut Value, item: Value) {
-    match list {
-        Value::Array(list) => list.push(item),
-        _ => *list = json!([item]),
+    if list.is_null() {
+        *list = json!([]);
     }
+    list.as_array_mut().expect("a list").push(item);
 }
 
 /// The events of a stream: the text of each run of each container, and the gaps.
@@ -157,8 +157,8 @@ async fn arrives(own: &Cluster, node: Node) {
         text.finish();
     };
     let (library, cut_library, command, waiting, cut_command, ()) = tokio::join!(
-        collect_log(scratch.client(), &scratch, Logs::of_target()),
-        collect_log(first.client(), &scratch, Logs::of_target()),
+        collect_log(scratch.client(), &scratch, Logs::of_target().drain(LONGEST)),
+        collect_log(first.client(), &scratch, Logs::of_target().drain(LONGEST)),
         print(&own.kubeconfig, &scratch, FOLLOW),
         print(&own.kubeconfig, &scratch, WAIT),
         print(kubeconfig.path(), &scratch, FOLLOW),

@@ -1,6 +1,6 @@
 //! Logs with rotations: lost lines are reported.
 
-use super::super::{Node, Runtime, logs, on_each, step};
+use super::super::{Node, Runtime, logs, step};
 use super::{LONGEST, print, with_folder};
 use podwait::{LogEvent, LogGap, LogStream, Logs, wait};
 use podwait_tests::cluster::{Scratch, own_cluster, pause};
@@ -81,14 +81,12 @@ fn number(line: &[u8]) -> Option<usize> {
 }
 
 /// At one megabyte per second and at several. Files are rotated while a stream is read, by which unread lines are lost.
-/// Then nothing is read until whole files are gone.
+/// Then nothing is read until whole files are gone. Rotations by containerd are in `tests/it/containerd`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn lines_that_a_rotation_removes_are_reported() {
-    on_each(Runtime::steady, async |node| {
-        tokio::join!(rotated(node, "lines-rotated", 100), rotated(node, "lines-rotated-fast", 600));
-    })
-    .await;
+    let node = Runtime::Processes.steady();
+    tokio::join!(rotated(node, "lines-rotated", 100), rotated(node, "lines-rotated-fast", 600));
 }
 
 async fn rotated(node: Node, name: &str, lines_at_once: usize) {
