@@ -26,6 +26,7 @@ const NAMES: &[&str] = &[
     "containerd-image-401",
     "containerd-image-403",
     "containerd-image-404",
+    "containerd-image-404-once",
     "containerd-image-429-once",
     "containerd-image-500-healed",
     "containerd-image-500-once",
