@@ -190,7 +190,7 @@ fn add(list: &mut Value, item: Value) {
 }
 
 /// Writes the pod's status as it was published to the folder that `PODWAIT_STATUSES` names, for people.
-async fn keep_status(name: &str, scratch: &Scratch) {
+pub(crate) async fn keep_status(name: &str, scratch: &Scratch) {
     let Some(folder) = std::env::var_os("PODWAIT_STATUSES") else { return };
     if let Ok(pod) = scratch.pods().get("step").await {
         let status = serde_json::to_string_pretty(&pod.status).expect("a status is JSON");

@@ -2,8 +2,8 @@
 //!
 //! `PODWAIT_CLUSTER=go` builds and starts the cluster of `tests/cluster`, with three real kubelets;
 //! `PODWAIT_CLUSTER=containerd` gives it one more, over a real containerd with the OCI runtime that
-//! `PODWAIT_OCI_RUNTIME` names (runc, crun, runsc); `PODWAIT_CLUSTER=kubeconfig` uses the current
-//! context. Tests that write the status of pods in place of a kubelet need no kubelet, and run on both. Tests that run
+//! `PODWAIT_OCI_RUNTIME` names (runc, crun, runsc); `PODWAIT_CLUSTER=both` gives it four of these, so that the scenarios of
+//! `tests/it/kubelet` are played on both kinds of nodes; `PODWAIT_CLUSTER=kubeconfig` uses the current context. Tests that write the status of pods in place of a kubelet need no kubelet, and run on both. Tests that run
 //! steps on a kubelet, or disturb it, need the cluster of this repository. A test without the cluster that it needs is
 //! ignored.
 
@@ -64,11 +64,21 @@ pub fn kubeconfig() -> &'static PathBuf {
 const OPTIONS: &[&str] =
     &["--nodes", "3", "--max-pods", MAX_PODS, "--shutdown-grace", "6s", "--log-max-size", "1Mi,1Mi,1Gi,1Mi"];
 
-/// The node over containerd, where there is one. Pods have to tolerate its taint.
+/// The node over containerd of `tests/it/containerd`, where there is one. Pods have to tolerate its taint.
 pub const CONTAINERD_NODE: &str = "node-4";
 
 /// The options that add it.
 const WITH_CONTAINERD: &[&str] = &["--nodes", "4", "--runtime", "processes,processes,processes,containerd"];
+
+/// The options that add it, and three more that are over containerd what the first three are over processes.
+const WITH_BOTH: &[&str] = &[
+    "--nodes",
+    "7",
+    "--runtime",
+    "processes,processes,processes,containerd",
+    "--log-max-size",
+    "1Mi,1Mi,1Gi,1Mi,1Mi,1Mi,1Gi",
+];
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 
@@ -79,14 +89,15 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| match std::env::var("PODWAIT_CLUSTER").as_deref() {
         Ok("go") => start_own_cluster(OPTIONS),
-        Ok("containerd") => {
+        Ok(cluster @ ("containerd" | "both")) => {
             let runtime = OciRuntime::chosen();
             if runtime == OciRuntime::Runsc {
                 // The cluster finds it beside its own program.
                 let _ = build(Path::new(FOLDER), &["runsc"]);
             }
             let with_runtime = ["--oci-runtime", runtime.name()];
-            start_own_cluster(&[OPTIONS, WITH_CONTAINERD, &with_runtime].concat())
+            let nodes = if cluster == "both" { WITH_BOTH } else { WITH_CONTAINERD };
+            start_own_cluster(&[OPTIONS, nodes, &with_runtime].concat())
         }
         Ok("kubeconfig") => {
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));

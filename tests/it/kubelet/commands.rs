@@ -1,7 +1,7 @@
 //! The other functions of the command on real pods: `run`, jobs, several pods at once, and `--resume` after any number
 //! of crashes.
 
-use super::{end, step, step_with, trap};
+use super::{Node, Runtime, end, on_each, step, step_with, trap};
 use crate::cli::crashes::kill_until_it_ends;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,8 +20,13 @@ fn begin(own: &Cluster, scratch: &Scratch, arguments: &[&str]) -> Started {
 }
 
 /// Starts `podwait run` with a file that has this step.
-fn begin_run(own: &Cluster, scratch: &Scratch, script: &str) -> (Started, tempfile::NamedTempFile) {
-    let mut pod = step(script);
+fn begin_run(
+    own: &Cluster,
+    node: Node,
+    scratch: &Scratch,
+    script: &str,
+) -> (Started, tempfile::NamedTempFile) {
+    let mut pod = node.place(step(script));
     (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), pod.to_string()).expect("it is written");
@@ -56,57 +61,64 @@ async fn assert_empty(scratch: &Scratch) {
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn run_creates_a_pod_returns_its_exit_code_and_cleans_up() {
     let own = own_cluster();
-    tokio::join!(
-        async {
-            let scratch = Scratch::new("run").await;
-            let (started, _file) = begin_run(own, &scratch, "seq 1000; sleep 1; echo hello");
-            let pod = only_pod(&scratch).await.metadata;
-            assert!(pod.name.is_some_and(|name| name.starts_with("step-") && name.len() > 5));
-            assert_eq!(pod.finalizers, Some(vec![FINALIZER.to_owned()]));
-            assert_eq!(pod.labels.expect("labels")["app.kubernetes.io/managed-by"], "podwait");
-            let run = started.end().await;
-            let written: String = (1..=1000).map(|number| format!("{number}\n")).collect();
-            assert_eq!((run.status, run.stdout), (Some(0), written + "hello\n"), "{}", run.stderr);
-            assert_empty(&scratch).await;
-            scratch.remove().await;
-        },
-        async {
-            let scratch = Scratch::new("run-failed").await;
-            let (started, _file) = begin_run(own, &scratch, "echo no; exit 3");
-            let run = started.end().await;
-            assert_eq!((run.status, &*run.stdout), (Some(3), "no\n"), "{run:?}");
-            assert!(run.stderr.contains("is kept"), "{run:?}");
-            let left = only_pod(&scratch).await.metadata;
-            assert_eq!(
-                (left.finalizers, left.deletion_timestamp),
-                (None, None),
-                "it exists, and is not held"
-            );
-            scratch.remove().await;
-        },
-        async {
-            let scratch = Scratch::new("run-stopped").await;
-            let script = "trap 'echo bye; exit 0' TERM; echo begun; sleep 3600 & wait";
-            let (started, _file) = begin_run(own, &scratch, script);
-            let name = only_pod(&scratch).await.metadata.name.expect("a name");
-            let uid = scratch.wait_until_running(&name).await;
-            started.signal("INT");
-            let run = started.end().await;
-            // The step was stopped and exited 0, which is no success.
-            assert_eq!((run.status, &*run.stdout), (Some(223), "begun\nbye\n"), "{run:?}");
-            assert!(run.stderr.contains("stopping the pod") && run.stderr.contains("cancelled"), "{run:?}");
-            assert_empty(&scratch).await;
-            let ends = own.ends();
-            let end = ends.iter().find(|end| end.uid == uid).expect("the runtime saw its end");
-            assert!(end.stopped_by_kubelet && end.exit_code == 0, "{end:?}");
-            scratch.remove().await;
-        },
-    );
+    on_each(Runtime::steady, async |node| {
+        tokio::join!(
+            async {
+                let scratch = Scratch::new(&node.named("run")).await;
+                let (started, _file) = begin_run(own, node, &scratch, "seq 1000; sleep 1; echo hello");
+                let pod = only_pod(&scratch).await.metadata;
+                assert!(pod.name.is_some_and(|name| name.starts_with("step-") && name.len() > 5));
+                assert_eq!(pod.finalizers, Some(vec![FINALIZER.to_owned()]));
+                assert_eq!(pod.labels.expect("labels")["app.kubernetes.io/managed-by"], "podwait");
+                let run = started.end().await;
+                let written: String = (1..=1000).map(|number| format!("{number}\n")).collect();
+                assert_eq!((run.status, run.stdout), (Some(0), written + "hello\n"), "{}", run.stderr);
+                assert_empty(&scratch).await;
+                scratch.remove().await;
+            },
+            async {
+                let scratch = Scratch::new(&node.named("run-failed")).await;
+                let (started, _file) = begin_run(own, node, &scratch, "echo no; exit 3");
+                let run = started.end().await;
+                assert_eq!((run.status, &*run.stdout), (Some(3), "no\n"), "{run:?}");
+                assert!(run.stderr.contains("is kept"), "{run:?}");
+                let left = only_pod(&scratch).await.metadata;
+                assert_eq!(
+                    (left.finalizers, left.deletion_timestamp),
+                    (None, None),
+                    "it exists, and is not held"
+                );
+                scratch.remove().await;
+            },
+            async {
+                let scratch = Scratch::new(&node.named("run-stopped")).await;
+                let script = "trap 'echo bye; exit 0' TERM; echo begun; sleep 3600 & wait";
+                let (started, _file) = begin_run(own, node, &scratch, script);
+                let name = only_pod(&scratch).await.metadata.name.expect("a name");
+                let uid = scratch.wait_until_running(&name).await;
+                started.signal("INT");
+                let run = started.end().await;
+                // The step was stopped and exited 0, which is no success.
+                assert_eq!((run.status, &*run.stdout), (Some(223), "begun\nbye\n"), "{run:?}");
+                assert!(
+                    run.stderr.contains("stopping the pod") && run.stderr.contains("cancelled"),
+                    "{run:?}"
+                );
+                assert_empty(&scratch).await;
+                let end =
+                    own.last_end(|end| end.uid == uid, |_| true).await.expect("the runtime saw its end");
+                let is_stopped = end.stopped_by_kubelet || node.runtime == Runtime::Containerd;
+                assert!(is_stopped && end.exit_code == 0, "{end:?}");
+                scratch.remove().await;
+            },
+        );
+    })
+    .await;
 }
 
-async fn create_job(scratch: &Scratch, script: &str, spec: Value) {
+async fn create_job(node: Node, scratch: &Scratch, script: &str, spec: Value) {
     let mut job = json!({ "metadata": { "name": "job" }, "spec": spec });
-    job["spec"]["template"]["spec"] = step(script)["spec"].clone();
+    job["spec"]["template"]["spec"] = node.place(step(script))["spec"].clone();
     let job: Job = serde_json::from_value(job).expect("a Job");
     let jobs: Api<Job> = Api::namespaced(scratch.kube(), scratch.namespace());
     jobs.create(&PostParams::default(), &job).await.expect("the Job is created");
@@ -127,28 +139,34 @@ async fn a_job_is_followed_to_its_verdict() {
         ("job-policy", "exit 42", policy, 42, "PodFailurePolicy: "),
         ("job-deadline", "sleep 3600", json!({ "activeDeadlineSeconds": 3 }), 221, "DeadlineExceeded: "),
     ];
-    let all = jobs.map(async |(name, script, spec, status, word)| {
-        let scratch = Scratch::new(name).await;
-        let waiting = begin(own, &scratch, &["wait", "job/job", "--timeout", "300s"]);
-        create_job(&scratch, script, spec).await;
-        let run = waiting.end().await;
-        assert_eq!(run.status, Some(status), "{name}: {run:?}");
-        assert!(format!("{}{}", run.stdout, run.stderr).contains(word), "{name}: {word} in {run:?}");
-        scratch.remove().await;
-    });
-    futures_util::future::join_all(all).await;
+    on_each(Runtime::steady, async |node| {
+        let all = jobs.each_ref().map(async |(name, script, spec, status, word)| {
+            let scratch = Scratch::new(&node.named(name)).await;
+            let waiting = begin(own, &scratch, &["wait", "job/job", "--timeout", "300s"]);
+            create_job(node, &scratch, script, spec.clone()).await;
+            let run = waiting.end().await;
+            assert_eq!(run.status, Some(*status), "{name}: {run:?}");
+            assert!(format!("{}{}", run.stdout, run.stderr).contains(word), "{name}: {word} in {run:?}");
+            scratch.remove().await;
+        });
+        futures_util::future::join_all(all).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn several_pods_are_awaited_at_once() {
-    let own = own_cluster();
-    let scratch = Scratch::new("several").await;
+    on_each(Runtime::steady, async |node| several(own_cluster(), node).await).await;
+}
+
+async fn several(own: &Cluster, node: Node) {
+    let scratch = Scratch::new(&node.named("several")).await;
     for (name, code) in [("a", 0), ("b", 6), ("c", 4)] {
         let pod = step_with(&trap(code), |pod| {
             pod["metadata"] = json!({ "name": name, "labels": { "which": "all" } });
         });
-        scratch.create_pod(&pod).await;
+        node.create(&scratch, pod).await;
     }
     let named = begin(own, &scratch, &["wait", "pod/a", "pod/b", "c"]);
     let labelled = begin(own, &scratch, &["wait", "-l", "which=all"]);
@@ -175,7 +193,8 @@ async fn several_pods_are_awaited_at_once() {
 async fn end_and_force(own: &Cluster, scratch: &Scratch, name: &str) {
     let uid = scratch.wait_until_running(name).await;
     end(own, &uid).await;
-    pause(3000).await;
+    scratch.wait_until_ended(name).await;
+    pause(2000).await;
     // A wait that has read the end may have released the pod, but it still exists.
     scratch.delete(name, 0).await;
 }
@@ -184,8 +203,11 @@ async fn end_and_force(own: &Cluster, scratch: &Scratch, name: &str) {
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_killed_command_has_the_same_answer() {
-    let own = own_cluster();
-    let scratch = Scratch::new("killed").await;
+    on_each(Runtime::steady, async |node| crashes(own_cluster(), node).await).await;
+}
+
+async fn crashes(own: &Cluster, node: Node) {
+    let scratch = Scratch::new(&node.named("crashes")).await;
     let podwait = podwait();
     let journals = tempfile::tempdir().expect("a folder");
     let stories: [(&str, &str, i32, &str); 4] = [
@@ -201,7 +223,7 @@ async fn a_killed_command_has_the_same_answer() {
         let mut command = Command::new(podwait);
         command.args(["wait", name, "--hold", "-n", scratch.namespace(), "--kubeconfig"]);
         command.arg(&own.kubeconfig).arg("--resume").arg(journals.path().join(name));
-        scratch.create_pod(&pod).await;
+        node.create(&scratch, pod).await;
         let life = async {
             if name == "stopped" {
                 scratch.wait_until_running(name).await;
@@ -220,7 +242,7 @@ async fn a_killed_command_has_the_same_answer() {
         kills
     });
     let kills: u32 = futures_util::future::join_all(lanes).await.into_iter().sum();
-    println!("{kills} kills");
+    println!("{:?}: {kills} kills", node.runtime);
     assert!(kills >= 20, "only {kills} kills");
     scratch.remove().await;
 }

@@ -7,9 +7,9 @@ pub(crate) mod rotation;
 mod text;
 
 use super::servers::SECOND_IN_USE;
-use super::{disruptions, shell, step_with};
+use super::{Node, RUNTIMES, Runtime, disruptions, on_each, shell, step};
 use podwait::{Exit, Failure, LogEvent, LogGap, LogStream, Logs, wait};
-use podwait_tests::cluster::{Scratch, alone, own_cluster, pause};
+use podwait_tests::cluster::{Cluster, Scratch, alone, own_cluster, pause};
 use podwait_tests::proxy::{Ending, Fault, Place, Proxy, Request};
 use podwait_tests::storm::dice::Dice;
 use serde_json::{Value, json};
@@ -20,14 +20,26 @@ use std::time::Duration;
 use text::{Text, assert_same};
 use tokio::process::Command;
 
-const NODE: &str = "node-3";
-
 /// Longer than any of these tests takes.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A step on this node.
-fn on_node(script: &str) -> Value {
-    step_with(script, |pod| pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": NODE }))
+/// This pod, in which every container has this folder of the machine at its own path.
+fn with_folder(mut pod: Value, folder: &Path) -> Value {
+    let spec = &mut pod["spec"];
+    let volumes = spec["volumes"].as_array().map_or(0, Vec::len);
+    let name = format!("folder-{volumes}");
+    push(&mut spec["volumes"], json!({ "name": name, "hostPath": { "path": folder } }));
+    for container in spec["containers"].as_array_mut().expect("a list") {
+        push(&mut container["volumeMounts"], json!({ "name": name, "mountPath": folder }));
+    }
+    pod
+}
+
+fn push(list: &mut Value, item: Value) {
+    if list.is_null() {
+        *list = json!([]);
+    }
+    list.as_array_mut().expect("a list").push(item);
 }
 
 /// The events of a stream: the text of each run of each container, and the gaps.
@@ -109,16 +121,22 @@ fn cuts(seed: u64) -> impl FnMut(&Request) -> Option<Fault> + Send + 'static {
 }
 
 /// Five readers at once read the log of a step that writes megabytes per second: three of them directly, while the
-/// kubelet's connections break and the kubelet itself is killed, and two through proxies with random cuts.
+/// kubelet's connections break and the kubelet itself is killed, and two through proxies with random cuts. The runtimes
+/// have their turns, since the readers need all of the machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn all_that_a_step_writes_arrives_once_and_in_order() {
-    let own = own_cluster();
+    for runtime in RUNTIMES {
+        arrives(own_cluster(), runtime.unrotated()).await;
+    }
+}
+
+async fn arrives(own: &Cluster, node: Node) {
     let seed = std::env::var("PODWAIT_SEED").map_or(0, |seed| seed.parse().expect("a number"));
-    let scratch = Scratch::new("lines").await;
+    let scratch = Scratch::new(&node.named("lines")).await;
     podwait_tests::cli::podwait();
     let text = Text::new(seed, 16 << 20);
-    scratch.create_pod(&on_node(&text.written_at_length(3))).await;
+    node.create(&scratch, with_folder(step(&text.written_at_length(3)), text.folder())).await;
     let proxies = [Proxy::start(scratch.kube()).await, Proxy::start(scratch.kube()).await];
     let [first, second] = proxies.map(|proxy| proxy.expect("a port"));
     first.rule(cuts(seed));
@@ -129,18 +147,18 @@ async fn all_that_a_step_writes_arrives_once_and_in_order() {
         pause(1500).await;
         for order in ["cut", "stream-limit"] {
             let millis = if order == "cut" { "" } else { " 700" };
-            own.order(&format!("{order} {NODE}{millis}")).await;
+            own.order(&format!("{order} {}{millis}", node.name)).await;
             pause(1500).await;
         }
-        own.order(&format!("stream-limit {NODE} 0")).await;
-        own.order("restart kubelet-3").await;
+        own.order(&format!("stream-limit {} 0", node.name)).await;
+        own.order(&format!("restart {}", node.component("kubelet"))).await;
         own.order("ready 120").await;
         // Every proxy has responses to cut as long as the step writes.
         text.finish();
     };
     let (library, cut_library, command, waiting, cut_command, ()) = tokio::join!(
-        collect_log(scratch.client(), &scratch, Logs::of_target()),
-        collect_log(first.client(), &scratch, Logs::of_target()),
+        collect_log(scratch.client(), &scratch, Logs::of_target().drain(LONGEST)),
+        collect_log(first.client(), &scratch, Logs::of_target().drain(LONGEST)),
         print(&own.kubeconfig, &scratch, FOLLOW),
         print(&own.kubeconfig, &scratch, WAIT),
         print(kubeconfig.path(), &scratch, FOLLOW),
@@ -159,7 +177,7 @@ async fn all_that_a_step_writes_arrives_once_and_in_order() {
     is_printed("logs -f, cut", &cut_command, 0, &text);
     for proxy in [&first, &second] {
         let faults = proxy.traffic().faults;
-        println!("{} bytes, {faults} cuts", text.bytes().len());
+        println!("{:?}: {} bytes, {faults} cuts", node.runtime, text.bytes().len());
         assert!(faults >= 3, "{faults} cuts with seed {seed}");
     }
     scratch.remove().await;
@@ -169,8 +187,11 @@ async fn all_that_a_step_writes_arrives_once_and_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn each_run_of_each_container_arrives_whole() {
-    let own = own_cluster();
-    let scratch = Scratch::new("attempts").await;
+    on_each(Runtime::unrotated, async |node| each_run_arrives(own_cluster(), node).await).await;
+}
+
+async fn each_run_arrives(own: &Cluster, node: Node) {
+    let scratch = Scratch::new(&node.named("attempts")).await;
     podwait_tests::cli::podwait();
     let runs: [Text; 3] = [1, 2, 3].map(|seed| Text::new(seed, 1 << 20));
     let beside = Text::new(4, 2 << 20);
@@ -178,16 +199,20 @@ async fn each_run_of_each_container_arrives_whole() {
     // Each run writes its own text as fast as possible. A run that ends at once would remove the log of the previous
     // run.
     let [first, second, third] = runs.each_ref().map(Text::path);
-    let step = format!(
+    let script = format!(
         "cd $PODWAIT_ROOT/data; test -e 1 || {{ touch 1; cat {first}; sleep 4; exit 1; }}; \
          test -e 2 || {{ touch 2; cat {second}; sleep 4; exit 1; }}; cat {third}"
     );
-    let mut pod = on_node(&step);
+    let mut pod = step("");
     pod["spec"]["restartPolicy"] = json!("OnFailure");
     pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
-    pod["spec"]["containers"] = json!([shell("step", &step), shell("beside", &beside.written_at_length(0))]);
+    pod["spec"]["containers"] =
+        json!([shell("step", &script), shell("beside", &beside.written_at_length(0))]);
     pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
-    scratch.create_pod(&pod).await;
+    for text in runs.iter().chain([&beside]) {
+        pod = with_folder(pod, text.folder());
+    }
+    node.create(&scratch, pod).await;
     let command = [FOLLOW, &["-c", "step"]].concat();
     let ((exit, collected), command) = tokio::join!(
         collect_log(scratch.client(), &scratch, Logs::of_all()),
@@ -214,11 +239,17 @@ async fn an_api_server_that_is_restarted_costs_no_line() {
     let _node = disruptions::NODE_IN_USE.lock().await;
     let _second = SECOND_IN_USE.lock().await;
     let _alone = alone().await;
-    let scratch = Scratch::in_outages("lines-outage").await;
     podwait_tests::cli::podwait();
+    for runtime in RUNTIMES {
+        outage(own, runtime.unrotated()).await;
+    }
+}
+
+async fn outage(own: &Cluster, node: Node) {
+    let scratch = Scratch::in_outages(&node.named("lines-outage")).await;
     let text = Text::new(5, 4 << 20);
-    scratch.create_pod(&on_node(&text.written_at_length(3))).await;
-    let outage = async {
+    node.create(&scratch, with_folder(step(&text.written_at_length(3)), text.folder())).await;
+    let restart = async {
         scratch.wait_until_running("step").await;
         pause(700).await;
         for order in ["kill apiserver", "start apiserver", "ready 120"] {
@@ -230,7 +261,7 @@ async fn an_api_server_that_is_restarted_costs_no_line() {
         collect_log(scratch.client(), &scratch, Logs::of_target()),
         print(&own.kubeconfig, &scratch, FOLLOW),
         print(&own.kubeconfig, &scratch, WAIT),
-        outage,
+        restart,
     );
     assert_eq!(exit.map(|exit| exit.code).map_err(|failure| failure.reason), Ok(3));
     collected.is_whole("library", "step", 1, &text);

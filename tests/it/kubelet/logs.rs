@@ -1,7 +1,7 @@
 //! The output of a step through runtime, kubelet and API server to `kubectl logs -f`, on which podwait's logs depend.
 
-use super::disruptions::{NODE, NODE_IN_USE, on_node};
-use super::{end, step, trap};
+use super::disruptions::{NODE_IN_USE, with_short_grace};
+use super::{Node, Runtime, end, on_each, step, trap};
 use podwait_tests::cli::Run;
 use podwait_tests::cluster::{self, Cluster, Scratch, own_cluster, pause};
 use std::collections::BTreeSet;
@@ -29,7 +29,8 @@ async fn logs(own: &Cluster, scratch: &Scratch, options: &[&str]) -> Run {
     let command = command.args(["logs", "step", "-n", scratch.namespace()]).args(options);
     let command = command.env("KUBECONFIG", &own.kubeconfig).kill_on_drop(true);
     let output = tokio::time::timeout(LONGEST, command.output()).await;
-    output.expect("the stream ends").expect("kubectl starts").into()
+    let output = output.unwrap_or_else(|_| panic!("a stream of {} does not end", scratch.namespace()));
+    output.expect("kubectl starts").into()
 }
 
 /// The texts of these lines, each of which has a time.
@@ -44,13 +45,16 @@ fn texts(output: &str) -> impl Iterator<Item = &str> {
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn the_output_of_a_step_is_complete() {
-    let own = own_cluster();
-    let scratch = Scratch::new("logs").await;
+    on_each(Runtime::steady, async |node| complete(own_cluster(), node).await).await;
+}
+
+async fn complete(own: &Cluster, node: Node) {
+    let scratch = Scratch::new(&node.named("logs")).await;
     // Lines that are written to both streams at once have any order. A line is cut at 16 KiB in the runtime, and joined
     // again.
-    let script = "seq -f 'out %g' 2000; seq -f 'err %g' 2000 >&2; sleep 2; echo; printf 'a\\r\\n'; \
+    let script = "seq 2000 | sed 's/^/out /'; seq 2000 | sed 's/^/err /' >&2; sleep 2; echo; printf 'a\\r\\n'; \
                   head -c 40000 /dev/zero | tr '\\0' x; echo; printf end; exit 3";
-    scratch.create_pod(&step(script)).await;
+    node.create(&scratch, step(script)).await;
     scratch.wait_until_running("step").await;
     let run = follow(own, &scratch).await;
     assert_eq!((run.status, &*run.stderr), (Some(0), ""), "kubectl does not report how the step ended");
@@ -77,23 +81,24 @@ pub(super) fn number(variable: &str, usual: usize) -> usize {
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_rotation_loses_lines_in_one_place_at_most() {
-    let own = own_cluster();
-    let scratch = Scratch::new("rotations").await;
+    on_each(Runtime::steady, async |node| rotated(own_cluster(), node).await).await;
+}
+
+async fn rotated(own: &Cluster, node: Node) {
+    let scratch = Scratch::new(&node.named("rotations")).await;
     // In lines of a hundred bytes.
     let per_round = number("PODWAIT_LOG_RATE", 1) * 100;
     let total = (number("PODWAIT_LOG_SIZE", 8) * 10_000).next_multiple_of(per_round);
     let text = "x".repeat(89);
-    let script = format!(
-        "n=0; while [ $n -lt {total} ]; do seq -f '%010.0f{text}' $n $((n + {per_round} - 1)); \
-         n=$((n + {per_round})); sleep 0.01; done; sleep 4"
-    );
-    scratch.create_pod(&step(&script)).await;
+    let lines = numbered_lines(&text, per_round);
+    let script = format!("n=0; while [ $n -lt {total} ]; do {lines}; sleep 0.01; done; sleep 4");
+    node.create(&scratch, step(&script)).await;
     let uid = scratch.wait_until_running("step").await;
     let begin = Instant::now();
     let files = Mutex::new(BTreeSet::new());
     let run = tokio::select! {
         run = follow(own, &scratch) => run,
-        never = count_rotations(own.logs("node-1", scratch.namespace(), "step", &uid, "step"), &files) => never,
+        never = count_rotations(own.logs(node.name, scratch.namespace(), "step", &uid, "step"), &files) => never,
     };
     let rotations = files.into_inner().expect("no thread panics with the lock").len();
     assert_eq!((run.status, &*run.stderr), (Some(0), ""));
@@ -115,7 +120,8 @@ async fn a_rotation_loses_lines_in_one_place_at_most() {
         gaps.push(total - next);
     }
     println!(
-        "{total} lines of 100 bytes in {:.0?}: {rotations} rotations, {} lines lost in {} gaps {gaps:?}, {broken} broken",
+        "{:?}: {total} lines of 100 bytes in {:.0?}: {rotations} rotations, {} lines lost in {} gaps {gaps:?}, {broken} broken",
+        node.runtime,
         begin.elapsed(),
         gaps.iter().sum::<usize>(),
         gaps.len()
@@ -126,6 +132,12 @@ async fn a_rotation_loses_lines_in_one_place_at_most() {
     let late = logs(own, &scratch, &[]).await;
     assert!(late.status == Some(0) && late.stdout.lines().count() < total, "{} bytes", late.stdout.len());
     scratch.remove().await;
+}
+
+/// A command that writes this many lines, each of which is its number in ten digits and this text, and counts them in `n`.
+pub(super) fn numbered_lines(text: &str, count: usize) -> String {
+    let write = format!("for (end = n + {count}; n < end; n++) printf \"%010d{text}\\n\", n");
+    format!("awk -v n=$n 'BEGIN {{ {write} }}'; n=$((n + {count}))")
 }
 
 /// Collects the times at which files of this folder were rotated, from their names. A file that is compressed later has
@@ -145,16 +157,19 @@ pub(super) async fn count_rotations(folder: PathBuf, times: &Mutex<BTreeSet<Stri
 #[tokio::test]
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn the_end_of_a_stream_is_no_end_of_the_step() {
-    let own = own_cluster();
     let _node = NODE_IN_USE.lock().await;
-    let scratch = Scratch::new("cuts").await;
+    on_each(Runtime::disturbed, async |node| cut(own_cluster(), node).await).await;
+}
+
+async fn cut(own: &Cluster, node: Node) {
+    let scratch = Scratch::new(&node.named("cuts")).await;
     let ticks = format!("{{ while sleep 0.1; do echo tick; done; }} & {}", trap(4));
-    scratch.create_pod(&on_node(&ticks)).await;
+    node.create(&scratch, with_short_grace(&ticks)).await;
     let uid = scratch.wait_until_running("step").await;
     for orders in [
-        &[format!("cut {NODE}")][..],
-        &[format!("stream-limit {NODE} 2000"), format!("stream-limit {NODE} 0")],
-        &[String::from("restart kubelet-2")],
+        &[format!("cut {}", node.name)][..],
+        &[format!("stream-limit {} 2000", node.name), format!("stream-limit {} 0", node.name)],
+        &[format!("restart {}", node.component("kubelet"))],
     ] {
         let (first, others) = orders.split_first().expect("something happens");
         let cut = async {
@@ -176,6 +191,7 @@ async fn the_end_of_a_stream_is_no_end_of_the_step() {
     });
     // A kubelet that was just started may not know the pod yet. Then kubectl retries, and prints a message.
     assert_eq!(run.status, Some(0), "{run:?}");
-    assert_eq!(own.ends().iter().find(|one| one.uid == uid).map(|one| one.exit_code), Some(4));
+    let end = own.last_end(|end| end.uid == uid, |_| true).await;
+    assert_eq!(end.map(|end| end.exit_code), Some(4));
     scratch.remove().await;
 }

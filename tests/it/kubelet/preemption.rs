@@ -1,7 +1,7 @@
 //! Steps that are ended for a pod with a higher priority.
 
-use super::disruptions::{NODE, on_node};
-use super::{scenario, trap};
+use super::disruptions::with_short_grace;
+use super::{Node, scenario, trap};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use kube::api::{Api, PostParams};
 use podwait::FailReason;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// A step that requests more than half of the node.
 fn big(script: &str) -> Value {
-    let mut pod = on_node(script);
+    let mut pod = with_short_grace(script);
     pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "5" } });
     pod
 }
@@ -34,29 +34,34 @@ pub(super) async fn create_classes() {
 }
 
 /// The scheduler deletes the pod.
-pub(super) async fn by_the_scheduler() {
-    let answers =
-        scenario("preempted", Waiters::default(), of_priority("podwait-low"), async |cluster: &Scratch| {
+pub(super) async fn by_the_scheduler(node: Node) {
+    let answers = scenario(
+        node,
+        "preempted",
+        Waiters::default(),
+        of_priority("podwait-low"),
+        async |cluster: &Scratch| {
             cluster.wait_until_running("step").await;
             let mut rival = of_priority("podwait-high");
             rival["metadata"]["name"] = json!("rival");
-            cluster.create_pod(&rival).await;
-        });
+            node.create(cluster, rival).await;
+        },
+    );
     create_classes().await;
     answers.await.watchers_fail(&[FailReason::Disrupted], Some(0));
 }
 
 /// The kubelet ends the pod by itself, for a critical pod that is bound to the node already. Sometimes it writes Failed
 /// and the reason while the step's last known state is running; the end follows.
-pub(super) async fn by_the_kubelet() {
+pub(super) async fn by_the_kubelet(node: Node) {
     for (name, script, code) in [
         ("preempted-by-kubelet", String::from("sleep 3600"), 137),
         // Mostly Succeeded without a reason: only the condition shows the cause.
         ("preempted-by-kubelet-exits-0", trap(0), 0),
     ] {
-        let answers = scenario(name, Waiters::default(), big(&script), async |cluster: &Scratch| {
+        let answers = scenario(node, name, Waiters::default(), big(&script), async |cluster: &Scratch| {
             cluster.wait_until_running("step").await;
-            cluster.create_pod(&critical()).await;
+            cluster.create_pod(&critical(node)).await;
         });
         let answers = answers.await;
         answers.all_fail_with(&[FailReason::Disrupted], &[None, Some(code)], 220);
@@ -66,11 +71,11 @@ pub(super) async fn by_the_kubelet() {
 }
 
 /// A pod that requests the whole node, and that the node must not refuse.
-pub(super) fn critical() -> Value {
+pub(super) fn critical(node: Node) -> Value {
     json!({
         "metadata": { "name": "critical" },
         "spec": {
-            "nodeName": NODE,
+            "nodeName": node.name,
             "priorityClassName": "system-node-critical",
             "terminationGracePeriodSeconds": 0,
             "containers": [{

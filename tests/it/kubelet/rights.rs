@@ -1,6 +1,8 @@
 //! The Roles of `docs/rbac.yaml` suffice for their uses: the tests use a user without other rights.
+//!
+//! The API server alone decides about rights, so one runtime is enough.
 
-use super::{step, trap};
+use super::{Node, Runtime, step, trap};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -8,6 +10,9 @@ use kube::api::{Api, PostParams};
 use podwait_tests::cli::{Run, run};
 use podwait_tests::cluster::{Scratch, kube_client, kubeconfig, pause};
 use serde_json::{Value, json};
+
+/// Where the pods run.
+const NODE: Node = Runtime::Processes.steady();
 
 const ROLES: &str = include_str!("../../../docs/rbac.yaml");
 
@@ -74,7 +79,7 @@ fn named(name: &str, script: &str) -> Value {
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn to_wait() {
     let scratch = namespace_with("podwait-wait").await;
-    scratch.create_pod(&step("sleep 1; exit 3")).await;
+    NODE.create(&scratch, step("sleep 1; exit 3")).await;
     let run = podwait(&scratch, &["wait", "step"]).await;
     assert_eq!((run.status, run.stdout.trim()), (Some(3), "nonzero_exit 3"), "{run:?}");
     // And there are no other rights.
@@ -90,7 +95,7 @@ async fn to_wait_for_many() {
     for name in ["a", "b"] {
         let mut pod = named(name, "sleep 1; exit 4");
         pod["metadata"]["labels"] = json!({ "app": "step" });
-        scratch.create_pod(&pod).await;
+        NODE.create(&scratch, pod).await;
     }
     for targets in [&["wait", "a", "b"][..], &["wait", "-l", "app=step"]] {
         let run = podwait(&scratch, targets).await;
@@ -108,7 +113,7 @@ async fn to_wait_for_many() {
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn to_read_logs() {
     let scratch = namespace_with("podwait-logs").await;
-    scratch.create_pod(&step("echo one; sleep 1; echo two")).await;
+    NODE.create(&scratch, step("echo one; sleep 1; echo two")).await;
     for arguments in [&["logs", "-f", "step"][..], &["wait", "--logs", "step"]] {
         let run = podwait(&scratch, arguments).await;
         assert_eq!((run.status, &*run.stdout), (Some(0), "one\ntwo\n"), "{run:?}");
@@ -120,7 +125,7 @@ async fn to_read_logs() {
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn to_hold() {
     let scratch = namespace_with("podwait-hold").await;
-    scratch.create_pod(&step(&trap(5))).await;
+    NODE.create(&scratch, step(&trap(5))).await;
     scratch.wait_until_running("step").await;
     let delete = async {
         // The hold is added at the first read of the pod.
@@ -146,7 +151,7 @@ async fn to_release() {
     let scratch = namespace_with("podwait-release").await;
     let mut pod = step("exit 6");
     pod["metadata"]["finalizers"] = json!([podwait::FINALIZER]);
-    scratch.create_pod(&pod).await;
+    NODE.create(&scratch, pod).await;
     scratch.wait_until_ended("step").await;
     scratch.delete("step", 0).await;
     let run = podwait(&scratch, &["release", "--older-than", "0s"]).await;
@@ -177,7 +182,7 @@ async fn to_run() {
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn to_wait_for_jobs() {
     let scratch = namespace_with("podwait-wait-for-jobs").await;
-    let mut template = step("sleep 1; exit 8");
+    let mut template = NODE.place(step("sleep 1; exit 8"));
     template.as_object_mut().expect("a pod").remove("metadata");
     let job = json!({ "metadata": { "name": "job" }, "spec": { "backoffLimit": 0, "template": template } });
     let job: Job = serde_json::from_value(job).expect("a Job");

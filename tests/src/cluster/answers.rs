@@ -241,14 +241,13 @@ impl Answers {
     ///
     /// # Panics
     /// An exit has another code.
-    #[track_caller]
-    pub fn agree_with_the_runtime(&self, namespace: &str, container: &str) {
+    pub async fn agree_with_the_runtime(&self, namespace: &str, container: &str) {
         let is_meant = |end: &End| end.namespace == namespace && end.container == container;
-        let last = own_cluster().ends().into_iter().rfind(is_meant);
         for exit in
             [&self.watched, &self.shared, &self.polled].into_iter().filter_map(|answer| answer.as_ref().ok())
         {
-            let last = last.as_ref().unwrap_or_else(|| panic!("the runtime has no end: {self:#?}"));
+            let last = own_cluster().last_end(is_meant, |end| end.exit_code == exit.code).await;
+            let last = last.unwrap_or_else(|| panic!("the runtime has no end: {self:#?}"));
             assert_eq!(last.exit_code, exit.code, "the runtime has {last:?}: {self:#?}");
         }
     }

@@ -1,6 +1,6 @@
 //! The journal of the runtimes of our own cluster: the truth, which the kubelet can only report.
 
-use super::Cluster;
+use super::{Cluster, pause};
 use serde::Deserialize;
 
 /// One end of one container. The cluster's README explains the fields.
@@ -35,5 +35,26 @@ impl Cluster {
         let journal = std::fs::read_to_string(journal).expect("the runtimes' journal");
         // A line that is being written has no line end yet.
         journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The last end so far of this kind, once it is the expected one. containerd's events reach the journal beside the
+    /// kubelet, and not before it, so this waits for some seconds.
+    ///
+    /// # Panics
+    /// The cluster is not our own.
+    pub async fn last_end(
+        &self,
+        is_meant: impl Fn(&End) -> bool,
+        is_expected: impl Fn(&End) -> bool,
+    ) -> Option<End> {
+        let last = || self.ends().into_iter().rfind(|end| is_meant(end));
+        for _ in 0..50 {
+            let last = last();
+            if last.as_ref().is_some_and(&is_expected) {
+                return last;
+            }
+            pause(200).await;
+        }
+        last()
     }
 }

@@ -172,16 +172,23 @@ impl Scratch {
     /// That takes longer than a minute.
     pub async fn wait_until_running(&self, name: &str) -> String {
         let uid = self.wait_until(name, |status| status["state"]["running"].is_object()).await;
+        self.wait_until_begun(name, &uid).await;
+        uid
+    }
+
+    async fn wait_until_begun(&self, name: &str, uid: &str) {
         let pod = self.pods().get(name).await.expect("the pod is there");
-        let spec = serde_json::to_value(pod.spec).expect("a pod is JSON");
-        let container = &spec["containers"][0];
+        let pod = serde_json::to_value(pod).expect("a pod is JSON");
+        let container = &pod["spec"]["containers"][0];
         let says_it = |word: &Value| word.as_str().is_some_and(|word| word.contains("echo begun"));
         let cluster = cluster();
         if cluster.is_own() && container["command"].as_array().is_some_and(|words| words.iter().any(says_it))
         {
             let word = |of: &Value| of.as_str().expect("it is there").to_owned();
-            let (node, container) = (word(&spec["nodeName"]), word(&container["name"]));
-            let log = cluster.logs(&node, &self.namespace, name, &uid, &container).join("0.log");
+            let (node, container) = (word(&pod["spec"]["nodeName"]), word(&container["name"]));
+            let attempt = &pod["status"]["containerStatuses"][0]["restartCount"];
+            let logs = cluster.logs(&node, &self.namespace, name, uid, &container);
+            let log = logs.join(format!("{attempt}.log"));
             let has_begun = async {
                 while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("begun")) {
                     pause(20).await;
@@ -190,7 +197,6 @@ impl Scratch {
             let has_begun = tokio::time::timeout(Duration::from_secs(60), has_begun).await;
             assert!(has_begun.is_ok(), "{name} has not written `begun` to {}", log.display());
         }
-        uid
     }
 
     /// Waits until the pod's first container has ended.
@@ -210,12 +216,14 @@ impl Scratch {
             .await;
     }
 
-    /// Waits until the pod's first container was started again.
+    /// Waits until the pod's first container was started again, and its shell has done its `echo begun`, if it has one.
     ///
     /// # Panics
     /// That takes longer than a minute.
     pub async fn wait_until_restarted(&self, name: &str) -> String {
-        self.wait_until(name, |status| status["restartCount"].as_i64() > Some(0)).await
+        let uid = self.wait_until(name, |status| status["restartCount"].as_i64() > Some(0)).await;
+        self.wait_until_begun(name, &uid).await;
+        uid
     }
 
     /// Waits until the pod's first container has this limit of a resource.

@@ -1,13 +1,16 @@
-//! The responses of the real API server to the patch of a hold.
+//! The responses of the real API server to the patch of a hold. One runtime is enough for them.
 
 use super::super::outages::create;
-use super::super::{end, step, step_with, trap};
+use super::super::{Node, Runtime, end, step, step_with, trap};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::Api;
 use podwait::{FINALIZER, Hold, HoldState};
 use podwait_tests::cli::run;
 use podwait_tests::cluster::{Scratch, client, own_cluster};
 use serde_json::json;
+
+/// Where the pods run.
+const NODE: Node = Runtime::Processes.steady();
 
 /// The code and the text of the response to a patch that `Hold` sends.
 async fn patch(scratch: &Scratch, uid: &str, finalizers: &str) -> (u16, String) {
@@ -34,7 +37,7 @@ async fn a_pod_of_another_uid_is_not_changed() {
     let held = step_with("sleep 3600", |pod| {
         pod["metadata"]["finalizers"] = json!([FINALIZER, "podwait.test/other"]);
     });
-    scratch.create_pod(&held).await;
+    NODE.create(&scratch, held).await;
     let uid = scratch.wait_until_running("step").await;
     let another = "00000000-0000-4000-8000-000000000000";
     for change in ["finalizers", "$deleteFromPrimitiveList/finalizers"] {
@@ -61,7 +64,7 @@ async fn a_pod_of_another_uid_is_not_changed() {
 #[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
 async fn a_pod_that_is_being_deleted_cannot_be_held_any_more() {
     let scratch = Scratch::new("hold-late").await;
-    scratch.create_pod(&step("trap 'sleep 4; exit 3' TERM; echo begun; sleep 3600 & wait")).await;
+    NODE.create(&scratch, step("trap 'sleep 4; exit 3' TERM; echo begun; sleep 3600 & wait")).await;
     let uid = scratch.wait_until_running("step").await;
     scratch.delete("step", 30).await;
     let (code, message) = patch(&scratch, &uid, "finalizers").await;
@@ -91,7 +94,7 @@ async fn without_the_right_to_patch_pods_there_is_no_hold() {
         "subjects": [{ "kind": "User", "name": "nobody", "apiGroup": group }],
     });
     create(&bindings, binding).await;
-    scratch.create_pod(&step(&trap(5))).await;
+    NODE.create(&scratch, step(&trap(5))).await;
     let uid = scratch.wait_until_running("step").await;
     let nobody = client(Some("nobody")).await;
     let hold = Hold::new(nobody.clone(), scratch.namespace(), "step");

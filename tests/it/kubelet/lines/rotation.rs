@@ -1,6 +1,6 @@
 //! Logs with rotations: lost lines are reported.
 
-use super::super::{logs, step};
+use super::super::{Runtime, logs, step};
 use super::{LONGEST, print};
 use podwait::{LogEvent, LogGap, LogStream, Logs, wait};
 use podwait_tests::cluster::{Scratch, own_cluster, pause};
@@ -100,7 +100,7 @@ async fn lines_that_a_rotation_removes_are_reported() {
 async fn on_node_1(name: &str, lines_at_once: usize) {
     let (folder, rest) = (tempfile::tempdir().expect("a temporary folder"), "x".repeat(REST));
     let lines = format!("seq -f '%010.0f{rest}' $n $((n + {lines_at_once} - 1))");
-    let pod = step(&numbered(&lines, lines_at_once, folder.path()));
+    let pod = Runtime::Processes.steady().place(step(&numbered(&lines, lines_at_once, folder.path())));
     rotated(name, "node-1", &pod, folder.path()).await;
 }
 

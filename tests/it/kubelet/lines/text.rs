@@ -2,6 +2,7 @@
 
 use podwait_tests::storm::dice::Dice;
 use std::io::Write;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// How much is written at once, in KiB.
@@ -36,6 +37,11 @@ impl Text {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Its folder, which the container of the step has to have at the same path.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The path of the file.

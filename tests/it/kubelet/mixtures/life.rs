@@ -1,6 +1,6 @@
 //! The life of a pod, and the truth by its container's runtime.
 
-use crate::kubelet::{shell, step_with, trap};
+use crate::kubelet::{Runtime, shell, step_with, trap};
 use crate::mixtures::{self, Truth};
 use podwait::{DoneReason, FailReason};
 use podwait_tests::cluster::{End, Scratch, own_cluster, pause};
@@ -107,7 +107,7 @@ impl Life {
         pod["metadata"]["labels"] = json!({ "app.kubernetes.io/managed-by": "ci-agent" });
         // A record that exists only briefly is easily missed.
         let late = dice.below(if kind == Kind::DeletedAfterwards { 600 } else { 3000 });
-        Self { kind, pod, late }
+        Self { kind, pod: Runtime::Processes.steady().place(pod), late }
     }
 }
 
