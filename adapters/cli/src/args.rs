@@ -126,7 +126,7 @@ Exit status:
   231    the configuration, or the journal, cannot be used
   232    the API server cannot be reached or trusted
   233    the API server denies access
-A complete job: 0. A failed job: the code of its last pod that failed.
+A complete job: 0. A failed job: that of the pod that decided.
 Of several pods and jobs: 0 if all are 0, or else the status of the first that is not, in the
 order in which they ended; with --any that of the first to end.";
 

@@ -34,8 +34,8 @@
 //!
 //! `get` and `watch` on `pods` in the namespace; RBAC may restrict both to named pods, since the watch selects by
 //! `metadata.name`. Without `watch` a wait still works, by polling. A [`Hub`] also needs `list`, [`Logs`] need `get` on
-//! `pods/log`, a [`Hold`] `patch` on `pods`, and [`wait_job`] `get` and `watch` on `jobs`. `docs/rbac.yaml` in the repository
-//! has a Role for each, which its tests use. `pods/status` and secrets are never needed.
+//! `pods/log`, a [`Hold`] `patch` on `pods`, and [`wait_job`] `get` and `watch` on `jobs` with `list` and `watch` on `pods`. `docs/rbac.yaml`
+//! in the repository has a Role for each, which its tests use. `pods/status` and secrets are never needed.
 //!
 //! # Cargo features
 //!

@@ -145,6 +145,10 @@ async fn wrong_targets_are_reported_in_one_line() {
         (&["wait", "deployment/a"][..], "neither a pod nor a job"),
         (&["wait", "a", "--any", "--all"], "cannot be used with"),
         (&["wait", "a", "--record", "f", "--resume", "g"], "cannot be used with"),
+        (&["wait", "a", "job/b", "--logs"], "--logs is for pods, and job/b is a Job"),
+        (&["wait", "job/b", "-c", "step"], "--container is for pods"),
+        (&["wait", "job/b", "--hold"], "--hold is for pods"),
+        (&["wait", "job/b", "--resume", "f"], "--resume is for pods"),
     ] {
         assert_one_line(&run(arguments).await, 230, words);
     }

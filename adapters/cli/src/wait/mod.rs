@@ -69,6 +69,7 @@ pub(crate) struct WaitArgs {
 
 pub(crate) async fn run(args: WaitArgs, shutdown: Shutdown, holds: Holds) -> Result<ExitCode, Complaint> {
     let policy = args.limits.policy()?;
+    target::check(&args)?;
     shutdown.limit(args.limits.timeout);
     shutdown.doing("the configuration was read");
     let connection = connect(&args.connect).await?;

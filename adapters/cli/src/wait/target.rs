@@ -55,6 +55,28 @@ impl Awaited {
     }
 }
 
+/// Refuses what a wait for a Job would ignore.
+pub(super) fn check(args: &WaitArgs) -> Result<(), Complaint> {
+    let job = args.targets.iter().find_map(|target| match target {
+        Target::Job(name) => Some(name),
+        Target::Pod(_) => None,
+    });
+    let for_pods = [
+        ("--container", args.container.is_some()),
+        ("--hold", args.hold),
+        ("--logs", args.logs),
+        ("--resume", args.resume.is_some()),
+    ];
+    let given = for_pods.into_iter().find(|(_, is_given)| *is_given);
+    match (job, given) {
+        (Some(name), Some((flag, _))) => {
+            let message = format!("{flag} is for pods, and job/{name} is a Job; wait for the Job without it");
+            Err(Complaint::new(Status::Usage, message))
+        }
+        (None, _) | (_, None) => Ok(()),
+    }
+}
+
 /// All pods and jobs that the command waits for.
 pub(super) async fn all(
     args: &WaitArgs,
