@@ -4,7 +4,7 @@
 use super::{Node, Runtime, end, on_each, step, step_with, trap};
 use crate::cli::crashes::kill_until_it_ends;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::api::{Api, ListParams, PostParams};
 use podwait::FINALIZER;
 use podwait_tests::cli::{Started, podwait, start};
@@ -116,9 +116,15 @@ async fn run_creates_a_pod_returns_its_exit_code_and_cleans_up() {
     .await;
 }
 
+/// Creates the Job `job`, whose pods run this script.
 async fn create_job(node: Node, scratch: &Scratch, script: &str, spec: Value) {
+    create_job_of(node, scratch, step(script), spec).await;
+}
+
+/// The same for pods like this one.
+async fn create_job_of(node: Node, scratch: &Scratch, pod: Value, spec: Value) {
     let mut job = json!({ "metadata": { "name": "job" }, "spec": spec });
-    job["spec"]["template"]["spec"] = node.place(step(script))["spec"].clone();
+    job["spec"]["template"]["spec"] = node.place(pod)["spec"].clone();
     let job: Job = serde_json::from_value(job).expect("a Job");
     let jobs: Api<Job> = Api::namespaced(scratch.kube(), scratch.namespace());
     jobs.create(&PostParams::default(), &job).await.expect("the Job is created");
@@ -152,6 +158,41 @@ async fn a_job_is_followed_to_its_verdict() {
         futures_util::future::join_all(all).await;
     })
     .await;
+}
+
+/// A Job shows nothing of what keeps its pods from starting.
+#[tokio::test]
+#[cfg_attr(not(own_cluster), ignore = "needs PODWAIT_CLUSTER=go")]
+async fn a_job_whose_pods_cannot_start_fails_as_they_would() {
+    let (own, node) = (own_cluster(), Runtime::Processes.steady());
+    tokio::join!(
+        async {
+            let scratch = Scratch::new("job-image").await;
+            let waiting = begin(own, &scratch, &["wait", "job/job", "--image-pull-grace", "15s"]);
+            let pod = step_with("exit 0", |pod| {
+                pod["spec"]["containers"][0]["image"] = json!("refuse/step:1");
+            });
+            create_job_of(node, &scratch, pod, json!({})).await;
+            let run = waiting.end().await;
+            assert_eq!((run.status, &*run.stdout), (Some(221), "image_pull\n"), "{run:?}");
+            assert!(run.stderr.contains("could not pull its image"), "{run:?}");
+            scratch.remove().await;
+        },
+        async {
+            // The quota allows no pod, which only the events of the Job show.
+            let scratch = Scratch::new("job-quota").await;
+            let quota = json!({ "metadata": { "name": "none" }, "spec": { "hard": { "pods": "0" } } });
+            let quotas: Api<ResourceQuota> = Api::namespaced(scratch.kube(), scratch.namespace());
+            let quota = serde_json::from_value(quota).expect("a ResourceQuota");
+            quotas.create(&PostParams::default(), &quota).await.expect("the ResourceQuota is created");
+            let waiting = begin(own, &scratch, &["wait", "job/job", "--start-timeout", "10s"]);
+            create_job(node, &scratch, "exit 0", json!({})).await;
+            let run = waiting.end().await;
+            assert_eq!((run.status, &*run.stdout), (Some(222), "start_timeout\n"), "{run:?}");
+            assert!(run.stderr.contains("no pod of the job started within 10s"), "{run:?}");
+            scratch.remove().await;
+        }
+    );
 }
 
 #[tokio::test]

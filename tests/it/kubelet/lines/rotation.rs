@@ -104,12 +104,12 @@ async fn on_node_1(name: &str, lines_at_once: usize) {
     rotated(name, "node-1", &pod, folder.path()).await;
 }
 
-/// A script that writes numbered lines: `lines` writes so many from `$n` on. It ends when there is a file `stop` in this
-/// folder, where it then writes the number of lines to `written`.
+/// A script that writes numbered lines: `lines` writes so many from `$n` on. It begins when there is a file `start` in this
+/// folder, and ends when there is a file `stop`; then it writes the number of lines to `written`.
 pub(crate) fn numbered(lines: &str, lines_at_once: usize, folder: &Path) -> String {
     let folder = folder.display();
     format!(
-        "n=0; while ! test -e {folder}/stop; do {lines}; n=$((n + {lines_at_once})); sleep 0.01; done; \
+        "n=0; while ! test -e {folder}/start; do sleep 0.1; done; while ! test -e {folder}/stop; do {lines}; n=$((n + {lines_at_once})); sleep 0.01; done; \
          echo $n > {folder}/written; sleep 4"
     )
 }
@@ -119,7 +119,7 @@ pub(crate) async fn rotated(name: &str, node: &str, pod: &Value, folder: &Path) 
     let own = own_cluster();
     let scratch = Scratch::new(name).await;
     podwait_tests::cli::podwait();
-    let [stop, written] = ["stop", "written"].map(|name| folder.join(name));
+    let [start, stop, written] = ["start", "stop", "written"].map(|name| folder.join(name));
     scratch.create_pod(pod).await;
     let uid = scratch.wait_until_running("step").await;
     let proxy = Proxy::start(scratch.kube()).await.expect("a port");
@@ -133,6 +133,9 @@ pub(crate) async fn rotated(name: &str, node: &str, pod: &Value, folder: &Path) 
         }
     };
     let absence = async {
+        // What is rotated before the first read is missing, and nothing shows that.
+        pause(5000).await;
+        std::fs::write(start, "").expect("it is written");
         until_rotated(2).await;
         proxy.rule(|request| request.uri.contains("/log?").then(|| Answer::status(503).into()));
         proxy.sever().await;
