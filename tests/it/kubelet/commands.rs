@@ -4,7 +4,7 @@
 use super::{Node, Runtime, end, on_each, step, step_with, trap};
 use crate::cli::crashes::kill_until_it_ends;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, PostParams};
 use podwait::FINALIZER;
 use podwait_tests::cli::{Started, podwait, start};
@@ -179,17 +179,15 @@ async fn a_job_whose_pods_cannot_start_fails_as_they_would() {
             scratch.remove().await;
         },
         async {
-            // The quota allows no pod, which only the events of the Job show.
-            let scratch = Scratch::new("job-quota").await;
-            let quota = json!({ "metadata": { "name": "none" }, "spec": { "hard": { "pods": "0" } } });
-            let quotas: Api<ResourceQuota> = Api::namespaced(scratch.kube(), scratch.namespace());
-            let quota = serde_json::from_value(quota).expect("a ResourceQuota");
-            quotas.create(&PostParams::default(), &quota).await.expect("the ResourceQuota is created");
+            let scratch = Scratch::new("job-unscheduled").await;
             let waiting = begin(own, &scratch, &["wait", "job/job", "--start-timeout", "10s"]);
-            create_job(node, &scratch, "exit 0", json!({})).await;
+            let pod = step_with("exit 0", |pod| {
+                pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "1000" } });
+            });
+            create_job_of(node, &scratch, pod, json!({})).await;
             let run = waiting.end().await;
             assert_eq!((run.status, &*run.stdout), (Some(222), "start_timeout\n"), "{run:?}");
-            assert!(run.stderr.contains("no pod of the job started within 10s"), "{run:?}");
+            assert!(run.stderr.contains("Insufficient cpu"), "{run:?}");
             scratch.remove().await;
         }
     );
