@@ -1,5 +1,8 @@
 //! The wait for a Job over bytes: its object, its pods, and its machine.
 
+#[cfg(test)]
+mod tests;
+
 use crate::call::{RequestId, Resource};
 use crate::failure::Via;
 use crate::feed::{Action, Feed, Readable, ResponseHead, Sink};
