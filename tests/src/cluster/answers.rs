@@ -225,7 +225,8 @@ impl Answers {
         assert!(polled.exit_code.is_none() || polled.exit_code == code, "{self:#?}");
     }
 
-    /// Saves the trace with this name in `tests/recordings`, if `PODWAIT_RECORD` is set.
+    /// Saves the trace with this name in `tests/recordings`, if `PODWAIT_RECORD` is set. The folder of the cluster, which messages of a
+    /// node may name, is `/cluster` there.
     ///
     /// # Panics
     /// The trace cannot be written.
@@ -233,7 +234,9 @@ impl Answers {
         if std::env::var_os("PODWAIT_RECORD").is_some() {
             let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/recordings"));
             std::fs::create_dir_all(&folder).expect("the folder is made");
-            std::fs::write(folder.join(format!("{name}.jsonl")), &self.trace).expect("the recording is kept");
+            let of_cluster = own_cluster().kubeconfig.parent().and_then(Path::to_str).expect("a folder");
+            let trace = self.trace.replace(of_cluster, "/cluster");
+            std::fs::write(folder.join(format!("{name}.jsonl")), trace).expect("the recording is kept");
         }
     }
 
