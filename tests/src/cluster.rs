@@ -1,11 +1,11 @@
 //! A real cluster, if `PODWAIT_CLUSTER` is set.
 //!
 //! `PODWAIT_CLUSTER=go` builds and starts the cluster of `tests/cluster`, with three real kubelets;
-//! `PODWAIT_CLUSTER=containerd` gives it one more, over a real containerd with the OCI runtime that
-//! `PODWAIT_OCI_RUNTIME` names (runc, crun, runsc); `PODWAIT_CLUSTER=both` gives it four of these, so that the scenarios of
-//! `tests/it/kubelet` are played on both kinds of nodes; `PODWAIT_CLUSTER=kubeconfig` uses the current context. Tests that write the status of pods in place of a kubelet need no kubelet, and run on both. Tests that run
-//! steps on a kubelet, or disturb it, need the cluster of this repository. A test without the cluster that it needs is
-//! ignored.
+//! `PODWAIT_CLUSTER=containerd` gives it one more, over a real containerd with the OCI runtime that `PODWAIT_OCI_RUNTIME`
+//! names (runc, crun, runsc); `PODWAIT_CLUSTER=both` gives it four of these, so that the scenarios of `tests/it/kubelet` are
+//! played on both kinds of nodes; `PODWAIT_CLUSTER=kubeconfig` uses the current context. Tests that write the status of pods
+//! in place of a kubelet need no kubelet, and run on both. Tests that run steps on a kubelet, or disturb it, need the cluster
+//! of this repository. A test without the cluster that it needs is ignored.
 
 mod answers;
 mod journal;
